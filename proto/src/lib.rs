@@ -1,1 +1,36 @@
-//! placeholder
+//! The contract both services share: generated wire types (`pb`), the strict
+//! domain model (`model`) and the conversion between them (`convert`).
+//!
+//! Owns what crosses the wire. Refuses to know sockets, stores and TrueNAS.
+
+pub mod convert;
+pub mod digest;
+pub mod model;
+
+/// Generated wire types, one module per package.
+#[allow(clippy::all, clippy::pedantic, unreachable_pub, unused_qualifications, rust_2018_idioms)]
+pub mod pb {
+    pub mod resource {
+        pub mod v1 {
+            tonic::include_proto!("pulse.resource.v1");
+        }
+    }
+    pub mod registry {
+        pub mod v1 {
+            tonic::include_proto!("pulse.registry.v1");
+        }
+    }
+    pub mod collector {
+        pub mod v1 {
+            tonic::include_proto!("pulse.collector.v1");
+        }
+    }
+}
+
+/// Encoded `FileDescriptorSet` of the whole contract, for gRPC reflection.
+pub const DESCRIPTOR_SET: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/pulse_descriptor.bin"));
+
+/// Version of the ingest protocol that `Hello` and `Welcome` name.
+pub const PROTOCOL_VERSION: u32 = 1;
+
+pub use convert::ProtocolError;

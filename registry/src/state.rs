@@ -1,1 +1,7 @@
-//! To be filled.
+//! The registry's state: immutable views, the changes between them and the
+//! feed that carries those to watchers. Knows no gRPC, no store and no clock.
+
+pub mod change;
+pub mod feed;
+pub mod judge;
+pub mod view;

@@ -1,0 +1,21 @@
+//! The strict domain model: what is required is not optional, text is bounded,
+//! enums are closed, ids are newtypes. Knows nothing of the wire.
+
+pub mod facet;
+pub mod id;
+pub mod kind;
+pub mod record;
+pub mod resource;
+pub mod section;
+pub mod time;
+
+pub use facet::{Agent, Dataset, Disk, Expansion, Pool, Scan, Storage, TrueNas, Vdev, VdevGroup, Zfs};
+pub use id::{CollectorId, ConnectionId, Epoch, ResourceId, Revision, SectionName, Sequence, SourceId};
+pub use kind::{
+    AlertLevel, ConnectionState, DataSource, Freshness, ResourceType, SectionOutcome, Severity, Status,
+    StorageTopology,
+};
+pub use record::{Capacity, Facets, Identity, Incident, IngestRecord};
+pub use resource::{HealthReason, Parent, Resource, SourceBadge, SourceStatus};
+pub use section::{ConnectionStatus, SectionReport};
+pub use time::UnixMillis;

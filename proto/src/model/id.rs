@@ -1,0 +1,187 @@
+//! Every kind of id, in one place. An id that exists is well formed.
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::convert::ProtocolError;
+
+/// Longest `source_id`, in bytes: a ZFS name may have 256, a path more.
+pub const SOURCE_ID_BYTES_MAX: usize = 1_024;
+/// Longest connection or collector id.
+pub const NAME_ID_BYTES_MAX: usize = 128;
+/// Longest section name.
+pub const SECTION_BYTES_MAX: usize = 32;
+
+macro_rules! text_id {
+    ($(#[$doc:meta])* $name:ident, $check:path) => {
+        $(#[$doc])*
+        #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name(Arc<str>);
+
+        impl $name {
+            /// Fails when the text is not a well-formed id of this kind.
+            pub fn parse(text: &str) -> Result<Self, ProtocolError> {
+                $check(text)?;
+                Ok(Self(Arc::from(text)))
+            }
+
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "{:?}", &*self.0)
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+
+        impl std::borrow::Borrow<str> for $name {
+            fn borrow(&self) -> &str {
+                &self.0
+            }
+        }
+    };
+}
+
+text_id!(
+    /// A TrueNAS connection of a collector.
+    ConnectionId,
+    check_name
+);
+text_id!(
+    /// A collector, stable over restarts.
+    CollectorId,
+    check_name
+);
+text_id!(
+    /// A source's own id of a thing, e.g. `system:<connection>/pool:tank`.
+    SourceId,
+    check_source_id
+);
+text_id!(
+    /// A section of a NAS: system, pools, datasets, disks, alerts ...
+    SectionName,
+    check_section
+);
+text_id!(
+    /// A unified resource: `<type token>-<16 hex digits>`.
+    ResourceId,
+    check_resource_id
+);
+
+macro_rules! number_id {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name(pub u64);
+
+        impl $name {
+            #[must_use]
+            pub const fn next(self) -> Self {
+                Self(self.0.saturating_add(1))
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.fmt(f)
+            }
+        }
+    };
+}
+
+number_id!(
+    /// Lease of a connection; a newer holder has a greater one.
+    Epoch
+);
+number_id!(
+    /// Number of a batch within an epoch, from 1.
+    Sequence
+);
+number_id!(
+    /// Number of a registry state, gapless, from 1; 0 is the empty registry.
+    Revision
+);
+
+fn check_name(text: &str) -> Result<(), ProtocolError> {
+    if text.is_empty() {
+        return Err(ProtocolError::missing());
+    }
+    if text.len() > NAME_ID_BYTES_MAX {
+        return Err(ProtocolError::invalid(format!("longer than {NAME_ID_BYTES_MAX} bytes")));
+    }
+    if !text.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b)) {
+        return Err(ProtocolError::invalid("only letters, digits, '.', '_' and '-' are allowed"));
+    }
+    Ok(())
+}
+
+fn check_source_id(text: &str) -> Result<(), ProtocolError> {
+    if text.is_empty() {
+        return Err(ProtocolError::missing());
+    }
+    if text.len() > SOURCE_ID_BYTES_MAX {
+        return Err(ProtocolError::invalid(format!("longer than {SOURCE_ID_BYTES_MAX} bytes")));
+    }
+    if text.chars().any(char::is_control) {
+        return Err(ProtocolError::invalid("control characters are not allowed"));
+    }
+    Ok(())
+}
+
+fn check_section(text: &str) -> Result<(), ProtocolError> {
+    if text.is_empty() {
+        return Err(ProtocolError::missing());
+    }
+    if text.len() > SECTION_BYTES_MAX {
+        return Err(ProtocolError::invalid(format!("longer than {SECTION_BYTES_MAX} bytes")));
+    }
+    if !text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_') {
+        return Err(ProtocolError::invalid("only a-z, 0-9 and '_' are allowed"));
+    }
+    Ok(())
+}
+
+fn check_resource_id(text: &str) -> Result<(), ProtocolError> {
+    let malformed = || ProtocolError::invalid("expected a type, '-' and 16 hexadecimal digits");
+    let (token, hex) = text.rsplit_once('-').ok_or_else(malformed)?;
+    let hex_ok = hex.len() == 16 && hex.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
+    if crate::model::ResourceType::from_token(token).is_none() || !hex_ok {
+        return Err(malformed());
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_refuse_what_is_not_well_formed() {
+        for good in ["nas-1", "6f1c2e9e-3c1f-4b38-9a80-6a5f0d8c3a55", "a.b_c"] {
+            assert!(ConnectionId::parse(good).is_ok(), "{good}");
+        }
+        for bad in ["", "a/b", "a b", "ü", "a\n", &"x".repeat(129)] {
+            assert!(ConnectionId::parse(bad).is_err(), "{bad:?}");
+        }
+        for good in
+            ["agent-d2d79e79064338d7", "physical_disk-0be7c958aae58dd8", "app-container-0a00cd86575e01a8"]
+        {
+            assert!(ResourceId::parse(good).is_ok(), "{good}");
+        }
+        for bad in ["", "agent", "agent-D2D79E79064338D7", "pool-d2d79e79064338d7", "agent-d2d79e7906433"] {
+            assert!(ResourceId::parse(bad).is_err(), "{bad:?}");
+        }
+        assert!(SourceId::parse("system:c/dataset:tank/käse").is_ok());
+        assert!(SourceId::parse("system:c/pool:\u{7}").is_err());
+        assert!(SectionName::parse("pools").is_ok());
+        assert!(SectionName::parse("Pools").is_err());
+    }
+}

@@ -1,0 +1,31 @@
+//! What a revision changed.
+
+use std::sync::Arc;
+
+use pulse_proto::model::{Resource, ResourceId, Revision, UnixMillis};
+
+/// All changes of one revision, ascending by resource id, each resource once.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Changes {
+    pub revision: Revision,
+    pub at: UnixMillis,
+    pub items: Vec<Change>,
+}
+
+/// One resource before and after.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Change {
+    Added(Arc<Resource>),
+    Changed { before: Arc<Resource>, after: Arc<Resource> },
+    Removed(Arc<Resource>),
+}
+
+impl Change {
+    pub fn id(&self) -> &ResourceId {
+        match self {
+            Self::Added(resource) | Self::Changed { after: resource, .. } | Self::Removed(resource) => {
+                &resource.id
+            }
+        }
+    }
+}

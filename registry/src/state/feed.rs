@@ -1,0 +1,102 @@
+//! Hands the current view to readers and the changes after a revision to
+//! watchers. Keeps a bounded history; a reader never waits for the writer.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use arc_swap::ArcSwap;
+use pulse_proto::model::Revision;
+use tokio::sync::watch;
+
+use super::change::Changes;
+use super::view::View;
+
+/// Changes kept for watchers that resume.
+pub const HISTORY_CHANGES_MAX: usize = 200_000;
+
+/// Clone-cheap access for readers; only the writer holds the [`Publisher`].
+#[derive(Clone, Debug)]
+pub struct Feed {
+    view: Arc<ArcSwap<View>>,
+    history: Arc<Mutex<History>>,
+    head: watch::Receiver<Revision>,
+}
+
+/// The one writer's end.
+#[derive(Debug)]
+pub struct Publisher {
+    view: Arc<ArcSwap<View>>,
+    history: Arc<Mutex<History>>,
+    head: watch::Sender<Revision>,
+}
+
+#[derive(Debug)]
+struct History {
+    /// Revision before the oldest kept one: what a watcher may resume from at the earliest.
+    floor: Revision,
+    kept: VecDeque<Arc<Changes>>,
+    changes: usize,
+}
+
+/// The asked revision is older than the kept history, or from the future.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "changes after revision {asked} are not kept; the oldest that can be resumed is {floor}, the newest {head}"
+)]
+pub struct NotKept {
+    pub asked: Revision,
+    pub floor: Revision,
+    pub head: Revision,
+}
+
+/// Starts with `view`; nothing before its revision is kept.
+pub fn channel(view: View) -> (Publisher, Feed) {
+    let head = view.revision;
+    let history = Arc::new(Mutex::new(History { floor: head, kept: VecDeque::new(), changes: 0 }));
+    let view = Arc::new(ArcSwap::from_pointee(view));
+    let (sender, receiver) = watch::channel(head);
+    let feed = Feed { view: Arc::clone(&view), history: Arc::clone(&history), head: receiver };
+    (Publisher { view, history, head: sender }, feed)
+}
+
+impl Publisher {
+    /// Makes `view` the current one. `changes` is `None` when only times of observation moved.
+    pub fn publish(&self, view: Arc<View>, changes: Option<Arc<Changes>>) {
+        if let Some(changes) = changes {
+            let mut history = self.history.lock().unwrap_or_else(PoisonError::into_inner);
+            history.changes += changes.items.len();
+            history.kept.push_back(changes);
+            while history.changes > HISTORY_CHANGES_MAX && history.kept.len() > 1 {
+                if let Some(oldest) = history.kept.pop_front() {
+                    history.changes -= oldest.items.len();
+                    history.floor = oldest.revision;
+                }
+            }
+        }
+        let revision = view.revision;
+        self.view.store(view);
+        self.head.send_replace(revision);
+    }
+}
+
+impl Feed {
+    pub fn view(&self) -> Arc<View> {
+        self.view.load_full()
+    }
+
+    /// Changes after `revision`, oldest first, at most `max` revisions of them.
+    pub fn after(&self, revision: Revision, max: usize) -> Result<Vec<Arc<Changes>>, NotKept> {
+        let history = self.history.lock().unwrap_or_else(PoisonError::into_inner);
+        let head = history.kept.back().map_or(history.floor, |changes| changes.revision);
+        if revision < history.floor || revision > head {
+            return Err(NotKept { asked: revision, floor: history.floor, head });
+        }
+        let start = history.kept.partition_point(|changes| changes.revision <= revision);
+        Ok(history.kept.iter().skip(start).take(max).cloned().collect())
+    }
+
+    /// Resolves when the head revision is beyond `revision`; `false` when the writer is gone.
+    pub async fn beyond(&mut self, revision: Revision) -> bool {
+        self.head.wait_for(|head| *head > revision).await.is_ok()
+    }
+}
