@@ -12,7 +12,7 @@ pub(super) const TEXT_BYTES_MAX: usize = 4_096;
 /// Longest list of tags, names or addresses.
 pub(super) const LIST_MAX: usize = 256;
 /// Longest interval a section may claim: one week.
-const INTERVAL_MAX: Duration = Duration::from_secs(7 * 24 * 3_600);
+const INTERVAL_MAX: Duration = Duration::from_hours(7 * 24);
 
 /// One line of text: names, states, codes, paths.
 pub(super) fn line(text: String) -> Result<String, ProtocolError> {

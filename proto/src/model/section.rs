@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::{ConnectionState, SectionName, SectionOutcome, UnixMillis};
 
 /// Shortest limit after which a section counts as stale.
-pub const STALE_AFTER_MIN: Duration = Duration::from_secs(120);
+pub const STALE_AFTER_MIN: Duration = Duration::from_mins(2);
 /// How many intervals may pass before a section is stale.
 pub const STALE_AFTER_INTERVALS: u32 = 3;
 
