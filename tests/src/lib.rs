@@ -1,1 +1,5 @@
-//! placeholder
+//! What proves the pair as a whole: the harness that end-to-end tests share and
+//! the project's own tasks. Owns no product code.
+
+pub mod harness;
+pub mod task;

@@ -1,2 +1,32 @@
-//! placeholder
-fn main() {}
+//! The project's tasks: `cargo xtask --help`.
+
+use clap::{Parser, Subcommand};
+use pulse_tests::task;
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", about = "Tasks of the Pulse TrueNAS integration")]
+struct Arguments {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Install what the tests need, then run all of them
+    Test {
+        /// Passed on to the test runner, e.g. a name filter
+        filter: Vec<String>,
+    },
+    /// Format, lints, contract and dependency checks
+    Check,
+    /// Promise the contract as it is now (refused when it breaks an earlier promise)
+    Promise,
+}
+
+fn main() -> anyhow::Result<()> {
+    match Arguments::parse().task {
+        Task::Test { filter } => task::test::all(&filter),
+        Task::Check => task::check::all(),
+        Task::Promise => task::check::promise(),
+    }
+}

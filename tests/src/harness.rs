@@ -1,0 +1,1 @@
+//! Starts the real binaries and simulated appliances for end-to-end tests.
