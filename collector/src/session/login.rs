@@ -1,0 +1,223 @@
+//! The ladder of login mechanisms over an open link: SCRAM, plain with TLS, legacy with TLS.
+
+use std::time::Duration;
+
+use serde::Deserialize;
+use serde_json::json;
+
+use super::error::{ConnectError, Refusal};
+use super::scram::{self, ChannelBinding, ScramError};
+use crate::rpc::{CallError, Link, Reply};
+use crate::secret::{Credential, Secret, split_key};
+
+/// Controllers that a standby may name.
+pub(super) const REDIRECT_URLS_MAX: usize = 4;
+/// EOPNOTSUPP: the mechanism is switched off by the NAS's security level.
+const EOPNOTSUPP: i64 = 95;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mechanism {
+    Scram,
+    ApiKeyPlain,
+    ApiKeyLegacy,
+    PasswordPlain,
+    RestBearer,
+    RestBasic,
+}
+
+impl Mechanism {
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Scram => "scram-sha-512",
+            Self::ApiKeyPlain => "api-key-plain",
+            Self::ApiKeyLegacy => "legacy-api-key",
+            Self::PasswordPlain => "password-plain",
+            Self::RestBearer => "rest-bearer-api-key",
+            Self::RestBasic => "rest-basic-password",
+        }
+    }
+}
+
+/// What the login must know of the connection it happens on.
+pub(super) struct Context {
+    pub(super) tls: bool,
+    pub(super) binding: Option<ChannelBinding>,
+    pub(super) require_scram: bool,
+    pub(super) limit: Duration,
+}
+
+#[derive(Debug)]
+pub(super) enum Outcome {
+    In(Mechanism),
+    /// A standby controller: log in at one of these instead.
+    Elsewhere(Vec<String>),
+}
+
+pub(super) async fn login(
+    link: &Link,
+    credential: &Credential,
+    context: &Context,
+) -> Result<Outcome, ConnectError> {
+    match credential {
+        Credential::Password { username, password } => {
+            refuse_plaintext(context, Mechanism::PasswordPlain)?;
+            let request = json!([{
+                "mechanism": "PASSWORD_PLAIN", "username": username, "password": password.expose(),
+                "login_options": {"user_info": false},
+            }]);
+            login_ex(link, &request, context, Mechanism::PasswordPlain).await
+        }
+        Credential::ApiKey { username, key } => match (username, split_key(key.expose())) {
+            (Some(username), Some((id, part))) if offers_scram(link, context).await => {
+                scram_login(link, username, id, &Secret::new(part), context).await
+            }
+            _ if context.require_scram => Err(ConnectError::ScramStripped),
+            (Some(username), _) => plain_key(link, username, key, context).await,
+            (None, _) => legacy_key(link, key, context).await,
+        },
+    }
+}
+
+fn refuse_plaintext(context: &Context, mechanism: Mechanism) -> Result<(), ConnectError> {
+    if context.tls { Ok(()) } else { Err(ConnectError::PlaintextRefused { mechanism: mechanism.label() }) }
+}
+
+/// Some releases answer this with an error to callers that are not logged in: then there is no SCRAM.
+async fn offers_scram(link: &Link, context: &Context) -> bool {
+    let Ok(Reply(raw)) = link.call("auth.mechanism_choices", &json!([]), context.limit).await else {
+        return false;
+    };
+    let choices: Vec<serde_json::Value> = serde_json::from_str(raw.get()).unwrap_or_default();
+    choices.iter().filter_map(serde_json::Value::as_str).any(|choice| choice.eq_ignore_ascii_case("SCRAM"))
+}
+
+async fn plain_key(
+    link: &Link,
+    username: &str,
+    key: &Secret,
+    context: &Context,
+) -> Result<Outcome, ConnectError> {
+    refuse_plaintext(context, Mechanism::ApiKeyPlain)?;
+    let request = json!([{
+        "mechanism": "API_KEY_PLAIN", "username": username, "api_key": key.expose(),
+        "login_options": {"user_info": false},
+    }]);
+    login_ex(link, &request, context, Mechanism::ApiKeyPlain).await
+}
+
+async fn legacy_key(link: &Link, key: &Secret, context: &Context) -> Result<Outcome, ConnectError> {
+    refuse_plaintext(context, Mechanism::ApiKeyLegacy)?;
+    match link.call("auth.login_with_api_key", &json!([key.expose()]), context.limit).await {
+        Ok(Reply(raw)) if raw.get() == "true" => Ok(Outcome::In(Mechanism::ApiKeyLegacy)),
+        Ok(Reply(raw)) if raw.get() == "false" => Err(ConnectError::Refused(Refusal::Wrong)),
+        Ok(_) => {
+            Err(ConnectError::Login(CallError::Malformed { reason: "neither true nor false".to_owned() }))
+        }
+        Err(CallError::NoMethod { .. }) => Err(ConnectError::UsernameNeeded),
+        Err(error) => Err(call_error(error)),
+    }
+}
+
+#[derive(Deserialize)]
+struct Answer {
+    response_type: String,
+    #[serde(default)]
+    urls: Option<Vec<String>>,
+    #[serde(default)]
+    scram_type: Option<String>,
+    #[serde(default)]
+    rfc_str: Option<String>,
+}
+
+async fn login_ex(
+    link: &Link,
+    request: &serde_json::Value,
+    context: &Context,
+    mechanism: Mechanism,
+) -> Result<Outcome, ConnectError> {
+    let answer = ask(link, request, context).await?;
+    if answer.response_type == "SUCCESS" { Ok(Outcome::In(mechanism)) } else { other_answer(answer) }
+}
+
+async fn ask(link: &Link, request: &serde_json::Value, context: &Context) -> Result<Answer, ConnectError> {
+    let Reply(raw) = link.call("auth.login_ex", request, context.limit).await.map_err(call_error)?;
+    serde_json::from_str(raw.get()).map_err(|_| {
+        ConnectError::Login(CallError::Malformed { reason: "not an answer to a login".to_owned() })
+    })
+}
+
+/// Every answer that is not the one hoped for.
+fn other_answer(answer: Answer) -> Result<Outcome, ConnectError> {
+    let refusal = match answer.response_type.as_str() {
+        "REDIRECT" => {
+            let urls = answer.urls.unwrap_or_default().into_iter().take(REDIRECT_URLS_MAX).collect();
+            return Ok(Outcome::Elsewhere(urls));
+        }
+        "AUTH_ERR" => Refusal::Wrong,
+        "EXPIRED" => Refusal::Expired,
+        "OTP_REQUIRED" => Refusal::OtpRequired,
+        "DENIED" => Refusal::Denied,
+        other => Refusal::Unknown(other.chars().take(64).collect()),
+    };
+    Err(ConnectError::Refused(refusal))
+}
+
+fn call_error(error: CallError) -> ConnectError {
+    match error {
+        CallError::Call { errno: Some(EOPNOTSUPP), reason, .. } => {
+            ConnectError::Refused(Refusal::NotPermitted(reason))
+        }
+        other => ConnectError::Login(other),
+    }
+}
+
+async fn scram_login(
+    link: &Link,
+    username: &str,
+    key_id: &str,
+    key_part: &Secret,
+    context: &Context,
+) -> Result<Outcome, ConnectError> {
+    let client = scram::Client::new(username, key_id, rand::random(), context.binding.clone());
+    let first = scram_request("CLIENT_FIRST_MESSAGE", &client.first_message());
+    let answer = ask(link, &first, context).await?;
+    let server_first = match scram_text(answer, "SERVER_FIRST_RESPONSE")? {
+        Ok(text) => text,
+        Err(outcome) => return Ok(outcome),
+    };
+
+    // Half a second of hashing has no place on a thread that serves other appliances.
+    let part = key_part.clone();
+    let proven =
+        tokio::task::spawn_blocking(move || client.final_message(part.expose(), &server_first)).await;
+    let (message, expectation) = proven.map_err(|_| ScramError::Unreadable)??;
+
+    let answer = ask(link, &scram_request("CLIENT_FINAL_MESSAGE", &message), context).await?;
+    match scram_text(answer, "SERVER_FINAL_RESPONSE")? {
+        Ok(text) => expectation.verify(&text)?,
+        Err(outcome) => return Ok(outcome),
+    }
+    Ok(Outcome::In(Mechanism::Scram))
+}
+
+fn scram_request(kind: &str, message: &str) -> serde_json::Value {
+    json!([{
+        "mechanism": "SCRAM", "scram_type": kind, "rfc_str": message, "login_options": {"user_info": false},
+    }])
+}
+
+/// The text of the expected SCRAM answer, or what came instead. Success without a proof is no success.
+fn scram_text(answer: Answer, kind: &str) -> Result<Result<String, Outcome>, ConnectError> {
+    match answer {
+        Answer { response_type, rfc_str: Some(text), scram_type, .. }
+            if response_type == "SCRAM_RESPONSE" && scram_type.as_deref().is_none_or(|got| got == kind) =>
+        {
+            Ok(Ok(text))
+        }
+        Answer { response_type, .. } if response_type == "SUCCESS" => Err(ScramError::ServerProof.into()),
+        Answer { response_type, .. } if response_type == "SCRAM_RESPONSE" => {
+            Err(ScramError::Unreadable.into())
+        }
+        other => other_answer(other).map(Err),
+    }
+}
