@@ -1,0 +1,203 @@
+//! What to read next, and when. Pure: hints, results and `now` in, due sections
+//! out. Knows no session and reads nothing itself.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::api::Section;
+
+/// A section read for 1 second is read at most every 20: duty stays under 5 %.
+const DUTY_DIVISOR: u32 = 20;
+/// Events come in bursts; one read answers them all.
+const HINT_DELAY: Duration = Duration::from_millis(200);
+/// A refused or missing section may appear after an upgrade or a change of role.
+const REPROBE: Duration = Duration::from_hours(1);
+/// First delay after a failed read; doubles up to the section's interval.
+const RETRY_MIN: Duration = Duration::from_secs(5);
+
+/// How a read ended, as far as planning goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    Complete,
+    Failed,
+    /// Forbidden or unsupported.
+    NotForUs,
+}
+
+#[derive(Clone, Debug)]
+struct Slot {
+    base: Duration,
+    /// Base, stretched when reading takes long.
+    interval: Duration,
+    due: Instant,
+    started: Option<Instant>,
+    /// A hint came while reading: what was read may be older than the hint.
+    again: bool,
+    failures: u32,
+}
+
+/// The plan of one NAS.
+#[derive(Clone, Debug)]
+pub struct Schedule {
+    slots: BTreeMap<Section, Slot>,
+}
+
+impl Schedule {
+    /// Everything is due at once.
+    pub fn new(poll_interval: Duration, now: Instant) -> Self {
+        let slot = |section: &Section| {
+            let base = poll_interval.saturating_mul(section.cadence());
+            (*section, Slot { base, interval: base, due: now, started: None, again: false, failures: 0 })
+        };
+        Self { slots: Section::ALL.iter().map(slot).collect() }
+    }
+
+    /// How often the section is read at present.
+    pub fn interval(&self, section: Section) -> Duration {
+        self.slots.get(&section).map_or(Duration::ZERO, |slot| slot.interval)
+    }
+
+    /// Sections to start reading now.
+    pub fn due(&self, now: Instant) -> Vec<Section> {
+        self.slots.iter().filter(|(_, slot)| slot.started.is_none() && slot.due <= now).map(|(s, _)| *s).collect()
+    }
+
+    /// When to ask again; `None` while everything is being read.
+    pub fn next_due(&self) -> Option<Instant> {
+        self.slots.values().filter(|slot| slot.started.is_none()).map(|slot| slot.due).min()
+    }
+
+    pub fn started(&mut self, section: Section, now: Instant) {
+        if let Some(slot) = self.slots.get_mut(&section) {
+            slot.started = Some(now);
+            slot.again = false;
+        }
+    }
+
+    /// The next read counts from the start of this one, so that cadence does not drift.
+    pub fn finished(&mut self, section: Section, ended: Ended, now: Instant) {
+        let Some(slot) = self.slots.get_mut(&section) else { return };
+        let started = slot.started.take().unwrap_or(now);
+        let took = now.saturating_duration_since(started);
+        let wait = match ended {
+            Ended::Complete => {
+                slot.failures = 0;
+                slot.interval = slot.base.max(took.saturating_mul(DUTY_DIVISOR));
+                slot.interval
+            }
+            Ended::Failed => {
+                let factor = 1_u32.checked_shl(slot.failures.min(16)).unwrap_or(u32::MAX);
+                slot.failures = slot.failures.saturating_add(1);
+                RETRY_MIN.saturating_mul(factor).min(slot.interval.max(RETRY_MIN))
+            }
+            Ended::NotForUs => REPROBE,
+        };
+        slot.due = (started + wait).max(now);
+        if std::mem::take(&mut slot.again) {
+            slot.due = slot.due.min(now + HINT_DELAY);
+        }
+    }
+
+    /// Something may have changed there. An event says when to look, never what is true.
+    pub fn hint(&mut self, section: Section, now: Instant) {
+        if let Some(slot) = self.slots.get_mut(&section) {
+            if slot.started.is_some() {
+                slot.again = true;
+            } else {
+                slot.due = slot.due.min(now + HINT_DELAY);
+            }
+        }
+    }
+
+    /// Read everything again, now.
+    pub fn refresh(&mut self, now: Instant) {
+        for slot in self.slots.values_mut() {
+            slot.failures = 0;
+            if slot.started.is_some() {
+                slot.again = true;
+            } else {
+                slot.due = now;
+            }
+        }
+    }
+
+    /// Whatever was being read is lost with its session.
+    pub fn session_lost(&mut self, now: Instant) {
+        for slot in self.slots.values_mut() {
+            slot.started = None;
+            slot.again = false;
+            slot.due = now;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MINUTE: Duration = Duration::from_mins(1);
+
+    fn second(n: u64) -> Duration {
+        Duration::from_secs(n)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn everything_is_read_at_once_then_by_cadence() {
+        let t0 = Instant::now();
+        let mut plan = Schedule::new(MINUTE, t0);
+        assert_eq!(plan.due(t0), Section::ALL.to_vec());
+        for section in Section::ALL {
+            plan.started(*section, t0);
+        }
+        assert_eq!(plan.next_due(), None);
+        for section in Section::ALL {
+            plan.finished(*section, Ended::Complete, t0 + second(1));
+        }
+        assert!(plan.due(t0 + second(59)).is_empty());
+        assert!(plan.due(t0 + MINUTE).contains(&Section::Pools), "cadence counts from the start");
+        assert!(!plan.due(t0 + MINUTE).contains(&Section::Disks));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_slow_section_is_read_less_often() {
+        let t0 = Instant::now();
+        let mut plan = Schedule::new(MINUTE, t0);
+        plan.started(Section::Datasets, t0);
+        plan.finished(Section::Datasets, Ended::Complete, t0 + second(30));
+        assert_eq!(plan.interval(Section::Datasets), second(600));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_hint_during_a_read_causes_another_one() {
+        let t0 = Instant::now();
+        let mut plan = Schedule::new(MINUTE, t0);
+        plan.started(Section::Pools, t0);
+        plan.hint(Section::Pools, t0 + second(1));
+        plan.finished(Section::Pools, Ended::Complete, t0 + second(2));
+        assert!(plan.due(t0 + second(3)).contains(&Section::Pools));
+        plan.started(Section::Pools, t0 + second(3));
+        plan.finished(Section::Pools, Ended::Complete, t0 + second(4));
+        assert!(!plan.due(t0 + second(30)).contains(&Section::Pools), "answered hints are forgotten");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn failures_back_off_and_what_is_not_for_us_is_left_alone() {
+        let t0 = Instant::now();
+        let mut plan = Schedule::new(MINUTE, t0);
+        let mut now = t0;
+        for expected in [5, 10, 20, 40, 60, 60] {
+            plan.started(Section::Alerts, now);
+            plan.finished(Section::Alerts, Ended::Failed, now);
+            assert!(!plan.due(now + second(expected) - Duration::from_millis(1)).contains(&Section::Alerts));
+            now += second(expected);
+            assert!(plan.due(now).contains(&Section::Alerts), "after {expected} s");
+        }
+        plan.started(Section::Disks, now);
+        plan.finished(Section::Disks, Ended::NotForUs, now);
+        assert!(!plan.due(now + second(3_599)).contains(&Section::Disks));
+        plan.refresh(now);
+        assert!(plan.due(now).contains(&Section::Disks), "an operator's refresh asks again");
+    }
+}
