@@ -2,6 +2,7 @@
 //! wait is for an event with a deadline; every port is the kernel's choice.
 
 pub mod fleet;
+pub mod grpcurl;
 pub mod process;
 pub mod view;
 

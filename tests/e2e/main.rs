@@ -1,0 +1,3 @@
+//! The pair from outside: real binaries, real sockets, simulated appliances.
+
+mod reflection;
