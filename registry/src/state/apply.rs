@@ -1,0 +1,299 @@
+//! The one-writer step: state and input in, new state out, together with what
+//! must be made durable, what changed and what to answer. No IO, no clock: the
+//! same inputs at the same times give the same revisions.
+
+mod batch;
+mod settle;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use pulse_proto::model::{ConnectionId, DataSource, Epoch, Revision, Sequence, SourceId, UnixMillis};
+
+use super::change::Changes;
+use super::derive::Serials;
+use super::holding::Holding;
+use super::input::{Answer, Heartbeat, Input, RejectReason, Removal};
+use super::judge::Judge;
+use super::lease::{Cursor, Verdict, judge};
+use super::row::{ConnectionRow, RecordRow, Write};
+use super::view::{Shard, View};
+
+/// Connections one registry holds, removed ones included.
+pub const CONNECTIONS_MAX: usize = 20_000;
+/// Records one connection may have.
+pub const CONNECTION_RECORDS_MAX: usize = 500_000;
+
+type Touched = BTreeSet<(ConnectionId, SourceId)>;
+
+/// Everything the writer knows.
+pub struct State {
+    judge: Arc<dyn Judge>,
+    view: View,
+    holdings: BTreeMap<ConnectionId, Holding>,
+    serials: Serials,
+    /// Records whose id is not bound to their connection by its form.
+    foreign: BTreeMap<(DataSource, SourceId), ConnectionId>,
+    /// When which connection grows stale if nothing is heard.
+    deadlines: BTreeSet<(UnixMillis, ConnectionId)>,
+}
+
+/// What one input did.
+#[derive(Debug, Default, PartialEq)]
+pub struct Applied {
+    /// To be said once `writes` are durable.
+    pub answers: Vec<Answer>,
+    pub writes: Vec<Write>,
+    /// `None`: no resource changed.
+    pub changes: Option<Arc<Changes>>,
+}
+
+impl std::fmt::Debug for State {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("State")
+            .field("revision", &self.view.revision)
+            .field("connections", &self.holdings.len())
+            .finish_non_exhaustive()
+    }
+}
+
+impl State {
+    pub fn new(judge: Arc<dyn Judge>) -> Self {
+        Self {
+            judge,
+            view: View::default(),
+            holdings: BTreeMap::new(),
+            serials: BTreeMap::new(),
+            foreign: BTreeMap::new(),
+            deadlines: BTreeSet::new(),
+        }
+    }
+
+    /// As it was before a restart, at the same revision.
+    pub fn restore(
+        judge: Arc<dyn Judge>,
+        revision: Revision,
+        rows: Vec<(ConnectionId, ConnectionRow, Vec<RecordRow>)>,
+    ) -> Self {
+        let mut state = Self::new(judge);
+        state.view.revision = revision;
+        for (connection, row, records) in rows {
+            let mut holding = Holding::restore(row, records);
+            holding.deadline = holding
+                .sections
+                .values()
+                // Whatever passed meanwhile is due at once.
+                .filter_map(|report| report.observed_at)
+                .min();
+            if let Some(deadline) = holding.deadline {
+                state.deadlines.insert((deadline, connection.clone()));
+            }
+            for entry in holding.entries.values() {
+                index(&mut state.serials, &mut state.foreign, &connection, holding.source, &entry.record);
+            }
+            state.holdings.insert(connection, holding);
+        }
+        state.derive_all();
+        state
+    }
+
+    /// What readers may see now.
+    pub fn view(&self) -> &View {
+        &self.view
+    }
+
+    /// How far a connection has come, for Welcome.
+    pub fn cursor(&self, connection: &ConnectionId) -> Option<&Cursor> {
+        self.holdings.get(connection).map(|holding| &holding.cursor)
+    }
+
+    pub fn apply(&mut self, input: Input, now: UnixMillis) -> Applied {
+        match input {
+            Input::Batch(batch) => self.batch(*batch, now),
+            Input::Heartbeat(heartbeat) => self.heartbeat(heartbeat, now),
+            Input::Removal(removal) => self.removal(&removal, now),
+        }
+    }
+
+    /// When time alone will change something.
+    pub fn next_tick(&self) -> Option<UnixMillis> {
+        self.deadlines.first().map(|(at, _)| *at)
+    }
+
+    /// Applies what time has changed for one connection; `None` when nothing is due.
+    pub fn tick(&mut self, now: UnixMillis) -> Option<Applied> {
+        let (at, connection) = self.deadlines.first()?.clone();
+        if at > now {
+            return None;
+        }
+        Some(self.renew(&connection, Touched::new(), Vec::new(), Vec::new(), now))
+    }
+
+    /// Rows whose times of observation moved since they were written.
+    pub fn unwritten(&mut self) -> Vec<Write> {
+        let moved = self.holdings.iter_mut().filter(|(_, holding)| holding.unwritten);
+        moved
+            .map(|(id, holding)| {
+                holding.unwritten = false;
+                Write::Connection(id.clone(), Box::new(holding.row()))
+            })
+            .collect()
+    }
+
+    fn heartbeat(&mut self, heartbeat: Heartbeat, now: UnixMillis) -> Applied {
+        let Heartbeat { connection, epoch, digest, observations } = heartbeat;
+        let Some(holding) = self.holdings.get_mut(&connection).filter(|holding| !holding.removed) else {
+            return resync(connection, "the connection is not known here");
+        };
+        if epoch < holding.cursor.epoch {
+            return fenced(&connection, epoch, Sequence(0), holding.cursor.epoch);
+        }
+        if digest != holding.cursor.digest {
+            return resync(connection, "the state held here is another one");
+        }
+        if epoch > holding.cursor.epoch {
+            // A new holder with the same state takes the lease without sending anything.
+            holding.cursor.epoch = epoch;
+            holding.cursor.sequence = Sequence(0);
+        }
+        for (section, observed_at) in observations {
+            if let Some(report) = holding.sections.get_mut(&section) {
+                report.observed_at = report.observed_at.max(Some(observed_at.min(now)));
+            }
+        }
+        holding.unwritten = true;
+        self.renew(&connection, Touched::new(), Vec::new(), Vec::new(), now)
+    }
+
+    fn removal(&mut self, removal: &Removal, now: UnixMillis) -> Applied {
+        let Removal { connection, epoch, sequence } = removal;
+        let (epoch, sequence) = (*epoch, *sequence);
+        let ack = |revision| Answer::Ack { connection: connection.clone(), epoch, sequence, revision };
+        let Some(holding) = self.holdings.get(connection) else {
+            return Applied { answers: vec![ack(self.view.revision)], ..Applied::default() };
+        };
+        match judge(Some(&holding.cursor), epoch, sequence, true, None) {
+            Verdict::Fenced(current) => return fenced(connection, epoch, sequence, current),
+            Verdict::Replay => {
+                return Applied { answers: vec![ack(self.view.revision)], ..Applied::default() };
+            }
+            Verdict::Apply | Verdict::Gap { .. } | Verdict::OtherBase => {}
+        }
+        let mut touched = Touched::new();
+        let all: Vec<SourceId> = holding.entries.keys().cloned().collect();
+        let gone = all.iter().filter_map(|id| self.take(connection, id, &mut touched)).collect();
+        let mut writes = vec![Write::RemoveRecords(connection.clone())];
+        if let Some(holding) = self.holdings.get_mut(connection) {
+            let collector = holding.cursor.collector.clone();
+            let cursor = Cursor { collector, epoch, sequence, digest: None };
+            if let Some(deadline) = holding.deadline {
+                self.deadlines.remove(&(deadline, connection.clone()));
+            }
+            *holding = Holding::new(cursor, holding.source);
+            holding.removed = true;
+            writes.push(Write::Connection(connection.clone(), Box::new(holding.row())));
+        }
+        let changes = self.settle(touched, gone, now, &mut writes);
+        self.view.shards.remove(connection);
+        Applied { answers: vec![ack(self.view.revision)], writes, changes }
+    }
+
+    /// Brings freshness, resources and the shard of a connection up to date.
+    fn renew(
+        &mut self,
+        connection: &ConnectionId,
+        mut touched: Touched,
+        gone: Vec<Arc<pulse_proto::model::Resource>>,
+        mut writes: Vec<Write>,
+        now: UnixMillis,
+    ) -> Applied {
+        if let Some(holding) = self.holdings.get_mut(connection) {
+            let old = holding.deadline;
+            let changed = holding.refresh(&*self.judge, now);
+            if !changed.is_empty() {
+                let concerned = holding.entries.values().filter(|e| changed.contains(&e.record.section));
+                touched.extend(concerned.map(|e| (connection.clone(), e.record.source_id.clone())));
+                holding.unwritten = true;
+            }
+            if old != holding.deadline {
+                old.map(|at| self.deadlines.remove(&(at, connection.clone())));
+                holding.deadline.map(|at| self.deadlines.insert((at, connection.clone())));
+            }
+        }
+        let changes = self.settle(touched, gone, now, &mut writes);
+        self.show(connection);
+        if changes.is_some()
+            && let Some(holding) = self.holdings.get_mut(connection)
+            && std::mem::take(&mut holding.unwritten)
+        {
+            writes.push(Write::Connection(connection.clone(), Box::new(holding.row())));
+        }
+        Applied { answers: Vec::new(), writes, changes }
+    }
+
+    /// Takes a record out, and says who else is concerned.
+    fn take(
+        &mut self,
+        connection: &ConnectionId,
+        id: &SourceId,
+        touched: &mut Touched,
+    ) -> Option<Arc<pulse_proto::model::Resource>> {
+        let holding = self.holdings.get_mut(connection)?;
+        let entry = holding.take(id)?;
+        batch::touch_family(holding, connection, &entry.record, touched);
+        batch::forget(
+            &mut self.serials,
+            &mut self.foreign,
+            connection,
+            holding.source,
+            &entry.record,
+            touched,
+        );
+        entry.resource
+    }
+
+    /// Puts the connection's current sections and status into the view.
+    fn show(&mut self, connection: &ConnectionId) {
+        let Some(holding) = self.holdings.get(connection).filter(|holding| !holding.removed) else { return };
+        let resources = self.view.shards.get(connection).map(|shard| shard.resources.clone());
+        let shard = Shard {
+            connection: connection.clone(),
+            status: holding.status.clone(),
+            sections: holding.sections.clone(),
+            resources: resources.unwrap_or_default(),
+        };
+        self.view.shards.insert(connection.clone(), Arc::new(shard));
+    }
+}
+
+fn index(
+    serials: &mut Serials,
+    foreign: &mut BTreeMap<(DataSource, SourceId), ConnectionId>,
+    connection: &ConnectionId,
+    source: DataSource,
+    record: &pulse_proto::model::IngestRecord,
+) {
+    if let Some(serial) = super::id::disk_serial(record) {
+        let who = (connection.clone(), record.source_id.clone());
+        serials.entry(serial.to_owned()).or_default().insert(who);
+    }
+    if source != DataSource::Truenas {
+        foreign.insert((source, record.source_id.clone()), connection.clone());
+    }
+}
+
+fn fenced(connection: &ConnectionId, epoch: Epoch, sequence: Sequence, current: Epoch) -> Applied {
+    let reject = Answer::Reject {
+        connection: connection.to_string(),
+        epoch,
+        sequence,
+        reason: RejectReason::Fenced(current),
+        message: format!("epoch {current} holds this connection"),
+        records: Vec::new(),
+    };
+    Applied { answers: vec![reject], ..Applied::default() }
+}
+
+fn resync(connection: ConnectionId, reason: &'static str) -> Applied {
+    Applied { answers: vec![Answer::Resync { connection, reason }], ..Applied::default() }
+}

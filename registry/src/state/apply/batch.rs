@@ -1,0 +1,327 @@
+//! One batch: lease, sections, records, removals and the sweep at a snapshot's end.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use pulse_proto::model::{
+    ConnectionId, DataSource, IngestRecord, Resource, SectionReport, SourceId, UnixMillis,
+};
+
+use super::{Applied, CONNECTION_RECORDS_MAX, CONNECTIONS_MAX, State, Touched, fenced, index};
+use crate::state::derive::Serials;
+use crate::state::holding::Holding;
+use crate::state::id;
+use crate::state::input::{Answer, Batch, RejectReason, Rejected};
+use crate::state::lease::{Cursor, Verdict, judge};
+use crate::state::row::{Stamp, Write};
+
+impl State {
+    pub(super) fn batch(&mut self, mut batch: Batch, now: UnixMillis) -> Applied {
+        let connection = batch.connection.clone();
+        if let Some(refusal) = self.refuse(&batch) {
+            return refusal;
+        }
+        let cursor = Cursor {
+            collector: batch.collector.clone(),
+            epoch: batch.epoch,
+            sequence: batch.sequence,
+            digest: batch.digest,
+        };
+        let source = batch.source;
+        let holding =
+            self.holdings.entry(connection.clone()).or_insert_with(|| Holding::new(cursor.clone(), source));
+        holding.cursor = cursor;
+        holding.removed = false;
+        if batch.snapshot_begin {
+            holding.seen = Some(std::collections::BTreeSet::new());
+        }
+        let mut touched = Touched::new();
+        if let Some(sections) = batch.sections.take() {
+            let retold = retold(&holding.sections, &sections);
+            let concerned = holding.entries.values().filter(|entry| retold.contains(&entry.record.section));
+            touched.extend(concerned.map(|entry| (connection.clone(), entry.record.source_id.clone())));
+            holding.sections =
+                sections.into_iter().map(|(name, report)| (name, not_later(report, now))).collect();
+        }
+        if holding.set_status(batch.status.take()) {
+            touched.extend(holding.entries.keys().map(|id| (connection.clone(), id.clone())));
+        }
+        let mut writes = Vec::new();
+        let mut refused = std::mem::take(&mut batch.refused);
+        let mut gone = Vec::new();
+        self.note_seen(&batch, &refused);
+        for record in std::mem::take(&mut batch.upserts) {
+            if let Err(rejected) = self.upsert(&connection, record, now, &mut touched, &mut writes) {
+                refused.push(rejected);
+            }
+        }
+        for source_id in &batch.removals {
+            match self.remove(&connection, source_id, &mut touched, &mut writes) {
+                Ok(resource) => gone.extend(resource),
+                Err(rejected) => refused.push(rejected),
+            }
+        }
+        let mut answers = Vec::new();
+        if batch.snapshot_end {
+            match self.sweep(&connection, &mut touched, &mut writes) {
+                Some(swept) => gone.extend(swept),
+                None => answers.push(Answer::Resync {
+                    connection: connection.clone(),
+                    reason: "a snapshot ended that had not begun",
+                }),
+            }
+        }
+        if let Some(holding) = self.holdings.get_mut(&connection) {
+            holding.unwritten = false;
+        }
+        let mut applied = self.renew(&connection, touched, gone, writes, now);
+        if let Some(holding) = self.holdings.get_mut(&connection) {
+            holding.unwritten = false;
+            applied.writes.push(Write::Connection(connection.clone(), Box::new(holding.row())));
+        }
+        applied.answers = with_refusals(&batch, refused, answers, self.view.revision);
+        applied
+    }
+
+    /// Why the batch as a whole is not applied.
+    fn refuse(&self, batch: &Batch) -> Option<Applied> {
+        let held = self.holdings.get(&batch.connection);
+        let reject = |reason, message| Answer::Reject {
+            connection: batch.connection.to_string(),
+            epoch: batch.epoch,
+            sequence: batch.sequence,
+            reason,
+            message,
+            records: Vec::new(),
+        };
+        let resync = |reason| Answer::Resync { connection: batch.connection.clone(), reason };
+        if held.is_none() && self.holdings.len() >= CONNECTIONS_MAX {
+            let message = format!("the registry holds at most {CONNECTIONS_MAX} connections");
+            return Some(answered(vec![reject(RejectReason::Exhausted, message)]));
+        }
+        if let Some(held) = held.filter(|held| !held.removed && held.source != batch.source) {
+            let message = format!("the connection brings records of source {}", held.source);
+            return Some(answered(vec![reject(RejectReason::Invalid, message)]));
+        }
+        let cursor = held.map(|holding| &holding.cursor);
+        match judge(cursor, batch.epoch, batch.sequence, batch.snapshot_begin, batch.base) {
+            Verdict::Apply => None,
+            Verdict::Replay => Some(answered(vec![Answer::Ack {
+                connection: batch.connection.clone(),
+                epoch: batch.epoch,
+                sequence: batch.sequence,
+                revision: self.view.revision,
+            }])),
+            Verdict::Fenced(current) => Some(fenced(&batch.connection, batch.epoch, batch.sequence, current)),
+            Verdict::Gap { expected } => {
+                let message = format!("sequence {expected} has not come yet");
+                let reject = reject(RejectReason::OutOfSequence, message);
+                Some(answered(vec![reject, resync("a batch is missing")]))
+            }
+            Verdict::OtherBase => {
+                let reject = reject(RejectReason::OutOfSequence, "the state held here is another one".into());
+                Some(answered(vec![reject, resync("the state held here is another one")]))
+            }
+        }
+    }
+
+    /// What a snapshot names stays, also when this version of it is refused.
+    fn note_seen(&mut self, batch: &Batch, refused: &[Rejected]) {
+        let holding = self.holdings.get_mut(&batch.connection);
+        let Some(seen) = holding.and_then(|holding| holding.seen.as_mut()) else { return };
+        seen.extend(batch.upserts.iter().map(|record| record.source_id.clone()));
+        seen.extend(refused.iter().filter_map(|rejected| SourceId::parse(&rejected.source_id).ok()));
+    }
+
+    fn upsert(
+        &mut self,
+        connection: &ConnectionId,
+        record: Arc<IngestRecord>,
+        now: UnixMillis,
+        touched: &mut Touched,
+        writes: &mut Vec<Write>,
+    ) -> Result<(), Rejected> {
+        let Some(holding) = self.holdings.get_mut(connection) else { return Ok(()) };
+        let source = holding.source;
+        belongs(connection, source, &record, &self.foreign)?;
+        let old = holding.entries.get(&record.source_id).map(|entry| Arc::clone(&entry.record));
+        if old.as_ref().is_some_and(|old| *old == record) {
+            return Ok(());
+        }
+        if old.is_none() && holding.entries.len() >= CONNECTION_RECORDS_MAX {
+            let message = format!("a connection has at most {CONNECTION_RECORDS_MAX} records");
+            return Err(rejected(&record.source_id, "source_id", message));
+        }
+        if let Some(old) = &old {
+            touch_family(holding, connection, old, touched);
+            forget(&mut self.serials, &mut self.foreign, connection, source, old, touched);
+        }
+        let stamp = Stamp { created_at: now, updated_at: now, revision: self.view.revision.next() };
+        holding.put(Arc::clone(&record), stamp);
+        touched.insert((connection.clone(), record.source_id.clone()));
+        touch_family(holding, connection, &record, touched);
+        index(&mut self.serials, &mut self.foreign, connection, source, &record);
+        touch_sharers(&self.serials, &record, touched);
+        writes.push(Write::Record(connection.clone(), record));
+        Ok(())
+    }
+
+    /// A record is gone only when its whole section was read without it.
+    fn remove(
+        &mut self,
+        connection: &ConnectionId,
+        source_id: &SourceId,
+        touched: &mut Touched,
+        writes: &mut Vec<Write>,
+    ) -> Result<Option<Arc<Resource>>, Rejected> {
+        let Some(holding) = self.holdings.get(connection) else { return Ok(None) };
+        let Some(entry) = holding.entries.get(source_id) else { return Ok(None) };
+        if !holding.is_complete(&entry.record.section) {
+            let message =
+                format!("section {} was not read completely, so nothing in it is gone", entry.record.section);
+            return Err(rejected(source_id, "removals", message));
+        }
+        writes.push(Write::RemoveRecord(connection.clone(), source_id.clone()));
+        Ok(self.take(connection, source_id, touched))
+    }
+
+    /// Removes what the snapshot did not name. `None` when none had begun.
+    fn sweep(
+        &mut self,
+        connection: &ConnectionId,
+        touched: &mut Touched,
+        writes: &mut Vec<Write>,
+    ) -> Option<Vec<Arc<Resource>>> {
+        let holding = self.holdings.get_mut(connection)?;
+        let seen = holding.seen.take()?;
+        let unnamed = holding.entries.values().filter(|entry| {
+            !seen.contains(&entry.record.source_id) && holding.is_complete(&entry.record.section)
+        });
+        let unnamed: Vec<SourceId> = unnamed.map(|entry| entry.record.source_id.clone()).collect();
+        let mut gone = Vec::new();
+        for source_id in unnamed {
+            gone.extend(self.take(connection, &source_id, touched));
+            writes.push(Write::RemoveRecord(connection.clone(), source_id));
+        }
+        Some(gone)
+    }
+}
+
+/// A TrueNAS record names its connection in its id; others must not meet another connection's.
+fn belongs(
+    connection: &ConnectionId,
+    source: DataSource,
+    record: &IngestRecord,
+    foreign: &BTreeMap<(DataSource, SourceId), ConnectionId>,
+) -> Result<(), Rejected> {
+    let id = &record.source_id;
+    if source == DataSource::Truenas {
+        let rest =
+            id.as_str().strip_prefix("system:").and_then(|rest| rest.strip_prefix(connection.as_str()));
+        if rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/')) {
+            return Ok(());
+        }
+        return Err(rejected(id, "source_id", format!("expected \"system:{connection}\", or below it")));
+    }
+    match foreign.get(&(source, id.clone())) {
+        Some(owner) if owner != connection => {
+            Err(rejected(id, "source_id", format!("connection {owner} brings this record")))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Parent and children show each other's name, id and count.
+pub(super) fn touch_family(
+    holding: &Holding,
+    connection: &ConnectionId,
+    record: &IngestRecord,
+    touched: &mut Touched,
+) {
+    if let Some(parent) = &record.parent_source_id {
+        touched.insert((connection.clone(), parent.clone()));
+    }
+    for child in holding.children.get(&record.source_id).into_iter().flatten() {
+        touched.insert((connection.clone(), child.clone()));
+    }
+}
+
+/// All disks with this record's serial: whether it is unique decides about their ids.
+fn touch_sharers(serials: &Serials, record: &IngestRecord, touched: &mut Touched) {
+    if let Some(sharers) = id::disk_serial(record).and_then(|serial| serials.get(serial)) {
+        touched.extend(sharers.iter().cloned());
+    }
+}
+
+pub(super) fn forget(
+    serials: &mut Serials,
+    foreign: &mut BTreeMap<(DataSource, SourceId), ConnectionId>,
+    connection: &ConnectionId,
+    source: DataSource,
+    record: &IngestRecord,
+    touched: &mut Touched,
+) {
+    if let Some(serial) = id::disk_serial(record)
+        && let Some(sharers) = serials.get_mut(serial)
+    {
+        sharers.remove(&(connection.clone(), record.source_id.clone()));
+        touched.extend(sharers.iter().cloned());
+        if sharers.is_empty() {
+            serials.remove(serial);
+        }
+    }
+    foreign.remove(&(source, record.source_id.clone()));
+}
+
+/// Sections whose error, which stale resources show, is another one now.
+fn retold(
+    old: &BTreeMap<pulse_proto::model::SectionName, SectionReport>,
+    new: &BTreeMap<pulse_proto::model::SectionName, SectionReport>,
+) -> Vec<pulse_proto::model::SectionName> {
+    let error = |reports: &BTreeMap<_, SectionReport>, name| {
+        reports.get(name).map(|r: &SectionReport| r.error.clone())
+    };
+    let names = old.keys().chain(new.keys().filter(|name| !old.contains_key(*name)));
+    names.filter(|name| error(old, *name) != error(new, *name)).cloned().collect()
+}
+
+/// A collector whose clock is ahead must not keep its facts fresh for ever.
+fn not_later(mut report: SectionReport, now: UnixMillis) -> SectionReport {
+    report.observed_at = report.observed_at.map(|at| at.min(now));
+    report
+}
+
+fn with_refusals(
+    batch: &Batch,
+    refused: Vec<Rejected>,
+    mut more: Vec<Answer>,
+    revision: pulse_proto::model::Revision,
+) -> Vec<Answer> {
+    let mut answers = Vec::new();
+    if !refused.is_empty() {
+        answers.push(Answer::Reject {
+            connection: batch.connection.to_string(),
+            epoch: batch.epoch,
+            sequence: batch.sequence,
+            reason: RejectReason::Records,
+            message: format!("{} records were refused; the rest of the batch is applied", refused.len()),
+            records: refused,
+        });
+    }
+    answers.push(Answer::Ack {
+        connection: batch.connection.clone(),
+        epoch: batch.epoch,
+        sequence: batch.sequence,
+        revision,
+    });
+    answers.append(&mut more);
+    answers
+}
+
+fn answered(answers: Vec<Answer>) -> Applied {
+    Applied { answers, ..Applied::default() }
+}
+
+fn rejected(source_id: &SourceId, field: &str, message: String) -> Rejected {
+    Rejected { source_id: source_id.to_string(), field: field.to_owned(), message }
+}

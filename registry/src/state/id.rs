@@ -1,0 +1,110 @@
+//! Which resource a record is about. Ids are Pulse's, bit by bit.
+
+use std::fmt::Write as _;
+
+use pulse_proto::model::{DataSource, IngestRecord, ResourceId, ResourceType, SourceId};
+use sha2::{Digest as _, Sha256};
+
+/// Shorter serials are labels, not serials.
+const SERIAL_CHARS_MIN: usize = 4;
+
+/// What firmware and virtual disks say when they have no serial, in lower case.
+const PLACEHOLDERS: [&str; 18] = [
+    "not specified",
+    "not available",
+    "not applicable",
+    "not present",
+    "to be filled by o.e.m.",
+    "to be filled by oem",
+    "default string",
+    "system serial number",
+    "serial number",
+    "unknown",
+    "none",
+    "null",
+    "n/a",
+    "invalid",
+    "0123456789",
+    "1234567890",
+    "123456789",
+    "qm00001",
+];
+
+/// The serial that may identify a disk anywhere, when it has one.
+pub fn disk_serial(record: &IngestRecord) -> Option<&str> {
+    if record.resource_type != ResourceType::PhysicalDisk {
+        return None;
+    }
+    let serial = record.identity.machine_id.trim();
+    is_real_serial(serial).then_some(serial)
+}
+
+fn is_real_serial(serial: &str) -> bool {
+    let mut bytes = serial.bytes().filter(u8::is_ascii_alphanumeric);
+    let Some(first) = bytes.next() else { return false };
+    serial.len() >= SERIAL_CHARS_MIN
+        && bytes.any(|byte| byte != first)
+        && !PLACEHOLDERS.contains(&serial.to_lowercase().as_str())
+}
+
+/// `unique_serial` is the record's serial when no other disk has it.
+pub fn resource_id(source: DataSource, record: &IngestRecord, unique_serial: Option<&str>) -> ResourceId {
+    match unique_serial {
+        Some(serial) => derived(record.resource_type, &format!("machine:{serial}")),
+        None => scoped(source, record.resource_type, &record.source_id),
+    }
+}
+
+/// The id of a thing that is known by its source alone.
+pub fn scoped(source: DataSource, resource_type: ResourceType, source_id: &SourceId) -> ResourceId {
+    derived(resource_type, &format!("{}:{source_id}", source.token()))
+}
+
+fn derived(resource_type: ResourceType, stable: &str) -> ResourceId {
+    let hash = Sha256::digest(stable);
+    let mut text = format!("{}-", resource_type.token());
+    for byte in &hash[..8] {
+        let _infallible = write!(text, "{byte:02x}");
+    }
+    ResourceId::parse(&text).expect("a type token and sixteen hex digits")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_are_those_of_pulse() {
+        let id = |kind, text: &str| {
+            let source_id = SourceId::parse(text).unwrap();
+            scoped(DataSource::Truenas, kind, &source_id).to_string()
+        };
+        for (kind, source_id, expected) in [
+            (ResourceType::Host, "system:conn-1", "agent-d2d79e79064338d7"),
+            (ResourceType::Host, "system:conn-2", "agent-a926543a45ea30b7"),
+            (ResourceType::Storage, "system:conn-1/pool:tank", "storage-f525297316fe02d5"),
+            (ResourceType::PhysicalDisk, "system:conn-1/disk:sda", "physical_disk-0be7c958aae58dd8"),
+            (ResourceType::Storage, "system:conn-1/dataset:tank/apps/db", "storage-2a8d4a84800ece3b"),
+            (ResourceType::AppContainer, "system:conn-1/app:plex", "app-container-0a00cd86575e01a8"),
+            (ResourceType::Vm, "system:conn-1/vm:7", "vm-d49719a7a9a5b500"),
+            (ResourceType::NetworkShare, "system:conn-1/share:smb:3", "network-share-9c81bedf9b017502"),
+        ] {
+            assert_eq!(id(kind, source_id), expected, "{source_id}");
+        }
+        assert_eq!(
+            derived(ResourceType::PhysicalDisk, "machine:Not Specified").as_str(),
+            "physical_disk-535886018cb53055"
+        );
+    }
+
+    #[test]
+    fn placeholders_are_no_serials() {
+        for bad in ["", " ", "Not Specified", "0000000000", "------", "To Be Filled By O.E.M.", "1.2", "N/A"]
+        {
+            assert!(!is_real_serial(bad), "{bad:?}");
+        }
+        for good in ["WD-WCC4E1234567", "S3Z8NB0K123456", "2020E4A1", "ZL2-9"] {
+            assert!(is_real_serial(good), "{good:?}");
+        }
+    }
+}
