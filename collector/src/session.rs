@@ -12,6 +12,7 @@ pub mod diagnose;
 pub mod error;
 mod login;
 mod rest;
+pub mod role;
 pub mod scram;
 pub mod version;
 

@@ -140,7 +140,7 @@ const U64_END: f64 = 18_446_744_073_709_551_616.0;
 
 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the range is checked first")]
 fn whole(number: f64) -> Option<u64> {
-    (number >= 0.0 && number < U64_END).then_some(number as u64)
+    (0.0..U64_END).contains(&number).then_some(number as u64)
 }
 
 /// A finite number; `1.21x` and `4%` are read too.

@@ -44,6 +44,15 @@ impl Section {
         SectionName::parse(self.token()).expect("tokens are well formed")
     }
 
+    /// Every how many poll intervals it is read.
+    pub const fn cadence(self) -> u32 {
+        match self {
+            Self::Pools | Self::Alerts => 1,
+            Self::System | Self::Datasets => 5,
+            Self::Disks => 10,
+        }
+    }
+
     /// A role that suffices to read it, for remedies.
     pub const fn role(self) -> &'static str {
         match self {

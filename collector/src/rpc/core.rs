@@ -2,7 +2,7 @@
 //!
 //! No IO, no clock, no spawn: `handle_*` takes what happened, `poll_*` tells what to do.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -80,7 +80,7 @@ pub struct Core {
     waiting: VecDeque<Waiting>,
     running: BTreeMap<CallId, Running>,
     /// Given up by us, still busy at the server.
-    abandoned: BTreeMap<CallId, ()>,
+    abandoned: BTreeSet<CallId>,
     transmit: VecDeque<Transmit>,
     output: VecDeque<Output>,
     ping_at: Instant,
@@ -96,7 +96,7 @@ impl Core {
             next_id: 1,
             waiting: VecDeque::new(),
             running: BTreeMap::new(),
-            abandoned: BTreeMap::new(),
+            abandoned: BTreeSet::new(),
             transmit: VecDeque::new(),
             output: VecDeque::new(),
             ping_at: now + options.heartbeat,
@@ -171,7 +171,7 @@ impl Core {
             self.running.iter().filter(|(_, call)| call.until <= now).map(|(id, _)| *id).collect();
         for id in late {
             if let Some(Running { limit, .. }) = self.running.remove(&id) {
-                self.abandoned.insert(id, ());
+                self.abandoned.insert(id);
                 self.complete(id, Err(CallError::Deadline { limit }));
             }
         }

@@ -65,7 +65,7 @@ async fn connect_somewhere(
     Err(last.unwrap_or(ConnectError::RedirectLoop { tried: tried.len() }))
 }
 
-enum Attempt {
+pub(super) enum Attempt {
     In(Box<Session>),
     Elsewhere(Vec<String>),
 }
@@ -125,7 +125,7 @@ pub(super) fn no_websocket_status(endpoint: &Endpoint, error: &TransportError) -
     }
 }
 
-async fn rpc_session(
+pub(super) async fn rpc_session(
     endpoint: &Endpoint,
     credential: &Credential,
     options: &SessionOptions,
@@ -196,7 +196,7 @@ struct SystemInfo {
     version: String,
 }
 
-async fn rest_session(
+pub(super) async fn rest_session(
     endpoint: &Endpoint,
     credential: &Credential,
     options: &SessionOptions,

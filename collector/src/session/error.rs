@@ -77,13 +77,11 @@ impl ConnectError {
             Self::Transport(error) => transport_class(error),
             Self::PlaintextRefused { .. } => FailureClass::PlaintextRefused,
             Self::Refused(Refusal::Denied | Refusal::NotPermitted(_)) => FailureClass::Forbidden,
-            Self::Refused(_) => FailureClass::RefusedCredentials,
+            Self::Refused(_) | Self::Scram(ScramError::Refused(_)) => FailureClass::RefusedCredentials,
             Self::Login(error) => login_class(error),
-            Self::Scram(ScramError::Refused(_)) => FailureClass::RefusedCredentials,
-            Self::Scram(_) | Self::ScramStripped => FailureClass::Protocol,
+            Self::Scram(_) | Self::ScramStripped | Self::NoApi { .. } => FailureClass::Protocol,
             Self::UsernameNeeded | Self::DowngradeRefused { .. } => FailureClass::Unsupported,
             Self::RedirectLoop { .. } => FailureClass::Unreachable,
-            Self::NoApi { .. } => FailureClass::Protocol,
         }
     }
 

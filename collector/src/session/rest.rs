@@ -132,7 +132,7 @@ mod tests {
     #[test]
     fn statuses() {
         for (status, body, want) in [
-            (200, "[1, NaN]", "Ok(Reply([1, null]))"),
+            (200, "[1, NaN]", "Ok(Reply(RawValue([1, null])))"),
             (200, "<html>", "Err(Malformed"),
             (200, "{\"a\":", "Err(Malformed"),
             (401, "", "Err(NotAuthenticated"),

@@ -47,6 +47,11 @@ pub fn api_line(version: &str) -> Option<Line> {
     parse_api(version).map(|(line, _patch)| line)
 }
 
+/// Newer than all that is known here.
+pub fn is_unknown(line: Line) -> bool {
+    KNOWN_LINES.iter().all(|known| *known < line)
+}
+
 /// Finds the line in any version text: `TrueNAS-SCALE-24.10.2.4`, `25.10.6`, `26.0.0-BETA.3`, `TrueNAS-13.3-U1.2`.
 pub fn line_of(version: &str) -> Option<Line> {
     version.split(|c: char| !c.is_ascii_digit() && c != '.').find_map(|part| {

@@ -29,7 +29,9 @@ pub fn delay(wait: Wait, attempt: u32, draw: f64) -> Duration {
     let draw = if draw.is_finite() { draw.clamp(0.0, 1.0) } else { 1.0 };
     match wait {
         Wait::Transient => {
-            let ceiling = DELAY_MIN.saturating_mul(1_u32.checked_shl(attempt.min(16)).unwrap_or(u32::MAX)).min(DELAY_MAX);
+            let ceiling = DELAY_MIN
+                .saturating_mul(1_u32.checked_shl(attempt.min(16)).unwrap_or(u32::MAX))
+                .min(DELAY_MAX);
             // Half fixed, half random: spread out, yet never at once.
             let jittered = ceiling.mul_f64(0.5 + draw / 2.0);
             if attempt == 0 { jittered } else { jittered.max(LOGIN_SPACING) }

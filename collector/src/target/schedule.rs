@@ -61,7 +61,11 @@ impl Schedule {
 
     /// Sections to start reading now.
     pub fn due(&self, now: Instant) -> Vec<Section> {
-        self.slots.iter().filter(|(_, slot)| slot.started.is_none() && slot.due <= now).map(|(s, _)| *s).collect()
+        self.slots
+            .iter()
+            .filter(|(_, slot)| slot.started.is_none() && slot.due <= now)
+            .map(|(s, _)| *s)
+            .collect()
     }
 
     /// When to ask again; `None` while everything is being read.
@@ -149,11 +153,11 @@ mod tests {
         let mut plan = Schedule::new(MINUTE, t0);
         assert_eq!(plan.due(t0), Section::ALL.to_vec());
         for section in Section::ALL {
-            plan.started(*section, t0);
+            plan.started(section, t0);
         }
         assert_eq!(plan.next_due(), None);
         for section in Section::ALL {
-            plan.finished(*section, Ended::Complete, t0 + second(1));
+            plan.finished(section, Ended::Complete, t0 + second(1));
         }
         assert!(plan.due(t0 + second(59)).is_empty());
         assert!(plan.due(t0 + MINUTE).contains(&Section::Pools), "cadence counts from the start");

@@ -101,7 +101,11 @@ impl Client {
         let mut response = builder.send().await.map_err(|error| self.explain(error))?;
         let status = response.status();
         if status.is_redirection() {
-            let location = response.headers().get(LOCATION).map(|value| value.as_bytes()).unwrap_or_default();
+            let location = response
+                .headers()
+                .get(LOCATION)
+                .map(reqwest::header::HeaderValue::as_bytes)
+                .unwrap_or_default();
             let location = String::from_utf8_lossy(location);
             return Err(TransportError::Redirect(Redirect::judge(&self.endpoint, &location)));
         }
