@@ -1,1 +1,8 @@
-//! To be filled.
+//! Takes what collectors send, in order, to the one writer: decode, apply,
+//! commit, publish, answer. Refuses to know sockets and what records mean.
+
+pub mod decode;
+pub mod writer;
+
+pub use decode::Limits;
+pub use writer::{Handle, Observer, Writer};

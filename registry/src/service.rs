@@ -1,1 +1,3 @@
-//! To be filled.
+//! The gRPC services, as thin as they can be: wire in, typed call, wire out.
+
+pub mod ingest;

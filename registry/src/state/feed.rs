@@ -60,12 +60,14 @@ pub fn channel(view: View) -> (Publisher, Feed) {
 }
 
 impl Publisher {
-    /// Makes `view` the current one. `changes` is `None` when only times of observation moved.
-    pub fn publish(&self, view: Arc<View>, changes: Option<Arc<Changes>>) {
-        if let Some(changes) = changes {
+    /// Makes `view` the current one; `changes` lead up to it, and are none when only times of observation moved.
+    pub fn publish(&self, view: Arc<View>, changes: impl IntoIterator<Item = Arc<Changes>>) {
+        {
             let mut history = self.history.lock().unwrap_or_else(PoisonError::into_inner);
-            history.changes += changes.items.len();
-            history.kept.push_back(changes);
+            for changes in changes {
+                history.changes += changes.items.len();
+                history.kept.push_back(changes);
+            }
             while history.changes > HISTORY_CHANGES_MAX && history.kept.len() > 1 {
                 if let Some(oldest) = history.kept.pop_front() {
                     history.changes -= oldest.items.len();

@@ -1,0 +1,286 @@
+//! The one writer. Gathers what waits into a group, applies it, commits it with
+//! one sync, then publishes and answers: nothing is said before it is durable.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use pulse_proto::model::{ConnectionId, Epoch, Revision, Sequence, UnixMillis};
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
+
+use crate::clock::Clock;
+use crate::state::judge::Judge;
+use crate::state::lease::Cursor;
+use crate::state::{Answer, Changes, Input, Publisher, RejectReason, State, Write};
+use crate::store::Store;
+
+/// Inputs that may wait for the writer, over all streams.
+pub const QUEUE_MAX: usize = 256;
+/// Inputs in one commit.
+const GROUP_INPUTS_MAX: usize = 128;
+/// Rows in one commit, beyond which no further input joins it.
+const GROUP_WRITES_MAX: usize = 50_000;
+/// Times of observation are on disk at most this late.
+const FLUSH_INTERVAL: Duration = Duration::from_secs(15);
+/// After a failed commit the store is asked again this often.
+const RETRY_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Hears how the writer does; for metrics and readiness.
+pub trait Observer: Send + Sync + 'static {
+    fn committed(&self, took: Duration, batches: usize, rows: usize);
+    fn failed(&self, error: &str);
+    fn answered(&self, answers: &[Answer]);
+    fn published(&self, revision: Revision, changes: usize);
+}
+
+/// How streams reach the writer.
+#[derive(Clone, Debug)]
+pub struct Handle {
+    requests: mpsc::Sender<Request>,
+}
+
+/// The writer is gone: the registry is stopping.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the registry is stopping")]
+pub struct Stopped;
+
+#[derive(Debug)]
+enum Request {
+    Apply(Input, Reply),
+    Cursors(Vec<ConnectionId>, oneshot::Sender<Vec<(ConnectionId, Cursor)>>),
+}
+
+/// Where the answers to one input go: one message for each input, in order.
+pub type Reply = mpsc::Sender<Vec<Answer>>;
+
+impl Handle {
+    /// Waits while the writer is busy; that wait is what slows a stream down. `reply` needs a free place.
+    pub async fn submit(&self, input: Input, reply: Reply) -> Result<(), Stopped> {
+        self.requests.send(Request::Apply(input, reply)).await.map_err(|_gone| Stopped)
+    }
+
+    pub async fn cursors(
+        &self,
+        connections: Vec<ConnectionId>,
+    ) -> Result<Vec<(ConnectionId, Cursor)>, Stopped> {
+        let (reply, answer) = oneshot::channel();
+        self.requests.send(Request::Cursors(connections, reply)).await.map_err(|_gone| Stopped)?;
+        answer.await.map_err(|_gone| Stopped)
+    }
+}
+
+/// Owns the state; everything else sees views.
+pub struct Writer {
+    state: State,
+    judge: Arc<dyn Judge>,
+    store: Arc<dyn Store>,
+    publisher: Publisher,
+    clock: Clock,
+    observer: Arc<dyn Observer>,
+    requests: mpsc::Receiver<Request>,
+    flushed: Instant,
+    /// The last commit failed: memory was thrown away and the store must be read again first.
+    broken: bool,
+}
+
+/// What is committed together.
+#[derive(Default)]
+struct Group {
+    writes: Vec<Write>,
+    changes: Vec<Arc<Changes>>,
+    answers: Vec<(Origin, Vec<Answer>, Reply)>,
+    questions: Vec<(Vec<ConnectionId>, oneshot::Sender<Vec<(ConnectionId, Cursor)>>)>,
+    inputs: usize,
+}
+
+/// What must be known of an input to refuse it after all.
+struct Origin {
+    connection: ConnectionId,
+    epoch: Epoch,
+    sequence: Option<Sequence>,
+}
+
+impl Writer {
+    pub fn new(
+        state: State,
+        judge: Arc<dyn Judge>,
+        store: Arc<dyn Store>,
+        publisher: Publisher,
+        clock: Clock,
+        observer: Arc<dyn Observer>,
+    ) -> (Self, Handle) {
+        let (sender, requests) = mpsc::channel(QUEUE_MAX);
+        let writer = Self {
+            state,
+            judge,
+            store,
+            publisher,
+            clock,
+            observer,
+            requests,
+            flushed: Instant::now(),
+            broken: false,
+        };
+        (writer, Handle { requests: sender })
+    }
+
+    /// Runs until every handle is gone; then everything accepted is durable and answered.
+    pub async fn run(mut self) {
+        loop {
+            let next_tick = self.state.next_tick();
+            let first = tokio::select! {
+                biased;
+                request = self.requests.recv() => match request {
+                    Some(request) => Some(request),
+                    None => break,
+                },
+                () = self.clock.reaches(next_tick), if !self.broken => None,
+                () = tokio::time::sleep_until(self.flushed + FLUSH_INTERVAL), if !self.broken => None,
+                () = tokio::time::sleep(RETRY_INTERVAL), if self.broken => None,
+            };
+            if self.broken {
+                self.recover().await;
+            }
+            self.round(first).await;
+        }
+        let writes = self.state.unwritten();
+        if !self.broken && !writes.is_empty() {
+            let group = Group { writes, ..Group::default() };
+            self.finish(group).await;
+        }
+    }
+
+    async fn round(&mut self, first: Option<Request>) {
+        let mut group = Group::default();
+        let now = self.clock.now();
+        let mut next = first;
+        while let Some(request) = next.take() {
+            self.take_in(request, &mut group, now);
+            if group.inputs < GROUP_INPUTS_MAX && group.writes.len() < GROUP_WRITES_MAX {
+                next = self.requests.try_recv().ok();
+            }
+        }
+        if !self.broken {
+            while group.writes.len() < GROUP_WRITES_MAX
+                && let Some(applied) = self.state.tick(now)
+            {
+                group.writes.extend(applied.writes);
+                group.changes.extend(applied.changes);
+            }
+            if self.flushed.elapsed() >= FLUSH_INTERVAL || !group.writes.is_empty() {
+                group.writes.extend(self.state.unwritten());
+                self.flushed = Instant::now();
+            }
+        }
+        self.finish(group).await;
+    }
+
+    fn take_in(&mut self, request: Request, group: &mut Group, now: UnixMillis) {
+        match request {
+            Request::Cursors(ids, reply) => {
+                // What was applied in this group is not durable yet: told after the commit.
+                group.questions.push((ids, reply));
+            }
+            Request::Apply(input, reply) => {
+                let origin = Origin::of(&input);
+                group.inputs += 1;
+                if self.broken {
+                    let refusal = origin.exhausted("the store does not take writes at the moment");
+                    group.answers.push((origin, refusal, reply));
+                    return;
+                }
+                let applied = self.state.apply(input, now);
+                group.writes.extend(applied.writes);
+                group.changes.extend(applied.changes);
+                group.answers.push((origin, applied.answers, reply));
+            }
+        }
+    }
+
+    /// Makes the group durable, shows it, answers it.
+    async fn finish(&mut self, mut group: Group) {
+        if !group.writes.is_empty() {
+            let started = Instant::now();
+            let store = Arc::clone(&self.store);
+            let revision = self.state.view().revision;
+            let writes = std::mem::take(&mut group.writes);
+            let rows = writes.len();
+            let commit = tokio::task::spawn_blocking(move || store.commit(revision, &writes));
+            let outcome = match commit.await {
+                Ok(outcome) => outcome.map_err(|error| error.to_string()),
+                Err(panic) => Err(panic.to_string()),
+            };
+            match outcome {
+                Ok(()) => self.observer.committed(started.elapsed(), group.inputs, rows),
+                Err(error) => {
+                    self.observer.failed(&error);
+                    self.broken = true;
+                    group.changes.clear();
+                    for (origin, answers, _) in &mut group.answers {
+                        *answers = origin.exhausted(&error);
+                    }
+                }
+            }
+        }
+        if !self.broken && (group.inputs > 0 || !group.changes.is_empty()) {
+            let changes: usize = group.changes.iter().map(|changes| changes.items.len()).sum();
+            let view = Arc::new(self.state.view().clone());
+            self.observer.published(view.revision, changes);
+            self.publisher.publish(view, group.changes);
+        }
+        for (_, answers, reply) in group.answers {
+            self.observer.answered(&answers);
+            // A stream that has ended needs no answer.
+            drop(reply.try_send(answers));
+        }
+        for (ids, reply) in group.questions {
+            let cursor = |id: &ConnectionId| Some((id.clone(), self.state.cursor(id)?.clone()));
+            let known = if self.broken { Vec::new() } else { ids.iter().filter_map(cursor).collect() };
+            drop(reply.send(known));
+        }
+    }
+
+    /// Throws away what could not be made durable and reads back what is.
+    async fn recover(&mut self) {
+        let store = Arc::clone(&self.store);
+        let loaded = tokio::task::spawn_blocking(move || {
+            let loaded = store.load()?;
+            // Reading may work while writing does not.
+            store.commit(loaded.revision, &[])?;
+            Ok::<_, crate::store::StoreError>(loaded)
+        });
+        match loaded.await {
+            Ok(Ok(loaded)) => {
+                let judge = Arc::clone(&self.judge);
+                self.state = State::restore(judge, loaded.revision, loaded.connections);
+                self.broken = false;
+            }
+            Ok(Err(error)) => self.observer.failed(&error.to_string()),
+            Err(panic) => self.observer.failed(&panic.to_string()),
+        }
+    }
+}
+
+impl Origin {
+    fn of(input: &Input) -> Self {
+        let (connection, epoch, sequence) = match input {
+            Input::Batch(batch) => (&batch.connection, batch.epoch, Some(batch.sequence)),
+            Input::Heartbeat(heartbeat) => (&heartbeat.connection, heartbeat.epoch, None),
+            Input::Removal(removal) => (&removal.connection, removal.epoch, Some(removal.sequence)),
+        };
+        Self { connection: connection.clone(), epoch, sequence }
+    }
+
+    /// A heartbeat needs no refusal: the next one says the same.
+    fn exhausted(&self, why: &str) -> Vec<Answer> {
+        let refusal = self.sequence.map(|sequence| Answer::Reject {
+            connection: self.connection.to_string(),
+            epoch: self.epoch,
+            sequence,
+            reason: RejectReason::Exhausted,
+            message: why.to_owned(),
+            records: Vec::new(),
+        });
+        refusal.into_iter().collect()
+    }
+}

@@ -1,0 +1,278 @@
+//! One ingest stream: hello, welcome, then messages to the writer and its
+//! answers back. Reads no further while too much is unanswered.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::Stream;
+use pulse_proto::PROTOCOL_VERSION;
+use pulse_proto::model::{CollectorId, ConnectionId};
+use pulse_proto::pb::registry::v1 as wire;
+use pulse_proto::pb::registry::v1::ingest_request::Message;
+use pulse_proto::pb::registry::v1::ingest_response::Message as Said;
+use pulse_proto::pb::registry::v1::ingest_service_server::IngestService;
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tokio_util::sync::CancellationToken;
+use tonic::{Request, Response, Status, Streaming};
+use tracing::{debug, info, warn};
+
+use crate::ingest::{Handle, Limits, decode};
+use crate::state::lease::Cursor;
+use crate::state::{Answer, Input, RejectReason, Rejected};
+
+/// A client that connects says hello within this time.
+const HELLO_DEADLINE: Duration = Duration::from_secs(10);
+/// Connections one hello may name.
+const HELLO_CONNECTIONS_MAX: usize = 20_000;
+/// Messages on their way to a client that reads slowly.
+const OUTBOX_MAX: usize = 16;
+
+#[derive(Clone, Debug)]
+pub struct Options {
+    pub limits: Limits,
+    pub unacked_batches_max: usize,
+    pub heartbeat_interval: Duration,
+    /// `PULSE_ENABLE_TRUENAS`: off refuses what TrueNAS connections bring.
+    pub enable_truenas: bool,
+}
+
+/// The ingest service.
+#[derive(Clone, Debug)]
+pub struct IngestApi {
+    writer: Handle,
+    registry_id: Arc<str>,
+    options: Options,
+    draining: CancellationToken,
+}
+
+impl IngestApi {
+    pub fn new(writer: Handle, registry_id: &str, options: Options, draining: CancellationToken) -> Self {
+        Self { writer, registry_id: Arc::from(registry_id), options, draining }
+    }
+}
+
+type Outbox = mpsc::Sender<Result<wire::IngestResponse, Status>>;
+
+#[tonic::async_trait]
+impl IngestService for IngestApi {
+    type IngestStream =
+        std::pin::Pin<Box<dyn Stream<Item = Result<wire::IngestResponse, Status>> + Send + 'static>>;
+
+    async fn ingest(
+        &self,
+        request: Request<Streaming<wire::IngestRequest>>,
+    ) -> Result<Response<Self::IngestStream>, Status> {
+        let inbound = request.into_inner();
+        let (outbox, responses) = mpsc::channel(OUTBOX_MAX);
+        let api = self.clone();
+        tokio::spawn(async move {
+            if let Err(status) = api.converse(inbound, &outbox).await {
+                // The client may be gone.
+                drop(outbox.send(Err(status)).await);
+            }
+        });
+        Ok(Response::new(Box::pin(ReceiverStream::new(responses))))
+    }
+}
+
+impl IngestApi {
+    async fn converse(
+        &self,
+        mut inbound: Streaming<wire::IngestRequest>,
+        outbox: &Outbox,
+    ) -> Result<(), Status> {
+        let hello = tokio::time::timeout(HELLO_DEADLINE, inbound.message());
+        let first = tokio::select! {
+            first = hello => first.map_err(|_late| Status::invalid_argument("no Hello came"))??,
+            () = self.draining.cancelled() => return Err(draining()),
+        };
+        let Some(Message::Hello(hello)) = first.and_then(|first| first.message) else {
+            return Err(Status::invalid_argument("the first message must be Hello"));
+        };
+        let collector = self.welcome(hello, outbox).await?;
+        let outcome = self.take_messages(&collector, &mut inbound, outbox).await;
+        info!(%collector, "ingest stream ended");
+        outcome
+    }
+
+    async fn welcome(&self, hello: wire::Hello, outbox: &Outbox) -> Result<CollectorId, Status> {
+        let wire::Hello { collector_id, protocol_version, software, connections } = hello;
+        let collector = CollectorId::parse(&collector_id)
+            .map_err(|error| Status::invalid_argument(error.at("hello.collector_id").to_string()))?;
+        if protocol_version != PROTOCOL_VERSION {
+            let said = format!(
+                "hello.protocol_version: {protocol_version} is not spoken here; {PROTOCOL_VERSION} is"
+            );
+            return Err(Status::invalid_argument(said));
+        }
+        if connections.len() > HELLO_CONNECTIONS_MAX {
+            let said = format!("hello.connections: more than {HELLO_CONNECTIONS_MAX}");
+            return Err(Status::invalid_argument(said));
+        }
+        info!(%collector, software, connections = connections.len(), "ingest stream opened");
+        // A malformed id is held by nobody, so there is nothing to tell about it.
+        let ids = connections.iter().filter_map(|id| ConnectionId::parse(id).ok()).collect();
+        let cursors = self.writer.cursors(ids).await.map_err(|_stopped| draining())?;
+        let welcome = Said::Welcome(wire::Welcome {
+            protocol_version: PROTOCOL_VERSION,
+            registry_id: self.registry_id.to_string(),
+            cursors: cursors.into_iter().map(cursor_to_wire).collect(),
+            max_batch_records: u32_of(self.options.limits.batch_records_max),
+            max_batch_bytes: u32_of(self.options.limits.batch_bytes_max),
+            max_unacked_batches: u32_of(self.options.unacked_batches_max),
+            heartbeat_interval: prost_types::Duration::try_from(self.options.heartbeat_interval).ok(),
+        });
+        say(outbox, welcome).await?;
+        Ok(collector)
+    }
+
+    /// One answer message comes for each input, so a place for it is always free.
+    async fn take_messages(
+        &self,
+        collector: &CollectorId,
+        inbound: &mut Streaming<wire::IngestRequest>,
+        outbox: &Outbox,
+    ) -> Result<(), Status> {
+        let pending_max = self.options.unacked_batches_max.max(1);
+        let (reply, mut answers) = mpsc::channel::<Vec<Answer>>(pending_max);
+        let mut pending = 0_usize;
+        let mut reading = true;
+        while reading || pending > 0 {
+            tokio::select! {
+                Some(answers) = answers.recv(), if pending > 0 => {
+                    pending -= 1;
+                    for answer in answers {
+                        note(collector, &answer);
+                        say(outbox, answer_to_wire(answer)).await?;
+                    }
+                }
+                message = inbound.message(), if reading && pending < pending_max => match message {
+                    Ok(Some(message)) => match self.decode(message, collector) {
+                        Ok(Some(input)) => {
+                            self.writer.submit(input, reply.clone()).await.map_err(|_stopped| draining())?;
+                            pending += 1;
+                        }
+                        Ok(None) => return Err(Status::invalid_argument("an ingest stream has one Hello")),
+                        Err(answer) => {
+                            note(collector, &answer);
+                            say(outbox, answer_to_wire(answer)).await?;
+                        }
+                    },
+                    Ok(None) => reading = false,
+                    // What was accepted is answered even when the client is gone.
+                    Err(status) => {
+                        debug!(%collector, %status, "ingest stream broke");
+                        return Ok(());
+                    }
+                },
+                () = self.draining.cancelled(), if reading => reading = false,
+            }
+        }
+        if self.draining.is_cancelled() { Err(draining()) } else { Ok(()) }
+    }
+
+    /// `None` for a second Hello.
+    fn decode(&self, request: wire::IngestRequest, collector: &CollectorId) -> Result<Option<Input>, Answer> {
+        let off = |connection: &str, epoch, sequence| {
+            let message = "PULSE_ENABLE_TRUENAS is off at the registry";
+            Err(decode::refuse(connection, epoch, sequence, RejectReason::Disabled, message))
+        };
+        match request.message {
+            Some(Message::Hello(_)) => Ok(None),
+            Some(Message::Batch(batch)) if !self.options.enable_truenas && is_truenas(&batch) => {
+                off(&batch.connection, batch.epoch, batch.sequence)
+            }
+            Some(Message::Batch(batch)) => decode::batch(batch, collector, self.options.limits).map(Some),
+            Some(Message::Heartbeat(heartbeat)) => decode::heartbeat(heartbeat).map(Some),
+            Some(Message::ConnectionRemoval(removal)) => decode::removal(&removal).map(Some),
+            None => Err(decode::refuse("", 0, 0, RejectReason::Invalid, "a message without content")),
+        }
+    }
+}
+
+fn is_truenas(batch: &wire::Batch) -> bool {
+    batch.source() == pulse_proto::pb::resource::v1::DataSource::Truenas
+}
+
+async fn say(outbox: &Outbox, message: Said) -> Result<(), Status> {
+    let response = wire::IngestResponse { message: Some(message) };
+    outbox.send(Ok(response)).await.map_err(|_gone| Status::cancelled("the client is gone"))
+}
+
+fn draining() -> Status {
+    Status::unavailable("the registry is stopping; connect again")
+}
+
+/// What an operator should see of an answer.
+fn note(collector: &CollectorId, answer: &Answer) {
+    match answer {
+        Answer::Ack { connection, sequence, revision, .. } => {
+            debug!(%collector, %connection, %sequence, %revision, "batch durable");
+        }
+        Answer::Reject { connection, sequence, message, records, .. } => {
+            let first = records.first().map(|r| format!("{}: {} {}", r.source_id, r.field, r.message));
+            warn!(%collector, connection, %sequence, message, first, "refused");
+        }
+        Answer::Resync { connection, reason } => {
+            info!(%collector, %connection, reason, "full snapshot asked for");
+        }
+    }
+}
+
+fn answer_to_wire(answer: Answer) -> Said {
+    match answer {
+        Answer::Ack { connection, epoch, sequence, revision } => Said::Ack(wire::Ack {
+            connection: connection.to_string(),
+            epoch: epoch.0,
+            sequence: sequence.0,
+            revision: revision.0,
+        }),
+        Answer::Reject { connection, epoch, sequence, reason, message, records } => {
+            let current_epoch = if let RejectReason::Fenced(current) = reason { current.0 } else { 0 };
+            Said::Reject(wire::Reject {
+                connection,
+                epoch: epoch.0,
+                sequence: sequence.0,
+                reason: reason_to_wire(reason).into(),
+                message,
+                records: records.into_iter().map(rejected_to_wire).collect(),
+                current_epoch,
+            })
+        }
+        Answer::Resync { connection, reason } => {
+            Said::Resync(wire::Resync { connection: connection.to_string(), reason: reason.to_owned() })
+        }
+    }
+}
+
+fn reason_to_wire(reason: RejectReason) -> wire::reject::Reason {
+    use wire::reject::Reason;
+    match reason {
+        RejectReason::Records => Reason::Records,
+        RejectReason::Fenced(_) => Reason::Fenced,
+        RejectReason::OutOfSequence => Reason::OutOfSequence,
+        RejectReason::TooLarge => Reason::TooLarge,
+        RejectReason::Invalid => Reason::Invalid,
+        RejectReason::Exhausted => Reason::Exhausted,
+        RejectReason::Disabled => Reason::Disabled,
+    }
+}
+
+fn rejected_to_wire(rejected: Rejected) -> wire::RecordRejection {
+    let Rejected { source_id, field, message } = rejected;
+    wire::RecordRejection { source_id, field, message }
+}
+
+fn cursor_to_wire((connection, cursor): (ConnectionId, Cursor)) -> wire::ConnectionCursor {
+    wire::ConnectionCursor {
+        connection: connection.to_string(),
+        epoch: cursor.epoch.0,
+        sequence: cursor.sequence.0,
+        digest: cursor.digest.map(|digest| digest.0.to_vec().into()).unwrap_or_default(),
+    }
+}
+
+fn u32_of(number: usize) -> u32 {
+    u32::try_from(number).unwrap_or(u32::MAX)
+}

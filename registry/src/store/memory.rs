@@ -1,0 +1,82 @@
+//! A store that forgets, for tests and for measuring without a disk. It can be
+//! told to fail.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use pulse_proto::model::{ConnectionId, IngestRecord, Revision, SourceId};
+
+use super::{Loaded, Store, StoreError};
+use crate::state::{ConnectionRow, RecordRow, Stamp, Write};
+
+#[derive(Debug, Default)]
+pub struct Memory {
+    held: Mutex<Held>,
+    failing: AtomicBool,
+}
+
+#[derive(Debug, Default)]
+struct Held {
+    revision: Revision,
+    connections: BTreeMap<ConnectionId, ConnectionRow>,
+    records: BTreeMap<(ConnectionId, SourceId), Arc<IngestRecord>>,
+    stamps: BTreeMap<(ConnectionId, SourceId), Stamp>,
+}
+
+impl Memory {
+    /// From now on commits fail, or succeed again.
+    pub fn fail(&self, failing: bool) {
+        self.failing.store(failing, Ordering::Release);
+    }
+}
+
+impl Store for Memory {
+    fn load(&self) -> Result<Loaded, StoreError> {
+        let held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut damaged = Vec::new();
+        let rows = |connection: &ConnectionId, damaged: &mut Vec<String>| {
+            let mut rows = Vec::new();
+            for ((owner, source_id), record) in &held.records {
+                match held.stamps.get(&(owner.clone(), source_id.clone())) {
+                    _ if owner != connection => {}
+                    Some(stamp) => rows.push(RecordRow { record: Arc::clone(record), stamp: *stamp }),
+                    None => damaged.push(format!("{owner}: {source_id} has no stamp")),
+                }
+            }
+            rows
+        };
+        let connections = held.connections.iter();
+        let connections =
+            connections.map(|(id, row)| (id.clone(), row.clone(), rows(id, &mut damaged))).collect();
+        Ok(Loaded { registry_id: "memory".to_owned(), revision: held.revision, connections, damaged })
+    }
+
+    fn commit(&self, revision: Revision, writes: &[Write]) -> Result<(), StoreError> {
+        if self.failing.load(Ordering::Acquire) {
+            return Err(StoreError::Engine("no space left on device".to_owned()));
+        }
+        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        held.revision = revision;
+        for write in writes.iter().cloned() {
+            match write {
+                Write::Connection(id, row) => drop(held.connections.insert(id, *row)),
+                Write::Record(id, record) => {
+                    let key = (id, record.source_id.clone());
+                    held.records.insert(key, record);
+                }
+                Write::Stamp(id, source_id, stamp) => drop(held.stamps.insert((id, source_id), stamp)),
+                Write::RemoveRecord(id, source_id) => {
+                    let key = (id, source_id);
+                    held.records.remove(&key);
+                    held.stamps.remove(&key);
+                }
+                Write::RemoveRecords(id) => {
+                    held.records.retain(|(owner, _), _| *owner != id);
+                    held.stamps.retain(|(owner, _), _| *owner != id);
+                }
+            }
+        }
+        Ok(())
+    }
+}
