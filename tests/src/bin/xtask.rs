@@ -21,6 +21,8 @@ enum Task {
     Check,
     /// Promise the contract as it is now (refused when it breaks an earlier promise)
     Promise,
+    /// Write the tables that documents quote anew
+    Docs,
 }
 
 fn main() -> anyhow::Result<()> {
@@ -28,5 +30,6 @@ fn main() -> anyhow::Result<()> {
         Task::Test { filter } => task::test::all(&filter),
         Task::Check => task::check::all(),
         Task::Promise => task::check::promise(),
+        Task::Docs => task::docs::all(),
     }
 }
