@@ -1,3 +1,6 @@
 //! The gRPC services, as thin as they can be: wire in, typed call, wire out.
 
+mod absent;
+pub mod alert;
+pub mod context;
 pub mod ingest;
