@@ -126,6 +126,9 @@ impl Envelope<'_> {
         match (id, self.error, self.result) {
             (Some(id), Some(error), _) => Ok(Message::Reply { id, outcome: Err(remote_error(error)) }),
             (Some(id), None, Some(result)) => Ok(Message::Reply { id, outcome: Ok(result.to_owned()) }),
+            (None, Some(_), _) | (None, _, Some(_)) if self.id.is_some() => {
+                Ok(Message::Other { method: "a reply to an id that is nobody's".to_owned() })
+            }
             (None, Some(error), _) => Ok(Message::Unaddressed(remote_error(error))),
             _ => Err(FrameError::Neither),
         }

@@ -151,11 +151,7 @@ impl Client {
         let tls = self.tls.as_ref()?;
         let mut source = error.source();
         while let Some(inner) = source {
-            let rustls = inner.downcast_ref::<rustls::Error>().or_else(|| {
-                let io = inner.downcast_ref::<std::io::Error>()?;
-                io.get_ref()?.downcast_ref::<rustls::Error>()
-            });
-            if let Some(rustls) = rustls {
+            if let Some(rustls) = rustls_error(inner) {
                 return Some(tls.observed.explain(rustls, &self.endpoint.host));
             }
             source = inner.source();
@@ -190,6 +186,14 @@ fn with_query(url: &str, query: &[(&str, &str)]) -> String {
         out.push_str(&crate::secret::percent(value));
     }
     out
+}
+
+/// Also inside of IO errors, which do not name what they wrap as their source.
+fn rustls_error<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a rustls::Error> {
+    if let Some(found) = error.downcast_ref::<rustls::Error>() {
+        return Some(found);
+    }
+    rustls_error(error.downcast_ref::<std::io::Error>()?.get_ref()?)
 }
 
 fn innermost(error: &dyn std::error::Error) -> String {

@@ -128,7 +128,8 @@ impl ServerCertVerifier for Verifier {
 fn cause_of(error: &rustls::Error, host: &str) -> TlsCause {
     match error {
         rustls::Error::InvalidCertificate(problem) => match problem {
-            CertificateError::UnknownIssuer => TlsCause::UnknownCa,
+            // A bad signature: an authority of the same name, but with another key.
+            CertificateError::UnknownIssuer | CertificateError::BadSignature => TlsCause::UnknownCa,
             CertificateError::Expired | CertificateError::ExpiredContext { .. } => TlsCause::Expired,
             CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
                 TlsCause::NotYetValid

@@ -70,14 +70,16 @@ fn events() {
     assert_eq!((collection.as_str(), reason.as_deref()), ("app.stats", Some("no docker")));
     let ours = r#"{"method":"notify_unsubscribed","params":{"collection":"x","error":null}}"#;
     assert!(matches!(parse(ours), Ok(Message::Unsubscribed { reason: None, .. })));
-    assert!(matches!(parse(r#"{"method":"later","params":[1]}"#), Ok(Message::Other { .. })));
+    for other in
+        [r#"{"method":"later","params":[1]}"#, r#"{"id":"a","result":1}"#, r#"{"id":-7,"error":{"code":1}}"#]
+    {
+        assert!(matches!(parse(other), Ok(Message::Other { .. })), "{other}");
+    }
 }
 
 #[test]
 fn garbage_is_refused() {
-    for text in
-        ["", "x", "1", "null", "[]", "{}", r#"{"id":1}"#, r#"{"id":1,"result":"#, r#"{"id":"a","result":1}"#]
-    {
+    for text in ["", "x", "1", "null", "[]", "{}", r#"{"id":1}"#, r#"{"id":1,"result":"#] {
         assert!(parse(text).is_err(), "{text}");
     }
 }

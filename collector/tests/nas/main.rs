@@ -1,0 +1,5 @@
+//! The way to a NAS, against a simulated appliance over real sockets.
+
+mod diagnose;
+mod session;
+mod support;

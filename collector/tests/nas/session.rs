@@ -1,0 +1,346 @@
+//! Negotiation, login and trust per API line, and every way they end badly.
+
+use pulse_collector::rpc::CallError;
+use pulse_collector::secret::{Credential, Secret};
+use pulse_collector::session::{ConnectError, FailureClass, Mode, SessionOptions, connect};
+use pulse_collector::transport::redirect::Redirect;
+use pulse_collector::transport::{Security, TlsCause, TransportError, Trust};
+use pulse_fixtures::appliance::ApplianceConfig;
+use pulse_fixtures::fault::{Effect, Failure};
+use pulse_fixtures::line::ApiLine;
+use pulse_fixtures::server::tls::{TestCa, TlsMode};
+use serde_json::json;
+
+use crate::support::{
+    appliance, config, endpoint, impatient, key, key_of, log_in, pinned, plain_appliance, start, wrong_key,
+};
+
+#[tokio::test]
+async fn each_line_gets_its_best_mechanism() {
+    for (line, mode, mechanism, api) in [
+        (ApiLine::V24_10, Mode::LegacyRest, "rest-bearer-api-key", "v2.0"),
+        (ApiLine::V25_04, Mode::JsonRpcWebsocket, "api-key-plain", "current"),
+        (ApiLine::V25_10, Mode::JsonRpcWebsocket, "api-key-plain", "v25.10."),
+        (ApiLine::V26_0, Mode::JsonRpcWebsocket, "scram-sha-512", "v26.0."),
+    ] {
+        let nas = appliance(line).await;
+        let session = log_in(&nas).await.unwrap_or_else(|error| panic!("{line}: {error}"));
+        let info = session.info();
+        assert_eq!((info.mode, info.auth_mechanism.label()), (mode, mechanism), "{line}");
+        assert!(info.api_version.starts_with(api), "{line}: {}", info.api_version);
+        assert!(info.appliance_version.contains(line.name()), "{line}: {}", info.appliance_version);
+        assert_eq!(info.peer_fingerprint.map(|seen| seen.to_string()), Some(nas.fingerprint_sha256()));
+        match mode {
+            Mode::JsonRpcWebsocket => {
+                let reply = session.call("core.ping", &json!([])).await.expect("a ping");
+                assert_eq!(reply.0.get(), "\"pong\"");
+                assert!(matches!(session.rest_get("/pool", &[]).await, Err(CallError::NoMethod { .. })));
+            }
+            Mode::LegacyRest => {
+                let reply = session.rest_get("/system/info", &[]).await.expect("over REST");
+                assert!(reply.0.get().contains("24.10"));
+                assert!(matches!(
+                    session.call("core.ping", &json!([])).await,
+                    Err(CallError::NoMethod { .. })
+                ));
+            }
+        }
+        session.close().await;
+    }
+}
+
+#[tokio::test]
+async fn a_password_logs_in_too() {
+    for (line, mechanism) in [
+        (ApiLine::V24_10, "rest-basic-password"),
+        (ApiLine::V25_10, "password-plain"),
+        (ApiLine::V26_0, "password-plain"),
+    ] {
+        let nas = appliance(line).await;
+        let credential =
+            Credential::Password { username: nas.admin_user(), password: Secret::new(nas.admin_password()) };
+        let session = connect(&pinned(&nas), &credential, &SessionOptions::default()).await.expect("a login");
+        assert_eq!(session.info().auth_mechanism.label(), mechanism, "{line}");
+    }
+}
+
+#[tokio::test]
+async fn a_wrong_key_is_refused_once_and_never_shown() {
+    for line in ApiLine::ALL {
+        let nas = appliance(line).await;
+        let error = connect(&pinned(&nas), &wrong_key(&nas), &SessionOptions::default()).await.unwrap_err();
+        assert_eq!(error.class(), FailureClass::RefusedCredentials, "{line}: {error:?}");
+        assert!(!format!("{error:?} {error} {}", error.remedy()).contains("xxxxxxxx"), "{line}");
+        assert!(!error.remedy().is_empty());
+        let stats = nas.stats();
+        assert_eq!(stats.logins, 0);
+        if line > ApiLine::V24_10 {
+            assert_eq!((stats.logins_refused, stats.rest_requests), (1, 0), "{line}: no second way is tried");
+        }
+    }
+}
+
+#[tokio::test]
+async fn revoked_and_expired_keys_are_refused() {
+    for line in ApiLine::ALL {
+        let nas = appliance(line).await;
+        let open = log_in(&nas).await.expect("still good");
+        nas.revoke_key();
+        let error = log_in(&nas).await.unwrap_err();
+        assert_eq!(error.class(), FailureClass::RefusedCredentials, "{line}: {error:?}");
+        nas.expire_key();
+        let error = log_in(&nas).await.unwrap_err();
+        assert_eq!(error.class(), FailureClass::RefusedCredentials, "{line}: {error:?}");
+        nas.restore_key();
+        log_in(&nas).await.expect("good again");
+        open.close().await;
+    }
+}
+
+#[tokio::test]
+async fn a_login_without_a_privilege_is_forbidden_and_a_busy_one_waits() {
+    let nas = appliance(ApiLine::V25_10).await;
+    for (effect, class) in [
+        (Effect::login_answer("DENIED"), FailureClass::Forbidden),
+        (Effect::login_answer("OTP_REQUIRED"), FailureClass::RefusedCredentials),
+        (Effect::login_answer("SOMETHING_NEW"), FailureClass::RefusedCredentials),
+        (Effect::busy(), FailureClass::Busy),
+        (Effect::Fail(Failure::call(95, "EOPNOTSUPP", "not at this level")), FailureClass::Forbidden),
+    ] {
+        nas.faults().set_next(
+            1,
+            pulse_fixtures::fault::Target::Method("auth.login_ex".into()),
+            effect.clone(),
+        );
+        let error = log_in(&nas).await.unwrap_err();
+        assert_eq!(error.class(), class, "{effect:?}: {error:?}");
+    }
+    nas.faults().on_connection(Effect::CloseAfterUpgrade { code: 1008, reason: "not allowed".into() });
+    assert_eq!(log_in(&nas).await.unwrap_err().class(), FailureClass::Forbidden);
+}
+
+#[tokio::test]
+async fn nothing_is_said_to_a_server_with_another_certificate() {
+    for line in ApiLine::ALL {
+        let (nas, other) = (appliance(line).await, appliance(line).await);
+        let mut wrong = pinned(&nas);
+        wrong.port = other.port();
+        let error = connect(&wrong, &key(&nas), &SessionOptions::default()).await.unwrap_err();
+        assert_eq!(error.class(), FailureClass::Tls, "{line}: {error:?}");
+        assert_eq!(error.observed().map(|seen| seen.to_string()), Some(other.fingerprint_sha256()));
+        let stats = other.stats();
+        assert!(stats.http_requests.is_empty() && stats.calls.is_empty(), "{line}: {stats:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_changed_certificate_ends_trust_but_not_the_open_session() {
+    let nas = appliance(ApiLine::V25_10).await;
+    let before = pinned(&nas);
+    let session = log_in(&nas).await.expect("the pinned certificate");
+    nas.rotate_certificate().expect("a new certificate");
+    session.call("core.ping", &json!([])).await.expect("this connection was trusted when it was made");
+    let error = connect(&before, &key(&nas), &SessionOptions::default()).await.unwrap_err();
+    let ConnectError::Transport(TransportError::Tls(failure)) = &error else { panic!("{error:?}") };
+    assert!(matches!(failure.cause, TlsCause::PinMismatch { .. }), "{failure:?}");
+    assert_eq!(failure.observed.map(|seen| seen.to_string()), Some(nas.fingerprint_sha256()));
+    log_in(&nas).await.expect("the new pin");
+}
+
+#[tokio::test]
+async fn an_authority_counts_for_its_own_names_only() {
+    let ca = TestCa::generate().expect("an authority");
+    let issued = ApplianceConfig { tls: TlsMode::Issued(ca.clone()), ..config(ApiLine::V26_0) };
+    let nas = start(issued).await;
+    let by = |pem: String| endpoint(&nas, Security::Tls(Trust::CustomCa(pem)));
+    let options = SessionOptions::default();
+    connect(&by(ca.pem()), &key(&nas), &options).await.expect("issued by the trusted authority");
+
+    let other = TestCa::generate().expect("another authority").pem();
+    for (endpoint, rotate, want) in [
+        (by(other), false, "not signed by an authority"),
+        (endpoint(&nas, Security::Tls(Trust::SystemRoots)), false, ""),
+        (by(ca.pem()), true, "another name"),
+    ] {
+        if rotate {
+            nas.rotate_certificate_for(&["elsewhere.example".to_owned()]).expect("a certificate");
+        }
+        let error = connect(&endpoint, &key(&nas), &options).await.unwrap_err();
+        assert_eq!(error.class(), FailureClass::Tls, "{error:?}");
+        assert!(error.to_string().contains(want), "{error}");
+    }
+    let anything = endpoint(&nas, Security::Tls(Trust::Insecure));
+    connect(&anything, &key(&nas), &options).await.expect("asked not to check");
+}
+
+#[tokio::test]
+async fn a_plain_key_never_leaves_without_tls() {
+    for line in [ApiLine::V24_10, ApiLine::V25_04, ApiLine::V25_10] {
+        let nas = plain_appliance(line, false).await;
+        let endpoint = endpoint(&nas, Security::Plaintext);
+        let error = connect(&endpoint, &key(&nas), &SessionOptions::default()).await.unwrap_err();
+        let stats = nas.stats();
+        assert_eq!((stats.keys_revoked, stats.rest_requests), (0, 0), "{line}");
+        assert_eq!(stats.logins + stats.logins_refused, 0, "{line}");
+        assert_eq!(stats.calls_of("auth.login_ex") + stats.calls_of("auth.login_with_api_key"), 0, "{line}");
+        if line > ApiLine::V24_10 {
+            assert_eq!(error.class(), FailureClass::PlaintextRefused, "{line}: {error:?}");
+        }
+    }
+    let nas = plain_appliance(ApiLine::V26_0, false).await;
+    let plain = endpoint(&nas, Security::Plaintext);
+    let session =
+        connect(&plain, &key(&nas), &SessionOptions::default()).await.expect("SCRAM shows no secret");
+    assert_eq!(session.info().auth_mechanism.label(), "scram-sha-512");
+}
+
+#[tokio::test]
+async fn scram_is_not_given_up_once_seen() {
+    let nas = appliance(ApiLine::V26_0).await;
+    nas.faults().on_method("auth.mechanism_choices", Effect::Answer(json!(["API_KEY_PLAIN"])));
+    let options = SessionOptions { require_scram: true, ..SessionOptions::default() };
+    let error = connect(&pinned(&nas), &key(&nas), &options).await.unwrap_err();
+    assert!(matches!(error, ConnectError::ScramStripped), "{error:?}");
+    assert_eq!(nas.stats().calls_of("auth.login_ex"), 0);
+}
+
+#[tokio::test]
+async fn redirects_are_told_and_never_followed() {
+    let nas = plain_appliance(ApiLine::V25_10, true).await;
+    let plain = endpoint(&nas, Security::Plaintext);
+    let error = connect(&plain, &key(&nas), &SessionOptions::default()).await.unwrap_err();
+    assert_eq!(error.class(), FailureClass::PlaintextRefused, "{error:?}");
+    assert!(error.remedy().contains("TLS"), "{}", error.remedy());
+
+    for (line, path) in [
+        (ApiLine::V24_10, "/api/v2.0"),
+        (ApiLine::V25_10, "/api/versions"),
+        (ApiLine::V25_10, "/api/v25.10"),
+        (ApiLine::V26_0, "/api/v26.0"),
+    ] {
+        let (nas, thief) = (appliance(line).await, appliance(line).await);
+        let location = format!("https://{}:{}{path}", thief.host(), thief.port());
+        nas.faults().on_route(path, Effect::Redirect { status: 307, location });
+        let error = log_in(&nas).await.unwrap_err();
+        assert_eq!(error.class(), FailureClass::Protocol, "{line} {path}: {error:?}");
+        assert_eq!(thief.stats().connections_accepted, 0, "{line} {path}");
+        assert_eq!(nas.stats().logins, 0, "{line} {path}");
+        if line > ApiLine::V24_10 {
+            let told = matches!(
+                &error,
+                ConnectError::Transport(TransportError::Redirect(Redirect::Elsewhere { .. }))
+            );
+            assert!(told, "{line} {path}: {error:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn rest_is_no_way_around_a_missing_websocket_of_a_new_line() {
+    let nas = appliance(ApiLine::V25_10).await;
+    nas.faults().on_route("/api/v25.10", Effect::Status(404));
+    let admin = key_of(&nas.admin_user(), nas.admin_api_key());
+    let error = connect(&pinned(&nas), &admin, &SessionOptions::default()).await.unwrap_err();
+    assert!(matches!(error, ConnectError::DowngradeRefused { status: 404, .. }), "{error:?}");
+    assert_eq!(error.class(), FailureClass::Unsupported);
+    for status in [401, 403, 429, 500, 502, 503] {
+        nas.faults().clear_all();
+        nas.faults().on_route("/api/v25.10", Effect::Status(status));
+        let before = nas.stats().rest_requests;
+        connect(&pinned(&nas), &admin, &SessionOptions::default()).await.unwrap_err();
+        assert_eq!(nas.stats().rest_requests, before, "status {status} says nothing about REST");
+    }
+}
+
+#[tokio::test]
+async fn a_standby_sends_us_to_its_partner() {
+    let ca = TestCa::generate().expect("an authority");
+    let issued = || ApplianceConfig { tls: TlsMode::Issued(ca.clone()), ..config(ApiLine::V25_10) };
+    let (standby, active) = (start(issued()).await, start(issued()).await);
+    let credential = key_of(&active.user(), active.api_key());
+    let url = format!("https://{}:{}", active.host(), active.port());
+    standby.faults().on_method("auth.login_ex", Effect::login_redirect(&["http://127.0.0.1:1", &url]));
+    let endpoint = endpoint(&standby, Security::Tls(Trust::CustomCa(ca.pem())));
+    let session = connect(&endpoint, &credential, &SessionOptions::default()).await.expect("the partner");
+    assert_eq!(session.info().endpoint.port, active.port());
+
+    let back = format!("https://{}:{}", standby.host(), standby.port());
+    active.faults().on_method("auth.login_ex", Effect::login_redirect(&[&back]));
+    let error = connect(&endpoint, &credential, &SessionOptions::default()).await.unwrap_err();
+    assert!(matches!(error, ConnectError::RedirectLoop { tried: 2 }), "{error:?}");
+}
+
+#[tokio::test]
+async fn silence_ends_at_the_deadline_of_its_step() {
+    for effect in [Effect::HangBeforeTls, Effect::HangInTls, Effect::HangAfterUpgrade] {
+        let nas = appliance(ApiLine::V25_10).await;
+        nas.faults().on_connection(effect.clone());
+        let error = connect(&pinned(&nas), &key(&nas), &impatient()).await.unwrap_err();
+        assert_eq!(error.class(), FailureClass::Unreachable, "{effect:?}: {error:?}");
+    }
+    let nas = appliance(ApiLine::V25_10).await;
+    for hung in ["/api/versions", "/api/v25.10"] {
+        let fault = nas.faults().on_route(hung, Effect::Hang);
+        let error = connect(&pinned(&nas), &key(&nas), &impatient()).await.unwrap_err();
+        assert_eq!(error.class(), FailureClass::Unreachable, "{hung}: {error:?}");
+        nas.faults().clear(fault);
+    }
+    nas.faults().on_method("auth.login_ex", Effect::Hang);
+    let error = connect(&pinned(&nas), &key(&nas), &impatient()).await.unwrap_err();
+    assert!(matches!(error, ConnectError::Login(CallError::Deadline { .. })), "{error:?}");
+    nas.wait_for(|stats| stats.sessions_open == 0).await;
+}
+
+#[tokio::test]
+async fn a_hung_call_costs_itself_only() {
+    let nas = appliance(ApiLine::V25_10).await;
+    let session = connect(&pinned(&nas), &key(&nas), &impatient()).await.expect("a login");
+    nas.faults().on_method("system.version", Effect::Hang);
+    assert!(matches!(session.call("system.version", &json!([])).await, Err(CallError::Deadline { .. })));
+    session.call("core.ping", &json!([])).await.expect("the session goes on");
+}
+
+#[tokio::test]
+async fn garbage_is_told_apart_from_tls_and_from_silence() {
+    let nas = appliance(ApiLine::V25_10).await;
+    let fault = nas.faults().on_connection(Effect::TlsGarbage);
+    assert_eq!(log_in(&nas).await.unwrap_err().class(), FailureClass::Tls);
+    nas.faults().clear(fault);
+
+    for effect in [Effect::Text("{\"jsonrpc\":".into()), Effect::TruncateJson, Effect::Answer(json!(7))] {
+        let fault = nas.faults().on_method("auth.login_ex", effect.clone());
+        let error = log_in(&nas).await.unwrap_err();
+        assert_eq!(error.class(), FailureClass::Protocol, "{effect:?}: {error:?}");
+        nas.faults().clear(fault);
+    }
+    nas.faults().on_method("auth.login_ex", Effect::Garbage(vec![0xff; 64]));
+    assert!(matches!(log_in(&nas).await, Err(ConnectError::Login(CallError::Closed(_)))));
+}
+
+#[tokio::test]
+async fn a_drop_in_the_middle_of_a_message_ends_every_call() {
+    let nas = appliance(ApiLine::V25_10).await;
+    let fault = nas.faults().on_method("auth.login_ex", Effect::DropMidMessage);
+    assert_eq!(log_in(&nas).await.unwrap_err().class(), FailureClass::Unreachable);
+    nas.faults().clear(fault);
+
+    let session = log_in(&nas).await.expect("a login");
+    nas.faults().on_method("core.ping", Effect::Hang);
+    nas.faults().set_next(1, pulse_fixtures::fault::Target::Method("auth.me".into()), Effect::DropMidMessage);
+    let (params, hung) = (json!([]), json!([]));
+    let (ping, me) = tokio::join!(session.call("core.ping", &hung), session.call("auth.me", &params));
+    assert!(matches!(ping, Err(CallError::Closed(_))), "{ping:?}");
+    assert!(matches!(me, Err(CallError::Closed(_))), "{me:?}");
+    session.closed().await;
+}
+
+#[tokio::test]
+async fn an_answer_that_comes_twice_or_for_nobody_harms_nothing() {
+    let nas = appliance(ApiLine::V25_10).await;
+    let session = log_in(&nas).await.expect("a login");
+    for effect in [Effect::Duplicate, Effect::UnknownId] {
+        nas.faults().set_next(1, pulse_fixtures::fault::Target::Method("core.ping".into()), effect);
+        session.call("core.ping", &json!([])).await.expect("its own answer");
+    }
+    assert_eq!(session.call("core.ping", &json!([])).await.expect("a ping").0.get(), "\"pong\"");
+}
