@@ -16,7 +16,7 @@ pub mod role;
 pub mod scram;
 pub mod version;
 
-pub use connect::connect;
+pub use connect::{connect, connect_telling};
 pub use error::{ConnectError, FailureClass, Refusal};
 pub use login::Mechanism;
 pub use version::Line;

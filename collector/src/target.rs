@@ -3,4 +3,6 @@
 //! Owns when to read and when to try again. Knows no wire format, no record and no registry.
 
 pub mod backoff;
+pub mod machine;
+pub mod reader;
 pub mod schedule;

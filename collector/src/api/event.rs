@@ -25,15 +25,19 @@ pub struct Event {
 impl Event {
     /// The section to read again; `None` when it concerns none.
     pub fn section(&self) -> Option<Section> {
-        let name = self.collection.split(':').next().unwrap_or_default();
-        match name {
-            "pool.query" | "zpool.query" | "zfs.pool.scan" | "pool.scan" => Some(Section::Pools),
-            "pool.dataset.query" | "replication.query" => Some(Section::Datasets),
-            "disk.query" => Some(Section::Disks),
-            "alert.list" => Some(Section::Alerts),
-            "system.ready" | "system.reboot.info" | "failover.status" => Some(Section::System),
-            _ => None,
-        }
+        section_of(&self.collection)
+    }
+}
+
+/// The section that a collection tells of.
+pub fn section_of(collection: &str) -> Option<Section> {
+    match collection.split(':').next().unwrap_or_default() {
+        "pool.query" | "zpool.query" | "zfs.pool.scan" | "pool.scan" => Some(Section::Pools),
+        "pool.dataset.query" | "replication.query" => Some(Section::Datasets),
+        "disk.query" => Some(Section::Disks),
+        "alert.list" => Some(Section::Alerts),
+        "system.ready" | "system.reboot.info" | "failover.status" => Some(Section::System),
+        _ => None,
     }
 }
 

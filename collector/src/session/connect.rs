@@ -29,19 +29,35 @@ const VERSIONS_MAX: usize = 256;
 /// Controllers tried after one another when standbys point elsewhere.
 const ENDPOINTS_MAX: usize = login::REDIRECT_URLS_MAX + 1;
 
+/// Told when a server is reached and the login begins; once per controller that is tried.
+pub type OnLogin<'a> = &'a (dyn Fn() + Send + Sync);
+
 /// Makes a session. Every text of an error is free of the credential.
 pub async fn connect(
     endpoint: &Endpoint,
     credential: &Credential,
     options: &SessionOptions,
 ) -> Result<Session, ConnectError> {
-    connect_somewhere(endpoint, credential, options).await.map_err(|error| error.redacted(credential))
+    connect_telling(endpoint, credential, options, &|| {}).await
+}
+
+/// The same, for who wants to show how far it is.
+pub async fn connect_telling(
+    endpoint: &Endpoint,
+    credential: &Credential,
+    options: &SessionOptions,
+    on_login: OnLogin<'_>,
+) -> Result<Session, ConnectError> {
+    connect_somewhere(endpoint, credential, options, on_login)
+        .await
+        .map_err(|error| error.redacted(credential))
 }
 
 async fn connect_somewhere(
     endpoint: &Endpoint,
     credential: &Credential,
     options: &SessionOptions,
+    on_login: OnLogin<'_>,
 ) -> Result<Session, ConnectError> {
     let mut ahead = VecDeque::from([endpoint.clone()]);
     let mut tried: Vec<Endpoint> = Vec::new();
@@ -50,7 +66,7 @@ async fn connect_somewhere(
         if tried.len() == ENDPOINTS_MAX || tried.contains(&next) {
             continue;
         }
-        let outcome = connect_once(&next, credential, options).await;
+        let outcome = connect_once(&next, credential, options, on_login).await;
         tried.push(next);
         match outcome {
             Ok(Attempt::In(session)) => return Ok(*session),
@@ -74,12 +90,19 @@ async fn connect_once(
     endpoint: &Endpoint,
     credential: &Credential,
     options: &SessionOptions,
+    on_login: OnLogin<'_>,
 ) -> Result<Attempt, ConnectError> {
     let api_version = version::pick(&listed_versions(endpoint, options).await?);
     match open_socket(endpoint, &api_version, options).await {
-        Ok(socket) => rpc_session(endpoint, credential, options, socket, api_version).await,
+        Ok(socket) => {
+            on_login();
+            rpc_session(endpoint, credential, options, socket, api_version).await
+        }
         Err(error) => match no_websocket_status(endpoint, &error) {
-            Some(status) => rest_session(endpoint, credential, options, status).await,
+            Some(status) => {
+                on_login();
+                rest_session(endpoint, credential, options, status).await
+            }
             None => Err(error.into()),
         },
     }

@@ -12,6 +12,8 @@ use crate::api::Section;
 const DUTY_DIVISOR: u32 = 20;
 /// Events come in bursts; one read answers them all.
 const HINT_DELAY: Duration = Duration::from_millis(200);
+/// What only reports progress comes every second for hours.
+const PROGRESS_DELAY: Duration = Duration::from_secs(10);
 /// A refused or missing section may appear after an upgrade or a change of role.
 const REPROBE: Duration = Duration::from_hours(1);
 /// First delay after a failed read; doubles up to the section's interval.
@@ -26,6 +28,22 @@ pub enum Ended {
     NotForUs,
 }
 
+/// How soon a hint wants an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Urgency {
+    Progress,
+    Change,
+}
+
+impl Urgency {
+    const fn delay(self) -> Duration {
+        match self {
+            Self::Progress => PROGRESS_DELAY,
+            Self::Change => HINT_DELAY,
+        }
+    }
+}
+
 #[derive(Clone, Debug)]
 struct Slot {
     base: Duration,
@@ -34,7 +52,9 @@ struct Slot {
     due: Instant,
     started: Option<Instant>,
     /// A hint came while reading: what was read may be older than the hint.
-    again: bool,
+    again: Option<Urgency>,
+    /// Hints wait until then, so that a stream of them keeps to the duty too.
+    not_before: Instant,
     failures: u32,
 }
 
@@ -49,7 +69,16 @@ impl Schedule {
     pub fn new(poll_interval: Duration, now: Instant) -> Self {
         let slot = |section: &Section| {
             let base = poll_interval.saturating_mul(section.cadence());
-            (*section, Slot { base, interval: base, due: now, started: None, again: false, failures: 0 })
+            let slot = Slot {
+                base,
+                interval: base,
+                due: now,
+                started: None,
+                again: None,
+                not_before: now,
+                failures: 0,
+            };
+            (*section, slot)
         };
         Self { slots: Section::ALL.iter().map(slot).collect() }
     }
@@ -76,42 +105,38 @@ impl Schedule {
     pub fn started(&mut self, section: Section, now: Instant) {
         if let Some(slot) = self.slots.get_mut(&section) {
             slot.started = Some(now);
-            slot.again = false;
+            slot.again = None;
         }
     }
 
-    /// The next read counts from the start of this one, so that cadence does not drift.
+    /// The next read counts from the start of this one, so that cadence does not drift; after a failure, from its end.
     pub fn finished(&mut self, section: Section, ended: Ended, now: Instant) {
         let Some(slot) = self.slots.get_mut(&section) else { return };
         let started = slot.started.take().unwrap_or(now);
         let took = now.saturating_duration_since(started);
-        let wait = match ended {
+        (slot.due, slot.not_before) = match ended {
             Ended::Complete => {
                 slot.failures = 0;
                 slot.interval = slot.base.max(took.saturating_mul(DUTY_DIVISOR));
-                slot.interval
+                ((started + slot.interval).max(now), now + took)
             }
             Ended::Failed => {
                 let factor = 1_u32.checked_shl(slot.failures.min(16)).unwrap_or(u32::MAX);
                 slot.failures = slot.failures.saturating_add(1);
-                RETRY_MIN.saturating_mul(factor).min(slot.interval.max(RETRY_MIN))
+                let retry = now + RETRY_MIN.saturating_mul(factor).min(slot.interval.max(RETRY_MIN));
+                (retry, retry)
             }
-            Ended::NotForUs => REPROBE,
+            Ended::NotForUs => (now + REPROBE, now + REPROBE),
         };
-        slot.due = (started + wait).max(now);
-        if std::mem::take(&mut slot.again) {
-            slot.due = slot.due.min(now + HINT_DELAY);
+        if let Some(urgency) = slot.again.take() {
+            slot.hint(urgency, now);
         }
     }
 
     /// Something may have changed there. An event says when to look, never what is true.
-    pub fn hint(&mut self, section: Section, now: Instant) {
+    pub fn hint(&mut self, section: Section, urgency: Urgency, now: Instant) {
         if let Some(slot) = self.slots.get_mut(&section) {
-            if slot.started.is_some() {
-                slot.again = true;
-            } else {
-                slot.due = slot.due.min(now + HINT_DELAY);
-            }
+            slot.hint(urgency, now);
         }
     }
 
@@ -119,20 +144,22 @@ impl Schedule {
     pub fn refresh(&mut self, now: Instant) {
         for slot in self.slots.values_mut() {
             slot.failures = 0;
+            slot.not_before = now;
+            slot.due = now;
             if slot.started.is_some() {
-                slot.again = true;
-            } else {
-                slot.due = now;
+                slot.again = Some(Urgency::Change);
             }
         }
     }
+}
 
-    /// Whatever was being read is lost with its session.
-    pub fn session_lost(&mut self, now: Instant) {
-        for slot in self.slots.values_mut() {
-            slot.started = None;
-            slot.again = false;
-            slot.due = now;
+impl Slot {
+    /// Never earlier than half of the time would go into reading.
+    fn hint(&mut self, urgency: Urgency, now: Instant) {
+        if self.started.is_some() {
+            self.again = self.again.max(Some(urgency));
+        } else {
+            self.due = self.due.min((now + urgency.delay()).max(self.not_before));
         }
     }
 }
@@ -178,12 +205,28 @@ mod tests {
         let t0 = Instant::now();
         let mut plan = Schedule::new(MINUTE, t0);
         plan.started(Section::Pools, t0);
-        plan.hint(Section::Pools, t0 + second(1));
+        plan.hint(Section::Pools, Urgency::Change, t0 + second(1));
         plan.finished(Section::Pools, Ended::Complete, t0 + second(2));
-        assert!(plan.due(t0 + second(3)).contains(&Section::Pools));
-        plan.started(Section::Pools, t0 + second(3));
-        plan.finished(Section::Pools, Ended::Complete, t0 + second(4));
+        assert!(!plan.due(t0 + second(3)).contains(&Section::Pools), "half of the time belongs to the NAS");
+        assert!(plan.due(t0 + second(4)).contains(&Section::Pools));
+        plan.started(Section::Pools, t0 + second(4));
+        plan.finished(Section::Pools, Ended::Complete, t0 + second(5));
         assert!(!plan.due(t0 + second(30)).contains(&Section::Pools), "answered hints are forgotten");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn progress_waits_and_a_change_does_not() {
+        let t0 = Instant::now();
+        let mut plan = Schedule::new(MINUTE, t0);
+        plan.started(Section::Pools, t0);
+        plan.finished(Section::Pools, Ended::Complete, t0);
+        for n in 1..9 {
+            plan.hint(Section::Pools, Urgency::Progress, t0 + second(n));
+        }
+        assert!(!plan.due(t0 + second(10)).contains(&Section::Pools));
+        assert!(plan.due(t0 + second(11)).contains(&Section::Pools), "counts from the first of them");
+        plan.hint(Section::Pools, Urgency::Change, t0 + second(9));
+        assert!(plan.due(t0 + second(10)).contains(&Section::Pools));
     }
 
     #[tokio::test(start_paused = true)]
@@ -198,6 +241,10 @@ mod tests {
             now += second(expected);
             assert!(plan.due(now).contains(&Section::Alerts), "after {expected} s");
         }
+        plan.started(Section::Alerts, now);
+        plan.finished(Section::Alerts, Ended::Failed, now + second(30));
+        plan.hint(Section::Alerts, Urgency::Change, now + second(30));
+        assert!(!plan.due(now + second(89)).contains(&Section::Alerts), "a hint is no way around the wait");
         plan.started(Section::Disks, now);
         plan.finished(Section::Disks, Ended::NotForUs, now);
         assert!(!plan.due(now + second(3_599)).contains(&Section::Disks));

@@ -1,0 +1,203 @@
+//! Runs the calls of one section over a session. Remembers what this release or this login does not have.
+//!
+//! Knows which failures end a session; decides nothing about when to read.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::Semaphore;
+
+use crate::api::plan::{self, Call, Request, ZFS_RESOURCE_QUERY};
+use crate::api::pool::{Pool, decode_pools};
+use crate::api::section::assemble;
+use crate::api::{CallFailure, Dialect, Line, Section, SectionFailure, SectionRead, Tag, Transport};
+use crate::rpc::{CallError, Reply};
+use crate::secret::Credential;
+use crate::session::error::redact_call;
+use crate::session::{Mode, Session, SessionInfo};
+
+/// Calls in flight per NAS. One per section and no more, so that none ever waits for another.
+pub const IN_FLIGHT_MAX: usize = Section::ALL.len();
+/// Plans of one read: the first, and those in which a call that is not there was replaced.
+const PLANS_MAX: usize = 3;
+/// The probe is meant to be cheap; when it is not, it is given up.
+const PROBE_LIMIT: Duration = Duration::from_secs(5);
+
+/// How long one call may take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    pub call: Duration,
+    /// For the sections that grow with the NAS: datasets and disks.
+    pub large_call: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { call: Duration::from_secs(30), large_call: Duration::from_mins(2) }
+    }
+}
+
+impl Limits {
+    const fn of(self, section: Section) -> Duration {
+        match section {
+            Section::Datasets | Section::Disks => self.large_call,
+            Section::System | Section::Pools | Section::Alerts => self.call,
+        }
+    }
+}
+
+/// The session is of no further use, and a new one has to be made.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct Lost(pub String);
+
+#[derive(Debug)]
+pub struct Reader {
+    session: Arc<Session>,
+    /// Keeps it out of what is told of failures.
+    credential: Credential,
+    dialect: Dialect,
+    limits: Limits,
+    places: Semaphore,
+    /// Methods that are not there or not permitted, for the life of this session.
+    unavailable: Mutex<BTreeSet<String>>,
+}
+
+impl Reader {
+    pub fn new(session: Arc<Session>, credential: Credential, limits: Limits) -> Self {
+        let dialect = dialect(session.info());
+        let places = Semaphore::new(IN_FLIGHT_MAX);
+        Self { session, credential, dialect, limits, places, unavailable: Mutex::default() }
+    }
+
+    pub fn dialect(&self) -> Dialect {
+        self.dialect
+    }
+
+    /// Reads a section with one call after another.
+    pub async fn read(&self, section: Section) -> Result<Result<SectionRead, SectionFailure>, Lost> {
+        let limit = self.limits.of(section);
+        let mut replies = Vec::new();
+        for _ in 0..PLANS_MAX {
+            let plan = plan::requests(section, self.dialect, &self.unavailable());
+            let (read, lacking) = self.run(plan, limit).await?;
+            replies = read;
+            let Some(lacking) = lacking else { break };
+            // Known not to be there, and still in the plan: there is no other way.
+            let again = plan::requests(section, self.dialect, &self.unavailable());
+            if again.iter().any(|request| request.required && request.method == lacking) {
+                break;
+            }
+        }
+        Ok(assemble(section, &replies))
+    }
+
+    /// The cheap look at pool states, on lines that have one and while the session has a place free.
+    pub async fn probe(&self) -> Result<Option<Vec<Pool>>, Lost> {
+        let Some(request) = plan::pool_probe(self.dialect) else { return Ok(None) };
+        if self.unavailable().contains(request.method) {
+            return Ok(None);
+        }
+        let reply = self.call(&request, PROBE_LIMIT).await?;
+        Ok(reply.ok().and_then(|reply| decode_pools(reply.as_bytes()).ok()).map(|pools| pools.rows))
+    }
+
+    /// Asks again for what was not there, as after a change of role.
+    pub fn forget_unavailable(&self) {
+        self.unavailable.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
+    /// The replies, and the first required method that is not available. What follows such a one is not asked for.
+    async fn run(
+        &self,
+        plan: Vec<Request>,
+        limit: Duration,
+    ) -> Result<(Replies, Option<&'static str>), Lost> {
+        let mut replies = Vec::with_capacity(plan.len());
+        for request in plan {
+            let reply = self.call(&request, limit).await?;
+            let lacking = matches!(reply, Err(CallFailure::Forbidden | CallFailure::Unsupported));
+            let failed = reply.is_err();
+            replies.push((request.tag, reply));
+            if request.required && failed {
+                return Ok((replies, lacking.then_some(request.method)));
+            }
+        }
+        Ok((replies, None))
+    }
+
+    async fn call(&self, request: &Request, limit: Duration) -> Result<Result<String, CallFailure>, Lost> {
+        let Ok(_place) = self.places.acquire().await else { return Err(Lost("closed by us".to_owned())) };
+        let outcome = match &request.call {
+            Call::Rpc { method, params } => self.session.call_within(method, params, limit).await,
+            Call::Rest { path, query } => {
+                let query: Vec<(&str, &str)> =
+                    query.split('&').filter_map(|pair| pair.split_once('=')).collect();
+                self.session.rest_get_within(path, &query, limit).await
+            }
+        };
+        let failure = match outcome {
+            Ok(Reply(raw)) => return Ok(Ok(Box::<str>::from(raw).into_string())),
+            Err(error) if error.is_fatal() => return Err(Lost(self.credential.redact(&error.to_string()))),
+            Err(error) => failure(request.method, &redact_call(error, &self.credential)),
+        };
+        if !matches!(failure, CallFailure::Failed(_)) {
+            let mut unavailable = self.unavailable.lock().unwrap_or_else(PoisonError::into_inner);
+            unavailable.insert(request.method.to_owned());
+        }
+        Ok(Err(failure))
+    }
+
+    fn unavailable(&self) -> BTreeSet<String> {
+        self.unavailable.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+type Replies = Vec<(Tag, Result<String, CallFailure>)>;
+
+fn failure(method: &str, error: &CallError) -> CallFailure {
+    match error {
+        CallError::NotAuthorized { .. } => CallFailure::Forbidden,
+        CallError::NoMethod { .. } => CallFailure::Unsupported,
+        // The young method whose parameters still change; the older one serves then.
+        CallError::Invalid { .. } if method == ZFS_RESOURCE_QUERY => CallFailure::Unsupported,
+        other => CallFailure::Failed(format!("{method}: {other}")),
+    }
+}
+
+/// The shapes to expect: those of the pinned API, else of the appliance, else the newest known.
+pub fn dialect(info: &SessionInfo) -> Dialect {
+    let transport = match info.mode {
+        Mode::JsonRpcWebsocket => Transport::JsonRpc,
+        Mode::LegacyRest => Transport::LegacyRest,
+    };
+    let line = info.dialect().and_then(|line| Line::from_version(&line.to_string()));
+    Dialect { line: line.unwrap_or(Line::Newer), transport }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn failures_are_sorted() {
+        let invalid = || CallError::Invalid { reason: "extra fields".to_owned(), extra: None };
+        for (method, error, want) in [
+            ("pool.query", CallError::NotAuthorized { reason: String::new() }, Some(CallFailure::Forbidden)),
+            ("pool.query", CallError::NoMethod { reason: String::new() }, Some(CallFailure::Unsupported)),
+            (ZFS_RESOURCE_QUERY, invalid(), Some(CallFailure::Unsupported)),
+            ("pool.query", invalid(), None),
+            ("pool.query", CallError::Deadline { limit: Duration::from_secs(1) }, None),
+            ("pool.query", CallError::Busy { reason: String::new() }, None),
+        ] {
+            let got = failure(method, &error);
+            match want {
+                Some(want) => assert_eq!(got, want, "{method} {error}"),
+                None => {
+                    assert!(matches!(&got, CallFailure::Failed(why) if why.starts_with(method)), "{got:?}");
+                }
+            }
+        }
+    }
+}
