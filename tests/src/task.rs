@@ -2,6 +2,7 @@
 //! at the first failure.
 #![allow(clippy::print_stdout, reason = "a task talks to the person who runs it")]
 
+pub mod bench;
 pub mod check;
 pub mod docs;
 pub mod test;

@@ -23,6 +23,13 @@ enum Task {
     Promise,
     /// Write the tables that documents quote anew
     Docs,
+    /// Measure, in a release build
+    Bench {
+        name: task::bench::Name,
+        /// One JSON object per figure instead of a table
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 fn main() -> anyhow::Result<()> {
@@ -31,5 +38,6 @@ fn main() -> anyhow::Result<()> {
         Task::Check => task::check::all(),
         Task::Promise => task::check::promise(),
         Task::Docs => task::docs::all(),
+        Task::Bench { name, json } => task::bench::run(name, json),
     }
 }

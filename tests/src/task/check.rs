@@ -14,7 +14,15 @@ pub fn all() -> anyhow::Result<()> {
     run(Command::new(tools::tool("buf")).arg("lint"))?;
     run(Command::new(tools::tool("buf")).args(["breaking", "--against", PROMISED]))?;
     run(Command::new(tools::tool("cargo-deny")).args(["check", "bans", "licenses", "sources"]))?;
-    run(cargo().args(["clippy", "--workspace", "--all-targets", "--", "--deny", "warnings"]))
+    run(cargo().args([
+        "clippy",
+        "--workspace",
+        "--all-targets",
+        "--all-features",
+        "--",
+        "--deny",
+        "warnings",
+    ]))
 }
 
 /// Promises the contract as it is now; refused when that would break an older promise.

@@ -1,0 +1,81 @@
+//! `cargo xtask bench NAME [--json]`: measures, and prints each figure beside
+//! what it is compared with.
+
+pub mod store;
+
+use std::process::Command;
+
+use clap::ValueEnum;
+use serde::Serialize;
+
+use super::{cargo, root};
+
+/// What can be measured.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum Name {
+    /// Embedded stores side by side: commits, load at start, size, kill -9
+    Store,
+}
+
+/// One measured figure.
+#[derive(Clone, Debug, Serialize)]
+pub struct Figure {
+    pub figure: String,
+    pub value: f64,
+    pub unit: &'static str,
+    /// What the value is compared with, in the same unit.
+    pub reference: f64,
+    /// Value by reference.
+    pub ratio: f64,
+}
+
+impl Figure {
+    pub fn new(figure: impl Into<String>, unit: &'static str, value: f64, reference: f64) -> Self {
+        let ratio = if reference == 0.0 { 0.0 } else { value / reference };
+        Self { figure: figure.into(), value, unit, reference, ratio }
+    }
+}
+
+pub fn run(name: Name, json: bool) -> anyhow::Result<()> {
+    match name {
+        Name::Store => store::run(json),
+    }
+}
+
+/// A table for people, or one JSON object a line for programs.
+pub fn print(figures: &[Figure], json: bool) -> anyhow::Result<()> {
+    if json {
+        for figure in figures {
+            println!("{}", serde_json::to_string(figure)?);
+        }
+        return Ok(());
+    }
+    println!("{:<28} {:>10} {:<5} {:>10} {:>7}", "figure", "value", "unit", "reference", "ratio");
+    for Figure { figure, value, unit, reference, ratio } in figures {
+        println!("{figure:<28} {value:>10.2} {unit:<5} {reference:>10.2} {ratio:>7.2}");
+    }
+    Ok(())
+}
+
+/// A binary of this package in a release build; its output is the bench's output.
+fn release(feature: &str, binary: &str) -> Command {
+    let mut command = cargo();
+    command.current_dir(root()).args(["run", "--quiet", "--release", "--package", "pulse-tests"]);
+    command.args(["--features", feature, "--bin", binary, "--"]);
+    command
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_figure_is_one_object_with_five_keys() {
+        let figure = Figure::new("redb.commit_50", "ms", 3.0, 2.0);
+        let json = serde_json::to_value(&figure).expect("a figure is JSON");
+        let expected = serde_json::json!({
+            "figure": "redb.commit_50", "value": 3.0, "unit": "ms", "reference": 2.0, "ratio": 1.5,
+        });
+        assert_eq!(json, expected);
+    }
+}
