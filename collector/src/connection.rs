@@ -1,1 +1,19 @@
-//! To be filled.
+//! The connections of this collector: what an operator configured, and how each of them does.
+//!
+//! Owns validation, the encrypted store, the roster and the status board. Knows no socket and no gRPC.
+
+pub mod fingerprint;
+pub mod refresh;
+pub mod roster;
+pub mod settings;
+pub mod status;
+pub mod store;
+
+pub use fingerprint::Fingerprint;
+pub use refresh::Refresh;
+pub use roster::{Roster, RosterError, RosterOptions};
+pub use settings::{Settings, Tls};
+pub use status::{Board, Health};
+
+#[cfg(test)]
+mod testing;

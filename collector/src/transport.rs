@@ -6,15 +6,16 @@ use std::fmt;
 
 pub mod dial;
 pub mod error;
-pub mod fingerprint;
 pub mod http;
 pub mod redirect;
 pub mod tls;
 pub mod verify;
 pub mod ws;
 
+use crate::connection::{Settings, Tls};
+
+pub use crate::connection::fingerprint::{self, Fingerprint};
 pub use error::{TlsCause, TlsFailure, TransportError};
-pub use fingerprint::Fingerprint;
 
 /// One address of a NAS and how it is secured.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,6 +65,20 @@ impl Endpoint {
     pub fn ws_url(&self, path: &str) -> String {
         let scheme = if self.is_tls() { "wss" } else { "ws" };
         format!("{scheme}://{}{path}", self.authority())
+    }
+}
+
+/// Where a configured connection leads.
+impl From<&Settings> for Endpoint {
+    fn from(settings: &Settings) -> Self {
+        let security = match &settings.tls {
+            Tls::Off => Security::Plaintext,
+            Tls::SystemRoots => Security::Tls(Trust::SystemRoots),
+            Tls::Ca(pem) => Security::Tls(Trust::CustomCa(pem.clone())),
+            Tls::Pinned(fingerprint) => Security::Tls(Trust::Pinned(*fingerprint)),
+            Tls::Insecure => Security::Tls(Trust::Insecure),
+        };
+        Self { host: settings.host.clone(), port: settings.port, security }
     }
 }
 

@@ -106,8 +106,7 @@ fn decode_vdev(fields: Fields<'_>, depth: usize, budget: &mut Budget) -> Vdev {
     // A device that is gone is told by `unavail_disk`, or by a bare guid in place of a name.
     let missing = unavail_disk.is_some()
         || (leaf && status != "ONLINE" && !guid.is_empty() && name == guid && device_told(fields).is_none());
-    let partuuid =
-        partuuid(&path).or_else(|| partuuid(&name)).map(str::to_owned).unwrap_or_default();
+    let partuuid = partuuid(&path).or_else(|| partuuid(&name)).map(str::to_owned).unwrap_or_default();
     Vdev {
         partuuid,
         disk: if missing { String::new() } else { disk },
