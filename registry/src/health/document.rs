@@ -49,11 +49,14 @@ pub fn markdown() -> String {
     for table in tables() {
         words(&mut out, table);
         match table.title {
-            "Pool status code" => note(
-                &mut out,
-                "A code never makes a pool better than its state. The codes of a suspended pool make it offline even where the state says ONLINE, \
-                 as releases before 24.10 do.",
-            ),
+            "Pool status code" => {
+                let text = format!(
+                    "A code never makes a pool better than its state. The codes of a suspended pool make it offline even where the state says \
+                     ONLINE, as releases before 24.10 do. `{}` means nothing on a boot pool.",
+                    pool::BOOT_POOL_CODE
+                );
+                note(&mut out, &text);
+            }
             "Device state" => {
                 note(
                     &mut out,

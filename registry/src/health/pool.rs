@@ -29,6 +29,9 @@ pub(super) static STATES: Table = Table {
     ],
 };
 
+/// A code that means nothing on a boot pool.
+pub(super) const BOOT_POOL_CODE: &str = "INCOMPATIBLE_FEAT";
+
 pub(super) fn judge(record: &IngestRecord, pool: &Pool, verdict: &mut Verdict<'_>) {
     let name = if pool.name.is_empty() { &record.name } else { &pool.name };
     let state = if pool.state.is_empty() { &record.state } else { &pool.state };
@@ -47,7 +50,9 @@ pub(super) fn judge(record: &IngestRecord, pool: &Pool, verdict: &mut Verdict<'_
             }
         }
     }
-    if let Some(row) = verdict.look_up(&CODES, &pool.status_code) {
+    // A boot pool keeps features its loader can read: that it has others is as the installer made it.
+    let as_made = pool.boot_pool && pool.status_code.eq_ignore_ascii_case(BOOT_POOL_CODE);
+    if !as_made && let Some(row) = verdict.look_up(&CODES, &pool.status_code) {
         verdict.status(row.status);
         if row.severity > Healthy {
             verdict.reason(
@@ -111,6 +116,17 @@ mod tests {
         let mut record = example::pool(|pool| pool.state.clear());
         record.state = "FAULTED".into();
         assert_eq!(example::judge(&record).status, Offline);
+    }
+
+    #[test]
+    fn a_boot_pool_may_have_features_of_its_own() {
+        for (boot_pool, severity) in [(true, Healthy), (false, Monitor)] {
+            let record = example::pool(|pool| {
+                pool.boot_pool = boot_pool;
+                pool.status_code = BOOT_POOL_CODE.into();
+            });
+            assert_eq!(example::judge(&record).severity, severity);
+        }
     }
 
     #[test]
