@@ -57,7 +57,8 @@ async fn every_method_says_how_to_call_it_and_answers_as_it_says() -> anyhow::Re
                 _ => &["OK", "NotFound", "DeadlineExceeded"],
             };
             assert!(allowed.contains(&answer.code()), "{line}\n{} {}", answer.code(), answer.stderr);
-            let unknown = answer.stderr.contains("unknown service") || answer.stderr.contains("does not include a method");
+            let unknown = answer.stderr.contains("unknown service")
+                || answer.stderr.contains("does not include a method");
             assert!(!unknown, "{line}\n{}", answer.stderr);
             if answer.code() == "Unimplemented" {
                 assert!(answer.stderr.contains("release"), "says so clearly: {}", answer.stderr);
@@ -81,7 +82,9 @@ async fn both_servers_describe_themselves_and_their_health() -> anyhow::Result<(
         let list = format!("grpcurl -plaintext {addr} list");
         let answer = grpcurl::line(&list, pair.registry.grpc(), pair.collector.grpc()).await?;
         assert!(answer.stdout.lines().any(|line| line == service), "{service} in {}", answer.stdout);
-        let check = format!("grpcurl -plaintext -d '{{\"service\":\"{service}\"}}' {addr} grpc.health.v1.Health/Check");
+        let check = format!(
+            "grpcurl -plaintext -d '{{\"service\":\"{service}\"}}' {addr} grpc.health.v1.Health/Check"
+        );
         let answer = grpcurl::line(&check, pair.registry.grpc(), pair.collector.grpc()).await?;
         assert_eq!(answer.json()?["status"], "SERVING", "{service}");
     }

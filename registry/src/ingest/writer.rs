@@ -1,10 +1,12 @@
 //! The one writer. Gathers what waits into a group, applies it, commits it with
 //! one sync, then publishes and answers: nothing is said before it is durable.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use pulse_proto::model::{ConnectionId, Epoch, Revision, Sequence, UnixMillis};
+use pulse_proto::model::{CollectorId, ConnectionId, Epoch, Revision, Sequence, UnixMillis};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
@@ -37,6 +39,7 @@ pub trait Observer: Send + Sync + 'static {
 #[derive(Clone, Debug)]
 pub struct Handle {
     requests: mpsc::Sender<Request>,
+    streams: Arc<AtomicU64>,
 }
 
 /// The writer is gone: the registry is stopping.
@@ -46,26 +49,49 @@ pub struct Stopped;
 
 #[derive(Debug)]
 enum Request {
-    Apply(Input, Reply),
-    Cursors(Vec<ConnectionId>, oneshot::Sender<Vec<(ConnectionId, Cursor)>>),
+    Open(StreamId, Vec<ConnectionId>, Cursors),
+    Apply(StreamId, Input, Reply),
 }
 
-/// Where the answers to one input go: one message for each input, in order.
-pub type Reply = mpsc::Sender<Vec<Answer>>;
+type Cursors = oneshot::Sender<Vec<(ConnectionId, Cursor)>>;
+
+/// One stream of a collector; a later one has a greater number and takes its place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StreamId {
+    collector: CollectorId,
+    number: u64,
+}
+
+/// What came of one input.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Outcome {
+    Answered(Vec<Answer>),
+    /// The collector has opened another stream since; what this one brings is out of date.
+    Superseded,
+}
+
+/// Where outcomes go: one for each input, in order.
+pub type Reply = mpsc::Sender<Outcome>;
 
 impl Handle {
-    /// Waits while the writer is busy; that wait is what slows a stream down. `reply` needs a free place.
-    pub async fn submit(&self, input: Input, reply: Reply) -> Result<(), Stopped> {
-        self.requests.send(Request::Apply(input, reply)).await.map_err(|_gone| Stopped)
+    /// Opens a stream, and tells how far its connections have come. Inputs of earlier streams of the same collector that
+    /// come after this are not applied: otherwise a straggler could take the number of what this stream sends next.
+    pub async fn open(
+        &self,
+        collector: &CollectorId,
+        connections: Vec<ConnectionId>,
+    ) -> Result<(StreamId, Vec<(ConnectionId, Cursor)>), Stopped> {
+        let number = self.streams.fetch_add(1, Ordering::Relaxed);
+        let stream = StreamId { collector: collector.clone(), number };
+        let (reply, answer) = oneshot::channel();
+        let request = Request::Open(stream.clone(), connections, reply);
+        self.requests.send(request).await.map_err(|_gone| Stopped)?;
+        Ok((stream, answer.await.map_err(|_gone| Stopped)?))
     }
 
-    pub async fn cursors(
-        &self,
-        connections: Vec<ConnectionId>,
-    ) -> Result<Vec<(ConnectionId, Cursor)>, Stopped> {
-        let (reply, answer) = oneshot::channel();
-        self.requests.send(Request::Cursors(connections, reply)).await.map_err(|_gone| Stopped)?;
-        answer.await.map_err(|_gone| Stopped)
+    /// Waits while the writer is busy; that wait is what slows a stream down. `reply` needs a free place.
+    pub async fn submit(&self, stream: &StreamId, input: Input, reply: Reply) -> Result<(), Stopped> {
+        self.requests.send(Request::Apply(stream.clone(), input, reply)).await.map_err(|_gone| Stopped)
     }
 }
 
@@ -78,6 +104,8 @@ pub struct Writer {
     clock: Clock,
     observer: Arc<dyn Observer>,
     requests: mpsc::Receiver<Request>,
+    /// The newest stream of each collector.
+    streams: BTreeMap<CollectorId, u64>,
     flushed: Instant,
     /// The last commit failed: memory was thrown away and the store must be read again first.
     broken: bool,
@@ -89,7 +117,7 @@ struct Group {
     writes: Vec<Write>,
     changes: Vec<Arc<Changes>>,
     answers: Vec<(Origin, Vec<Answer>, Reply)>,
-    questions: Vec<(Vec<ConnectionId>, oneshot::Sender<Vec<(ConnectionId, Cursor)>>)>,
+    questions: Vec<(Vec<ConnectionId>, Cursors)>,
     inputs: usize,
 }
 
@@ -118,10 +146,11 @@ impl Writer {
             clock,
             observer,
             requests,
+            streams: BTreeMap::new(),
             flushed: Instant::now(),
             broken: false,
         };
-        (writer, Handle { requests: sender })
+        (writer, Handle { requests: sender, streams: Arc::default() })
     }
 
     /// Runs until every handle is gone; then everything accepted is durable and answered.
@@ -177,11 +206,17 @@ impl Writer {
 
     fn take_in(&mut self, request: Request, group: &mut Group, now: UnixMillis) {
         match request {
-            Request::Cursors(ids, reply) => {
+            Request::Open(stream, ids, reply) => {
+                self.streams.insert(stream.collector, stream.number);
                 // What was applied in this group is not durable yet: told after the commit.
                 group.questions.push((ids, reply));
             }
-            Request::Apply(input, reply) => {
+            Request::Apply(stream, _, reply)
+                if self.streams.get(&stream.collector) != Some(&stream.number) =>
+            {
+                drop(reply.try_send(Outcome::Superseded));
+            }
+            Request::Apply(_, input, reply) => {
                 let origin = Origin::of(&input);
                 group.inputs += 1;
                 if self.broken {
@@ -231,7 +266,7 @@ impl Writer {
         for (_, answers, reply) in group.answers {
             self.observer.answered(&answers);
             // A stream that has ended needs no answer.
-            drop(reply.try_send(answers));
+            drop(reply.try_send(Outcome::Answered(answers)));
         }
         for (ids, reply) in group.questions {
             let cursor = |id: &ConnectionId| Some((id.clone(), self.state.cursor(id)?.clone()));

@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status, Streaming};
 use tracing::{debug, info, warn};
 
+use crate::ingest::writer::{Outcome, StreamId};
 use crate::ingest::{Handle, Limits, decode};
 use crate::state::lease::Cursor;
 use crate::state::{Answer, Input, RejectReason, Rejected};
@@ -90,13 +91,13 @@ impl IngestApi {
         let Some(Message::Hello(hello)) = first.and_then(|first| first.message) else {
             return Err(Status::invalid_argument("the first message must be Hello"));
         };
-        let collector = self.welcome(hello, outbox).await?;
-        let outcome = self.take_messages(&collector, &mut inbound, outbox).await;
+        let (collector, stream) = self.welcome(hello, outbox).await?;
+        let outcome = self.take_messages(&collector, &stream, &mut inbound, outbox).await;
         info!(%collector, "ingest stream ended");
         outcome
     }
 
-    async fn welcome(&self, hello: wire::Hello, outbox: &Outbox) -> Result<CollectorId, Status> {
+    async fn welcome(&self, hello: wire::Hello, outbox: &Outbox) -> Result<(CollectorId, StreamId), Status> {
         let wire::Hello { collector_id, protocol_version, software, connections } = hello;
         let collector = CollectorId::parse(&collector_id)
             .map_err(|error| Status::invalid_argument(error.at("hello.collector_id").to_string()))?;
@@ -113,7 +114,7 @@ impl IngestApi {
         info!(%collector, software, connections = connections.len(), "ingest stream opened");
         // A malformed id is held by nobody, so there is nothing to tell about it.
         let ids = connections.iter().filter_map(|id| ConnectionId::parse(id).ok()).collect();
-        let cursors = self.writer.cursors(ids).await.map_err(|_stopped| draining())?;
+        let (stream, cursors) = self.writer.open(&collector, ids).await.map_err(|_stopped| draining())?;
         let welcome = Said::Welcome(wire::Welcome {
             protocol_version: PROTOCOL_VERSION,
             registry_id: self.registry_id.to_string(),
@@ -124,24 +125,28 @@ impl IngestApi {
             heartbeat_interval: prost_types::Duration::try_from(self.options.heartbeat_interval).ok(),
         });
         say(outbox, welcome).await?;
-        Ok(collector)
+        Ok((collector, stream))
     }
 
     /// One answer message comes for each input, so a place for it is always free.
     async fn take_messages(
         &self,
         collector: &CollectorId,
+        stream: &StreamId,
         inbound: &mut Streaming<wire::IngestRequest>,
         outbox: &Outbox,
     ) -> Result<(), Status> {
         let pending_max = self.options.unacked_batches_max.max(1);
-        let (reply, mut answers) = mpsc::channel::<Vec<Answer>>(pending_max);
+        let (reply, mut answers) = mpsc::channel::<Outcome>(pending_max);
         let mut pending = 0_usize;
         let mut reading = true;
         while reading || pending > 0 {
             tokio::select! {
-                Some(answers) = answers.recv(), if pending > 0 => {
+                Some(outcome) = answers.recv(), if pending > 0 => {
                     pending -= 1;
+                    let Outcome::Answered(answers) = outcome else {
+                        return Err(Status::aborted("the collector has opened another stream"));
+                    };
                     for answer in answers {
                         note(collector, &answer);
                         say(outbox, answer_to_wire(answer)).await?;
@@ -150,7 +155,7 @@ impl IngestApi {
                 message = inbound.message(), if reading && pending < pending_max => match message {
                     Ok(Some(message)) => match self.decode(message, collector) {
                         Ok(Some(input)) => {
-                            self.writer.submit(input, reply.clone()).await.map_err(|_stopped| draining())?;
+                            self.writer.submit(stream, input, reply.clone()).await.map_err(|_stopped| draining())?;
                             pending += 1;
                         }
                         Ok(None) => return Err(Status::invalid_argument("an ingest stream has one Hello")),

@@ -20,6 +20,13 @@ pub(super) struct Entry {
     pub(super) resource: Option<Arc<Resource>>,
 }
 
+#[derive(Clone, Debug, Default)]
+pub(super) struct Seen {
+    pub(super) ids: BTreeSet<SourceId>,
+    /// Sections that this snapshot says it read completely.
+    pub(super) complete: BTreeSet<SectionName>,
+}
+
 #[derive(Clone, Debug)]
 pub(super) struct Holding {
     pub(super) cursor: Cursor,
@@ -37,7 +44,7 @@ pub(super) struct Holding {
     pub(super) children: BTreeMap<SourceId, BTreeSet<SourceId>>,
     pub(super) hosts: BTreeSet<SourceId>,
     /// What a snapshot under way has named so far.
-    pub(super) seen: Option<BTreeSet<SourceId>>,
+    pub(super) seen: Option<Seen>,
     /// Times of observation moved since the row was last written.
     pub(super) unwritten: bool,
 }

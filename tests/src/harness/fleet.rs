@@ -40,8 +40,14 @@ impl Service {
     ) -> anyhow::Result<Self> {
         let any = SocketAddr::from(([127, 0, 0, 1], 0));
         let env = env.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
-        let mut service =
-            Self { name, folder: folder.to_owned(), settings: settings.to_owned(), env, process: None, grpc: any };
+        let mut service = Self {
+            name,
+            folder: folder.to_owned(),
+            settings: settings.to_owned(),
+            env,
+            process: None,
+            grpc: any,
+        };
         service.up().await?;
         Ok(service)
     }
@@ -117,7 +123,8 @@ impl Pair {
         let registry =
             Service::start("pulse-registry", &folder.path().join("registry"), registry_settings).await?;
         let settings = collector_settings_for(registry.grpc(), collector_settings);
-        let collector = Service::start("pulse-collector", &folder.path().join("collector"), &settings).await?;
+        let collector =
+            Service::start("pulse-collector", &folder.path().join("collector"), &settings).await?;
         Ok(Self { registry, collector, folder })
     }
 
@@ -138,7 +145,8 @@ impl Pair {
     }
 
     pub async fn connection(&self, id: &str) -> anyhow::Result<Connection> {
-        let answer = self.connections().await?.get_connection(GetConnectionRequest { id: id.to_owned() }).await?;
+        let answer =
+            self.connections().await?.get_connection(GetConnectionRequest { id: id.to_owned() }).await?;
         answer.into_inner().connection.context("the connection")
     }
 

@@ -44,7 +44,9 @@ impl Process {
         let log = Arc::new(Mutex::new(String::new()));
         let (found, mut addresses) = watch::channel(None);
         tokio::spawn(follow(BufReader::new(stderr), Arc::clone(&log), found));
-        let said = within(&format!("{name} to serve"), addresses.wait_for(Option::is_some)).await.map(|found| *found);
+        let said = within(&format!("{name} to serve"), addresses.wait_for(Option::is_some))
+            .await
+            .map(|found| *found);
         let Ok(Some((grpc, http))) = said else {
             let log = log.lock().unwrap_or_else(PoisonError::into_inner).clone();
             bail!("{name} ended before it served:\n{log}");
@@ -73,7 +75,8 @@ impl Process {
     /// SIGTERM, then waits for the drain to end.
     pub async fn terminate(mut self) -> anyhow::Result<()> {
         let pid = self.child.id().context("the process has ended by itself")?;
-        let sent = Command::new("kill").args([OsStr::new("-TERM"), OsStr::new(&pid.to_string())]).status().await?;
+        let sent =
+            Command::new("kill").args([OsStr::new("-TERM"), OsStr::new(&pid.to_string())]).status().await?;
         ensure!(sent.success(), "send SIGTERM");
         let status = within("the drain to end", self.child.wait()).await?;
         ensure!(status.success(), "ended with {status} instead of 0:\n{}", self.log());

@@ -9,7 +9,7 @@ use pulse_proto::model::{
 
 use super::{Applied, CONNECTION_RECORDS_MAX, CONNECTIONS_MAX, State, Touched, fenced, index};
 use crate::state::derive::Serials;
-use crate::state::holding::Holding;
+use crate::state::holding::{Holding, Seen};
 use crate::state::id;
 use crate::state::input::{Answer, Batch, RejectReason, Rejected};
 use crate::state::lease::{Cursor, Verdict, judge};
@@ -33,15 +33,19 @@ impl State {
         holding.cursor = cursor;
         holding.removed = false;
         if batch.snapshot_begin {
-            holding.seen = Some(std::collections::BTreeSet::new());
+            holding.seen = Some(Seen::default());
         }
         let mut touched = Touched::new();
-        if let Some(sections) = batch.sections.take() {
-            let retold = retold(&holding.sections, &sections);
-            let concerned = holding.entries.values().filter(|entry| retold.contains(&entry.record.section));
-            touched.extend(concerned.map(|entry| (connection.clone(), entry.record.source_id.clone())));
-            holding.sections =
-                sections.into_iter().map(|(name, report)| (name, not_later(report, now))).collect();
+        for (name, report) in batch.sections.take().unwrap_or_default() {
+            if let Some(seen) = holding.seen.as_mut().filter(|_| report.outcome.is_complete()) {
+                seen.complete.insert(name.clone());
+            }
+            // Resources that are not fresh show the error of their section.
+            if holding.sections.get(&name).is_none_or(|old| old.error != report.error) {
+                let concerned = holding.entries.values().filter(|entry| entry.record.section == name);
+                touched.extend(concerned.map(|entry| (connection.clone(), entry.record.source_id.clone())));
+            }
+            holding.sections.insert(name, not_later(report, now));
         }
         if holding.set_status(batch.status.take()) {
             touched.extend(holding.entries.keys().map(|id| (connection.clone(), id.clone())));
@@ -129,8 +133,8 @@ impl State {
     fn note_seen(&mut self, batch: &Batch, refused: &[Rejected]) {
         let holding = self.holdings.get_mut(&batch.connection);
         let Some(seen) = holding.and_then(|holding| holding.seen.as_mut()) else { return };
-        seen.extend(batch.upserts.iter().map(|record| record.source_id.clone()));
-        seen.extend(refused.iter().filter_map(|rejected| SourceId::parse(&rejected.source_id).ok()));
+        seen.ids.extend(batch.upserts.iter().map(|record| record.source_id.clone()));
+        seen.ids.extend(refused.iter().filter_map(|rejected| SourceId::parse(&rejected.source_id).ok()));
     }
 
     fn upsert(
@@ -195,7 +199,7 @@ impl State {
         let holding = self.holdings.get_mut(connection)?;
         let seen = holding.seen.take()?;
         let unnamed = holding.entries.values().filter(|entry| {
-            !seen.contains(&entry.record.source_id) && holding.is_complete(&entry.record.section)
+            !seen.ids.contains(&entry.record.source_id) && seen.complete.contains(&entry.record.section)
         });
         let unnamed: Vec<SourceId> = unnamed.map(|entry| entry.record.source_id.clone()).collect();
         let mut gone = Vec::new();
@@ -271,18 +275,6 @@ pub(super) fn forget(
         }
     }
     foreign.remove(&(source, record.source_id.clone()));
-}
-
-/// Sections whose error, which stale resources show, is another one now.
-fn retold(
-    old: &BTreeMap<pulse_proto::model::SectionName, SectionReport>,
-    new: &BTreeMap<pulse_proto::model::SectionName, SectionReport>,
-) -> Vec<pulse_proto::model::SectionName> {
-    let error = |reports: &BTreeMap<_, SectionReport>, name| {
-        reports.get(name).map(|r: &SectionReport| r.error.clone())
-    };
-    let names = old.keys().chain(new.keys().filter(|name| !old.contains_key(*name)));
-    names.filter(|name| error(old, *name) != error(new, *name)).cloned().collect()
 }
 
 /// A collector whose clock is ahead must not keep its facts fresh for ever.

@@ -1,0 +1,78 @@
+//! What is told of one connection: every record once, with its digest.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use prost::Message as _;
+use pulse_proto::digest::{Digest, record_digest, state_digest};
+use pulse_proto::model::{ConnectionStatus, IngestRecord, SectionName, SectionReport, SourceId};
+use pulse_proto::pb::resource::v1 as pb;
+
+/// One record, ready to travel.
+#[derive(Debug)]
+pub struct Item {
+    pub record: IngestRecord,
+    pub wire: pb::IngestRecord,
+    pub digest: Digest,
+    pub bytes: usize,
+}
+
+/// The whole state of a connection at one moment.
+#[derive(Debug)]
+pub struct Told {
+    pub items: BTreeMap<SourceId, Arc<Item>>,
+    pub sections: BTreeMap<SectionName, SectionReport>,
+    pub status: ConnectionStatus,
+    /// Of everything but the times of observation.
+    pub digest: Digest,
+}
+
+impl Told {
+    /// Records that are as they were in `before` are not encoded again.
+    pub fn new(
+        records: Vec<IngestRecord>,
+        sections: Vec<SectionReport>,
+        status: ConnectionStatus,
+        before: Option<&Self>,
+    ) -> Self {
+        let items: BTreeMap<_, _> = records
+            .into_iter()
+            .map(|record| {
+                let old = before.and_then(|before| before.items.get(&record.source_id));
+                let item = match old.filter(|old| old.record == record) {
+                    Some(old) => Arc::clone(old),
+                    None => Arc::new(Item::new(record)),
+                };
+                (item.record.source_id.clone(), item)
+            })
+            .collect();
+        let sections: BTreeMap<_, _> =
+            sections.into_iter().map(|report| (report.section.clone(), report)).collect();
+        let digests = items.iter().map(|(id, item)| (id, &item.digest));
+        let digest = state_digest(digests, sections.values(), Some(&status));
+        Self { items, sections, status, digest }
+    }
+
+    /// The section was read completely: it says everything there is.
+    pub fn is_complete(&self, section: &SectionName) -> bool {
+        self.sections.get(section).is_some_and(|report| report.outcome.is_complete())
+    }
+
+    pub fn complete_sections(&self) -> impl Iterator<Item = &SectionName> {
+        self.sections.keys().filter(|section| self.is_complete(section))
+    }
+
+    /// What `before` has and this has not.
+    pub fn gone_since<'a>(&'a self, before: &'a Self) -> impl Iterator<Item = &'a Arc<Item>> {
+        before.items.iter().filter(|(id, _)| !self.items.contains_key(*id)).map(|(_, item)| item)
+    }
+}
+
+impl Item {
+    fn new(record: IngestRecord) -> Self {
+        let wire = pb::IngestRecord::from(&record);
+        let digest = record_digest(&wire);
+        let bytes = wire.encoded_len();
+        Self { record, wire, digest, bytes }
+    }
+}
