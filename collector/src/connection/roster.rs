@@ -65,7 +65,7 @@ struct Writer {
 
 impl Roster {
     /// Reads the store below a folder, or makes it. Blocking: call it before serving.
-    pub fn open(folder: &Path, key: KeySource, options: RosterOptions) -> Result<Arc<Self>, StoreError> {
+    pub fn open(folder: &Path, key: &KeySource, options: RosterOptions) -> Result<Arc<Self>, StoreError> {
         let (store, loaded) = Store::open(folder, key)?;
         let writer = Writer { store: Some(store), damaged: loaded.damaged, revision: loaded.revision };
         Ok(Self::with(writer, loaded.connections, options))
@@ -153,6 +153,17 @@ impl Roster {
         let mut next = BTreeMap::clone(&self.all());
         next.remove(id);
         self.commit(writer, next, damaged).await
+    }
+
+    /// Seals everything with a new key. Connections do not change.
+    pub async fn rotate_key(self: &Arc<Self>) -> Result<(), StoreError> {
+        let writer = Arc::clone(&self.writer).lock_owned().await;
+        let connections = self.all();
+        let rotated = tokio::task::spawn_blocking(move || match &writer.store {
+            Some(store) => store.rotate_key(writer.revision, &connections, &writer.damaged),
+            None => Err(StoreError::KeyNotOurs),
+        });
+        rotated.await.unwrap_or(Err(StoreError::Interrupted))
     }
 
     async fn put(
