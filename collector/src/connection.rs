@@ -2,18 +2,22 @@
 //!
 //! Owns validation, the encrypted store, the roster and the status board. Knows no socket and no gRPC.
 
+pub mod address;
 pub mod fingerprint;
 pub mod refresh;
 pub mod roster;
 pub mod settings;
 pub mod status;
 pub mod store;
+pub mod validate;
 
 pub use fingerprint::Fingerprint;
 pub use refresh::Refresh;
 pub use roster::{Roster, RosterError, RosterOptions};
 pub use settings::{Settings, Tls};
 pub use status::{Board, Health};
+pub use store::{KeySource, StoreError};
+pub use validate::{Raw, Violation, Violations, validate};
 
 #[cfg(test)]
 mod testing;
