@@ -4,6 +4,7 @@
 
 pub mod address;
 pub mod fingerprint;
+pub mod import;
 pub mod refresh;
 pub mod roster;
 pub mod settings;

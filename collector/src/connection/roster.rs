@@ -67,6 +67,10 @@ impl Roster {
     /// Reads the store below a folder, or makes it. Blocking: call it before serving.
     pub fn open(folder: &Path, key: &KeySource, options: RosterOptions) -> Result<Arc<Self>, StoreError> {
         let (store, loaded) = Store::open(folder, key)?;
+        for Damaged { id, why, .. } in &loaded.damaged {
+            let connection = id.as_ref().map_or("unknown", ConnectionId::as_str);
+            tracing::warn!(connection, why, "a stored connection cannot be read; delete it and add it again");
+        }
         let writer = Writer { store: Some(store), damaged: loaded.damaged, revision: loaded.revision };
         Ok(Self::with(writer, loaded.connections, options))
     }
@@ -256,3 +260,6 @@ impl Roster {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -20,6 +20,7 @@ mod record;
 mod tests;
 
 pub use error::StoreError;
+pub(super) use file::read as read_bounded;
 pub use keyring::KeySource;
 use keyring::Keyring;
 use record::Sealed;
