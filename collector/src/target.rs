@@ -2,7 +2,58 @@
 //!
 //! Owns when to read and when to try again. Knows no wire format, no record and no registry.
 
+use std::sync::Arc;
+use std::time::Duration;
+
+use pulse_proto::model::ConnectionId;
+
 pub mod backoff;
+mod endpoint;
+mod live;
 pub mod machine;
 pub mod reader;
+mod report;
 pub mod schedule;
+pub mod supervisor;
+mod task;
+
+pub use endpoint::endpoint;
+
+use crate::connection::{Health, Settings};
+use crate::session::SessionOptions;
+use crate::snapshot::Snapshot;
+
+/// Connects at the same time, over all connections.
+const CONNECTS_MAX: usize = 16;
+/// Lines from 26.0 on do not tell when a pool's state changes: it is looked at this often.
+const PROBE_EVERY: Duration = Duration::from_secs(5);
+
+/// How tasks connect and read.
+#[derive(Debug, Clone)]
+pub struct Options {
+    pub session: SessionOptions,
+    pub limits: reader::Limits,
+    pub connects_max: usize,
+    pub probe_every: Duration,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            session: SessionOptions::default(),
+            limits: reader::Limits::default(),
+            connects_max: CONNECTS_MAX,
+            probe_every: PROBE_EVERY,
+        }
+    }
+}
+
+/// Where snapshots go. Calls come from many tasks and must not wait; the newest snapshot of a connection is all that
+/// counts.
+pub trait Sink: Send + Sync {
+    /// Whenever a section was read, well or not, and whenever the connection's state changed.
+    fn snapshot(&self, settings: &Arc<Settings>, snapshot: Arc<Snapshot>, health: &Health);
+
+    /// The connection is gone, and its task has ended: nothing more comes of it.
+    fn removed(&self, id: &ConnectionId);
+}

@@ -140,6 +140,9 @@ impl Reader {
         let failure = match outcome {
             Ok(Reply(raw)) => return Ok(Ok(Box::<str>::from(raw).into_string())),
             Err(error) if error.is_fatal() => return Err(Lost(self.credential.redact(&error.to_string()))),
+            Err(CallError::NotAuthorized { .. }) if self.has_expired(limit).await => {
+                return Err(Lost("the session has expired".to_owned()));
+            }
             Err(error) => failure(request.method, &redact_call(error, &self.credential)),
         };
         if !matches!(failure, CallFailure::Failed(_)) {
@@ -147,6 +150,16 @@ impl Reader {
             unavailable.insert(request.method.to_owned());
         }
         Ok(Err(failure))
+    }
+
+    /// An expired session is refused with the same code as a missing role; but this call needs no role.
+    async fn has_expired(&self, limit: Duration) -> bool {
+        let outcome = match self.dialect.transport {
+            Transport::JsonRpc => self.session.call_within("auth.me", &serde_json::json!([]), limit).await,
+            // Nothing expires where each call carries the credential.
+            Transport::LegacyRest => return false,
+        };
+        matches!(outcome, Err(CallError::NotAuthorized { .. } | CallError::NotAuthenticated { .. }))
     }
 
     fn unavailable(&self) -> BTreeSet<String> {

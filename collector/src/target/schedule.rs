@@ -33,6 +33,8 @@ pub enum Ended {
 pub enum Urgency {
     Progress,
     Change,
+    /// An operator waits for it.
+    Now,
 }
 
 impl Urgency {
@@ -40,6 +42,7 @@ impl Urgency {
         match self {
             Self::Progress => PROGRESS_DELAY,
             Self::Change => HINT_DELAY,
+            Self::Now => Duration::ZERO,
         }
     }
 }
@@ -144,20 +147,18 @@ impl Schedule {
     pub fn refresh(&mut self, now: Instant) {
         for slot in self.slots.values_mut() {
             slot.failures = 0;
-            slot.not_before = now;
-            slot.due = now;
-            if slot.started.is_some() {
-                slot.again = Some(Urgency::Change);
-            }
+            slot.hint(Urgency::Now, now);
         }
     }
 }
 
 impl Slot {
-    /// Never earlier than half of the time would go into reading.
+    /// Never so early that more than half of the time would go into reading, unless somebody waits.
     fn hint(&mut self, urgency: Urgency, now: Instant) {
         if self.started.is_some() {
             self.again = self.again.max(Some(urgency));
+        } else if urgency == Urgency::Now {
+            self.due = now;
         } else {
             self.due = self.due.min((now + urgency.delay()).max(self.not_before));
         }

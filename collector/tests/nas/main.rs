@@ -3,3 +3,4 @@
 mod diagnose;
 mod session;
 mod support;
+mod target;

@@ -1,0 +1,288 @@
+//! While there is a session: subscribe, then read what is due, each section in a task of its own.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use serde_json::json;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+use super::reader::{Lost, Reader};
+use super::schedule::{Ended, Schedule, Urgency};
+use super::task::{End, Task, now};
+use crate::api::pool::{Pool, state_differs};
+use crate::api::section::Data;
+use crate::api::{Section, SectionFailure, SectionRead, Transport, event, plan};
+use crate::rpc::{CallError, Notice};
+use crate::session::Session;
+
+/// Subscriptions that are not there by then do not keep the first reading waiting.
+const SUBSCRIBE_LIMIT: Duration = Duration::from_secs(5);
+/// A subscription that the server ended is asked for again.
+const SUBSCRIBE_AGAIN: Duration = Duration::from_mins(1);
+/// Probes take at most a twentieth of the time.
+const PROBE_DUTY_DIVISOR: u32 = 20;
+/// TrueNAS ends sessions after 30 days.
+const SESSION_AGE_MAX: Duration = Duration::from_hours(20 * 24);
+/// Notes of one reading that are logged.
+const NOTES_MAX: usize = 10;
+
+/// Something that ran beside the loop has ended.
+enum Done {
+    Section(Section, Result<Result<SectionRead, SectionFailure>, Lost>),
+    Probe { took: Duration, pools: Result<Option<Vec<Pool>>, Lost> },
+    Subscribed,
+}
+
+/// What the loop keeps for the length of a session.
+struct Round {
+    reader: Arc<Reader>,
+    schedule: Schedule,
+    running: JoinSet<Done>,
+    probe_at: Option<Instant>,
+    /// As last read in full; what a probe is compared with.
+    pools: Option<Vec<Pool>>,
+    /// Sections that the wish still waits for, and those of them that were begun after it was made.
+    awaited: BTreeSet<Section>,
+    begun: BTreeSet<Section>,
+}
+
+impl Task {
+    pub(super) async fn live(
+        &mut self,
+        session: &Arc<Session>,
+        notices: Option<mpsc::Receiver<Notice>>,
+    ) -> End {
+        let cancel = self.cancel.clone();
+        let refresh = Arc::clone(&self.refresh);
+        let credential = self.settings.credential.clone();
+        let reader = Arc::new(Reader::new(Arc::clone(session), credential, self.shared.options.limits));
+        let dialect = reader.dialect();
+        if dialect.transport == Transport::JsonRpc {
+            let subscribe = subscribe(session, event::collections(dialect.line));
+            if cancel.run_until_cancelled(subscribe).await.is_none() {
+                return End::Cancelled;
+            }
+        }
+        let started = Instant::now();
+        let mut round = Round {
+            reader,
+            schedule: Schedule::new(self.settings.poll_interval, started),
+            running: JoinSet::new(),
+            probe_at: plan::pool_probe(dialect).map(|_| started + self.shared.options.probe_every),
+            pools: None,
+            awaited: Section::ALL.into_iter().filter(|_| self.wish.is_some()).collect(),
+            begun: BTreeSet::new(),
+        };
+        let mut notices = Notices(notices);
+        loop {
+            self.begin_due(&mut round);
+            let due = round.schedule.next_due();
+            tokio::select! {
+                biased;
+                () = cancel.cancelled() => return End::Cancelled,
+                Some(done) = round.running.join_next() => {
+                    let done = done.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()));
+                    if let Err(Lost(why)) = self.take(done, &mut round) {
+                        return End::Lost(why);
+                    }
+                }
+                reason = session.closed() => {
+                    return End::Lost(self.settings.credential.redact(&reason.to_string()));
+                }
+                notice = notices.next() => hear(session, &mut round, notice),
+                ticket = refresh.asked(), if self.wish.is_none() => {
+                    self.wish = Some(ticket);
+                    round.awaited = Section::ALL.into();
+                    round.begun.clear();
+                    round.reader.forget_unavailable();
+                    round.schedule.refresh(Instant::now());
+                }
+                () = sleep_until(round.probe_at) => round.probe(),
+                () = sleep_until(due) => {}
+                () = tokio::time::sleep_until(started + SESSION_AGE_MAX) => return End::Aged,
+            }
+        }
+    }
+
+    fn begin_due(&mut self, round: &mut Round) {
+        let at = Instant::now();
+        let due = round.schedule.due(at);
+        if !due.is_empty() {
+            self.ledger.attempt(now());
+        }
+        for section in due {
+            round.schedule.started(section, at);
+            round.begun.insert(section);
+            let reader = Arc::clone(&round.reader);
+            round.running.spawn(async move { Done::Section(section, reader.read(section).await) });
+        }
+    }
+
+    fn take(&mut self, done: Done, round: &mut Round) -> Result<(), Lost> {
+        match done {
+            Done::Subscribed => {}
+            Done::Probe { took, pools } => {
+                let wait = self.shared.options.probe_every.max(took.saturating_mul(PROBE_DUTY_DIVISOR));
+                let at = Instant::now();
+                round.probe_at = Some(at + wait);
+                if let (Some(cheap), Some(held)) = (pools?, &round.pools)
+                    && state_differs(&cheap, held)
+                {
+                    round.schedule.hint(Section::Pools, Urgency::Change, at);
+                }
+            }
+            Done::Section(section, result) => {
+                let result = result?;
+                self.take_section(section, result, round);
+            }
+        }
+        Ok(())
+    }
+
+    fn take_section(
+        &mut self,
+        section: Section,
+        result: Result<SectionRead, SectionFailure>,
+        round: &mut Round,
+    ) {
+        let ended = match &result {
+            Ok(_) => Ended::Complete,
+            Err(SectionFailure::Failed(_)) => Ended::Failed,
+            Err(SectionFailure::Forbidden | SectionFailure::Unsupported) => Ended::NotForUs,
+        };
+        round.schedule.finished(section, ended, Instant::now());
+        self.log(section, &result);
+        if let (Ok(SectionRead { data: Data::Pools { pools, .. }, .. }), true) =
+            (&result, round.probe_at.is_some())
+        {
+            round.pools = Some(pools.clone());
+        }
+        let at = now();
+        self.ledger.read(section, &result, at);
+        let interval = round.schedule.interval(section);
+        Arc::make_mut(&mut self.snapshot).apply(section, result, at, interval);
+        self.tell_sections();
+        if round.begun.remove(&section) {
+            round.awaited.remove(&section);
+        }
+        if round.awaited.is_empty()
+            && let Some(wish) = self.wish.take()
+        {
+            self.refresh.finish(wish);
+        }
+    }
+
+    fn log(&self, section: Section, result: &Result<SectionRead, SectionFailure>) {
+        let id = &self.settings.id;
+        let before = self.ledger.ended.get(&section);
+        match result {
+            Ok(read) => {
+                if matches!(before, Some(Some(_))) {
+                    tracing::info!(connection = %id, section = section.token(), "read again after failures");
+                }
+                for row in read.skipped.iter().take(NOTES_MAX) {
+                    tracing::warn!(
+                        connection = %id, section = section.token(), row = row.index,
+                        name = row.name.as_deref().unwrap_or_default(), why = %row.why, "a row cannot be read",
+                    );
+                }
+                for note in read.notes.iter().take(NOTES_MAX) {
+                    tracing::debug!(connection = %id, section = section.token(), note = %note, "read in part");
+                }
+            }
+            Err(failure) => {
+                // Once per change, not once per attempt.
+                if before != Some(&Some(failure.clone())) {
+                    tracing::warn!(connection = %id, section = section.token(), ?failure, "cannot read a section");
+                }
+            }
+        }
+    }
+}
+
+impl Round {
+    fn probe(&mut self) {
+        self.probe_at = None;
+        let reader = Arc::clone(&self.reader);
+        self.running.spawn(async move {
+            let started = Instant::now();
+            let pools = reader.probe().await;
+            Done::Probe { took: started.elapsed(), pools }
+        });
+    }
+}
+
+fn hear(session: &Arc<Session>, round: &mut Round, notice: Notice) {
+    let at = Instant::now();
+    match notice {
+        Notice::Event(event) => {
+            if let Some(section) = event::section_of(&event.collection) {
+                round.schedule.hint(section, urgency(&event.collection), at);
+            }
+        }
+        Notice::Lagged => {
+            for section in Section::ALL {
+                round.schedule.hint(section, Urgency::Change, at);
+            }
+        }
+        Notice::Unsubscribed { collection, reason } => {
+            tracing::debug!(%collection, reason = reason.as_deref().unwrap_or_default(), "a subscription ended");
+            if let Some(section) = event::section_of(&collection) {
+                round.schedule.hint(section, Urgency::Change, at);
+            }
+            let session = Arc::clone(session);
+            round.running.spawn(async move {
+                tokio::time::sleep(SUBSCRIBE_AGAIN).await;
+                subscribe(&session, &[collection.as_str()]).await;
+                Done::Subscribed
+            });
+        }
+    }
+}
+
+/// Scans report progress every second; nothing else does.
+fn urgency(collection: &str) -> Urgency {
+    if collection.starts_with("zfs.pool.scan") || collection.starts_with("pool.scan") {
+        Urgency::Progress
+    } else {
+        Urgency::Change
+    }
+}
+
+/// What cannot be subscribed to is found by reading.
+async fn subscribe(session: &Session, collections: &[&str]) {
+    let each = collections.iter().map(|collection| async move {
+        let params = json!([collection]);
+        match session.call_within("core.subscribe", &params, SUBSCRIBE_LIMIT).await {
+            Ok(_) | Err(CallError::Closed(_)) => {}
+            Err(error) => tracing::debug!(collection, %error, "no subscription"),
+        }
+    });
+    join_all(each).await;
+}
+
+/// The stream of notices, or silence.
+struct Notices(Option<mpsc::Receiver<Notice>>);
+
+impl Notices {
+    async fn next(&mut self) -> Notice {
+        if let Some(queue) = &mut self.0 {
+            if let Some(notice) = queue.recv().await {
+                return notice;
+            }
+            self.0 = None;
+        }
+        std::future::pending().await
+    }
+}
+
+async fn sleep_until(at: Option<Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at).await,
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,224 @@
+//! The life of one connection: connect, stay, wait, again, until it is cancelled.
+//!
+//! Thin: what to do next is the machine's, when to read the schedule's.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::FutureExt as _;
+use pulse_proto::model::UnixMillis;
+use tokio::sync::{Notify, Semaphore};
+use tokio_util::sync::CancellationToken;
+
+use super::machine::{Input, Machine};
+use super::report::{Ledger, seconds};
+use super::{Options, Sink, endpoint};
+use crate::clock;
+use crate::connection::refresh::{Refresh, Ticket};
+use crate::connection::{Board, Settings};
+use crate::session::{ConnectError, Mechanism, Session, SessionOptions, connect_telling};
+use crate::snapshot::Snapshot;
+
+/// A farewell that takes longer is none.
+const CLOSE_LIMIT: Duration = Duration::from_secs(3);
+
+/// What all tasks share.
+pub(super) struct Shared {
+    pub(super) board: Arc<Board>,
+    pub(super) sink: Arc<dyn Sink>,
+    pub(super) options: Options,
+    /// Connects at the same time: each costs a TLS handshake and perhaps half a second of hashing.
+    pub(super) connects: Semaphore,
+}
+
+pub(super) struct Task {
+    pub(super) settings: Arc<Settings>,
+    pub(super) shared: Arc<Shared>,
+    pub(super) cancel: CancellationToken,
+    pub(super) refresh: Arc<Refresh>,
+    pub(super) machine: Machine,
+    pub(super) ledger: Ledger,
+    pub(super) snapshot: Arc<Snapshot>,
+    /// A wish for a reading that is being served.
+    pub(super) wish: Option<Ticket>,
+    session_options: SessionOptions,
+}
+
+/// What a task leaves to the one that follows it.
+#[derive(Debug, Clone)]
+pub(super) struct Kept {
+    settings: Arc<Settings>,
+    snapshot: Arc<Snapshot>,
+    ledger: Ledger,
+}
+
+/// How a session ended.
+#[derive(Debug)]
+pub(super) enum End {
+    Cancelled,
+    Lost(String),
+    /// As old as it may get.
+    Aged,
+}
+
+impl Task {
+    pub(super) fn new(
+        settings: Arc<Settings>,
+        shared: Arc<Shared>,
+        refresh: Arc<Refresh>,
+        cancel: CancellationToken,
+        kept: Option<Kept>,
+    ) -> Self {
+        // What another NAS said is not what this one says.
+        let kept = kept.filter(|kept| kept.settings.same_destination(&settings));
+        let (snapshot, ledger) = kept.map_or_else(
+            || (Arc::default(), Ledger::new(&settings.id)),
+            |Kept { snapshot, ledger, .. }| (snapshot, ledger),
+        );
+        let session_options = shared.options.session.clone();
+        Self {
+            settings,
+            shared,
+            cancel,
+            refresh,
+            machine: Machine::new(now()),
+            ledger,
+            snapshot,
+            wish: None,
+            session_options,
+        }
+    }
+
+    pub(super) async fn run(mut self) -> Kept {
+        if self.settings.enabled {
+            self.keep_connected().await;
+        } else {
+            self.tell(Input::Disabled);
+            self.cancel.cancelled().await;
+        }
+        Kept { settings: self.settings, snapshot: self.snapshot, ledger: self.ledger }
+    }
+
+    async fn keep_connected(&mut self) {
+        let cancel = self.cancel.clone();
+        loop {
+            self.wish = self.wish.take().or_else(|| self.refresh.asked().now_or_never());
+            let Some(attempt) = cancel.run_until_cancelled(self.connect()).await else { return };
+            let wait = match attempt {
+                Ok(session) => {
+                    let end = self.stay(session).await;
+                    match self.ended(&end) {
+                        Some(wait) => wait,
+                        None => return,
+                    }
+                }
+                Err(error) => self.failed(&error),
+            };
+            if let Some(wish) = self.wish.take() {
+                self.refresh.finish(wish);
+            }
+            let pause = async {
+                tokio::select! {
+                    () = tokio::time::sleep(wait) => None,
+                    wish = self.refresh.asked() => Some(wish),
+                }
+            };
+            let Some(wish) = cancel.run_until_cancelled(pause).await else { return };
+            self.wish = wish;
+        }
+    }
+
+    async fn connect(&mut self) -> Result<Session, ConnectError> {
+        let shared = Arc::clone(&self.shared);
+        let settings = Arc::clone(&self.settings);
+        // Never closed, so that this cannot fail.
+        let _place = shared.connects.acquire().await;
+        self.ledger.attempt(now());
+        self.tell(Input::Attempt);
+        let (endpoint, options) = (endpoint(&settings), self.session_options.clone());
+        let reached = Notify::new();
+        let on_login = || reached.notify_one();
+        let connect = connect_telling(&endpoint, &settings.credential, &options, &on_login);
+        tokio::pin!(connect);
+        loop {
+            tokio::select! {
+                result = &mut connect => return result,
+                () = reached.notified() => {
+                    self.tell(Input::LoggingIn);
+                }
+            }
+        }
+    }
+
+    fn failed(&mut self, error: &ConnectError) -> Duration {
+        let (text, remedy) = (error.to_string(), error.remedy());
+        self.ledger.connect_failed(error.observed());
+        let input = Input::Failed { class: error.class(), error: &text, remedy: &remedy };
+        let wait = self.tell(input).unwrap_or_default();
+        tracing::warn!(
+            connection = %self.settings.id, name = %self.settings.name, error = %text, remedy = %remedy,
+            class = ?error.class(), retry_in = %seconds(wait), "no session with the NAS",
+        );
+        wait
+    }
+
+    /// From a session to its end. Reads until then.
+    async fn stay(&mut self, mut session: Session) -> End {
+        let info = session.info().clone();
+        if info.auth_mechanism == Mechanism::Scram {
+            self.session_options.require_scram = true;
+        }
+        self.ledger.connected(&info);
+        self.tell(Input::Up);
+        tracing::info!(
+            connection = %self.settings.id, name = %self.settings.name, endpoint = %info.endpoint,
+            version = %info.appliance_version, api = %info.api_version, mode = info.mode.label(),
+            login = info.auth_mechanism.label(), "session with the NAS",
+        );
+        let notices = session.take_notices();
+        let session = Arc::new(session);
+        let end = self.live(&session, notices).await;
+        if tokio::time::timeout(CLOSE_LIMIT, session.close()).await.is_err() {
+            tracing::debug!(connection = %self.settings.id, "the session did not close in time");
+        }
+        end
+    }
+
+    /// How long to wait before the next session; `None` when there is to be none.
+    fn ended(&mut self, end: &End) -> Option<Duration> {
+        let wait = match end {
+            End::Cancelled => return None,
+            End::Lost(why) => self.tell(Input::Lost { why }),
+            End::Aged => self.tell(Input::Renew),
+        };
+        let wait = wait.unwrap_or_default();
+        tracing::info!(
+            connection = %self.settings.id, name = %self.settings.name, why = %self.machine.reason(),
+            retry_in = %seconds(wait), "the session with the NAS ended",
+        );
+        Some(wait)
+    }
+
+    /// Tells the machine, then everybody else.
+    pub(super) fn tell(&mut self, input: Input<'_>) -> Option<Duration> {
+        let wait = self.machine.apply(input, now(), rand::random());
+        self.publish();
+        wait
+    }
+
+    /// As it is told elsewhere: the sections' last outcomes decide between live and degraded.
+    pub(super) fn tell_sections(&mut self) {
+        self.machine.apply(Input::Sections(&self.ledger.ended), now(), rand::random());
+        self.publish();
+    }
+
+    fn publish(&self) {
+        let health = self.ledger.health(&self.settings, &self.machine, &self.snapshot);
+        self.shared.sink.snapshot(&self.settings, Arc::clone(&self.snapshot), &health);
+        self.shared.board.set(&self.settings.id, health);
+    }
+}
+
+pub(super) fn now() -> UnixMillis {
+    UnixMillis::new(clock::now_unix_ms())
+}

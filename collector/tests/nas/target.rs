@@ -1,0 +1,466 @@
+//! Whole connections under their supervisor: what becomes of them when the appliance does well and when it does not.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use pulse_collector::connection::roster::{Roster, RosterError, RosterOptions};
+use pulse_collector::connection::{Board, Health, Settings, Tls};
+use pulse_collector::secret::Credential;
+use pulse_collector::snapshot::Snapshot;
+use pulse_collector::target::reader::Limits;
+use pulse_collector::target::{Options, Sink, supervisor};
+use pulse_fixtures::appliance::Appliance;
+use pulse_fixtures::fault::{Effect, Failure, Target};
+use pulse_fixtures::line::ApiLine;
+use pulse_fixtures::world::{Event, EventKind};
+use pulse_proto::model::{ConnectionId, ConnectionState, SectionOutcome, UnixMillis};
+use serde_json::json;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::support::{appliance, key, wrong_key};
+
+/// Far beyond what anything here takes; a test that waits so long has failed.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// What reached the sink.
+#[derive(Default)]
+struct Seen {
+    newest: BTreeMap<ConnectionId, (Arc<Snapshot>, Health)>,
+    removed: BTreeSet<ConnectionId>,
+}
+
+struct Probe {
+    seen: watch::Sender<Seen>,
+    /// Panics when it hears of this one.
+    allergic_to: Option<ConnectionId>,
+}
+
+impl Sink for Probe {
+    fn snapshot(&self, settings: &Arc<Settings>, snapshot: Arc<Snapshot>, health: &Health) {
+        assert_ne!(self.allergic_to.as_ref(), Some(&settings.id), "planted");
+        self.seen.send_modify(|seen| {
+            seen.newest.insert(settings.id.clone(), (snapshot, health.clone()));
+        });
+    }
+
+    fn removed(&self, id: &ConnectionId) {
+        self.seen.send_modify(|seen| {
+            seen.removed.insert(id.clone());
+        });
+    }
+}
+
+/// A supervisor at work.
+struct Crew {
+    roster: Arc<Roster>,
+    board: Arc<Board>,
+    probe: Arc<Probe>,
+    shutdown: CancellationToken,
+    task: JoinHandle<()>,
+}
+
+fn id(text: &str) -> ConnectionId {
+    ConnectionId::parse(text).expect("a good id")
+}
+
+fn settings(name: &str, nas: &Appliance, credential: Credential) -> Settings {
+    Settings {
+        id: id(name),
+        name: name.to_owned(),
+        host: nas.host(),
+        port: nas.port(),
+        tls: Tls::Pinned(nas.fingerprint_sha256().parse().expect("a fingerprint")),
+        credential,
+        enabled: true,
+        poll_interval: Duration::from_mins(1),
+        labels: BTreeMap::new(),
+        created_at: UnixMillis::new(1),
+        updated_at: UnixMillis::new(1),
+        revision: 1,
+    }
+}
+
+impl Crew {
+    fn start(options: Options) -> Self {
+        Self::start_allergic(options, None)
+    }
+
+    fn start_allergic(options: Options, allergic_to: Option<ConnectionId>) -> Self {
+        let roster = Roster::in_memory(RosterOptions::default());
+        let board = Arc::new(Board::default());
+        let probe = Arc::new(Probe { seen: watch::Sender::default(), allergic_to });
+        let shutdown = CancellationToken::new();
+        let sink: Arc<dyn Sink> = Arc::<Probe>::clone(&probe);
+        let run = supervisor::run(Arc::clone(&roster), Arc::clone(&board), options, sink, shutdown.clone());
+        Self { roster, board, probe, shutdown, task: tokio::spawn(run) }
+    }
+
+    async fn add(&self, settings: Settings) {
+        self.roster.create(settings).await.expect("room for one more");
+    }
+
+    async fn change(&self, name: &str, change: impl FnOnce(&mut Settings)) {
+        let id = id(name);
+        let changed = self.roster.update(&id, "", |settings| {
+            let mut settings = settings.clone();
+            change(&mut settings);
+            Ok::<_, RosterError>(settings)
+        });
+        changed.await.expect("a good change");
+    }
+
+    /// Waits for what the sink heard of a connection.
+    async fn until(&self, name: &str, what: &str, condition: impl Fn(&Health) -> bool) -> Health {
+        let id = id(name);
+        let mut seen = self.probe.seen.subscribe();
+        let found = seen.wait_for(|seen| seen.newest.get(&id).is_some_and(|(_, health)| condition(health)));
+        match tokio::time::timeout(PATIENCE, found).await {
+            Ok(found) => found.expect("the sender is held here").newest[&id].1.clone(),
+            Err(_) => panic!("never {what}: {:#?}", self.board.get(&id)),
+        }
+    }
+
+    /// Live, and every section read.
+    async fn until_all_fresh(&self, name: &str) -> Health {
+        self.until(name, "live with everything read", |health| {
+            health.state == ConnectionState::Live
+                && health.sections.iter().filter(|section| section.outcome.is_complete()).count() == 5
+        })
+        .await
+    }
+
+    async fn until_state(&self, name: &str, state: ConnectionState) -> Health {
+        self.until(name, state.token(), |health| health.state == state).await
+    }
+
+    async fn refresh(&self, name: &str) {
+        let refresh = self.roster.refresh_signal(&id(name)).expect("the connection is there");
+        let ticket = refresh.ask();
+        let served = tokio::time::timeout(PATIENCE, refresh.served(ticket)).await;
+        served.expect("in time").expect("the connection stays");
+    }
+
+    async fn stop(self) {
+        self.shutdown.cancel();
+        tokio::time::timeout(PATIENCE, self.task).await.expect("in time").expect("no panic");
+    }
+}
+
+/// An appliance of which every section can be read.
+async fn readable(line: ApiLine) -> Appliance {
+    readable_but(line, &[]).await
+}
+
+/// These methods are left as they are.
+async fn readable_but(line: ApiLine, but: &[&str]) -> Appliance {
+    let nas = appliance(line).await;
+    for method in ["pool.query", "pool.dataset.query", "zfs.resource.query", "disk.query", "alert.list"] {
+        if !but.contains(&method) {
+            nas.faults().on_method(method, nothing());
+        }
+    }
+    nas
+}
+
+fn nothing() -> Effect {
+    Effect::Answer(json!([]))
+}
+
+fn outcome(health: &Health, section: &str) -> Option<SectionOutcome> {
+    health.sections.iter().find(|report| report.section.as_str() == section).map(|report| report.outcome)
+}
+
+#[tokio::test]
+async fn every_line_is_live_after_one_login() {
+    for (line, mode, mechanism) in [
+        (ApiLine::V24_10, "legacy-rest", "rest-bearer-api-key"),
+        (ApiLine::V25_04, "jsonrpc-websocket", "api-key-plain"),
+        (ApiLine::V25_10, "jsonrpc-websocket", "api-key-plain"),
+        (ApiLine::V26_0, "jsonrpc-websocket", "scram-sha-512"),
+    ] {
+        let nas = readable(line).await;
+        let crew = Crew::start(Options::default());
+        crew.add(settings("one", &nas, key(&nas))).await;
+        let health = crew.until_all_fresh("one").await;
+        assert_eq!((health.transport.mode, health.transport.auth_mechanism), (mode, mechanism), "{line}");
+        assert!(health.transport.connected && health.transport.tls && !health.transport.insecure);
+        assert_eq!((health.reason.as_str(), health.remedy.as_str()), ("", ""));
+        assert_eq!(health.observed.hostname, "nas");
+        assert_eq!(health.poll.consecutive_failures, 0);
+        assert_eq!(crew.board.get(&id("one")).as_deref(), Some(&health));
+        let stats = nas.stats();
+        if line > ApiLine::V24_10 {
+            assert_eq!((stats.logins, stats.sessions_opened), (1, 1), "{line}");
+            assert!(stats.in_flight_max <= 5, "{line}: {}", stats.in_flight_max);
+        }
+        crew.stop().await;
+        nas.wait_for(|stats| stats.sessions_open == 0).await;
+    }
+}
+
+#[tokio::test]
+async fn a_hung_section_delays_no_other() {
+    let nas = readable(ApiLine::V25_10).await;
+    let hung = nas.faults().on_method("disk.query", Effect::Hang);
+    let crew = Crew::start(Options::default());
+    crew.add(settings("one", &nas, key(&nas))).await;
+    let health = crew
+        .until("one", "the other four", |health| {
+            ["system", "pools", "datasets", "alerts"]
+                .iter()
+                .all(|section| outcome(health, section) == Some(SectionOutcome::Fresh))
+        })
+        .await;
+    assert_eq!(health.state, ConnectionState::Live);
+    assert!(!matches!(outcome(&health, "disks"), Some(SectionOutcome::Fresh)));
+    assert!(nas.stats().in_flight >= 1, "disks are still being waited for");
+    nas.faults().clear(hung);
+    crew.until_all_fresh("one").await;
+}
+
+#[tokio::test]
+async fn a_section_that_fails_degrades_until_it_is_read_again() {
+    let nas = readable_but(ApiLine::V25_10, &["disk.query"]).await;
+    let fault =
+        nas.faults().on_method("disk.query", Effect::Fail(Failure::call(5, "EIO", "input/output error")));
+    let crew = Crew::start(Options::default());
+    crew.add(settings("one", &nas, key(&nas))).await;
+    let health = crew.until_state("one", ConnectionState::Degraded).await;
+    assert!(health.reason.contains("disks") && health.reason.contains("input/output"), "{}", health.reason);
+    assert!(!health.remedy.is_empty() && health.poll.consecutive_failures >= 1);
+    assert_eq!(outcome(&health, "disks"), Some(SectionOutcome::Failed));
+    nas.faults().clear(fault);
+    nas.faults().on_method("disk.query", nothing());
+    crew.refresh("one").await;
+    crew.until_all_fresh("one").await;
+    assert_eq!(nas.stats().logins, 1, "no new session was needed");
+}
+
+#[tokio::test]
+async fn a_section_that_never_answers_ends_at_its_deadline() {
+    let nas = readable(ApiLine::V25_10).await;
+    nas.faults().on_method("alert.list", Effect::Hang);
+    let limit = Duration::from_millis(300);
+    let options = Options { limits: Limits { call: limit, large_call: limit }, ..Options::default() };
+    let crew = Crew::start(options);
+    crew.add(settings("one", &nas, key(&nas))).await;
+    let health = crew.until_state("one", ConnectionState::Degraded).await;
+    assert_eq!(outcome(&health, "alerts"), Some(SectionOutcome::Failed));
+    assert!(health.reason.contains("alert.list"), "{}", health.reason);
+}
+
+#[tokio::test]
+async fn what_may_not_be_read_is_told_and_harms_nothing() {
+    let nas = readable_but(ApiLine::V25_10, &["disk.query", "alert.list"]).await;
+    let denied = nas.faults().on_method("disk.query", Effect::Fail(Failure::NotAuthorized));
+    let gone = nas.faults().on_method("alert.list", Effect::Fail(Failure::MethodNotFound));
+    let crew = Crew::start(Options::default());
+    crew.add(settings("one", &nas, key(&nas))).await;
+    let health = crew
+        .until("one", "all five", |health| {
+            health.sections.iter().filter(|report| report.observed_at.is_some()).count() == 3
+                && outcome(health, "disks") == Some(SectionOutcome::Forbidden)
+                && outcome(health, "alerts") == Some(SectionOutcome::Unsupported)
+        })
+        .await;
+    assert_eq!(health.state, ConnectionState::Live);
+    nas.faults().clear(denied);
+    nas.faults().clear(gone);
+    nas.faults().on_method("disk.query", nothing());
+    nas.faults().on_method("alert.list", nothing());
+    crew.refresh("one").await;
+    crew.until_all_fresh("one").await;
+}
+
+#[tokio::test]
+async fn a_young_method_that_is_not_there_is_replaced_and_not_asked_again() {
+    let young = "zfs.resource.query";
+    let nas = readable_but(ApiLine::V25_10, &[young]).await;
+    nas.faults().on_method(young, Effect::Fail(Failure::no_such_method(young)));
+    let crew = Crew::start(Options::default());
+    crew.add(settings("one", &nas, key(&nas))).await;
+    crew.until_all_fresh("one").await;
+    let (asked, served) =
+        (nas.stats().calls_of("zfs.resource.query"), nas.stats().calls_of("pool.dataset.query"));
+    assert_eq!((asked, served), (1, 1));
+}
+
+#[tokio::test]
+async fn a_refused_login_is_not_repeated_until_somebody_acts() {
+    let nas = readable(ApiLine::V25_10).await;
+    let crew = Crew::start(Options::default());
+    crew.add(settings("one", &nas, wrong_key(&nas))).await;
+    let health = crew.until_state("one", ConnectionState::Refused).await;
+    let wait = health.next_attempt_at.expect("looks again one day").since(health.since);
+    assert!(wait >= Duration::from_mins(15), "{wait:?}");
+    assert!(health.reason.contains("wrong or revoked") && !health.remedy.is_empty(), "{health:?}");
+    assert!(!format!("{health:?}").contains("xxxxxxxx"));
+    assert_eq!((nas.stats().logins_refused, nas.stats().sessions_opened), (1, 1));
+
+    crew.refresh("one").await;
+    assert_eq!(nas.stats().logins_refused, 2, "an operator asked");
+    crew.until_state("one", ConnectionState::Refused).await;
+
+    crew.change("one", |settings| settings.credential = key(&nas)).await;
+    crew.until_all_fresh("one").await;
+    assert_eq!((nas.stats().logins, nas.stats().logins_refused), (1, 2));
+}
+
+#[tokio::test]
+async fn a_restarted_appliance_is_live_again_with_what_was_known() {
+    let nas = readable(ApiLine::V25_10).await;
+    let crew = Crew::start(Options::default());
+    crew.add(settings("one", &nas, key(&nas))).await;
+    crew.until_all_fresh("one").await;
+    nas.restart();
+    let lost = crew.until_state("one", ConnectionState::BackingOff).await;
+    assert!(lost.next_attempt_at.is_some() && !lost.reason.is_empty());
+    assert_eq!(lost.sections.len(), 5, "what was read is still known");
+    let health = crew.until_all_fresh("one").await;
+    assert_eq!(health.transport.reconnects, 1);
+    assert!(health.transport.last_error.contains("session ended"), "{}", health.transport.last_error);
+    assert_eq!(nas.stats().logins, 2);
+}
+
+#[tokio::test]
+async fn an_expired_session_is_made_anew() {
+    let nas = readable_but(ApiLine::V25_10, &["pool.query"]).await;
+    let fault = nas.faults().on_method("pool.query", nothing());
+    let crew = Crew::start(Options::default());
+    crew.add(settings("one", &nas, key(&nas))).await;
+    crew.until_all_fresh("one").await;
+    nas.faults().clear(fault);
+    for method in ["pool.query", "auth.me"] {
+        let expired = Effect::Fail(Failure::SessionExpired);
+        nas.faults().set_next(1, Target::Method(method.to_owned()), expired);
+    }
+    nas.faults().on_method("pool.query", nothing());
+    // The session is lost while this is served.
+    crew.refresh("one").await;
+    crew.until("one", "connected again", |health| health.transport.reconnects == 1).await;
+    crew.until_all_fresh("one").await;
+}
+
+#[tokio::test]
+async fn an_unreachable_appliance_is_found_when_it_comes() {
+    let nas = readable(ApiLine::V25_10).await;
+    nas.stop().await;
+    let crew = Crew::start(Options::default());
+    crew.add(settings("one", &nas, key(&nas))).await;
+    let health = crew.until_state("one", ConnectionState::BackingOff).await;
+    assert!(health.reason.contains("cannot connect"), "{}", health.reason);
+    assert!(!health.transport.connected);
+    nas.start_again().await;
+    crew.refresh("one").await;
+    crew.until_all_fresh("one").await;
+}
+
+#[tokio::test]
+async fn an_event_has_its_section_read_again() {
+    for (line, collection, method) in [
+        (ApiLine::V25_04, "pool.query", "pool.query"),
+        (ApiLine::V25_10, "alert.list", "alert.list"),
+        (ApiLine::V26_0, "disk.query", "disk.query"),
+    ] {
+        let nas = readable(line).await;
+        let crew = Crew::start(Options::default());
+        crew.add(settings("one", &nas, key(&nas))).await;
+        crew.until_all_fresh("one").await;
+        let before = nas.stats();
+        nas.mutate(|_, _| {
+            let (id, fields) = (Some(json!(1)), Some(json!({ "id": 1 })));
+            vec![Event { collection: collection.to_owned(), kind: EventKind::Changed, id, fields }]
+        });
+        nas.wait_for(|stats| stats.calls_of(method) > before.calls_of(method)).await;
+        assert_eq!(nas.stats().calls_of("system.info"), before.calls_of("system.info"), "and only that one");
+    }
+}
+
+#[tokio::test]
+async fn a_pool_state_that_no_event_tells_is_found_by_looking() {
+    let nas = readable(ApiLine::V26_0).await;
+    let pool = |status: &str| json!([{ "name": "tank", "guid": "1", "status": status, "healthy": true }]);
+    let rows = [("pool.query", pool("ONLINE")), ("zpool.query", pool("ONLINE"))]
+        .map(|(method, rows)| (method, nas.faults().on_method(method, Effect::Answer(rows))));
+    let options = Options { probe_every: Duration::from_millis(50), ..Options::default() };
+    let crew = Crew::start(options);
+    crew.add(settings("one", &nas, key(&nas))).await;
+    crew.until_all_fresh("one").await;
+    let looks = nas.wait_for(|stats| stats.calls_of("zpool.query") >= 3).await;
+    assert_eq!(looks.calls_of("pool.query"), 1, "nothing changed, nothing to read");
+    for (method, fault) in rows {
+        nas.faults().clear(fault);
+        nas.faults().on_method(method, Effect::Answer(pool("DEGRADED")));
+    }
+    nas.wait_for(|stats| stats.calls_of("pool.query") >= 2).await;
+}
+
+#[tokio::test]
+async fn scram_once_seen_is_asked_for_ever_after() {
+    let nas = readable(ApiLine::V26_0).await;
+    let crew = Crew::start(Options::default());
+    crew.add(settings("one", &nas, key(&nas))).await;
+    crew.until_all_fresh("one").await;
+    let logins = nas.stats().calls_of("auth.login_ex");
+    nas.faults().on_method("auth.mechanism_choices", Effect::Answer(json!(["API_KEY_PLAIN"])));
+    nas.restart();
+    let health = crew
+        .until("one", "a refusal to log in", |health| {
+            health.transport.last_error.contains("no longer offers SCRAM")
+        })
+        .await;
+    assert_eq!(health.state, ConnectionState::BackingOff);
+    assert_eq!(nas.stats().calls_of("auth.login_ex"), logins, "the key was not sent");
+}
+
+#[tokio::test]
+async fn settings_and_removal_are_followed() {
+    let nas = readable(ApiLine::V25_10).await;
+    let crew = Crew::start(Options::default());
+    crew.add(settings("one", &nas, key(&nas))).await;
+    crew.until_all_fresh("one").await;
+
+    crew.change("one", |settings| settings.enabled = false).await;
+    let health = crew.until_state("one", ConnectionState::Disabled).await;
+    assert_eq!(health.sections.len(), 5, "what was read is still known");
+    nas.wait_for(|stats| stats.sessions_open == 0).await;
+
+    crew.change("one", |settings| settings.enabled = true).await;
+    crew.until_all_fresh("one").await;
+    assert_eq!(nas.stats().logins, 2);
+
+    let other = readable(ApiLine::V25_10).await;
+    crew.change("one", |settings| {
+        *settings = Settings { labels: BTreeMap::new(), ..self::settings("one", &other, key(&other)) };
+    })
+    .await;
+    nas.wait_for(|stats| stats.sessions_open == 0).await;
+    other.wait_for(|stats| stats.logins == 1).await;
+    crew.until_all_fresh("one").await;
+
+    crew.roster.delete(&id("one"), "").await.expect("it is there");
+    let mut seen = crew.probe.seen.subscribe();
+    let gone = seen.wait_for(|seen| seen.removed.contains(&id("one")));
+    tokio::time::timeout(PATIENCE, gone).await.expect("in time").expect("the sender is held here");
+    assert!(crew.board.get(&id("one")).is_none());
+    other.wait_for(|stats| stats.sessions_open == 0).await;
+}
+
+#[tokio::test]
+async fn a_panic_costs_its_own_connection_only() {
+    let nas = readable(ApiLine::V25_10).await;
+    let crew = Crew::start_allergic(Options::default(), Some(id("bad")));
+    let mut bad = settings("bad", &nas, key(&nas));
+    bad.host = "localhost".to_owned();
+    crew.add(bad).await;
+    crew.add(settings("good", &nas, key(&nas))).await;
+    crew.until_all_fresh("good").await;
+    crew.roster.delete(&id("bad"), "").await.expect("it is there");
+    let mut seen = crew.probe.seen.subscribe();
+    let gone = seen.wait_for(|seen| seen.removed.contains(&id("bad")));
+    tokio::time::timeout(PATIENCE, gone).await.expect("in time").expect("the sender is held here");
+    crew.stop().await;
+}
