@@ -8,6 +8,7 @@ use std::time::Duration;
 use pulse_proto::model::ConnectionId;
 
 pub mod backoff;
+pub mod diagnose;
 mod endpoint;
 mod live;
 pub mod machine;

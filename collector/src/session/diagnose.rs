@@ -16,6 +16,8 @@ use crate::rpc::CallError;
 use crate::secret::Credential;
 use crate::transport::{Endpoint, Fingerprint, Security, Trust, dial};
 
+/// What the names of steps that read a section begin with.
+pub const SECTION_PREFIX: &str = "section:";
 /// Versions named in a detail.
 const VERSIONS_SHOWN_MAX: usize = 8;
 
@@ -98,9 +100,15 @@ pub struct Diagnosis {
 }
 
 impl Diagnosis {
-    /// Every step that matters succeeded.
+    /// Every step that matters succeeded: the whole way to the session, and one section at least. Sections that the login
+    /// may not read, or that the release does not have, leave the others useful.
     pub fn success(&self) -> bool {
-        !self.steps.is_empty() && !self.steps.iter().any(|step| step.outcome.is_bad())
+        let (sections, way): (Vec<&Step>, Vec<&Step>) =
+            self.steps.iter().partition(|step| step.name.starts_with(SECTION_PREFIX));
+        !way.is_empty()
+            && !way.iter().any(|step| step.outcome.is_bad())
+            && !sections.iter().any(|step| step.outcome == Outcome::Failed)
+            && (sections.is_empty() || sections.iter().any(|step| !step.outcome.is_bad()))
     }
 
     pub fn step(&self, name: &str) -> Option<&Step> {

@@ -7,7 +7,9 @@ use std::time::Duration;
 use pulse_collector::connection::roster::{Roster, RosterError, RosterOptions};
 use pulse_collector::connection::{Board, Health, Settings, Tls};
 use pulse_collector::secret::Credential;
+use pulse_collector::session::diagnose::Outcome;
 use pulse_collector::snapshot::Snapshot;
+use pulse_collector::target::diagnose::diagnose;
 use pulse_collector::target::reader::Limits;
 use pulse_collector::target::{Options, Sink, supervisor};
 use pulse_fixtures::appliance::Appliance;
@@ -463,4 +465,32 @@ async fn a_panic_costs_its_own_connection_only() {
     let gone = seen.wait_for(|seen| seen.removed.contains(&id("bad")));
     tokio::time::timeout(PATIENCE, gone).await.expect("in time").expect("the sender is held here");
     crew.stop().await;
+}
+
+#[tokio::test]
+async fn a_diagnosis_reads_each_section_once() {
+    let nas = readable_but(ApiLine::V25_10, &["disk.query"]).await;
+    nas.faults().on_method("disk.query", Effect::Fail(Failure::NotAuthorized));
+    let found = diagnose(&settings("one", &nas, key(&nas)), &Options::default()).await;
+    let outcomes: Vec<(&str, Outcome)> =
+        found.steps.iter().skip(8).map(|step| (step.name.as_str(), step.outcome)).collect();
+    assert_eq!(
+        outcomes,
+        [
+            ("section:system", Outcome::Ok),
+            ("section:pools", Outcome::Ok),
+            ("section:datasets", Outcome::Ok),
+            ("section:disks", Outcome::Forbidden),
+            ("section:alerts", Outcome::Ok),
+        ]
+    );
+    assert!(found.success(), "the rest is useful: {found:#?}");
+    let disks = found.step("section:disks").expect("was tried");
+    assert!(disks.remedy.contains("DISK_READ"), "{}", disks.remedy);
+    nas.wait_for(|stats| stats.sessions_open == 0).await;
+
+    let found = diagnose(&settings("one", &nas, wrong_key(&nas)), &Options::default()).await;
+    assert!(!found.success());
+    assert_eq!(found.step("section:pools").map(|step| step.outcome), Some(Outcome::Skipped));
+    assert_eq!(nas.stats().logins_refused, 1);
 }

@@ -68,7 +68,7 @@ fn escape(bytes: &[u8], at: usize) -> (usize, Option<&'static str>) {
     }
 }
 
-/// The code unit of a `\uXXXX` at `at`.
+/// The code unit of an escape at `at`: `\u` and four hex digits.
 fn unit(bytes: &[u8], at: usize) -> Option<u32> {
     let escape = bytes.get(at..at + 6)?;
     let hex = escape.strip_prefix(b"\\u")?;
