@@ -4,12 +4,16 @@ use std::time::Duration;
 
 use serde::Deserialize;
 use serde_json::json;
+use tokio::sync::Semaphore;
 
 use super::error::{ConnectError, Refusal};
 use super::scram::{self, ChannelBinding, ScramError};
 use crate::rpc::{CallError, Link, Reply};
 use crate::secret::{Credential, Secret, split_key};
 
+/// Logins that hash at the same time; each costs half a second of a core.
+const HASHES_MAX: usize = 4;
+static HASHES: Semaphore = Semaphore::const_new(HASHES_MAX);
 /// Controllers that a standby may name.
 pub(super) const REDIRECT_URLS_MAX: usize = 4;
 /// EOPNOTSUPP: the mechanism is switched off by the NAS's security level.
@@ -178,6 +182,8 @@ async fn scram_login(
     key_part: &Secret,
     context: &Context,
 ) -> Result<Outcome, ConnectError> {
+    // Taken before the exchange begins, so that no server waits in the middle of it. Never closed: this cannot fail.
+    let _place = HASHES.acquire().await;
     let client = scram::Client::new(username, key_id, rand::random(), context.binding.clone());
     let first = scram_request("CLIENT_FIRST_MESSAGE", &client.first_message());
     let answer = ask(link, &first, context).await?;

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
 use futures_util::future::join_all;
 use serde_json::json;
 use tokio::sync::mpsc;
@@ -67,6 +68,8 @@ impl Task {
                 return End::Cancelled;
             }
         }
+        // Whoever asked until now is served by the first round.
+        self.wish = self.wish.take().or_else(|| refresh.asked().now_or_never());
         let started = Instant::now();
         let mut round = Round {
             reader,
@@ -82,7 +85,6 @@ impl Task {
             self.begin_due(&mut round);
             let due = round.schedule.next_due();
             tokio::select! {
-                biased;
                 () = cancel.cancelled() => return End::Cancelled,
                 Some(done) = round.running.join_next() => {
                     let done = done.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()));

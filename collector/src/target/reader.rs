@@ -17,7 +17,7 @@ use crate::secret::Credential;
 use crate::session::error::redact_call;
 use crate::session::{Mode, Session, SessionInfo};
 
-/// Calls in flight per NAS. One per section and no more, so that none ever waits for another.
+/// Calls in flight per NAS. A section makes one after another, so that none waits for a slow one.
 pub const IN_FLIGHT_MAX: usize = Section::ALL.len();
 /// Plans of one read: the first, and those in which a call that is not there was replaced.
 const PLANS_MAX: usize = 3;

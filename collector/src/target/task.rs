@@ -27,7 +27,6 @@ pub(super) struct Shared {
     pub(super) board: Arc<Board>,
     pub(super) sink: Arc<dyn Sink>,
     pub(super) options: Options,
-    /// Connects at the same time: each costs a TLS handshake and perhaps half a second of hashing.
     pub(super) connects: Semaphore,
 }
 
@@ -152,13 +151,17 @@ impl Task {
 
     fn failed(&mut self, error: &ConnectError) -> Duration {
         let (text, remedy) = (error.to_string(), error.remedy());
+        let news = self.machine.last_error() != text;
         self.ledger.connect_failed(error.observed());
         let input = Input::Failed { class: error.class(), error: &text, remedy: &remedy };
         let wait = self.tell(input).unwrap_or_default();
-        tracing::warn!(
-            connection = %self.settings.id, name = %self.settings.name, error = %text, remedy = %remedy,
-            class = ?error.class(), retry_in = %seconds(wait), "no session with the NAS",
-        );
+        let (id, name, retry_in) = (&self.settings.id, &self.settings.name, seconds(wait));
+        if news {
+            let class = error.class();
+            tracing::warn!(connection = %id, %name, error = %text, %remedy, ?class, %retry_in, "no session with the NAS");
+        } else {
+            tracing::debug!(connection = %id, %name, error = %text, %retry_in, "still no session with the NAS");
+        }
         wait
     }
 

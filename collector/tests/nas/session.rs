@@ -1,5 +1,7 @@
 //! Negotiation, login and trust per API line, and every way they end badly.
 
+use std::time::Duration;
+
 use pulse_collector::rpc::CallError;
 use pulse_collector::secret::{Credential, Secret};
 use pulse_collector::session::{ConnectError, FailureClass, Mode, SessionOptions, connect};
@@ -286,7 +288,8 @@ async fn silence_ends_at_the_deadline_of_its_step() {
         nas.faults().clear(fault);
     }
     nas.faults().on_method("auth.login_ex", Effect::Hang);
-    let error = connect(&pinned(&nas), &key(&nas), &impatient()).await.unwrap_err();
+    let options = SessionOptions { login: Duration::from_millis(400), ..SessionOptions::default() };
+    let error = connect(&pinned(&nas), &key(&nas), &options).await.unwrap_err();
     assert!(matches!(error, ConnectError::Login(CallError::Deadline { .. })), "{error:?}");
     nas.wait_for(|stats| stats.sessions_open == 0).await;
 }
@@ -294,9 +297,10 @@ async fn silence_ends_at_the_deadline_of_its_step() {
 #[tokio::test]
 async fn a_hung_call_costs_itself_only() {
     let nas = appliance(ApiLine::V25_10).await;
-    let session = connect(&pinned(&nas), &key(&nas), &impatient()).await.expect("a login");
-    nas.faults().on_method("system.version", Effect::Hang);
-    assert!(matches!(session.call("system.version", &json!([])).await, Err(CallError::Deadline { .. })));
+    let session = log_in(&nas).await.expect("a login");
+    nas.faults().on_method("auth.me", Effect::Hang);
+    let hung = session.call_within("auth.me", &json!([]), Duration::from_millis(300)).await;
+    assert!(matches!(hung, Err(CallError::Deadline { .. })), "{hung:?}");
     session.call("core.ping", &json!([])).await.expect("the session goes on");
 }
 
