@@ -1,0 +1,217 @@
+//! The ingest stream as an independent collector would speak it.
+
+use pulse_proto::pb::registry::v1::ingest_request::Message;
+use pulse_proto::pb::registry::v1::ingest_response::Message as Said;
+use pulse_proto::pb::registry::v1::reject::Reason;
+use pulse_proto::pb::registry::v1::{ConnectionRemoval, GetResourceRequest, Hello, ListResourcesRequest};
+use pulse_proto::pb::resource::v1::{Freshness, SectionOutcome, Severity, Status};
+use pulse_tests::harness::feeder::{self, Feeder, batch, pool, section};
+use pulse_tests::harness::fleet::Service;
+use pulse_tests::harness::view::{Mirror, client};
+use tempfile::TempDir;
+use tonic::Code;
+
+async fn registry() -> anyhow::Result<(Service, TempDir)> {
+    let folder = tempfile::tempdir()?;
+    let service = Service::start("pulse-registry", &folder.path().join("registry"), "").await?;
+    Ok((service, folder))
+}
+
+#[tokio::test]
+async fn an_acked_record_is_there_after_kill_9() -> anyhow::Result<()> {
+    let (mut registry, _folder) = registry().await?;
+    for round in 1..=5_u64 {
+        let mut feeder = Feeder::open(registry.grpc(), "c1", &["nas"]).await?;
+        let told: u64 = feeder.welcome.cursors.iter().map(|cursor| cursor.sequence).sum();
+        assert_eq!(told, round - 1, "the cursor of what was acked survives");
+        let name = format!("pool{round}");
+        let ack = feeder.put(batch("nas", 7, round, vec![pool("nas", &name, "ONLINE")])).await?;
+        registry.kill9().await?;
+        registry.up().await?;
+        let list = client(registry.grpc())
+            .await?
+            .list_resources(ListResourcesRequest::default())
+            .await?
+            .into_inner();
+        let names: Vec<_> = list.resources.iter().map(|r| r.name.as_str()).collect();
+        assert_eq!(list.total_size, i32::try_from(round)?, "{names:?}");
+        assert!(list.revision >= ack.revision, "revisions do not go back");
+        assert!(names.contains(&name.as_str()), "{names:?}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_bad_record_is_refused_alone_with_its_field() -> anyhow::Result<()> {
+    let (registry, _folder) = registry().await?;
+    let mut feeder = Feeder::open(registry.grpc(), "c1", &[]).await?;
+    let mut nameless = pool("nas", "two", "ONLINE");
+    nameless.name.clear();
+    let mut foreign = pool("other", "three", "ONLINE");
+    foreign.name = "three".to_owned();
+    let records = vec![pool("nas", "one", "ONLINE"), nameless, foreign];
+    feeder.send(Message::Batch(batch("nas", 1, 1, records))).await?;
+    let Said::Reject(reject) = feeder.next().await? else { panic!("a refusal comes first") };
+    assert_eq!(reject.reason(), Reason::Records);
+    let refused: Vec<_> = reject.records.iter().map(|r| (r.source_id.as_str(), r.field.as_str())).collect();
+    assert_eq!(refused, [("system:nas/pool:two", "name"), ("system:other/pool:three", "source_id")]);
+    assert!(matches!(feeder.next().await?, Said::Ack(ack) if ack.sequence == 1), "the rest is applied");
+    let request = GetResourceRequest { id: "storage-b6d1a4f1b4b6e0b7".to_owned(), read_mask: None };
+    let missing = client(registry.grpc()).await?.get_resource(request).await.unwrap_err();
+    assert_eq!(missing.code(), Code::NotFound);
+    let list =
+        client(registry.grpc()).await?.list_resources(ListResourcesRequest::default()).await?.into_inner();
+    assert_eq!(list.resources.len(), 1);
+    assert_eq!(list.resources[0].name, "one");
+    Ok(())
+}
+
+#[tokio::test]
+async fn replays_are_acked_and_not_applied_gaps_are_refused_old_epochs_fenced() -> anyhow::Result<()> {
+    let (registry, _folder) = registry().await?;
+    let mut feeder = Feeder::open(registry.grpc(), "c1", &[]).await?;
+    let first = feeder.put(batch("nas", 5, 1, vec![pool("nas", "tank", "ONLINE")])).await?;
+    let again = feeder.put(batch("nas", 5, 1, vec![pool("nas", "tank", "FAULTED")])).await?;
+    assert_eq!((again.sequence, again.revision), (1, first.revision), "a replay changes nothing");
+
+    feeder.send(Message::Batch(batch("nas", 5, 3, vec![pool("nas", "tank", "FAULTED")]))).await?;
+    assert!(matches!(feeder.next().await?, Said::Reject(r) if r.reason() == Reason::OutOfSequence));
+    assert!(matches!(feeder.next().await?, Said::Resync(r) if r.connection == "nas"));
+
+    feeder.send(Message::Batch(batch("nas", 4, 2, vec![pool("nas", "tank", "FAULTED")]))).await?;
+    let Said::Reject(fenced) = feeder.next().await? else { panic!("an older epoch is refused") };
+    assert_eq!((fenced.reason(), fenced.current_epoch), (Reason::Fenced, 5));
+
+    let list =
+        client(registry.grpc()).await?.list_resources(ListResourcesRequest::default()).await?.into_inner();
+    assert_eq!(list.resources[0].state, "ONLINE");
+
+    let newer = feeder.put(batch("nas", 6, 1, vec![pool("nas", "tank", "DEGRADED")])).await?;
+    assert_eq!(newer.revision, first.revision + 1);
+    feeder
+        .send(Message::ConnectionRemoval(ConnectionRemoval {
+            connection: "nas".into(),
+            epoch: 6,
+            sequence: 2,
+        }))
+        .await?;
+    assert!(matches!(feeder.next().await?, Said::Ack(ack) if ack.sequence == 2));
+    feeder.send(Message::Batch(batch("nas", 5, 9, vec![pool("nas", "tank", "ONLINE")]))).await?;
+    assert!(
+        matches!(feeder.next().await?, Said::Reject(r) if r.reason() == Reason::Fenced),
+        "removal does not unfence"
+    );
+    let list =
+        client(registry.grpc()).await?.list_resources(ListResourcesRequest::default()).await?.into_inner();
+    assert_eq!(list.total_size, 0);
+    Ok(())
+}
+
+#[tokio::test]
+async fn only_a_complete_section_removes() -> anyhow::Result<()> {
+    let (registry, _folder) = registry().await?;
+    let mut feeder = Feeder::open(registry.grpc(), "c1", &[]).await?;
+    let two = vec![pool("nas", "one", "ONLINE"), pool("nas", "two", "ONLINE")];
+    feeder.put(batch("nas", 1, 1, two)).await?;
+
+    let mut partial = batch("nas", 1, 2, vec![pool("nas", "one", "ONLINE")]);
+    (partial.snapshot_begin, partial.snapshot_end) = (true, true);
+    partial.sections = vec![section("pools", SectionOutcome::Failed, 0)];
+    feeder.put(partial.clone()).await?;
+    let mut registry_client = client(registry.grpc()).await?;
+    let list = registry_client.list_resources(ListResourcesRequest::default()).await?.into_inner();
+    assert_eq!(list.total_size, 2, "a failed section removes nothing");
+
+    let mut removal = batch("nas", 1, 3, Vec::new());
+    removal.sections.clear();
+    removal.removals = vec!["system:nas/pool:two".to_owned()];
+    feeder.send(Message::Batch(removal)).await?;
+    assert!(matches!(feeder.next().await?, Said::Reject(r) if r.records[0].field == "removals"));
+    assert!(matches!(feeder.next().await?, Said::Ack(_)));
+
+    partial.sequence = 4;
+    partial.sections = vec![section("pools", SectionOutcome::Fresh, 0)];
+    feeder.put(partial).await?;
+    let list = registry_client.list_resources(ListResourcesRequest::default()).await?.into_inner();
+    assert_eq!(list.total_size, 1, "a complete one removes what it does not name");
+    Ok(())
+}
+
+#[tokio::test]
+async fn silence_makes_stale_on_time_and_hearing_again_makes_fresh() -> anyhow::Result<()> {
+    let (registry, _folder) = registry().await?;
+    let mut feeder = Feeder::open(registry.grpc(), "c1", &[]).await?;
+    let mut mirror = Mirror::open(registry.grpc(), "type = storage", "").await?;
+    // The limit is 120 seconds; this was read 117 seconds ago.
+    let mut old = batch("nas", 1, 1, vec![pool("nas", "tank", "DEGRADED")]);
+    old.sections = vec![section("pools", SectionOutcome::Fresh, 117)];
+    feeder.put(old).await?;
+    mirror.until("the pool", |m| m.resources.len() == 1).await?;
+    let tank = |m: &Mirror| m.named("zfs-pool", "tank").cloned().expect("the pool");
+    assert_eq!(tank(&mirror).freshness(), Freshness::Fresh);
+    mirror.until("staleness", |m| tank(m).freshness() == Freshness::Stale).await?;
+    let stale = tank(&mirror);
+    assert_eq!(stale.status(), Status::Warning, "never offline because nobody could look");
+    assert_eq!(stale.state, "DEGRADED", "the last known state stays");
+    assert_eq!(stale.severity(), Severity::Warning, "and so does its severity");
+
+    let mut seen = batch("nas", 1, 2, Vec::new());
+    seen.sections = vec![section("pools", SectionOutcome::Fresh, 0)];
+    feeder.put(seen).await?;
+    mirror.until("recovery", |m| tank(m).freshness() == Freshness::Fresh).await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_is_no_ingest_stream_is_refused_and_the_registry_goes_on() -> anyhow::Result<()> {
+    let (registry, _folder) = registry().await?;
+    let hello = |collector: &str, version| {
+        Message::Hello(Hello {
+            collector_id: collector.to_owned(),
+            protocol_version: version,
+            ..Hello::default()
+        })
+    };
+    let not_hello = Message::Batch(batch("nas", 1, 1, Vec::new()));
+    for (first, what) in [
+        (not_hello, "no Hello"),
+        (hello("c", 2), "version"),
+        (hello("", 1), "no name"),
+        (hello("a/b", 1), "bad name"),
+    ] {
+        let (_outbox, mut inbound) = feeder::raw(registry.grpc(), first).await?;
+        let status = inbound.message().await.unwrap_err();
+        assert_eq!(status.code(), Code::InvalidArgument, "{what}: {status:?}");
+    }
+    let mut feeder = Feeder::open(registry.grpc(), "c1", &[]).await?;
+    let mut malformed = batch("na s", 1, 1, Vec::new());
+    feeder.send(Message::Batch(malformed.clone())).await?;
+    assert!(
+        matches!(feeder.next().await?, Said::Reject(r) if r.reason() == Reason::Invalid && r.message.contains("connection"))
+    );
+    malformed.connection = "nas".to_owned();
+    malformed.source = 77;
+    feeder.send(Message::Batch(malformed)).await?;
+    assert!(
+        matches!(feeder.next().await?, Said::Reject(r) if r.reason() == Reason::Invalid && r.message.contains("source"))
+    );
+    let many = (0..2_001).map(|n| pool("nas", &format!("p{n}"), "ONLINE")).collect();
+    feeder.send(Message::Batch(batch("nas", 1, 1, many))).await?;
+    assert!(matches!(feeder.next().await?, Said::Reject(r) if r.reason() == Reason::TooLarge));
+    feeder.put(batch("nas", 1, 1, vec![pool("nas", "tank", "ONLINE")])).await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_new_stream_of_a_collector_takes_the_place_of_the_old_one() -> anyhow::Result<()> {
+    let (registry, _folder) = registry().await?;
+    let mut old = Feeder::open(registry.grpc(), "c1", &[]).await?;
+    old.put(batch("nas", 1, 1, vec![pool("nas", "tank", "ONLINE")])).await?;
+    let mut new = Feeder::open(registry.grpc(), "c1", &["nas"]).await?;
+    old.send(Message::Batch(batch("nas", 1, 2, vec![pool("nas", "tank", "FAULTED")]))).await?;
+    let ended = old.next().await.unwrap_err();
+    assert!(ended.to_string().contains("another stream"), "{ended}");
+    let ack = new.put(batch("nas", 1, 2, vec![pool("nas", "tank", "DEGRADED")])).await?;
+    assert_eq!(ack.sequence, 2);
+    Ok(())
+}

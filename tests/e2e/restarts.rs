@@ -1,0 +1,104 @@
+//! Either side stops, crashes or is away: nothing acknowledged is lost, and
+//! the newest state arrives.
+
+use pulse_fixtures::appliance::{Appliance, ApplianceConfig};
+use pulse_fixtures::line::ApiLine;
+use pulse_proto::pb::collector::v1::DeleteConnectionRequest;
+use pulse_proto::pb::registry::v1::ListResourcesRequest;
+use pulse_proto::pb::resource::v1::{ConnectionState, Resource};
+use pulse_tests::harness::fleet::Pair;
+use pulse_tests::harness::view::{Mirror, client};
+
+async fn running() -> anyhow::Result<(Appliance, Pair, String)> {
+    let appliance = Appliance::start(ApplianceConfig::of(ApiLine::V25_10)).await?;
+    let pair = Pair::start().await?;
+    let mut mirror = Mirror::open(pair.registry.grpc(), "", "").await?;
+    let created = pair.add("nas", &appliance).await?;
+    pair.until_state(&created.id, ConnectionState::Live).await?;
+    mirror.until("the disks", |m| m.resources.values().any(|r| r.physical_disk.is_some())).await?;
+    Ok((appliance, pair, created.id))
+}
+
+async fn everything(pair: &Pair) -> anyhow::Result<(Vec<Resource>, u64)> {
+    let request = ListResourcesRequest { page_size: 1_000, ..ListResourcesRequest::default() };
+    let list = client(pair.registry.grpc()).await?.list_resources(request).await?.into_inner();
+    Ok((list.resources, list.revision))
+}
+
+fn ids(resources: &[Resource]) -> Vec<(&str, &str)> {
+    resources.iter().map(|r| (r.id.as_str(), r.state.as_str())).collect()
+}
+
+#[tokio::test]
+async fn the_registry_is_killed_and_comes_back_with_everything() -> anyhow::Result<()> {
+    let (appliance, mut pair, id) = running().await?;
+    for _ in 0..3 {
+        let (before, revision) = everything(&pair).await?;
+        pair.registry.kill9().await?;
+        pair.registry.up().await?;
+        let (after, again) = everything(&pair).await?;
+        assert_eq!(ids(&before), ids(&after));
+        assert!(again >= revision);
+    }
+    // Something that happens while the registry is away arrives when it is back.
+    pair.registry.kill9().await?;
+    appliance.mutate(|world, now| world.add_dataset(ApiLine::V25_10, "tank/while-away", now));
+    pair.registry.up().await?;
+    let mut mirror = Mirror::open(pair.registry.grpc(), "", "").await?;
+    let refresh = pulse_proto::pb::collector::v1::RefreshConnectionRequest { id };
+    pair.connections().await?.refresh_connection(refresh).await?;
+    mirror.until("the dataset", |m| m.named("zfs-dataset", "tank/while-away").is_some()).await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_collector_is_killed_and_nothing_flaps() -> anyhow::Result<()> {
+    let (_appliance, mut pair, id) = running().await?;
+    let (before, revision) = everything(&pair).await?;
+    let mut mirror = Mirror::open(pair.registry.grpc(), "", "").await?;
+    mirror.until("the list", |m| m.listed).await?;
+    for _ in 0..2 {
+        pair.collector.kill9().await?;
+        pair.collector.up().await?;
+        let live = pair.until_state(&id, ConnectionState::Live).await?;
+        assert!(live.api_key.is_empty() || live.api_key == "********", "secrets are never read back");
+    }
+    let (after, again) = everything(&pair).await?;
+    assert_eq!(ids(&before), ids(&after));
+    assert!(again >= revision);
+    for (id, statuses) in &mirror.statuses {
+        assert_eq!(statuses.len(), 1, "{id} changed its status: {statuses:?}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_connection_deleted_while_the_registry_is_away_goes_when_it_is_back() -> anyhow::Result<()> {
+    let (_appliance, mut pair, id) = running().await?;
+    pair.registry.kill9().await?;
+    let delete = DeleteConnectionRequest { id, etag: String::new() };
+    pair.connections().await?.delete_connection(delete).await?;
+    // ... even when the collector forgets its memory in between.
+    pair.collector.kill9().await?;
+    pair.collector.up().await?;
+    pair.registry.up().await?;
+    let mut mirror = Mirror::open(pair.registry.grpc(), "", "").await?;
+    mirror.until("nothing", |m| m.listed && m.resources.is_empty()).await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn both_drain_when_asked_and_end_with_success() -> anyhow::Result<()> {
+    let (_appliance, mut pair, _id) = running().await?;
+    let mut mirror = Mirror::open(pair.registry.grpc(), "", "").await?;
+    pair.collector.terminate().await?;
+    pair.registry.terminate().await?;
+    let ended = loop {
+        if let Err(ended) = mirror.step().await {
+            break ended;
+        }
+    };
+    let status = ended.downcast_ref::<tonic::Status>().map(tonic::Status::code);
+    assert!(status.is_none_or(|code| code == tonic::Code::Unavailable), "{ended:?}");
+    Ok(())
+}
