@@ -98,7 +98,7 @@ impl Store for Redb {
             match (ConnectionId::parse(name), decode_connection(value.value())) {
                 (Ok(id), Ok(row)) => loaded.connections.push((id, row, Vec::new())),
                 (Err(error), _) | (_, Err(error)) => {
-                    loaded.damaged.push(format!("connection {name:?}: {error}"))
+                    loaded.damaged.push(format!("connection {name:?}: {error}"));
                 }
             }
         }
