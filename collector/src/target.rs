@@ -30,6 +30,9 @@ const CONNECTS_MAX: usize = 256;
 /// Lines from 26.0 on do not tell when a pool's state changes: it is looked at this often.
 const PROBE_EVERY: Duration = Duration::from_secs(5);
 
+/// TrueNAS ends sessions after 30 days.
+const SESSION_AGE_MAX: Duration = Duration::from_hours(20 * 24);
+
 /// How tasks connect and read.
 #[derive(Debug, Clone)]
 pub struct Options {
@@ -37,6 +40,8 @@ pub struct Options {
     pub limits: reader::Limits,
     pub connects_max: usize,
     pub probe_every: Duration,
+    /// An older session is replaced by a new one.
+    pub session_age_max: Duration,
 }
 
 impl Default for Options {
@@ -46,6 +51,7 @@ impl Default for Options {
             limits: reader::Limits::default(),
             connects_max: CONNECTS_MAX,
             probe_every: PROBE_EVERY,
+            session_age_max: SESSION_AGE_MAX,
         }
     }
 }

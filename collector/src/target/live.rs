@@ -26,8 +26,6 @@ const SUBSCRIBE_LIMIT: Duration = Duration::from_secs(5);
 const SUBSCRIBE_AGAIN: Duration = Duration::from_mins(1);
 /// Probes take at most a twentieth of the time.
 const PROBE_DUTY_DIVISOR: u32 = 20;
-/// TrueNAS ends sessions after 30 days.
-const SESSION_AGE_MAX: Duration = Duration::from_hours(20 * 24);
 /// Notes of one reading that are logged.
 const NOTES_MAX: usize = 10;
 
@@ -81,6 +79,7 @@ impl Task {
             begun: BTreeSet::new(),
         };
         let mut notices = Notices(notices);
+        let expires = started + self.shared.options.session_age_max;
         loop {
             self.begin_due(&mut round);
             let due = round.schedule.next_due();
@@ -105,7 +104,7 @@ impl Task {
                 }
                 () = sleep_until(round.probe_at) => round.probe(),
                 () = sleep_until(due) => {}
-                () = tokio::time::sleep_until(started + SESSION_AGE_MAX) => return End::Aged,
+                () = tokio::time::sleep_until(expires) => return End::Aged,
             }
         }
     }

@@ -121,7 +121,7 @@ impl Crew {
         let found = seen.wait_for(|seen| seen.newest.get(&id).is_some_and(|(_, health)| condition(health)));
         match tokio::time::timeout(PATIENCE, found).await {
             Ok(found) => found.expect("the sender is held here").newest[&id].1.clone(),
-            Err(_) => panic!("never {what}: {:#?}", self.board.get(&id)),
+            Err(_elapsed) => panic!("never {what}: {:#?}", self.board.get(&id)),
         }
     }
 
@@ -344,6 +344,17 @@ async fn an_expired_session_is_made_anew() {
     crew.refresh("one").await;
     crew.until("one", "connected again", |health| health.transport.reconnects == 1).await;
     crew.until_all_fresh("one").await;
+}
+
+#[tokio::test]
+async fn an_old_session_is_replaced_without_a_pause() {
+    let nas = readable(ApiLine::V25_10).await;
+    let options = Options { session_age_max: Duration::from_millis(200), ..Options::default() };
+    let crew = Crew::start(options);
+    crew.add(settings("one", &nas, key(&nas))).await;
+    let health = crew.until("one", "replaced", |health| health.transport.reconnects >= 3).await;
+    assert_eq!(health.transport.last_error, "", "nothing went wrong");
+    nas.wait_for(|stats| stats.sessions_open <= 1).await;
 }
 
 #[tokio::test]
