@@ -119,10 +119,10 @@ impl Crew {
         let id = id(name);
         let mut seen = self.probe.seen.subscribe();
         let found = seen.wait_for(|seen| seen.newest.get(&id).is_some_and(|(_, health)| condition(health)));
-        match tokio::time::timeout(PATIENCE, found).await {
-            Ok(found) => found.expect("the sender is held here").newest[&id].1.clone(),
-            Err(_elapsed) => panic!("never {what}: {:#?}", self.board.get(&id)),
-        }
+        let Ok(found) = tokio::time::timeout(PATIENCE, found).await else {
+            panic!("never {what}: {:#?}", self.board.get(&id));
+        };
+        found.expect("the sender is held here").newest[&id].1.clone()
     }
 
     /// Live, and every section read.
