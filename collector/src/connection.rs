@@ -21,4 +21,4 @@ pub use store::{KeySource, StoreError};
 pub use validate::{Raw, Violation, Violations, validate};
 
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
