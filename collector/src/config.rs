@@ -1,1 +1,238 @@
-//! To be filled.
+//! The collector's settings, strict: what exists is usable.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use pulse_proto::model::CollectorId;
+use pulse_shell::logs::{self, Format};
+use pulse_shell::settings::{Key, Problems, Settings};
+
+const SECOND: Duration = Duration::from_secs(1);
+const HOUR: Duration = Duration::from_hours(1);
+const MIB: usize = 1024 * 1024;
+
+/// Every setting: name, variable, default, meaning.
+pub const KEYS: &[Key] = &[
+    Key {
+        name: "data_dir",
+        env: "PULSE_COLLECTOR_DATA_DIR",
+        default: "./data/collector",
+        help: "Folder of the encrypted connections. One collector per folder.",
+    },
+    Key {
+        name: "collector_id",
+        env: "PULSE_COLLECTOR_ID",
+        default: "",
+        help: "Stable name of this collector at the registry. Empty: made once and kept in `data_dir`.",
+    },
+    Key {
+        name: "enable_truenas",
+        env: "PULSE_ENABLE_TRUENAS",
+        default: "true",
+        help: "Off: nothing is collected and connections cannot be changed. What is stored stays.",
+    },
+    Key {
+        name: "registry.address",
+        env: "PULSE_COLLECTOR_REGISTRY_ADDRESS",
+        default: "http://127.0.0.1:7660",
+        help: "Where records are streamed to.",
+    },
+    Key {
+        name: "grpc.listen",
+        env: "PULSE_COLLECTOR_GRPC_LISTEN",
+        default: "127.0.0.1:7670",
+        help: "Address of the gRPC service. Port 0 is any free one.",
+    },
+    Key {
+        name: "grpc.max_message_bytes",
+        env: "PULSE_COLLECTOR_GRPC_MAX_MESSAGE_BYTES",
+        default: "4194304",
+        help: "Longest message that is taken.",
+    },
+    Key {
+        name: "http.listen",
+        env: "PULSE_COLLECTOR_HTTP_LISTEN",
+        default: "127.0.0.1:7671",
+        help: "Address of `/metrics`, `/healthz` and `/readyz`.",
+    },
+    Key {
+        name: "log.format",
+        env: "PULSE_COLLECTOR_LOG_FORMAT",
+        default: "auto",
+        help: "`text`, `json`, or `auto`: text on a terminal, JSON otherwise. Logs go to stderr.",
+    },
+    Key {
+        name: "log.level",
+        env: "PULSE_COLLECTOR_LOG_LEVEL",
+        default: "info",
+        help: "`error`, `warn`, `info`, `debug`, `trace`, or a filter such as `info,pulse_collector=debug`.",
+    },
+    Key {
+        name: "connections.max",
+        env: "PULSE_COLLECTOR_CONNECTIONS_MAX",
+        default: "1000",
+        help: "Connections that this collector takes.",
+    },
+    Key {
+        name: "connections.key_file",
+        env: "PULSE_COLLECTOR_CONNECTIONS_KEY_FILE",
+        default: "",
+        help: "File with the master key, for example a mounted secret. Empty: made once in `data_dir`.",
+    },
+    Key {
+        name: "poll.calls_in_flight",
+        env: "PULSE_COLLECTOR_POLL_CALLS_IN_FLIGHT",
+        default: "5",
+        help: "Calls that one NAS has to answer at the same time.",
+    },
+    Key {
+        name: "poll.call_timeout",
+        env: "PULSE_COLLECTOR_POLL_CALL_TIMEOUT",
+        default: "30s",
+        help: "How long a NAS may take to answer one call.",
+    },
+    Key {
+        name: "drain.timeout",
+        env: "PULSE_COLLECTOR_DRAIN_TIMEOUT",
+        default: "10s",
+        help: "How long sessions and open calls may take to end after SIGTERM.",
+    },
+];
+
+#[derive(Clone, Debug)]
+pub struct Config {
+    pub data_dir: PathBuf,
+    pub collector_id: Option<CollectorId>,
+    pub enable_truenas: bool,
+    pub registry: Registry,
+    pub grpc: Grpc,
+    pub http: Http,
+    pub log: Log,
+    pub connections: Connections,
+    pub poll: Poll,
+    pub drain: Drain,
+}
+
+#[derive(Clone, Debug)]
+pub struct Registry {
+    pub address: String,
+}
+
+#[derive(Clone, Debug)]
+pub struct Grpc {
+    pub listen: SocketAddr,
+    pub max_message_bytes: usize,
+}
+
+#[derive(Clone, Debug)]
+pub struct Http {
+    pub listen: SocketAddr,
+}
+
+#[derive(Clone, Debug)]
+pub struct Log {
+    pub format: Format,
+    pub level: String,
+}
+
+#[derive(Clone, Debug)]
+pub struct Connections {
+    pub max: usize,
+    pub key_file: Option<PathBuf>,
+}
+
+#[derive(Clone, Debug)]
+pub struct Poll {
+    pub calls_in_flight: usize,
+    pub call_timeout: Duration,
+}
+
+#[derive(Clone, Debug)]
+pub struct Drain {
+    pub timeout: Duration,
+}
+
+/// Values of flags, by setting.
+pub type Flags = [(&'static str, &'static str, Option<String>)];
+
+impl Config {
+    /// File, then environment, then flags; and the layers, to be shown.
+    pub fn read(file: Option<&Path>, flags: &Flags) -> (Result<Self, Problems>, Settings) {
+        let mut settings = Settings::read(KEYS, file, |name| std::env::var(name).ok(), flags);
+        let config = Self::from_settings(&mut settings);
+        (settings.finish(config), settings)
+    }
+
+    /// Defaults, with data in `data_dir` and any free ports: for a collector inside another program.
+    pub fn embedded(data_dir: &Path, registry: SocketAddr) -> Self {
+        let mut settings = Settings::read(KEYS, None, |_| None, &[]);
+        let any = SocketAddr::from(([127, 0, 0, 1], 0));
+        let mut config = Self::from_settings(&mut settings);
+        data_dir.clone_into(&mut config.data_dir);
+        config.registry.address = format!("http://{registry}");
+        (config.grpc.listen, config.http.listen) = (any, any);
+        config
+    }
+
+    fn from_settings(settings: &mut Settings) -> Self {
+        let name = "1 to 128 characters of A-Z, a-z, 0-9, '.', '_' and '-'";
+        let address = "the address of a registry, such as \"http://127.0.0.1:7660\"";
+        Self {
+            data_dir: settings.text("data_dir").into(),
+            collector_id: settings.optional("collector_id", name, |text| CollectorId::parse(text).ok()),
+            enable_truenas: settings.flag("enable_truenas"),
+            registry: Registry {
+                address: settings.get("registry.address", address, |text| {
+                    let rest = text.strip_prefix("http://")?.trim_end_matches('/');
+                    let plain = !rest.is_empty() && !rest.contains(['/', '@', ' ', '?']);
+                    plain.then(|| format!("http://{rest}"))
+                }),
+            },
+            grpc: Grpc {
+                listen: settings.address("grpc.listen"),
+                max_message_bytes: settings.number("grpc.max_message_bytes", 64 * 1024, 256 * MIB),
+            },
+            http: Http { listen: settings.address("http.listen") },
+            log: Log {
+                format: settings.get("log.format", "auto, text or json", Format::parse),
+                level: settings.get("log.level", "a level or a filter", |text| {
+                    logs::is_level(text).then(|| text.to_owned())
+                }),
+            },
+            connections: Connections {
+                max: settings.number("connections.max", 1, 10_000),
+                key_file: settings
+                    .optional("connections.key_file", "a path", |text| Some(PathBuf::from(text))),
+            },
+            poll: Poll {
+                calls_in_flight: settings.number("poll.calls_in_flight", 1, 10),
+                call_timeout: settings.duration("poll.call_timeout", SECOND, HOUR),
+            },
+            drain: Drain { timeout: settings.duration("drain.timeout", Duration::ZERO, HOUR) },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn defaults_are_valid_and_ports_are_those_of_the_documentation() {
+        let (config, _) = Config::read(None, &[]);
+        let config = config.expect("defaults are valid");
+        assert_eq!((config.grpc.listen.port(), config.http.listen.port()), (7670, 7671));
+        assert_eq!(config.registry.address, "http://127.0.0.1:7660");
+        assert_eq!(config.connections.key_file, None);
+    }
+
+    #[test]
+    fn an_address_without_scheme_is_no_address() {
+        for bad in ["127.0.0.1:7660", "https://registry", "http://", "http://a/b", "http://user@a"] {
+            let flags = [("registry.address", "--registry", Some(bad.to_owned()))];
+            let (config, _) = Config::read(None, &flags);
+            assert!(config.is_err(), "{bad}");
+        }
+    }
+}

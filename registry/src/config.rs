@@ -1,1 +1,223 @@
-//! To be filled.
+//! The registry's settings, strict: what exists is usable.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use pulse_shell::logs::{self, Format};
+use pulse_shell::settings::{Key, Problems, Settings};
+
+const SECOND: Duration = Duration::from_secs(1);
+const HOUR: Duration = Duration::from_hours(1);
+const MIB: usize = 1024 * 1024;
+
+/// Every setting: name, variable, default, meaning.
+pub const KEYS: &[Key] = &[
+    Key {
+        name: "data_dir",
+        env: "PULSE_REGISTRY_DATA_DIR",
+        default: "./data/registry",
+        help: "Folder of the store. One registry per folder.",
+    },
+    Key {
+        name: "enable_truenas",
+        env: "PULSE_ENABLE_TRUENAS",
+        default: "true",
+        help: "Off: nothing of TrueNAS is taken in or shown. What is stored stays.",
+    },
+    Key {
+        name: "grpc.listen",
+        env: "PULSE_REGISTRY_GRPC_LISTEN",
+        default: "127.0.0.1:7660",
+        help: "Address of the gRPC services. Port 0 is any free one.",
+    },
+    Key {
+        name: "grpc.max_message_bytes",
+        env: "PULSE_REGISTRY_GRPC_MAX_MESSAGE_BYTES",
+        default: "8388608",
+        help: "Longest message that is taken.",
+    },
+    Key {
+        name: "http.listen",
+        env: "PULSE_REGISTRY_HTTP_LISTEN",
+        default: "127.0.0.1:7661",
+        help: "Address of `/metrics`, `/healthz` and `/readyz`.",
+    },
+    Key {
+        name: "log.format",
+        env: "PULSE_REGISTRY_LOG_FORMAT",
+        default: "auto",
+        help: "`text`, `json`, or `auto`: text on a terminal, JSON otherwise. Logs go to stderr.",
+    },
+    Key {
+        name: "log.level",
+        env: "PULSE_REGISTRY_LOG_LEVEL",
+        default: "info",
+        help: "`error`, `warn`, `info`, `debug`, `trace`, or a filter such as `info,pulse_registry=debug`.",
+    },
+    Key {
+        name: "ingest.max_batch_records",
+        env: "PULSE_REGISTRY_INGEST_MAX_BATCH_RECORDS",
+        default: "2000",
+        help: "Records that one batch may hold.",
+    },
+    Key {
+        name: "ingest.max_batch_bytes",
+        env: "PULSE_REGISTRY_INGEST_MAX_BATCH_BYTES",
+        default: "3145728",
+        help: "Bytes that one batch may have.",
+    },
+    Key {
+        name: "ingest.max_unacked_batches",
+        env: "PULSE_REGISTRY_INGEST_MAX_UNACKED_BATCHES",
+        default: "64",
+        help: "Batches that one stream may have without an answer; beyond it the stream is read no further.",
+    },
+    Key {
+        name: "ingest.heartbeat_interval",
+        env: "PULSE_REGISTRY_INGEST_HEARTBEAT_INTERVAL",
+        default: "30s",
+        help: "How often collectors are asked to say that nothing changed.",
+    },
+    Key {
+        name: "watch.bookmark_interval",
+        env: "PULSE_REGISTRY_WATCH_BOOKMARK_INTERVAL",
+        default: "30s",
+        help: "How often an idle watch gets a fresh resume token.",
+    },
+    Key {
+        name: "watch.max_watchers",
+        env: "PULSE_REGISTRY_WATCH_MAX_WATCHERS",
+        default: "1000",
+        help: "Watches at the same time.",
+    },
+    Key {
+        name: "drain.timeout",
+        env: "PULSE_REGISTRY_DRAIN_TIMEOUT",
+        default: "10s",
+        help: "How long open calls may take to end after SIGTERM.",
+    },
+];
+
+#[derive(Clone, Debug)]
+pub struct Config {
+    pub data_dir: PathBuf,
+    pub enable_truenas: bool,
+    pub grpc: Grpc,
+    pub http: Http,
+    pub log: Log,
+    pub ingest: Ingest,
+    pub watch: Watch,
+    pub drain: Drain,
+}
+
+#[derive(Clone, Debug)]
+pub struct Grpc {
+    pub listen: SocketAddr,
+    pub max_message_bytes: usize,
+}
+
+#[derive(Clone, Debug)]
+pub struct Http {
+    pub listen: SocketAddr,
+}
+
+#[derive(Clone, Debug)]
+pub struct Log {
+    pub format: Format,
+    pub level: String,
+}
+
+#[derive(Clone, Debug)]
+pub struct Ingest {
+    pub max_batch_records: usize,
+    pub max_batch_bytes: usize,
+    pub max_unacked_batches: usize,
+    pub heartbeat_interval: Duration,
+}
+
+#[derive(Clone, Debug)]
+pub struct Watch {
+    pub bookmark_interval: Duration,
+    pub max_watchers: usize,
+}
+
+#[derive(Clone, Debug)]
+pub struct Drain {
+    pub timeout: Duration,
+}
+
+/// Values of flags, by setting.
+pub type Flags = [(&'static str, &'static str, Option<String>)];
+
+impl Config {
+    /// File, then environment, then flags; and the layers, to be shown.
+    pub fn read(file: Option<&Path>, flags: &Flags) -> (Result<Self, Problems>, Settings) {
+        let mut settings = Settings::read(KEYS, file, |name| std::env::var(name).ok(), flags);
+        let config = Self::from_settings(&mut settings);
+        (settings.finish(config), settings)
+    }
+
+    /// Defaults, with data in `data_dir` and any free ports: for a registry inside another program.
+    pub fn embedded(data_dir: &Path) -> Self {
+        let mut settings = Settings::read(KEYS, None, |_| None, &[]);
+        let any = SocketAddr::from(([127, 0, 0, 1], 0));
+        let mut config = Self::from_settings(&mut settings);
+        data_dir.clone_into(&mut config.data_dir);
+        (config.grpc.listen, config.http.listen) = (any, any);
+        config
+    }
+
+    fn from_settings(settings: &mut Settings) -> Self {
+        Self {
+            data_dir: settings.text("data_dir").into(),
+            enable_truenas: settings.flag("enable_truenas"),
+            grpc: Grpc {
+                listen: settings.address("grpc.listen"),
+                max_message_bytes: settings.number("grpc.max_message_bytes", MIB, 256 * MIB),
+            },
+            http: Http { listen: settings.address("http.listen") },
+            log: Log {
+                format: settings.get("log.format", "auto, text or json", Format::parse),
+                level: settings.get("log.level", "a level or a filter", |text| {
+                    logs::is_level(text).then(|| text.to_owned())
+                }),
+            },
+            ingest: Ingest {
+                max_batch_records: settings.number("ingest.max_batch_records", 1, 100_000),
+                max_batch_bytes: settings.number("ingest.max_batch_bytes", 64 * 1024, 64 * MIB),
+                max_unacked_batches: settings.number("ingest.max_unacked_batches", 1, 4_096),
+                heartbeat_interval: settings.duration("ingest.heartbeat_interval", SECOND, HOUR),
+            },
+            watch: Watch {
+                bookmark_interval: settings.duration("watch.bookmark_interval", SECOND, HOUR),
+                max_watchers: settings.number("watch.max_watchers", 1, 100_000),
+            },
+            drain: Drain { timeout: settings.duration("drain.timeout", Duration::ZERO, HOUR) },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn defaults_are_valid_and_ports_are_those_of_the_documentation() {
+        let (config, _) = Config::read(None, &[]);
+        let config = config.expect("defaults are valid");
+        assert_eq!((config.grpc.listen.port(), config.http.listen.port()), (7660, 7661));
+        assert!(config.enable_truenas);
+    }
+
+    #[test]
+    fn flags_are_checked_like_everything() {
+        let flags = [("grpc.listen", "--grpc-listen", Some("here".to_owned()))];
+        let (config, _) = Config::read(None, &flags);
+        let problem = config.expect_err("no address").to_string();
+        assert_eq!(
+            problem,
+            "flag --grpc-listen: grpc.listen is \"here\"; expected an address such as \"127.0.0.1:7660\""
+        );
+    }
+}

@@ -1,1 +1,98 @@
-//! To be filled.
+//! What the registry counts, under `/metrics` with the prefix
+//! `pulse_registry_`. Knows nothing of what it counts.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::registry::Registry;
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct TypeLabel {
+    pub r#type: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct ReasonLabel {
+    pub reason: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct SeverityLabel {
+    pub severity: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct KindLabel {
+    pub kind: &'static str,
+}
+
+/// Every figure of the registry.
+#[derive(Debug)]
+pub struct Metrics {
+    pub revision: Gauge<u64, AtomicU64>,
+    pub connections: Gauge,
+    pub resources: Family<TypeLabel, Gauge>,
+    pub severities: Family<SeverityLabel, Gauge>,
+    pub batches_acked: Counter,
+    pub batches_refused: Family<ReasonLabel, Counter>,
+    pub records_refused: Counter,
+    pub commits: Counter,
+    pub commit_seconds: Histogram,
+    pub store_failures: Counter,
+    pub changes: Counter,
+    pub streams: Gauge,
+    pub unknown_values: Family<KindLabel, Gauge<u64, AtomicU64>>,
+}
+
+impl Metrics {
+    /// The figures, and the registry that prints them.
+    pub fn new() -> (Arc<Self>, Registry) {
+        let metrics = Arc::new(Self {
+            revision: Gauge::default(),
+            connections: Gauge::default(),
+            resources: Family::default(),
+            severities: Family::default(),
+            batches_acked: Counter::default(),
+            batches_refused: Family::default(),
+            records_refused: Counter::default(),
+            commits: Counter::default(),
+            commit_seconds: Histogram::new(exponential_buckets(0.000_25, 2.0, 16)),
+            store_failures: Counter::default(),
+            changes: Counter::default(),
+            streams: Gauge::default(),
+            unknown_values: Family::default(),
+        });
+        let mut registry = Registry::with_prefix("pulse_registry");
+        registry.register("revision", "Revision that readers see", metrics.revision.clone());
+        registry.register("connections", "Connections held", metrics.connections.clone());
+        registry.register("resources", "Resources by type", metrics.resources.clone());
+        registry.register("severity", "Resources by severity", metrics.severities.clone());
+        registry.register("batches_acked", "Batches made durable", metrics.batches_acked.clone());
+        registry.register(
+            "batches_refused",
+            "Batches refused as a whole, by reason",
+            metrics.batches_refused.clone(),
+        );
+        registry.register("records_refused", "Records refused alone", metrics.records_refused.clone());
+        registry.register("commits", "Commits of the store", metrics.commits.clone());
+        registry.register(
+            "commit_seconds",
+            "Time of a commit, sync included",
+            metrics.commit_seconds.clone(),
+        );
+        registry.register("store_failures", "Commits that failed", metrics.store_failures.clone());
+        registry.register("changes", "Changes of resources published", metrics.changes.clone());
+        registry.register("ingest_streams", "Open streams of collectors", metrics.streams.clone());
+        registry.register(
+            "unknown_values",
+            "Times a word was met that no health table knows, by kind",
+            metrics.unknown_values.clone(),
+        );
+        (metrics, registry)
+    }
+}

@@ -1,0 +1,10 @@
+//! What both binaries have at their edge: settings from file, environment and
+//! flags, logs, probes, servers, tables and JSON for people and programs.
+//! Refuses to know connections, records and health.
+
+pub mod answer;
+pub mod logs;
+pub mod probes;
+pub mod serve;
+pub mod settings;
+pub mod table;

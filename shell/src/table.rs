@@ -1,0 +1,85 @@
+//! Columns for people: as wide as they must be, no wider than a limit.
+
+use unicode_width::UnicodeWidthStr as _;
+
+/// A cell is cut beyond this.
+const CELL_WIDTH_MAX: usize = 60;
+const GAP: &str = "  ";
+
+/// Lines of a table with a header row, without trailing blanks.
+pub fn lines(header: &[&str], rows: &[Vec<String>]) -> Vec<String> {
+    let head: Vec<String> = header.iter().map(|cell| (*cell).to_owned()).collect();
+    let all: Vec<Vec<String>> =
+        std::iter::once(&head).chain(rows).map(|row| row.iter().map(|cell| cut(cell)).collect()).collect();
+    let widths: Vec<usize> = (0..header.len())
+        .map(|column| {
+            all.iter().filter_map(|row| row.get(column)).map(|cell| cell.width()).max().unwrap_or(0)
+        })
+        .collect();
+    let line = |row: &Vec<String>| {
+        let padded = row.iter().zip(&widths).map(|(cell, width)| {
+            let blanks = width.saturating_sub(cell.width());
+            format!("{cell}{}", " ".repeat(blanks))
+        });
+        padded.collect::<Vec<_>>().join(GAP).trim_end().to_owned()
+    };
+    all.iter().map(line).collect()
+}
+
+/// One line, printable, not too wide.
+fn cut(cell: &str) -> String {
+    let cell: String = cell.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    if cell.width() <= CELL_WIDTH_MAX {
+        return cell;
+    }
+    let mut short = String::new();
+    for c in cell.chars() {
+        if short.width() >= CELL_WIDTH_MAX - 1 {
+            break;
+        }
+        short.push(c);
+    }
+    short.push('…');
+    short
+}
+
+/// Sizes as people say them: 1.5 TiB.
+#[allow(clippy::cast_precision_loss, reason = "three digits are shown")]
+pub fn size(bytes: u64) -> String {
+    const UNITS: [&str; 6] = ["B", "KiB", "MiB", "GiB", "TiB", "PiB"];
+    let mut value = bytes as f64;
+    let mut unit = 0;
+    while value >= 1024.0 && unit + 1 < UNITS.len() {
+        value /= 1024.0;
+        unit += 1;
+    }
+    if unit == 0 { format!("{bytes} B") } else { format!("{value:.1} {}", UNITS[unit]) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_line_up() {
+        let rows = vec![
+            vec!["tank".to_owned(), "ONLINE".to_owned()],
+            vec!["käse-日本".to_owned(), "DEG\nRADED".to_owned()],
+            vec!["x".repeat(100), String::new()],
+        ];
+        let lines = lines(&["NAME", "STATE"], &rows);
+        assert_eq!(lines[1].find("ONLINE"), Some(62));
+        assert_eq!(lines[2], format!("käse-日本{}DEG RADED", " ".repeat(53)));
+        assert_eq!(lines[3].chars().count(), 60);
+        assert!(lines[3].ends_with('…'));
+    }
+
+    #[test]
+    fn sizes() {
+        for (bytes, text) in
+            [(0, "0 B"), (1023, "1023 B"), (1536, "1.5 KiB"), (11 * 1024 * 1024 * 1024 * 1024, "11.0 TiB")]
+        {
+            assert_eq!(size(bytes), text);
+        }
+    }
+}
