@@ -1,0 +1,80 @@
+//! The filter language: text in, a checked predicate over resources out. A
+//! `Filter` that exists names only known fields, with operators and values
+//! that fit them.
+
+mod check;
+mod eval;
+pub mod field;
+mod parse;
+mod plan;
+pub mod syntax;
+#[cfg(test)]
+mod tests;
+
+use pulse_proto::model::{Resource, UnixMillis};
+
+pub use plan::Scan;
+
+use crate::state::view::View;
+
+/// Longest filter, in characters.
+pub const FILTER_CHARS_MAX: usize = 4_096;
+/// Deepest nesting of parentheses and negations.
+pub const FILTER_DEPTH_MAX: usize = 32;
+/// Most comparisons in one filter.
+pub const FILTER_TERMS_MAX: usize = 256;
+
+/// What is wrong with a filter, and where.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("at character {position}: {problem}")]
+pub struct FilterError {
+    /// Counted in characters, from 1.
+    pub position: usize,
+    /// With the remedy.
+    pub problem: String,
+}
+
+impl FilterError {
+    fn new(position: usize, problem: impl Into<String>) -> Self {
+        Self { position, problem: problem.into() }
+    }
+}
+
+/// A checked filter. The empty text is the filter that everything matches.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Filter {
+    root: Option<check::Node>,
+    canonical: String,
+}
+
+impl Filter {
+    /// Everything matches.
+    pub const fn all() -> Self {
+        Self { root: None, canonical: String::new() }
+    }
+
+    pub fn parse(text: &str) -> Result<Self, FilterError> {
+        let Some(expression) = parse::parse(text)? else { return Ok(Self::all()) };
+        let root = check::check(&expression)?;
+        Ok(Self { root: Some(root), canonical: expression.to_string() })
+    }
+
+    pub fn matches(&self, resource: &Resource, observed_at: Option<UnixMillis>) -> bool {
+        self.root.as_ref().is_none_or(|root| eval::matches(root, resource, observed_at))
+    }
+
+    /// One spelling for all filters that differ only in white space and quotes.
+    pub fn canonical(&self) -> &str {
+        &self.canonical
+    }
+
+    /// Where a comparison asks for the time of observation, which moves without a revision.
+    pub fn observed_at_position(&self) -> Option<usize> {
+        self.root.as_ref().and_then(check::observed_at_position)
+    }
+
+    /// The parts of `view` that may hold matches.
+    pub fn scan(&self, view: &View) -> Scan {
+        plan::scan(self.root.as_ref(), view)
+    }
+}

@@ -1,0 +1,174 @@
+//! Syntax tree to typed tree: fields exist, operators and values fit them.
+
+use super::FilterError;
+use super::field::{EnumField, Field, TimeField, names};
+use super::syntax::{Comparison, Expression, Literal, Operator};
+
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Node {
+    All(Vec<Node>),
+    Any(Vec<Node>),
+    Not(Box<Node>),
+    Test(Test),
+}
+
+/// One comparison. `!=` is `=` inside a [`Node::Not`].
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Test {
+    pub field: Field,
+    pub operand: Operand,
+    pub position: usize,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Operand {
+    /// There is a value, and it is not empty.
+    Present,
+    Exact(String),
+    Prefix(String),
+    Contains(String),
+    Number(Relation, u64),
+    Ratio(Relation, f64),
+    /// Milliseconds since 1970.
+    Time(Relation, i64),
+    Enum(Relation, i32),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Relation {
+    Equal,
+    Less,
+    LessEqual,
+    Greater,
+    GreaterEqual,
+}
+
+impl Relation {
+    const fn of(operator: Operator) -> Self {
+        match operator {
+            Operator::Equal | Operator::NotEqual | Operator::Has => Self::Equal,
+            Operator::Less => Self::Less,
+            Operator::LessEqual => Self::LessEqual,
+            Operator::Greater => Self::Greater,
+            Operator::GreaterEqual => Self::GreaterEqual,
+        }
+    }
+
+    pub(super) fn holds<T: PartialOrd>(self, left: T, right: T) -> bool {
+        match self {
+            Self::Equal => left == right,
+            Self::Less => left < right,
+            Self::LessEqual => left <= right,
+            Self::Greater => left > right,
+            Self::GreaterEqual => left >= right,
+        }
+    }
+}
+
+pub(super) fn check(expression: &Expression) -> Result<Node, FilterError> {
+    let all = |parts: &[Expression]| parts.iter().map(check).collect::<Result<Vec<_>, _>>();
+    Ok(match expression {
+        Expression::All(parts) => Node::All(all(parts)?),
+        Expression::Any(parts) => Node::Any(all(parts)?),
+        Expression::Not(inner) => Node::Not(Box::new(check(inner)?)),
+        Expression::Compare(comparison) => {
+            let test = Node::Test(test(comparison)?);
+            if comparison.operator == Operator::NotEqual { Node::Not(Box::new(test)) } else { test }
+        }
+    })
+}
+
+pub(super) fn observed_at_position(node: &Node) -> Option<usize> {
+    match node {
+        Node::All(parts) | Node::Any(parts) => parts.iter().find_map(observed_at_position),
+        Node::Not(inner) => observed_at_position(inner),
+        Node::Test(test) => (test.field == Field::Time(TimeField::ObservedAt)).then_some(test.position),
+    }
+}
+
+fn test(comparison: &Comparison) -> Result<Test, FilterError> {
+    let Comparison { path, path_position, operator, operator_position, literal } = comparison;
+    let name = path.join(".");
+    let Some(field) = Field::find(path) else {
+        return Err(FilterError::new(
+            *path_position,
+            format!("unknown field {name:?}; known fields are {}", names()),
+        ));
+    };
+    if !field.operators().contains(operator) {
+        let allowed: Vec<&str> = field.operators().iter().map(|operator| operator.sign()).collect();
+        return Err(FilterError::new(
+            *operator_position,
+            format!("{name} cannot be compared with '{}'; it takes {}", operator.sign(), allowed.join(" ")),
+        ));
+    }
+    let operand = operand(&name, &field, *operator, literal)?;
+    Ok(Test { field, operand, position: *path_position })
+}
+
+fn operand(name: &str, field: &Field, operator: Operator, literal: &Literal) -> Result<Operand, FilterError> {
+    let text = &literal.text;
+    // `field:*`, and `field = *`: has any value.
+    if literal.wild && text.is_empty() && !operator.is_order() {
+        return Ok(Operand::Present);
+    }
+    let relation = Relation::of(operator);
+    let wrong = |problem: String| FilterError::new(literal.position, problem);
+    let no_star = || {
+        if literal.wild { Err(wrong(format!("{name} takes no '*'; write the whole value"))) } else { Ok(()) }
+    };
+    Ok(match field {
+        Field::Text(_) | Field::Label(_) if literal.wild => Operand::Prefix(text.clone()),
+        Field::Text(_) | Field::Label(_) if operator == Operator::Has => Operand::Contains(text.clone()),
+        Field::Texts(_) | Field::Labels if literal.wild => Operand::Prefix(text.clone()),
+        Field::Text(_) | Field::Label(_) | Field::Texts(_) | Field::Labels => Operand::Exact(text.clone()),
+        Field::Enum(kind) => {
+            no_star()?;
+            Operand::Enum(relation, enum_value(name, *kind, text).map_err(wrong)?)
+        }
+        Field::Number(_) => {
+            no_star()?;
+            Operand::Number(relation, number(name, text).map_err(wrong)?)
+        }
+        Field::UsedRatio => {
+            no_star()?;
+            let ratio = text.parse::<f64>().ok().filter(|ratio| ratio.is_finite());
+            let expected = || wrong(format!("{name} expects a number from 0 to 1, not {text:?}"));
+            Operand::Ratio(relation, ratio.ok_or_else(expected)?)
+        }
+        Field::Time(_) => {
+            no_star()?;
+            let time = text.parse::<jiff::Timestamp>().map_err(|_| {
+                wrong(format!("{name} expects a time such as \"2026-01-31T12:00:00Z\", not {text:?}"))
+            })?;
+            Operand::Time(relation, time.as_millisecond())
+        }
+    })
+}
+
+fn enum_value(name: &str, kind: EnumField, text: &str) -> Result<i32, String> {
+    kind.parse(text).ok_or_else(|| format!("{name} has no value {text:?}; it is one of {}", kind.words()))
+}
+
+/// A count, with an optional unit of bytes.
+fn number(name: &str, text: &str) -> Result<u64, String> {
+    const UNITS: [(&str, u64); 8] = [
+        ("KiB", 1 << 10),
+        ("MiB", 1 << 20),
+        ("GiB", 1 << 30),
+        ("TiB", 1 << 40),
+        ("KB", 1_000),
+        ("MB", 1_000_000),
+        ("GB", 1_000_000_000),
+        ("TB", 1_000_000_000_000),
+    ];
+    let (digits, unit) = UNITS
+        .iter()
+        .find_map(|(suffix, unit)| text.strip_suffix(suffix).map(|digits| (digits.trim_end(), *unit)))
+        .unwrap_or((text, 1));
+    Some(digits)
+        .filter(|digits| digits.bytes().all(|b| b.is_ascii_digit()))
+        .and_then(|digits| digits.parse::<u64>().ok())
+        .and_then(|count| count.checked_mul(unit))
+        .ok_or_else(|| format!("{name} expects a whole number such as 1024 or 10GiB, not {text:?}"))
+}

@@ -1,0 +1,129 @@
+//! Whether a resource satisfies a typed tree. What a resource does not have
+//! satisfies no comparison, and so every negated one.
+
+use pulse_proto::model::{Resource, UnixMillis, Zfs};
+
+use super::check::{Node, Operand, Test};
+use super::field::{EnumField, Field, NumberField, TextField, TextsField, TimeField};
+
+pub(super) fn matches(node: &Node, resource: &Resource, observed_at: Option<UnixMillis>) -> bool {
+    match node {
+        Node::All(parts) => parts.iter().all(|part| matches(part, resource, observed_at)),
+        Node::Any(parts) => parts.iter().any(|part| matches(part, resource, observed_at)),
+        Node::Not(inner) => !matches(inner, resource, observed_at),
+        Node::Test(test) => holds(test, resource, observed_at),
+    }
+}
+
+fn holds(test: &Test, resource: &Resource, observed_at: Option<UnixMillis>) -> bool {
+    let operand = &test.operand;
+    match &test.field {
+        Field::Text(field) => text_holds(operand, text(*field, resource)),
+        Field::Texts(field) => any_text(*field, resource, |value| text_holds(operand, value)),
+        Field::Label(key) => resource.labels.get(key).is_some_and(|value| text_holds(operand, value)),
+        Field::Labels => resource.labels.keys().any(|key| text_holds(operand, key)),
+        Field::Enum(field) => any_enum(*field, resource, |value| match operand {
+            Operand::Enum(relation, wanted) => relation.holds(value, *wanted),
+            _ => matches!(operand, Operand::Present),
+        }),
+        Field::Number(field) => number(*field, resource).is_some_and(|value| match operand {
+            Operand::Number(relation, wanted) => relation.holds(value, *wanted),
+            _ => matches!(operand, Operand::Present),
+        }),
+        Field::UsedRatio => used_ratio(resource).is_some_and(|value| match operand {
+            Operand::Ratio(relation, wanted) => relation.holds(value, *wanted),
+            _ => matches!(operand, Operand::Present),
+        }),
+        Field::Time(field) => time(*field, resource, observed_at).is_some_and(|value| match operand {
+            Operand::Time(relation, wanted) => {
+                relation.holds(i64::try_from(value.get()).unwrap_or(i64::MAX), *wanted)
+            }
+            _ => matches!(operand, Operand::Present),
+        }),
+    }
+}
+
+fn text_holds(operand: &Operand, value: &str) -> bool {
+    match operand {
+        Operand::Present => !value.is_empty(),
+        Operand::Exact(wanted) => value == wanted,
+        Operand::Prefix(wanted) => value.starts_with(wanted.as_str()),
+        Operand::Contains(wanted) => value.contains(wanted.as_str()),
+        Operand::Number(..) | Operand::Ratio(..) | Operand::Time(..) | Operand::Enum(..) => false,
+    }
+}
+
+fn text(field: TextField, resource: &Resource) -> &str {
+    match field {
+        TextField::Id => resource.id.as_str(),
+        TextField::Technology => &resource.technology,
+        TextField::Name => &resource.record.name,
+        TextField::DisplayName => &resource.display_name,
+        TextField::State => &resource.record.state,
+        TextField::Connection => resource.connection.as_str(),
+        TextField::ConnectionName => &resource.connection_name,
+        TextField::ParentId => resource.parent.as_ref().map_or("", |parent| parent.id.as_str()),
+        TextField::Pool => pool(resource),
+    }
+}
+
+/// The pool a thing is or lies in; empty when it has none.
+fn pool(resource: &Resource) -> &str {
+    let facets = &resource.record.facets;
+    if let Some(storage) = &facets.storage {
+        return match &storage.zfs {
+            _ if !storage.pool.is_empty() => &storage.pool,
+            Some(Zfs::Pool(pool)) => &pool.name,
+            Some(Zfs::Dataset(dataset)) => &dataset.pool,
+            None => "",
+        };
+    }
+    facets.physical_disk.as_ref().map_or("", |disk| disk.pool.as_str())
+}
+
+fn any_text(field: TextsField, resource: &Resource, mut test: impl FnMut(&str) -> bool) -> bool {
+    match field {
+        TextsField::SourceId => resource.sources.iter().any(|status| test(status.source_id.as_str())),
+        TextsField::Tags => resource.record.tags.iter().any(|tag| test(tag)),
+        TextsField::IncidentKlass => resource.record.incidents.iter().any(|incident| test(&incident.klass)),
+        TextsField::ReasonCode => resource.reasons.iter().any(|reason| test(reason.code)),
+    }
+}
+
+fn any_enum(field: EnumField, resource: &Resource, mut test: impl FnMut(i32) -> bool) -> bool {
+    match field {
+        EnumField::Type => test(resource.record.resource_type.to_wire()),
+        EnumField::Topology => {
+            resource.record.facets.storage.as_ref().is_some_and(|storage| test(storage.topology.to_wire()))
+        }
+        EnumField::Status => test(resource.status.to_wire()),
+        EnumField::Severity => test(resource.severity.to_wire()),
+        EnumField::Freshness => test(resource.freshness.to_wire()),
+        EnumField::Source => resource.sources.iter().any(|status| test(status.source.to_wire())),
+        EnumField::IncidentLevel => {
+            resource.record.incidents.iter().any(|incident| test(incident.level.to_wire()))
+        }
+    }
+}
+
+pub(in crate::query) fn number(field: NumberField, resource: &Resource) -> Option<u64> {
+    let capacity = resource.record.capacity.as_ref();
+    match field {
+        NumberField::TotalBytes => capacity.and_then(|capacity| capacity.total_bytes),
+        NumberField::UsedBytes => capacity.and_then(|capacity| capacity.used_bytes),
+        NumberField::AvailableBytes => capacity.and_then(|capacity| capacity.available_bytes),
+        NumberField::Revision => Some(resource.revision.0),
+    }
+}
+
+pub(in crate::query) fn used_ratio(resource: &Resource) -> Option<f64> {
+    resource.record.capacity.as_ref().and_then(pulse_proto::model::Capacity::used_ratio)
+}
+
+fn time(field: TimeField, resource: &Resource, observed_at: Option<UnixMillis>) -> Option<UnixMillis> {
+    match field {
+        TimeField::ObservedAt => observed_at,
+        TimeField::CreatedAt => Some(resource.created_at),
+        TimeField::UpdatedAt => Some(resource.updated_at),
+    }
+}

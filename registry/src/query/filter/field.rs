@@ -1,0 +1,197 @@
+//! The fields a filter may name, and the words their values may have.
+
+use pulse_proto::model::{
+    AlertLevel, DataSource, Freshness, ResourceType, Severity, Status, StorageTopology,
+};
+
+use super::syntax::Operator;
+
+/// A field as its values are read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Field {
+    Text(TextField),
+    Texts(TextsField),
+    Enum(EnumField),
+    Number(NumberField),
+    UsedRatio,
+    Time(TimeField),
+    /// The keys of the labels.
+    Labels,
+    /// The value of one label.
+    Label(String),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TextField {
+    Id,
+    Technology,
+    Name,
+    DisplayName,
+    State,
+    Connection,
+    ConnectionName,
+    ParentId,
+    Pool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TextsField {
+    SourceId,
+    Tags,
+    IncidentKlass,
+    ReasonCode,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EnumField {
+    Type,
+    Topology,
+    Status,
+    Severity,
+    Freshness,
+    Source,
+    IncidentLevel,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NumberField {
+    TotalBytes,
+    UsedBytes,
+    AvailableBytes,
+    Revision,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TimeField {
+    ObservedAt,
+    CreatedAt,
+    UpdatedAt,
+}
+
+/// Name as written, and what it names.
+pub const FIELDS: &[(&str, Field)] = &[
+    ("id", Field::Text(TextField::Id)),
+    ("type", Field::Enum(EnumField::Type)),
+    ("technology", Field::Text(TextField::Technology)),
+    ("topology", Field::Enum(EnumField::Topology)),
+    ("name", Field::Text(TextField::Name)),
+    ("display_name", Field::Text(TextField::DisplayName)),
+    ("status", Field::Enum(EnumField::Status)),
+    ("severity", Field::Enum(EnumField::Severity)),
+    ("freshness", Field::Enum(EnumField::Freshness)),
+    ("state", Field::Text(TextField::State)),
+    ("source", Field::Enum(EnumField::Source)),
+    ("source_id", Field::Texts(TextsField::SourceId)),
+    ("connection", Field::Text(TextField::Connection)),
+    ("connection_name", Field::Text(TextField::ConnectionName)),
+    ("parent_id", Field::Text(TextField::ParentId)),
+    ("tags", Field::Texts(TextsField::Tags)),
+    ("labels", Field::Labels),
+    ("pool", Field::Text(TextField::Pool)),
+    ("incidents.klass", Field::Texts(TextsField::IncidentKlass)),
+    ("incidents.level", Field::Enum(EnumField::IncidentLevel)),
+    ("reasons.code", Field::Texts(TextsField::ReasonCode)),
+    ("capacity.total_bytes", Field::Number(NumberField::TotalBytes)),
+    ("capacity.used_bytes", Field::Number(NumberField::UsedBytes)),
+    ("capacity.available_bytes", Field::Number(NumberField::AvailableBytes)),
+    ("capacity.used_ratio", Field::UsedRatio),
+    ("observed_at", Field::Time(TimeField::ObservedAt)),
+    ("created_at", Field::Time(TimeField::CreatedAt)),
+    ("updated_at", Field::Time(TimeField::UpdatedAt)),
+    ("revision", Field::Number(NumberField::Revision)),
+];
+
+impl Field {
+    /// The field a path names.
+    pub fn find(path: &[String]) -> Option<Self> {
+        match path {
+            [labels, key @ ..] if labels == "labels" && !key.is_empty() => Some(Self::Label(key.join("."))),
+            _ => {
+                let name = path.join(".");
+                FIELDS.iter().find(|(known, _)| *known == name).map(|(_, field)| field.clone())
+            }
+        }
+    }
+
+    pub fn operators(&self) -> &'static [Operator] {
+        use Operator::{Equal, Greater, GreaterEqual, Has, Less, LessEqual, NotEqual};
+        match self {
+            Self::Number(_) | Self::UsedRatio | Self::Time(_) => {
+                &[Equal, NotEqual, Less, LessEqual, Greater, GreaterEqual, Has]
+            }
+            Self::Enum(field) if field.is_ordered() => {
+                &[Equal, NotEqual, Less, LessEqual, Greater, GreaterEqual, Has]
+            }
+            Self::Labels => &[Has],
+            Self::Text(_) | Self::Texts(_) | Self::Enum(_) | Self::Label(_) => &[Equal, NotEqual, Has],
+        }
+    }
+}
+
+/// All names, for people.
+pub(super) fn names() -> String {
+    let mut names: Vec<&str> = FIELDS.iter().map(|(name, _)| *name).collect();
+    names.push("labels.<key>");
+    names.join(", ")
+}
+
+impl EnumField {
+    pub const fn is_ordered(self) -> bool {
+        matches!(self, Self::Severity | Self::Freshness | Self::IncidentLevel)
+    }
+
+    /// The number on the wire; `None` when no such value exists. Ordered fields order by it.
+    pub fn parse(self, text: &str) -> Option<i32> {
+        let wanted = text.to_lowercase().replace('-', "_");
+        let prefix = self.prefix();
+        let short = wanted.strip_prefix(prefix).unwrap_or(&wanted);
+        self.values()
+            .into_iter()
+            .find(|(word, token, _)| word == short || (wanted == short && token == short))
+            .map(|(_, _, number)| number)
+    }
+
+    /// The short words, for people.
+    pub fn words(self) -> String {
+        let words: Vec<String> = self.values().into_iter().map(|(word, _, _)| word).collect();
+        words.join(", ")
+    }
+
+    const fn prefix(self) -> &'static str {
+        match self {
+            Self::Type => "resource_type_",
+            Self::Topology => "storage_topology_",
+            Self::Status => "status_",
+            Self::Severity => "severity_",
+            Self::Freshness => "freshness_",
+            Self::Source => "data_source_",
+            Self::IncidentLevel => "alert_level_",
+        }
+    }
+
+    /// Short word of the contract, Pulse's token, number.
+    fn values(self) -> Vec<(String, String, i32)> {
+        macro_rules! values {
+            ($kind:ident) => {
+                $kind::ALL
+                    .iter()
+                    .map(|value| {
+                        let full = pulse_proto::pb::resource::v1::$kind::from(*value).as_str_name();
+                        let full = full.to_lowercase();
+                        let short = full.strip_prefix(self.prefix()).unwrap_or(&full).to_owned();
+                        (short, value.token().replace('-', "_"), value.to_wire())
+                    })
+                    .collect()
+            };
+        }
+        match self {
+            Self::Type => values!(ResourceType),
+            Self::Topology => values!(StorageTopology),
+            Self::Status => values!(Status),
+            Self::Severity => values!(Severity),
+            Self::Freshness => values!(Freshness),
+            Self::Source => values!(DataSource),
+            Self::IncidentLevel => values!(AlertLevel),
+        }
+    }
+}
