@@ -14,8 +14,7 @@ use tonic::{Request, Response, Status};
 
 use crate::clock;
 use crate::connection::{Board, Refresh, Roster, Settings};
-use crate::session::SessionOptions;
-use crate::target::reader::Limits;
+use crate::target;
 
 mod budget;
 mod error;
@@ -35,10 +34,8 @@ pub const MESSAGE_BYTES_MAX: usize = 256 * 1024;
 pub struct Options {
     /// `PULSE_ENABLE_TRUENAS`. Without it connections can be looked at and deleted, nothing else.
     pub enabled: bool,
-    /// For tests of a connection.
-    pub session: SessionOptions,
-    /// For the sections that a test reads.
-    pub limits: Limits,
+    /// How a test connects and reads: as the connection itself would, but in a hurry.
+    pub target: target::Options,
     /// A whole test.
     pub test_deadline: Duration,
     /// Tests at the same time.
@@ -54,8 +51,7 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             enabled: true,
-            session: SessionOptions::default(),
-            limits: Limits::default(),
+            target: target::Options::default(),
             test_deadline: Duration::from_mins(1),
             tests_max: 4,
             tests_per_minute_max: 6,

@@ -12,8 +12,6 @@ pub mod tls;
 pub mod verify;
 pub mod ws;
 
-use crate::connection::{Settings, Tls};
-
 pub use crate::connection::fingerprint::{self, Fingerprint};
 pub use error::{TlsCause, TlsFailure, TransportError};
 
@@ -65,20 +63,6 @@ impl Endpoint {
     pub fn ws_url(&self, path: &str) -> String {
         let scheme = if self.is_tls() { "wss" } else { "ws" };
         format!("{scheme}://{}{path}", self.authority())
-    }
-}
-
-/// Where a configured connection leads.
-impl From<&Settings> for Endpoint {
-    fn from(settings: &Settings) -> Self {
-        let security = match &settings.tls {
-            Tls::Off => Security::Plaintext,
-            Tls::SystemRoots => Security::Tls(Trust::SystemRoots),
-            Tls::Ca(pem) => Security::Tls(Trust::CustomCa(pem.clone())),
-            Tls::Pinned(fingerprint) => Security::Tls(Trust::Pinned(*fingerprint)),
-            Tls::Insecure => Security::Tls(Trust::Insecure),
-        };
-        Self { host: settings.host.clone(), port: settings.port, security }
     }
 }
 

@@ -157,13 +157,11 @@ fn name(text: &str, wrong: &mut Wrong) -> String {
 }
 
 fn address_of(raw: &Raw, wrong: &mut Wrong) -> (String, bool, Option<u16>) {
-    let port = match u16::try_from(raw.port) {
-        Ok(port) => (port > 0).then_some(port),
-        Err(_) => {
-            wrong.add("port", "must be between 1 and 65535, or 0 for the usual one");
-            None
-        }
-    };
+    let port = u16::try_from(raw.port);
+    if port.is_err() {
+        wrong.add("port", "must be between 1 and 65535, or 0 for the usual one");
+    }
+    let port = port.ok().filter(|port| *port > 0);
     let address = match address::parse(&raw.host) {
         Ok(address) => address,
         Err(why) => {

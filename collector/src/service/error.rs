@@ -137,17 +137,13 @@ impl From<RosterError> for Status {
 /// Paths and causes are for the operator's log.
 fn stored(error: &StoreError) -> Status {
     tracing::error!(%error, remedy = error.remedy(), "connections cannot be stored");
-    match error {
-        StoreError::TooLarge { limit, .. } => {
-            let limit = limit.to_string();
-            let text = format!("the stored connections would have more than {limit} bytes");
-            let mut details = reason("STORE_LIMIT", &[("limit", &limit)]);
-            details.add_quota_failure_violation("bytes of the connection store", &text);
-            Status::with_error_details(Code::ResourceExhausted, text, details)
-        }
-        _ => {
-            let text = "the change could not be stored and was not made; the collector's log says why";
-            Status::with_error_details(Code::Internal, text, reason("STORE_FAILED", &[]))
-        }
+    if let StoreError::TooLarge { limit, .. } = error {
+        let limit = limit.to_string();
+        let text = format!("the stored connections would have more than {limit} bytes");
+        let mut details = reason("STORE_LIMIT", &[("limit", &limit)]);
+        details.add_quota_failure_violation("bytes of the connection store", &text);
+        return Status::with_error_details(Code::ResourceExhausted, text, details);
     }
+    let text = "the change could not be stored and was not made; the collector's log says why";
+    Status::with_error_details(Code::Internal, text, reason("STORE_FAILED", &[]))
 }

@@ -161,7 +161,7 @@ impl Keyring {
         let mut text = Zeroizing::new(String::with_capacity(1_024));
         text.push_str(FILE_HEADER);
         for key in &self.keys {
-            let mut line = STANDARD.encode(&*key.bytes);
+            let mut line = STANDARD.encode(key.bytes.as_slice());
             text.push_str(&line);
             text.push('\n');
             line.zeroize();
