@@ -122,6 +122,17 @@ mod tests {
         }
     }
 
+    proptest::proptest! {
+        #[test]
+        fn what_is_understood_is_understood_again(text in "(https?://)?[\\[\\]a-zA-Z0-9:._%/@ -]{0,24}(:[0-9]{0,6})?") {
+            if let Ok(address) = parse(&text) {
+                let again = parse(&address.host).expect("a host by itself");
+                proptest::prop_assert_eq!(&again.host, &address.host);
+                proptest::prop_assert!(again.port.is_none() && again.https.is_none());
+            }
+        }
+    }
+
     #[test]
     fn refuses_the_rest() {
         for text in [

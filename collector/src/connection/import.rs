@@ -229,7 +229,7 @@ wz4ds1YQKwvBVQT7rsTR+Qru7t/BD17j\
             Credential::Password { username, password } => {
                 assert_eq!((username.as_str(), password.expose()), ("root", "pass wörd"));
             }
-            other => panic!("{other:?}"),
+            other @ Credential::ApiKey { .. } => panic!("{other:?}"),
         }
         assert_eq!(imported.refused.len(), 1);
         assert_eq!(imported.refused[0].name, "broken");

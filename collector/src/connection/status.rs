@@ -183,7 +183,7 @@ mod tests {
         assert!(!seen.has_changed().unwrap());
         board.set(&two, Health { state: ConnectionState::Live, ..health });
         assert!(seen.has_changed().unwrap());
-        assert_eq!(board.changed_after(version).0, [two.clone()]);
+        assert_eq!(board.changed_after(version).0, std::slice::from_ref(&two));
         board.remove(&two);
         assert!(board.get(&two).is_none());
         assert!(board.changed_after(version).0.is_empty());

@@ -13,6 +13,7 @@ fn roster(max_connections: usize) -> Arc<Roster> {
     Roster::in_memory(RosterOptions { max_connections })
 }
 
+#[allow(clippy::unnecessary_wraps, reason = "what an update takes")]
 fn renamed(settings: &Settings, name: &str) -> Result<Settings, RosterError> {
     Ok(Settings { name: name.to_owned(), ..settings.clone() })
 }

@@ -67,6 +67,20 @@ pub(super) fn replace(path: &Path, bytes: &[u8], limit: u64) -> Result<(), Store
         .map_err(StoreError::io("writing", path))
 }
 
+/// Others than owner and group may read it. A mounted secret often gives its group the right.
+pub(super) fn is_public(path: &Path) -> bool {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        fs::metadata(path).is_ok_and(|found| found.permissions().mode() & 0o004 != 0)
+    }
+    #[cfg(not(unix))]
+    {
+        let _unknown = path;
+        false
+    }
+}
+
 fn beside(path: &Path) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(".tmp");

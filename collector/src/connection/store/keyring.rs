@@ -172,6 +172,9 @@ impl Keyring {
 
 fn read(path: &Path) -> Result<Option<Vec<MasterKey>>, StoreError> {
     let Some(bytes) = file::read(path, FILE_BYTES_MAX)?.map(Zeroizing::new) else { return Ok(None) };
+    if file::is_public(path) {
+        tracing::warn!(path = %path.display(), "everybody on this machine can read the key: take that right away");
+    }
     let origin = path.display().to_string();
     let text = std::str::from_utf8(&bytes)
         .map_err(|_| StoreError::KeyMalformed { origin: origin.clone(), why: "it is not text" })?;

@@ -83,7 +83,7 @@ fn what_is_saved_is_read_again() {
         match (&read.credential, &saved.credential) {
             (Credential::ApiKey { key: read, .. }, Credential::ApiKey { key: saved, .. })
             | (Credential::Password { password: read, .. }, Credential::Password { password: saved, .. }) => {
-                assert_eq!(read.expose(), saved.expose())
+                assert_eq!(read.expose(), saved.expose());
             }
             other => panic!("{other:?}"),
         }
@@ -182,7 +182,8 @@ fn edit_format(folder: &TempDir, whole: &str) {
 
 #[test]
 fn a_damaged_record_costs_only_itself_and_is_kept() {
-    let tampers: [(&str, fn(&mut Value)); 7] = [
+    type Tamper = (&'static str, fn(&mut Value));
+    let tampers: [Tamper; 7] = [
         ("tampered", |records| {
             let sealed = records[0]["sealed"].as_str().expect("text").to_owned();
             let mut bytes = STANDARD.decode(sealed).expect("base64");
@@ -213,6 +214,29 @@ fn a_damaged_record_costs_only_itself_and_is_kept() {
         let (_store, loaded) = open(&folder).expect("again");
         assert_eq!((loaded.connections.len(), loaded.damaged.len()), (3, 1), "{what}");
     }
+}
+
+#[test]
+fn no_flipped_bit_makes_another_connection() {
+    let folder = filled(&["nas1", "nas2"]);
+    let path = folder.path().join(STORE_FILE);
+    let whole = fs::read(&path).expect("the store");
+    let original: BTreeMap<String, String> = of(&["nas1", "nas2"])
+        .values()
+        .map(|settings| (settings.id.to_string(), format!("{settings:?}")))
+        .collect();
+    let mut read = 0;
+    for position in (0..whole.len()).step_by(3) {
+        let mut flipped = whole.clone();
+        flipped[position] ^= 1 << (position % 8);
+        fs::write(&path, &flipped).expect("written");
+        let Ok((_store, loaded)) = open(&folder) else { continue };
+        for settings in &loaded.connections {
+            assert_eq!(original.get(settings.id.as_str()), Some(&format!("{settings:?}")), "at {position}");
+            read += 1;
+        }
+    }
+    assert!(read > 0, "the other record stays readable");
 }
 
 #[test]

@@ -160,10 +160,8 @@ async fn tests_are_few_at_once_and_few_per_address() {
     };
     // One hangs at the login; the other is refused at once.
     let (first, second) = (test(served.client.clone()), test(served.client.clone()));
-    let (refused, running) = match futures_util::future::select(first, second).await {
-        Either::Left(ended) => ended,
-        Either::Right(ended) => ended,
-    };
+    let (Either::Left((refused, running)) | Either::Right((refused, running))) =
+        futures_util::future::select(first, second).await;
     let status = refused.expect_err("refused");
     assert_eq!(verdict(&status), (Code::ResourceExhausted, "TEST_LIMIT".to_owned()));
     served.shutdown.cancel();
