@@ -5,3 +5,10 @@ pub mod filter;
 #[cfg(test)]
 #[allow(unreachable_pub, reason = "the integration tests include this file, too")]
 pub(crate) mod fixture;
+pub mod list;
+pub mod mask;
+mod number;
+pub mod order;
+pub mod page;
+pub mod summary;
+pub mod token;

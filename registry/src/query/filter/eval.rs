@@ -4,7 +4,8 @@
 use pulse_proto::model::{Resource, UnixMillis, Zfs};
 
 use super::check::{Node, Operand, Test};
-use super::field::{EnumField, Field, NumberField, TextField, TextsField, TimeField};
+use super::field::{EnumField, Field, TextField, TextsField, TimeField};
+use crate::query::number::{number, used_ratio};
 
 pub(super) fn matches(node: &Node, resource: &Resource, observed_at: Option<UnixMillis>) -> bool {
     match node {
@@ -104,20 +105,6 @@ fn any_enum(field: EnumField, resource: &Resource, mut test: impl FnMut(i32) -> 
             resource.record.incidents.iter().any(|incident| test(incident.level.to_wire()))
         }
     }
-}
-
-pub(in crate::query) fn number(field: NumberField, resource: &Resource) -> Option<u64> {
-    let capacity = resource.record.capacity.as_ref();
-    match field {
-        NumberField::TotalBytes => capacity.and_then(|capacity| capacity.total_bytes),
-        NumberField::UsedBytes => capacity.and_then(|capacity| capacity.used_bytes),
-        NumberField::AvailableBytes => capacity.and_then(|capacity| capacity.available_bytes),
-        NumberField::Revision => Some(resource.revision.0),
-    }
-}
-
-pub(in crate::query) fn used_ratio(resource: &Resource) -> Option<f64> {
-    resource.record.capacity.as_ref().and_then(pulse_proto::model::Capacity::used_ratio)
 }
 
 fn time(field: TimeField, resource: &Resource, observed_at: Option<UnixMillis>) -> Option<UnixMillis> {

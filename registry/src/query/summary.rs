@@ -1,0 +1,152 @@
+//! Counts and capacity of what matches. Datasets lie in pools, so bytes of
+//! storage are summed over pools only.
+
+use std::collections::BTreeMap;
+
+use pulse_proto::model::{
+    Capacity, DataSource, Freshness, Resource, ResourceType, Revision, Severity, Status, StorageTopology,
+};
+
+use super::filter::Filter;
+use crate::state::view::View;
+
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Summary {
+    pub revision: Revision,
+    pub total: u64,
+    /// Of disks and other things their own bytes; of storage those of pools.
+    pub by_type: BTreeMap<ResourceType, Tally>,
+    /// A resource of two sources counts for both.
+    pub by_source: BTreeMap<DataSource, Tally>,
+    pub by_status: BTreeMap<Status, Tally>,
+    pub by_severity: BTreeMap<Severity, Tally>,
+    pub by_freshness: BTreeMap<Freshness, u64>,
+    pub pool_capacity: Capacity,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    pub count: u64,
+    pub capacity: Capacity,
+}
+
+impl Tally {
+    fn add(&mut self, capacity: Option<&Capacity>) {
+        self.count += 1;
+        if let Some(capacity) = capacity {
+            add(&mut self.capacity, capacity);
+        }
+    }
+}
+
+impl Summary {
+    pub fn of(view: &View, filter: &Filter) -> Self {
+        let mut summary = Self { revision: view.revision, ..Self::default() };
+        for (shard, range) in filter.scan(view).parts {
+            for resource in &shard.resources[range] {
+                if filter.matches(resource, shard.observed_at(resource)) {
+                    summary.add(resource);
+                }
+            }
+        }
+        summary
+    }
+
+    fn add(&mut self, resource: &Resource) {
+        let record = &resource.record;
+        let is_pool =
+            record.facets.storage.as_ref().is_some_and(|storage| storage.topology == StorageTopology::Pool);
+        let of_pool = record.capacity.as_ref().filter(|_| is_pool);
+        let of_type =
+            if record.resource_type == ResourceType::Storage { of_pool } else { record.capacity.as_ref() };
+        self.total += 1;
+        self.by_type.entry(record.resource_type).or_default().add(of_type);
+        let mut last = None;
+        for status in &resource.sources {
+            // Ascending by source: repetitions stand together.
+            if last.replace(status.source) != Some(status.source) {
+                self.by_source.entry(status.source).or_default().add(of_pool);
+            }
+        }
+        self.by_status.entry(resource.status).or_default().add(of_pool);
+        self.by_severity.entry(resource.severity).or_default().add(of_pool);
+        *self.by_freshness.entry(resource.freshness).or_default() += 1;
+        if let Some(capacity) = of_pool {
+            add(&mut self.pool_capacity, capacity);
+        }
+    }
+}
+
+/// What is not known adds nothing; a sum of nothing is not known.
+fn add(sum: &mut Capacity, part: &Capacity) {
+    let Capacity {
+        total_bytes,
+        used_bytes,
+        available_bytes,
+        raw_total_bytes,
+        raw_used_bytes,
+        raw_free_bytes,
+    } = part;
+    let plus = |sum: &mut Option<u64>, part: &Option<u64>| {
+        if let Some(part) = part {
+            *sum = Some(sum.unwrap_or(0).saturating_add(*part));
+        }
+    };
+    plus(&mut sum.total_bytes, total_bytes);
+    plus(&mut sum.used_bytes, used_bytes);
+    plus(&mut sum.available_bytes, available_bytes);
+    plus(&mut sum.raw_total_bytes, raw_total_bytes);
+    plus(&mut sum.raw_used_bytes, raw_used_bytes);
+    plus(&mut sum.raw_free_bytes, raw_free_bytes);
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use pulse_proto::model::ConnectionId;
+
+    use super::*;
+    use crate::query::fixture::{Seed, capacity};
+    use crate::state::view::Shard;
+
+    #[test]
+    fn no_byte_counts_twice() {
+        let seed = |kind, number, total| Seed {
+            capacity: Some(capacity(total, total / 2)),
+            ..Seed::new(kind, number, "nas")
+        };
+        let dataset = Seed { topology: Some(StorageTopology::Dataset), ..seed(ResourceType::Storage, 3, 60) };
+        let critical = Seed { severity: Severity::Critical, ..seed(ResourceType::Storage, 2, 10) };
+        let mut resources = vec![
+            seed(ResourceType::Storage, 1, 100).build(),
+            critical.build(),
+            dataset.build(),
+            seed(ResourceType::PhysicalDisk, 4, 500).build(),
+            Seed::new(ResourceType::Host, 0, "nas").build(),
+        ];
+        resources.sort_by(|left, right| left.id.cmp(&right.id));
+        let connection = ConnectionId::parse("nas").expect("an id");
+        let shard =
+            Shard { connection: connection.clone(), status: None, sections: BTreeMap::new(), resources };
+        let view = View { revision: Revision(9), shards: BTreeMap::from([(connection, Arc::new(shard))]) };
+
+        let all = Summary::of(&view, &Filter::all());
+        assert_eq!((all.revision, all.total), (Revision(9), 5));
+        assert_eq!(all.pool_capacity, capacity(110, 55));
+        assert_eq!(all.by_type[&ResourceType::Storage], Tally { count: 3, capacity: capacity(110, 55) });
+        assert_eq!(
+            all.by_type[&ResourceType::PhysicalDisk],
+            Tally { count: 1, capacity: capacity(500, 250) }
+        );
+        assert_eq!(all.by_severity[&Severity::Critical], Tally { count: 1, capacity: capacity(10, 5) });
+        assert_eq!(all.by_source[&DataSource::Truenas].count, 4);
+        assert_eq!(all.by_source[&DataSource::Agent].count, 1);
+        assert_eq!(all.by_freshness[&Freshness::Fresh], 5);
+        assert_eq!(all.by_status.values().map(|tally| tally.count).sum::<u64>(), all.total);
+
+        let disks = Summary::of(&view, &Filter::parse("type = physical_disk").expect("a filter"));
+        assert_eq!(disks.total, 1);
+        assert_eq!(disks.pool_capacity, Capacity::default());
+    }
+}
