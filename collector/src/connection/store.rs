@@ -59,17 +59,25 @@ pub struct Store {
 struct State {
     ring: Keyring,
     /// What each record was sealed as: one that did not change is not sealed again.
-    sealed: BTreeMap<ConnectionId, (u64, Sealed)>,
+    sealed: BTreeMap<ConnectionId, (u64, Arc<Sealed>)>,
 }
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Envelope {
+struct Envelope<R> {
     format: u64,
     revision: u64,
     /// The key that sealed last.
     key: String,
-    records: Vec<Value>,
+    records: Vec<R>,
+}
+
+/// What is written: records, and what could not be read of the file before.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Written<'a> {
+    Sealed(&'a Sealed),
+    Raw(&'a Value),
 }
 
 impl Store {
@@ -138,7 +146,7 @@ impl Store {
 
 impl State {
     /// A record that cannot be read costs itself and nothing else.
-    fn load(&mut self, envelope: Envelope) -> Loaded {
+    fn load(&mut self, envelope: Envelope<Value>) -> Loaded {
         let mut loaded = Loaded { connections: Vec::new(), damaged: Vec::new(), revision: envelope.revision };
         for raw in envelope.records {
             let id = raw.get("id").and_then(Value::as_str).and_then(|id| ConnectionId::parse(id).ok());
@@ -154,7 +162,7 @@ impl State {
             match opened {
                 Ok((settings, sealed)) => {
                     loaded.revision = loaded.revision.max(settings.revision);
-                    self.sealed.insert(settings.id.clone(), (settings.revision, sealed));
+                    self.sealed.insert(settings.id.clone(), (settings.revision, Arc::new(sealed)));
                     loaded.connections.push(settings);
                 }
                 Err(why) => loaded.damaged.push(Damaged { id, why: why.to_owned(), raw }),
@@ -178,25 +186,22 @@ impl State {
                 .get(id)
                 .filter(|(revision, sealed)| *revision == settings.revision && sealed.key == active);
             let record = match kept {
-                Some((_, record)) => record.clone(),
-                None => record::seal(settings, &self.ring)?,
+                Some((_, record)) => Arc::clone(record),
+                None => Arc::new(record::seal(settings, &self.ring)?),
             };
             sealed.insert(id.clone(), (settings.revision, record));
         }
-        let mut records = Vec::with_capacity(sealed.len() + damaged.len());
-        for (_, record) in sealed.values() {
-            records.push(serde_json::to_value(record).map_err(|_| StoreError::Seal)?);
-        }
-        records.extend(damaged.iter().map(|damaged| damaged.raw.clone()));
+        let records = sealed.values().map(|(_, record)| Written::Sealed(record));
+        let records = records.chain(damaged.iter().map(|damaged| Written::Raw(&damaged.raw))).collect();
         let envelope = Envelope { format: FORMAT, revision, key: active, records };
-        let bytes = serde_json::to_vec_pretty(&envelope).map_err(|_| StoreError::Seal)?;
+        let bytes = serde_json::to_vec(&envelope).map_err(|_| StoreError::Seal)?;
         file::replace(path, &bytes, FILE_BYTES_MAX)?;
         self.sealed = sealed;
         Ok(())
     }
 }
 
-fn parse(path: &Path, bytes: &[u8]) -> Result<Envelope, StoreError> {
+fn parse(path: &Path, bytes: &[u8]) -> Result<Envelope<Value>, StoreError> {
     #[derive(Deserialize)]
     struct Version {
         format: u64,

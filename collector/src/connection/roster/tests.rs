@@ -114,7 +114,7 @@ async fn a_damaged_connection_holds_its_id_until_it_is_deleted() {
     drop(roster);
     let path = folder.path().join("connections.json");
     let text = fs::read_to_string(&path).expect("there");
-    fs::write(&path, text.replace("\"sealed\": \"", "\"sealed\": \"AAAA")).expect("written");
+    fs::write(&path, text.replace("\"sealed\":\"", "\"sealed\":\"AAAA")).expect("written");
 
     let roster = open().expect("the rest");
     assert!(roster.all().is_empty());
