@@ -9,27 +9,14 @@ use pulse_fixtures::line::ApiLine;
 use pulse_proto::pb::collector::v1 as pb;
 use pulse_proto::pb::collector::v1::test_connection_request::Target;
 use pulse_proto::pb::collector::v1::test_step::Outcome;
-use serde_json::json;
 use tonic::{Code, Status};
 
 use super::support::{Client, MASK, Served, fields, serve, verdict};
 use crate::service::Options;
 
 async fn appliance() -> Appliance {
-    faulty_appliance("", Effect::Hang).await
-}
-
-async fn faulty_appliance(faulty: &str, fault: Effect) -> Appliance {
     let config = ApplianceConfig { scram_iterations: 50_000, ..ApplianceConfig::of(ApiLine::V25_10) };
-    let nas = Appliance::start(config).await.expect("a free port");
-    let system = json!({ "version": "TrueNAS-25.10.1", "hostname": "nas" });
-    nas.faults().on_method("system.info", Effect::Answer(system));
-    nas.faults().on_method("system.version", Effect::Answer(json!("TrueNAS-25.10.1")));
-    for method in ["pool.query", "zfs.resource.query", "disk.query", "alert.list"] {
-        let effect = if method == faulty { fault.clone() } else { Effect::Answer(json!([])) };
-        nas.faults().on_method(method, effect);
-    }
-    nas
+    Appliance::start(config).await.expect("a free port")
 }
 
 fn of(nas: &Appliance) -> pb::Connection {
@@ -90,7 +77,8 @@ async fn a_good_connection_passes_with_every_section() {
 
 #[tokio::test]
 async fn what_fails_is_a_result_with_a_remedy() {
-    let nas = faulty_appliance("disk.query", Effect::Fail(Failure::NotAuthorized)).await;
+    let nas = appliance().await;
+    nas.faults().on_method("disk.query", Effect::Fail(Failure::NotAuthorized));
     let mut served = serve(Options::default()).await;
     let result = served.test(Target::Connection(of(&nas))).await.expect("a result");
     assert!(result.success, "what may be read is read");
