@@ -4,3 +4,4 @@ mod absent;
 pub mod alert;
 pub mod context;
 pub mod ingest;
+pub mod resource;

@@ -1,1 +1,7 @@
-//! To be filled.
+//! Watching: what a client sees of the changes that its filter lets through.
+//! `core` decides and is pure; `task` waits. The writer knows neither.
+
+mod coalesce;
+pub mod core;
+pub mod resume;
+pub mod task;

@@ -6,10 +6,10 @@ use std::collections::HashMap;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt as _};
 
+use crate::error::DOMAIN;
+
 /// Stable for programs that want to tell this from a server without the method.
 pub(super) const REASON: &str = "NOT_IN_THIS_RELEASE";
-
-const DOMAIN: &str = "registry.pulse";
 
 pub(super) fn absent(method: &str, instead: &str) -> Status {
     let details = ErrorDetails::with_error_info(REASON, DOMAIN, HashMap::new());

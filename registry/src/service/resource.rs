@@ -1,0 +1,240 @@
+//! `ResourceService`: wire in, a question to the view, wire out. Large
+//! questions are answered off the threads that serve everybody else.
+
+mod answer;
+mod stream;
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use pulse_proto::convert::resource_to_wire;
+use pulse_proto::model::ResourceId;
+use pulse_proto::pb::registry::v1 as pb;
+use pulse_proto::pb::registry::v1::resource_service_server::ResourceService;
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use tonic::{Code, Request, Response, Status};
+
+use super::absent::absent;
+use crate::clock::Clock;
+use crate::error;
+use crate::query::filter::Filter;
+use crate::query::list::Listing;
+use crate::query::mask::Mask;
+use crate::query::order::Order;
+use crate::query::page::{Listings, PageError, PageToken, QueryHash, page_size};
+use crate::query::summary::Summary;
+use crate::query::token::Seal;
+use crate::state::feed::Feed;
+use crate::state::view::View;
+use crate::watch::core::{Scope, Watcher};
+use crate::watch::resume;
+use crate::watch::task::{self, OUTBOX_MAX, Pace};
+
+/// Resources a request may test on the thread it came in on.
+const INLINE_ROWS_MAX: usize = 2_000;
+/// Large questions answered at the same time.
+const HEAVY_MAX: usize = 4;
+
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    pub pace: Pace,
+    /// Most watches at the same time.
+    pub watchers_max: usize,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { pace: Pace::default(), watchers_max: 1_000 }
+    }
+}
+
+/// The read side of the registry.
+#[derive(Clone, Debug)]
+pub struct ResourceApi {
+    feed: Feed,
+    seal: Seal,
+    options: Options,
+    listings: Arc<Mutex<Listings>>,
+    heavy: Arc<Semaphore>,
+    watchers: Arc<Semaphore>,
+    draining: CancellationToken,
+    clock: Clock,
+}
+
+impl ResourceApi {
+    pub fn new(feed: Feed, registry_id: &str, options: Options, draining: CancellationToken) -> Self {
+        Self {
+            feed,
+            seal: Seal::new(registry_id),
+            options,
+            listings: Arc::default(),
+            heavy: Arc::new(Semaphore::new(HEAVY_MAX)),
+            watchers: Arc::new(Semaphore::new(options.watchers_max)),
+            draining,
+            clock: Clock::default(),
+        }
+    }
+
+    /// Runs `work` where it holds up nobody.
+    async fn compute<T: Send + 'static>(
+        &self,
+        rows: usize,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, Status> {
+        if rows <= INLINE_ROWS_MAX {
+            return Ok(work());
+        }
+        let failed = |what: &str| Status::internal(format!("the answer could not be computed: {what}"));
+        let permit = Arc::clone(&self.heavy).acquire_owned().await.map_err(|_closed| failed("stopping"))?;
+        tokio::task::spawn_blocking(move || {
+            let done = work();
+            drop(permit);
+            done
+        })
+        .await
+        .map_err(|_panicked| failed("see the log of the registry"))
+    }
+
+    fn listings(&self) -> std::sync::MutexGuard<'_, Listings> {
+        self.listings.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The list a request reads, and how many of its rows earlier pages had.
+    async fn listing(
+        &self,
+        page_token: &str,
+        filter: Filter,
+        order: Order,
+        query: QueryHash,
+    ) -> Result<(Arc<Listing>, usize), Status> {
+        let view = self.feed.view();
+        if page_token.is_empty() {
+            let same = self.listings().same(&view, query);
+            return match same {
+                Some((_, listing)) => Ok((listing, 0)),
+                None => Ok((self.find(view, filter, order).await?, 0)),
+            };
+        }
+        let token = PageToken::decode(page_token, &self.seal, query)?;
+        let kept = self.listings().resume(&token, self.clock.now());
+        // The list is found again as it was, unless it depends on what moves without a revision.
+        let steady = filter.observed_at_position().is_none() && !order.uses_observed_at();
+        let listing = match kept {
+            Some(listing) => listing,
+            None if steady && view.revision == token.revision => self.find(view, filter, order).await?,
+            None => return Err(PageError::Expired(token.revision).into()),
+        };
+        Ok((listing, usize::try_from(token.offset).unwrap_or(usize::MAX)))
+    }
+
+    async fn find(&self, view: Arc<View>, filter: Filter, order: Order) -> Result<Arc<Listing>, Status> {
+        let rows = filter.scan(&view).len();
+        self.compute(rows, move || Arc::new(Listing::find(view, &filter, &order))).await
+    }
+}
+
+fn mask(mask: Option<&prost_types::FieldMask>) -> Result<Mask, Status> {
+    let paths = mask.into_iter().flat_map(|mask| &mask.paths).map(String::as_str);
+    Ok(Mask::parse(paths)?)
+}
+
+#[tonic::async_trait]
+impl ResourceService for ResourceApi {
+    type WatchResourcesStream = stream::WatchStream;
+
+    async fn get_resource(
+        &self,
+        request: Request<pb::GetResourceRequest>,
+    ) -> Result<Response<pb::GetResourceResponse>, Status> {
+        let pb::GetResourceRequest { id, read_mask } = request.into_inner();
+        let mask = mask(read_mask.as_ref())?;
+        let id = ResourceId::parse(&id)
+            .map_err(|problem| error::invalid("id", "INVALID_ID", &problem.to_string()))?;
+        let view = self.feed.view();
+        let found = view.get(&id).ok_or_else(|| {
+            error::not_found("pulse.resource.v1.Resource", id.as_str(), "ListResources shows what exists")
+        })?;
+        let resource = mask.apply(resource_to_wire(&found.resource, found.observed_at));
+        Ok(Response::new(pb::GetResourceResponse { resource: Some(resource), revision: view.revision.0 }))
+    }
+
+    async fn list_resources(
+        &self,
+        request: Request<pb::ListResourcesRequest>,
+    ) -> Result<Response<pb::ListResourcesResponse>, Status> {
+        let pb::ListResourcesRequest { page_size: size, page_token, filter, order_by, read_mask } =
+            request.into_inner();
+        let size = page_size(size)?;
+        let mask = mask(read_mask.as_ref())?;
+        let filter = Filter::parse(&filter)?;
+        let order = Order::parse(&order_by)?;
+        let query = QueryHash::of(&filter, &order);
+        let (listing, offset) = self.listing(&page_token, filter, order, query).await?;
+        let resources = answer::page(&listing, offset, size, &mask);
+        let next = offset.saturating_add(resources.len());
+        let next_page_token = if next < listing.len() {
+            let number = self.listings().keep(Arc::clone(&listing), query, self.clock.now());
+            let token =
+                PageToken { revision: listing.revision(), listing: number, offset: next as u64, query };
+            token.encode(&self.seal)
+        } else {
+            String::new()
+        };
+        Ok(Response::new(pb::ListResourcesResponse {
+            resources,
+            next_page_token,
+            total_size: i32::try_from(listing.len()).unwrap_or(i32::MAX),
+            revision: listing.revision().0,
+            resume_token: resume::encode(&self.seal, listing.revision()),
+        }))
+    }
+
+    async fn watch_resources(
+        &self,
+        request: Request<pb::WatchResourcesRequest>,
+    ) -> Result<Response<Self::WatchResourcesStream>, Status> {
+        let pb::WatchResourcesRequest { filter, resume_token, read_mask } = request.into_inner();
+        let scope = Scope::new(Filter::parse(&filter)?, mask(read_mask.as_ref())?, self.seal.clone())?;
+        if self.draining.is_cancelled() {
+            return Err(task::End::Draining.into());
+        }
+        let watcher = if resume_token.is_empty() {
+            Watcher::list(scope, &self.feed.view())
+        } else {
+            let revision = resume::decode(&self.seal, &resume_token).map_err(error::resume_token)?;
+            self.feed.after(revision, 1)?;
+            Watcher::resume(scope, revision)
+        };
+        let permit = Arc::clone(&self.watchers).try_acquire_owned().map_err(|_full| {
+            let max = self.options.watchers_max;
+            let message = format!("{max} watches are open, which is the limit; close some and try again");
+            error::reasoned(Code::ResourceExhausted, "TOO_MANY_WATCHERS", &message, [])
+        })?;
+        let (outbox, messages) = tokio::sync::mpsc::channel(OUTBOX_MAX);
+        let (feed, pace, draining) = (self.feed.clone(), self.options.pace, self.draining.clone());
+        let end = tokio::spawn(async move {
+            let end = task::run(watcher, feed, outbox, pace, draining).await;
+            drop(permit);
+            end
+        });
+        Ok(Response::new(stream::WatchStream::new(messages, end)))
+    }
+
+    async fn summarize_resources(
+        &self,
+        request: Request<pb::SummarizeResourcesRequest>,
+    ) -> Result<Response<pb::SummarizeResourcesResponse>, Status> {
+        let filter = Filter::parse(&request.into_inner().filter)?;
+        let view = self.feed.view();
+        let rows = filter.scan(&view).len();
+        let summary = self.compute(rows, move || Summary::of(&view, &filter)).await?;
+        Ok(Response::new(answer::summary(summary)))
+    }
+
+    async fn list_resource_changes(
+        &self,
+        _: Request<pb::ListResourceChangesRequest>,
+    ) -> Result<Response<pb::ListResourceChangesResponse>, Status> {
+        Err(absent("ResourceService.ListResourceChanges", "ResourceService.WatchResources"))
+    }
+}
