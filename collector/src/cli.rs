@@ -1,1 +1,196 @@
-//! To be filled.
+//! The command line: serve, check the settings, rotate the master key, and
+//! keep connections without grpcurl.
+
+mod connections;
+mod secrets;
+mod show;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use pulse_shell::answer::Output;
+use pulse_shell::{logs, serve, table};
+
+use crate::app::App;
+use crate::config::Config;
+use crate::connection::store::{Store, StoreError};
+
+/// Reads TrueNAS systems and streams what they say to a registry.
+#[derive(Debug, Parser)]
+#[command(name = "pulse-collector", version, about, max_term_width = 100)]
+struct Cli {
+    #[command(flatten)]
+    settings: SettingsArgs,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serve until SIGTERM or Ctrl-C (the default).
+    Serve,
+    /// Look at the settings.
+    #[command(subcommand)]
+    Config(ConfigCommand),
+    /// Add, list, test, change and remove the connections of a running collector.
+    #[command(subcommand)]
+    Connections(connections::Command),
+    /// Keep the key that encrypts stored credentials. The collector must not be running.
+    #[command(subcommand)]
+    Keys(KeysCommand),
+}
+
+#[derive(Debug, Subcommand)]
+enum ConfigCommand {
+    /// Print the effective settings and where each comes from, or everything that is wrong.
+    Check,
+}
+
+#[derive(Debug, Subcommand)]
+enum KeysCommand {
+    /// Make a new master key and encrypt every stored credential with it.
+    Rotate,
+}
+
+#[derive(Debug, Args)]
+struct SettingsArgs {
+    /// TOML file with settings.
+    #[arg(long, global = true, value_name = "FILE", env = "PULSE_COLLECTOR_CONFIG")]
+    config: Option<PathBuf>,
+    /// Folder of the encrypted connections.
+    #[arg(long, global = true, value_name = "FOLDER")]
+    data_dir: Option<String>,
+    /// Address of the registry, such as http://127.0.0.1:7660
+    #[arg(long, global = true, value_name = "URL")]
+    registry: Option<String>,
+    /// Address of the gRPC service.
+    #[arg(long, global = true, value_name = "ADDRESS")]
+    grpc_listen: Option<String>,
+    /// Address of metrics and probes.
+    #[arg(long, global = true, value_name = "ADDRESS")]
+    http_listen: Option<String>,
+    /// error, warn, info, debug, trace, or a filter.
+    #[arg(long, global = true, value_name = "LEVEL")]
+    log_level: Option<String>,
+}
+
+/// How client commands print.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum OutputArg {
+    Table,
+    Json,
+}
+
+impl From<OutputArg> for Output {
+    fn from(arg: OutputArg) -> Self {
+        match arg {
+            OutputArg::Table => Self::Table,
+            OutputArg::Json => Self::Json,
+        }
+    }
+}
+
+/// Runs what the arguments ask for. 0: done, 1: failed, 2: not understood.
+pub async fn main() -> ExitCode {
+    match run(Cli::parse()).await {
+        Ok(code) => code,
+        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("pulse-collector: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
+    match cli.command {
+        None | Some(Command::Serve) => {
+            let config = cli.settings.read().0?;
+            logs::start(config.log.format, &config.log.level)?;
+            serve_until_stopped(config).await?;
+        }
+        Some(Command::Config(ConfigCommand::Check)) => {
+            let (config, settings) = cli.settings.read();
+            let rows: Vec<Vec<String>> = settings.rows().into_iter().map(Vec::from).collect();
+            config?;
+            table::print(&table::lines(&["SETTING", "VALUE", "FROM"], &rows))?;
+        }
+        Some(Command::Keys(KeysCommand::Rotate)) => {
+            let config = cli.settings.read().0?;
+            let rotated = tokio::task::spawn_blocking(move || rotate(&config)).await??;
+            table::print(&[format!("{rotated} connections are encrypted with a new key")])?;
+        }
+        Some(Command::Connections(command)) => {
+            return tokio::select! {
+                done = connections::run(command) => done,
+                signal = serve::stop_signal() => signal.map(|()| ExitCode::SUCCESS),
+            };
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn rotate(config: &Config) -> anyhow::Result<usize> {
+    let remedy = |error: StoreError| {
+        let remedy = error.remedy();
+        anyhow::Error::new(error).context(remedy)
+    };
+    let (store, loaded) = Store::open(&config.data_dir, &config.connections.key).map_err(remedy)?;
+    let connections: BTreeMap<_, _> =
+        loaded.connections.into_iter().map(|settings| (settings.id.clone(), Arc::new(settings))).collect();
+    store.rotate_key(loaded.revision, &connections, &loaded.damaged).map_err(remedy)?;
+    Ok(connections.len())
+}
+
+async fn serve_until_stopped(config: Config) -> anyhow::Result<()> {
+    let app = App::start(config).await?;
+    serve::stop_signal().await?;
+    app.shutdown();
+    // Who asks twice does not want to wait.
+    tokio::select! {
+        ended = app.wait() => ended,
+        signal = serve::stop_signal() => signal,
+    }
+}
+
+impl SettingsArgs {
+    fn read(&self) -> (Result<Config, pulse_shell::settings::Problems>, pulse_shell::settings::Settings) {
+        let flags = [
+            ("data_dir", "--data-dir", self.data_dir.clone()),
+            ("registry.address", "--registry", self.registry.clone()),
+            ("grpc.listen", "--grpc-listen", self.grpc_listen.clone()),
+            ("http.listen", "--http-listen", self.http_listen.clone()),
+            ("log.level", "--log-level", self.log_level.clone()),
+        ];
+        Config::read(self.config.as_deref(), &flags)
+    }
+}
+
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    let pipe = |cause: &std::io::Error| cause.kind() == std::io::ErrorKind::BrokenPipe;
+    error.downcast_ref::<std::io::Error>().is_some_and(pipe)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn no_argument_takes_a_secret() {
+        for line in [
+            "pulse-collector connections add --name a --host b --api-key 1-secret",
+            "pulse-collector connections add --name a --host b --password secret",
+        ] {
+            assert!(Cli::try_parse_from(line.split(' ')).is_err(), "{line}");
+        }
+    }
+}

@@ -8,9 +8,14 @@ use pulse_proto::model::CollectorId;
 use pulse_shell::logs::{self, Format};
 use pulse_shell::settings::{Key, Problems, Settings};
 
+use crate::connection::store::KeySource;
+use crate::secret::Secret;
+
 const SECOND: Duration = Duration::from_secs(1);
 const HOUR: Duration = Duration::from_hours(1);
 const MIB: usize = 1024 * 1024;
+/// The master key itself, base64; not in the table of settings, so that nothing shows it.
+pub const KEY_VARIABLE: &str = "PULSE_COLLECTOR_KEY";
 
 /// Every setting: name, variable, default, meaning.
 pub const KEYS: &[Key] = &[
@@ -139,7 +144,7 @@ pub struct Log {
 #[derive(Clone, Debug)]
 pub struct Connections {
     pub max: usize,
-    pub key_file: Option<PathBuf>,
+    pub key: KeySource,
 }
 
 #[derive(Clone, Debug)]
@@ -160,7 +165,10 @@ impl Config {
     /// File, then environment, then flags; and the layers, to be shown.
     pub fn read(file: Option<&Path>, flags: &Flags) -> (Result<Self, Problems>, Settings) {
         let mut settings = Settings::read(KEYS, file, |name| std::env::var(name).ok(), flags);
-        let config = Self::from_settings(&mut settings);
+        let mut config = Self::from_settings(&mut settings);
+        if let Ok(key) = std::env::var(KEY_VARIABLE) {
+            config.connections.key = KeySource::Given(Secret::new(&key));
+        }
         (settings.finish(config), settings)
     }
 
@@ -202,8 +210,9 @@ impl Config {
             },
             connections: Connections {
                 max: settings.number("connections.max", 1, 10_000),
-                key_file: settings
-                    .optional("connections.key_file", "a path", |text| Some(PathBuf::from(text))),
+                key: settings
+                    .optional("connections.key_file", "a path", |text| Some(PathBuf::from(text)))
+                    .map_or(KeySource::Beside, KeySource::File),
             },
             poll: Poll {
                 calls_in_flight: settings.number("poll.calls_in_flight", 1, 10),
@@ -224,7 +233,7 @@ mod tests {
         let config = config.expect("defaults are valid");
         assert_eq!((config.grpc.listen.port(), config.http.listen.port()), (7670, 7671));
         assert_eq!(config.registry.address, "http://127.0.0.1:7660");
-        assert_eq!(config.connections.key_file, None);
+        assert!(matches!(config.connections.key, KeySource::Beside));
     }
 
     #[test]

@@ -1,1 +1,189 @@
-//! To be filled.
+//! All the wiring of the registry, in the order data flows: store, state,
+//! writer, services, servers; and the way back at a stop.
+
+mod watchful;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use pulse_proto::model::DataSource;
+use pulse_proto::pb::registry::v1::alert_service_server::AlertServiceServer;
+use pulse_proto::pb::registry::v1::context_service_server::ContextServiceServer;
+use pulse_proto::pb::registry::v1::ingest_service_server::IngestServiceServer;
+use pulse_proto::pb::registry::v1::resource_service_server::ResourceServiceServer;
+use pulse_shell::probes::{self, Readiness, Ready};
+use pulse_shell::serve;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use tonic::server::NamedService as _;
+use tonic_health::ServingStatus;
+use tracing::{error, info, warn};
+
+use self::watchful::Watchful;
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::health::Tables;
+use crate::ingest::{Limits, Writer};
+use crate::service::alert::Alerts;
+use crate::service::context::Contexts;
+use crate::service::ingest::{IngestApi, Options as IngestOptions};
+use crate::service::resource::{Options as ResourceOptions, ResourceApi};
+use crate::state::judge::Judge;
+use crate::state::{State, feed};
+use crate::store::redb::Redb;
+use crate::store::{Loaded, Store};
+use crate::telemetry::Metrics;
+
+/// A running registry.
+#[derive(Debug)]
+pub struct App {
+    grpc: SocketAddr,
+    http: SocketAddr,
+    clock: Clock,
+    stop: CancellationToken,
+    done: JoinHandle<anyhow::Result<()>>,
+}
+
+impl App {
+    /// Serves when it returns.
+    pub async fn start(config: Config) -> anyhow::Result<Self> {
+        let readiness = Readiness::default();
+        let (stop, draining) = (CancellationToken::new(), CancellationToken::new());
+        let (grpc_stop, http_stop) = (CancellationToken::new(), CancellationToken::new());
+        let clock = Clock::default();
+        let tables = Tables::default();
+        let (metrics, figures) = Metrics::new();
+
+        // Probes first: they tell that the rest is starting.
+        let http = serve::listen(config.http.listen, "http.listen").await?;
+        let grpc = serve::listen(config.grpc.listen, "grpc.listen").await?;
+        let (http_addr, grpc_addr) = (http.local_addr()?, grpc.local_addr()?);
+        let watchful = Arc::new(Watchful::new(metrics, tables.unknown_values(), readiness.clone()));
+        let router = probes::router(Arc::new(figures), watchful.refresh(), readiness.clone());
+        let probes = tokio::spawn(serve::http(http, router, http_stop.clone()));
+
+        let (store, loaded) = open(&config).await?;
+        let registry_id = loaded.registry_id.clone();
+        let judge: Arc<dyn Judge> = Arc::new(tables);
+        let state = State::restore(Arc::clone(&judge), loaded.revision, loaded.connections);
+        let (revision, resources) = (state.view().revision, state.view().len());
+        let (publisher, feed) = feed::channel(state.view().clone());
+        watchful.follow(feed.clone());
+        let (writer, handle) = Writer::new(state, judge, store, publisher, clock.clone(), watchful);
+        let writer = tokio::spawn(writer.run());
+
+        let ingest = IngestApi::new(handle, &registry_id, ingest_options(&config), draining.clone());
+        let resource =
+            ResourceApi::new(feed, registry_id.clone(), resource_options(&config), draining.clone());
+        let bytes_max = config.grpc.max_message_bytes;
+        let (health, routes) = serve::routes()?;
+        let routes = routes
+            .add_service(IngestServiceServer::new(ingest).max_decoding_message_size(bytes_max))
+            .add_service(ResourceServiceServer::new(resource).max_decoding_message_size(bytes_max))
+            .add_service(AlertServiceServer::new(Alerts::default()))
+            .add_service(ContextServiceServer::new(Contexts::default()));
+        let server = tokio::spawn(serve::grpc(grpc, routes, grpc_stop.clone()));
+        serve::say_health(&health, &SERVICES, ServingStatus::Serving).await;
+        readiness.set(Ready::Yes);
+        info!(
+            grpc.addr = %grpc_addr, http.addr = %http_addr, registry_id, %revision, resources,
+            enable_truenas = config.enable_truenas, "registry is serving",
+        );
+
+        let (until, drain) = (stop.clone(), config.drain.timeout);
+        let done = tokio::spawn(async move {
+            until.cancelled().await;
+            info!(timeout = ?drain, "draining: no longer ready, finishing streams");
+            readiness.set(Ready::Draining);
+            serve::say_health(&health, &SERVICES, ServingStatus::NotServing).await;
+            draining.cancel();
+            grpc_stop.cancel();
+            match tokio::time::timeout(drain, server).await {
+                Ok(ended) => ended??,
+                Err(_late) => warn!("some calls did not end in time and are cut"),
+            }
+            // The last stream has let go of the writer, which then ends by itself.
+            if tokio::time::timeout(drain, writer).await.is_err() {
+                warn!("the writer did not end in time; what was acknowledged is durable");
+            }
+            http_stop.cancel();
+            probes.await??;
+            info!("registry has stopped");
+            Ok(())
+        });
+        Ok(Self { grpc: grpc_addr, http: http_addr, clock, stop, done })
+    }
+
+    pub fn grpc_addr(&self) -> SocketAddr {
+        self.grpc
+    }
+
+    pub fn http_addr(&self) -> SocketAddr {
+        self.http
+    }
+
+    /// Can be set ahead, to see staleness without waiting for it.
+    pub fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    /// Begins the drain. `wait` tells when it is over.
+    pub fn shutdown(&self) {
+        self.stop.cancel();
+    }
+
+    pub async fn wait(self) -> anyhow::Result<()> {
+        self.done.await?
+    }
+}
+
+const SERVICES: [&str; 4] = [
+    IngestServiceServer::<IngestApi>::NAME,
+    ResourceServiceServer::<ResourceApi>::NAME,
+    AlertServiceServer::<Alerts>::NAME,
+    ContextServiceServer::<Contexts>::NAME,
+];
+
+/// Opens the store and reads it. Rows that cannot be read are told and left alone.
+async fn open(config: &Config) -> anyhow::Result<(Arc<dyn Store>, Loaded)> {
+    let folder = config.data_dir.clone();
+    let enable_truenas = config.enable_truenas;
+    let opened = tokio::task::spawn_blocking(move || {
+        std::fs::create_dir_all(&folder).with_context(|| {
+            format!("cannot make data_dir {}; set data_dir to a folder that can be written", folder.display())
+        })?;
+        let store = Redb::open(&folder, &uuid::Uuid::new_v4().to_string())?;
+        let mut loaded = store.load()?;
+        if !enable_truenas {
+            // Kept on disk, not shown: switching back on brings them back.
+            loaded.connections.retain(|(_, row, _)| row.source != DataSource::Truenas);
+        }
+        Ok::<_, anyhow::Error>((Arc::new(store) as Arc<dyn Store>, loaded))
+    });
+    let (store, loaded) = opened.await??;
+    for row in &loaded.damaged {
+        error!(row, "a stored row cannot be read and is left out");
+    }
+    Ok((store, loaded))
+}
+
+fn ingest_options(config: &Config) -> IngestOptions {
+    IngestOptions {
+        limits: Limits {
+            batch_records_max: config.ingest.max_batch_records,
+            batch_bytes_max: config.ingest.max_batch_bytes,
+        },
+        unacked_batches_max: config.ingest.max_unacked_batches,
+        heartbeat_interval: config.ingest.heartbeat_interval,
+        enable_truenas: config.enable_truenas,
+    }
+}
+
+fn resource_options(config: &Config) -> ResourceOptions {
+    ResourceOptions {
+        bookmark_interval: config.watch.bookmark_interval,
+        watchers_max: config.watch.max_watchers,
+        ..ResourceOptions::default()
+    }
+}

@@ -1,1 +1,168 @@
-//! To be filled.
+//! The command line: serve, check the settings, and look at resources without
+//! grpcurl.
+
+mod resources;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use pulse_shell::answer::Output;
+use pulse_shell::{logs, serve, table};
+use tokio_util::sync::CancellationToken;
+
+use crate::app::App;
+use crate::config::Config;
+
+/// Holds unified resources of a fleet, maps their health and answers queries.
+#[derive(Debug, Parser)]
+#[command(name = "pulse-registry", version, about, max_term_width = 100)]
+struct Cli {
+    #[command(flatten)]
+    settings: SettingsArgs,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serve until SIGTERM or Ctrl-C (the default).
+    Serve,
+    /// Look at the settings.
+    #[command(subcommand)]
+    Config(ConfigCommand),
+    /// Ask a running registry for resources.
+    #[command(subcommand)]
+    Resources(resources::Command),
+}
+
+#[derive(Debug, Subcommand)]
+enum ConfigCommand {
+    /// Print the effective settings and where each comes from, or everything that is wrong.
+    Check,
+}
+
+#[derive(Debug, Args)]
+struct SettingsArgs {
+    /// TOML file with settings.
+    #[arg(long, global = true, value_name = "FILE", env = "PULSE_REGISTRY_CONFIG")]
+    config: Option<PathBuf>,
+    /// Folder of the store.
+    #[arg(long, global = true, value_name = "FOLDER")]
+    data_dir: Option<String>,
+    /// Address of the gRPC services.
+    #[arg(long, global = true, value_name = "ADDRESS")]
+    grpc_listen: Option<String>,
+    /// Address of metrics and probes.
+    #[arg(long, global = true, value_name = "ADDRESS")]
+    http_listen: Option<String>,
+    /// error, warn, info, debug, trace, or a filter.
+    #[arg(long, global = true, value_name = "LEVEL")]
+    log_level: Option<String>,
+}
+
+/// How client commands print.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum OutputArg {
+    Table,
+    Json,
+}
+
+impl From<OutputArg> for Output {
+    fn from(arg: OutputArg) -> Self {
+        match arg {
+            OutputArg::Table => Self::Table,
+            OutputArg::Json => Self::Json,
+        }
+    }
+}
+
+/// Runs what the arguments ask for. 0: done, 1: failed, 2: not understood.
+pub async fn main() -> ExitCode {
+    match run(Cli::parse()).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("pulse-registry: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(cli: Cli) -> anyhow::Result<()> {
+    match cli.command {
+        None | Some(Command::Serve) => {
+            let config = cli.settings.read().0?;
+            logs::start(config.log.format, &config.log.level)?;
+            serve_until_stopped(config).await
+        }
+        Some(Command::Config(ConfigCommand::Check)) => {
+            let (config, settings) = cli.settings.read();
+            let rows: Vec<Vec<String>> = settings.rows().into_iter().map(Vec::from).collect();
+            config?;
+            let lines = table::lines(&["SETTING", "VALUE", "FROM"], &rows);
+            Ok(table::print(&lines)?)
+        }
+        Some(Command::Resources(command)) => {
+            let stop = CancellationToken::new();
+            tokio::select! {
+                done = resources::run(command, stop.clone()) => done,
+                signal = serve::stop_signal() => {
+                    stop.cancel();
+                    signal
+                }
+            }
+        }
+    }
+}
+
+async fn serve_until_stopped(config: Config) -> anyhow::Result<()> {
+    let app = App::start(config).await?;
+    serve::stop_signal().await?;
+    app.shutdown();
+    // Who asks twice does not want to wait.
+    tokio::select! {
+        ended = app.wait() => ended,
+        signal = serve::stop_signal() => signal,
+    }
+}
+
+impl SettingsArgs {
+    fn read(&self) -> (Result<Config, pulse_shell::settings::Problems>, pulse_shell::settings::Settings) {
+        let flags = [
+            ("data_dir", "--data-dir", self.data_dir.clone()),
+            ("grpc.listen", "--grpc-listen", self.grpc_listen.clone()),
+            ("http.listen", "--http-listen", self.http_listen.clone()),
+            ("log.level", "--log-level", self.log_level.clone()),
+        ];
+        Config::read(self.config.as_deref(), &flags)
+    }
+}
+
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    let pipe = |cause: &std::io::Error| cause.kind() == std::io::ErrorKind::BrokenPipe;
+    error.downcast_ref::<std::io::Error>().is_some_and(pipe)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn settings_may_stand_before_or_after_the_command() {
+        for line in [
+            "pulse-registry --data-dir /a serve",
+            "pulse-registry serve --data-dir /a",
+            "pulse-registry --data-dir /a",
+        ] {
+            let cli = Cli::try_parse_from(line.split(' ')).expect(line);
+            assert_eq!(cli.settings.data_dir.as_deref(), Some("/a"), "{line}");
+        }
+    }
+}

@@ -1,0 +1,133 @@
+//! From a target's snapshot to the uplink's mailbox: map, digest, put. Keeps
+//! the last state of each connection, so that only what changed is encoded.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
+
+use pulse_proto::model::{ConnectionId, ConnectionStatus};
+use tracing::{debug, warn};
+
+use crate::api::Section;
+use crate::batch::Told;
+use crate::connection::{Health, Settings};
+use crate::mapping;
+use crate::snapshot::Snapshot;
+use crate::target::Sink;
+use crate::telemetry::Metrics;
+use crate::uplink::{Mailbox, Update};
+
+/// Records draw on several sections: after a start they are told together, or after this long what there is.
+const FIRST_READ: Duration = Duration::from_secs(3);
+
+#[derive(Debug)]
+pub(super) struct Pump {
+    mailbox: Arc<Mailbox>,
+    metrics: Arc<Metrics>,
+    lines: Mutex<BTreeMap<ConnectionId, Line>>,
+    /// For the timer that ends the wait for a first reading.
+    this: Weak<Self>,
+}
+
+#[derive(Debug, Default)]
+struct Line {
+    told: Option<Arc<Told>>,
+    /// What came last while the first reading was under way.
+    held: Option<Held>,
+    /// Told once, or waited long enough.
+    open: bool,
+    skipped: usize,
+}
+
+#[derive(Clone, Debug)]
+struct Held {
+    settings: Arc<Settings>,
+    snapshot: Arc<Snapshot>,
+    status: ConnectionStatus,
+}
+
+impl Pump {
+    pub(super) fn new(mailbox: Arc<Mailbox>, metrics: Arc<Metrics>) -> Arc<Self> {
+        Arc::new_cyclic(|this| Self { mailbox, metrics, lines: Mutex::default(), this: Weak::clone(this) })
+    }
+
+    fn lines(&self) -> MutexGuard<'_, BTreeMap<ConnectionId, Line>> {
+        self.lines.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Tells what has come so far, complete or not.
+    fn release(&self, id: &ConnectionId) {
+        let held = self.lines().get_mut(id).and_then(|line| {
+            line.open = true;
+            line.held.take()
+        });
+        if let Some(held) = held {
+            self.tell(held);
+        }
+    }
+
+    fn tell(&self, held: Held) {
+        let Held { settings, snapshot, status } = held;
+        let mapped = mapping::records(&settings.id, &settings.name, &snapshot);
+        let mut lines = self.lines();
+        let Some(line) = lines.get_mut(&settings.id) else { return };
+        if mapped.skipped.len() > line.skipped {
+            warn!(connection = %settings.id, skipped = ?mapped.skipped, "what the NAS said cannot be told in part");
+        }
+        let skipped = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
+        self.metrics.records_skipped.inc_by(skipped(mapped.skipped.len()) - skipped(line.skipped));
+        self.metrics.snapshots.inc();
+        line.skipped = mapped.skipped.len();
+        let told = Told::new(mapped.records, snapshot.reports(), status, line.told.as_deref());
+        debug!(connection = %settings.id, records = told.items.len(), "newest state");
+        let told = Arc::new(told);
+        line.told = Some(Arc::clone(&told));
+        // Put under the lock: the newest state is the last one put.
+        self.mailbox.put(&settings.id, Update::State(told));
+    }
+}
+
+impl Sink for Pump {
+    fn snapshot(&self, settings: &Arc<Settings>, snapshot: Arc<Snapshot>, health: &Health) {
+        let held = Held { settings: Arc::clone(settings), snapshot, status: status(settings, health) };
+        let complete = held.snapshot.reports().len() == Section::ALL.len();
+        {
+            let mut lines = self.lines();
+            let line = lines.entry(settings.id.clone()).or_default();
+            if !line.open && !complete {
+                // Nothing was read yet: there is only the connection's own state to tell, and that can wait.
+                let first = line.held.replace(held).is_none();
+                if first {
+                    let (this, id) = (Weak::clone(&self.this), settings.id.clone());
+                    tokio::spawn(async move {
+                        tokio::time::sleep(FIRST_READ).await;
+                        if let Some(this) = this.upgrade() {
+                            this.release(&id);
+                        }
+                    });
+                }
+                return;
+            }
+            line.open = true;
+            line.held = None;
+        }
+        self.tell(held);
+    }
+
+    fn removed(&self, id: &ConnectionId) {
+        let mut lines = self.lines();
+        lines.remove(id);
+        self.mailbox.put(id, Update::Removed);
+    }
+}
+
+/// What the registry is told of a connection as a whole.
+fn status(settings: &Settings, health: &Health) -> ConnectionStatus {
+    ConnectionStatus {
+        name: settings.name.to_string(),
+        state: health.state,
+        reason: health.reason.clone(),
+        since: Some(health.since),
+        labels: settings.labels.clone(),
+    }
+}

@@ -1,0 +1,90 @@
+//! Connections and test steps as tables.
+
+use pulse_proto::pb::collector::v1::test_step::Outcome;
+use pulse_proto::pb::collector::v1::{Connection, TestConnectionResponse};
+use pulse_shell::table::lines;
+
+/// The table of `list`.
+pub(super) fn connections(connections: &[Connection]) -> Vec<String> {
+    let rows: Vec<Vec<String>> = connections
+        .iter()
+        .map(|connection| {
+            let status = connection.status.clone().unwrap_or_default();
+            let transport = status.transport.clone().unwrap_or_default();
+            let observed = status.observed.clone().unwrap_or_default();
+            let state = word(status.state().as_str_name(), "CONNECTION_STATE_");
+            vec![
+                connection.name.clone(),
+                format!("{}:{}", connection.host, connection.port),
+                state,
+                transport.appliance_version,
+                transport.mode,
+                observed.pools.to_string(),
+                observed.disks.to_string(),
+                status.reason,
+                connection.id.clone(),
+            ]
+        })
+        .collect();
+    lines(&["NAME", "ADDRESS", "STATE", "VERSION", "OVER", "POOLS", "DISKS", "REASON", "ID"], &rows)
+}
+
+/// One connection in full, for people.
+pub(super) fn details(connection: &Connection) -> Vec<String> {
+    let mut text = connections(std::slice::from_ref(connection));
+    let status = connection.status.clone().unwrap_or_default();
+    if !status.remedy.is_empty() {
+        text.push(format!("what to do: {}", status.remedy));
+    }
+    for section in &status.sections {
+        let outcome = word(section.outcome().as_str_name(), "SECTION_OUTCOME_");
+        text.push(format!("section {}: {outcome} {}", section.section, section.error).trim_end().to_owned());
+    }
+    text
+}
+
+/// The steps of a test, with what to do about those that failed.
+pub(super) fn test(answer: &TestConnectionResponse) -> Vec<String> {
+    let rows: Vec<Vec<String>> = answer
+        .steps
+        .iter()
+        .map(|step| {
+            let latency =
+                step.latency.as_ref().and_then(|latency| std::time::Duration::try_from(*latency).ok());
+            let told = if step.error.is_empty() { &step.detail } else { &step.error };
+            vec![
+                mark(step.outcome()).to_owned(),
+                step.name.clone(),
+                latency.map(|latency| format!("{} ms", latency.as_millis())).unwrap_or_default(),
+                told.clone(),
+            ]
+        })
+        .collect();
+    let mut text = lines(&["", "STEP", "TIME", "RESULT"], &rows);
+    let remedies = answer.steps.iter().filter(|step| !step.remedy.is_empty());
+    text.extend(remedies.map(|step| format!("{}: {}", step.name, step.remedy)));
+    if !answer.observed_fingerprint.is_empty() {
+        text.push(format!("fingerprint of the certificate: {}", answer.observed_fingerprint));
+    }
+    text.push(if answer.success {
+        "The connection works.".to_owned()
+    } else {
+        "The connection does not work.".to_owned()
+    });
+    text
+}
+
+fn mark(outcome: Outcome) -> &'static str {
+    match outcome {
+        Outcome::Ok => "ok",
+        Outcome::Failed => "FAILED",
+        Outcome::Skipped | Outcome::Unspecified => "-",
+        Outcome::Forbidden => "forbidden",
+        Outcome::Unsupported => "not there",
+        Outcome::Warning => "warning",
+    }
+}
+
+pub(super) fn word(name: &str, prefix: &str) -> String {
+    name.strip_prefix(prefix).unwrap_or(name).to_ascii_lowercase().replace('_', " ")
+}

@@ -1,0 +1,112 @@
+//! Turns what the writer and the state tell into metrics, readiness and log lines.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use pulse_proto::model::{ResourceType, Revision, Severity};
+use pulse_shell::probes::{Readiness, Ready, Refresh};
+use tracing::error;
+
+use crate::health::{UnknownKind, UnknownValues};
+use crate::ingest::Observer;
+use crate::state::{Answer, Feed, RejectReason};
+use crate::telemetry::{KindLabel, Metrics, ReasonLabel, SeverityLabel, TypeLabel};
+
+pub(super) struct Watchful {
+    metrics: Arc<Metrics>,
+    unknown: UnknownValues,
+    readiness: Readiness,
+    feed: OnceLock<Feed>,
+}
+
+impl Watchful {
+    pub(super) fn new(metrics: Arc<Metrics>, unknown: UnknownValues, readiness: Readiness) -> Self {
+        Self { metrics, unknown, readiness, feed: OnceLock::new() }
+    }
+
+    /// From now on the gauges show this feed's view.
+    pub(super) fn follow(&self, feed: Feed) {
+        drop(self.feed.set(feed));
+    }
+
+    /// Brings the gauges up to date; run at each scrape.
+    pub(super) fn refresh(self: &Arc<Self>) -> Refresh {
+        let this = Arc::clone(self);
+        Arc::new(move || this.gauges())
+    }
+
+    fn gauges(&self) {
+        for kind in UnknownKind::ALL {
+            let label = KindLabel { kind: kind.token() };
+            self.metrics.unknown_values.get_or_create(&label).set(self.unknown.count(kind));
+        }
+        let Some(feed) = self.feed.get() else { return };
+        let view = feed.view();
+        let mut types: BTreeMap<ResourceType, i64> = BTreeMap::new();
+        let mut severities: BTreeMap<Severity, i64> =
+            Severity::ALL.iter().map(|severity| (*severity, 0)).collect();
+        for (_, resource) in view.iter() {
+            *types.entry(resource.record.resource_type).or_default() += 1;
+            *severities.entry(resource.severity).or_default() += 1;
+        }
+        self.metrics.revision.set(view.revision.0);
+        self.metrics.connections.set(i64::try_from(view.shards.len()).unwrap_or(i64::MAX));
+        self.metrics.resources.clear();
+        for (kind, count) in types {
+            self.metrics.resources.get_or_create(&TypeLabel { r#type: kind.token() }).set(count);
+        }
+        for (severity, count) in severities {
+            self.metrics.severities.get_or_create(&SeverityLabel { severity: severity.token() }).set(count);
+        }
+    }
+}
+
+impl Observer for Watchful {
+    fn committed(&self, took: Duration, _batches: usize, _rows: usize) {
+        self.metrics.commits.inc();
+        self.metrics.commit_seconds.observe(took.as_secs_f64());
+        // Starting and draining are not ended by a commit.
+        if matches!(self.readiness.get(), Ready::No(_)) {
+            self.readiness.set(Ready::Yes);
+        }
+    }
+
+    fn failed(&self, reason: &str) {
+        error!(reason, "the store failed; nothing is acknowledged until it works again");
+        self.metrics.store_failures.inc();
+        self.readiness.set(Ready::No(format!("the store failed: {reason}")));
+    }
+
+    fn answered(&self, answers: &[Answer]) {
+        for answer in answers {
+            match answer {
+                Answer::Ack { .. } => drop(self.metrics.batches_acked.inc()),
+                Answer::Reject { reason: RejectReason::Records, records, .. } => {
+                    self.metrics.records_refused.inc_by(records.len() as u64);
+                }
+                Answer::Reject { reason, .. } => {
+                    let label = ReasonLabel { reason: word(*reason) };
+                    self.metrics.batches_refused.get_or_create(&label).inc();
+                }
+                Answer::Resync { .. } => {}
+            }
+        }
+    }
+
+    fn published(&self, _revision: Revision, changes: usize) {
+        self.metrics.changes.inc_by(changes as u64);
+    }
+}
+
+fn word(reason: RejectReason) -> &'static str {
+    match reason {
+        RejectReason::Records => "records",
+        RejectReason::Fenced(_) => "fenced",
+        RejectReason::OutOfSequence => "out_of_sequence",
+        RejectReason::TooLarge => "too_large",
+        RejectReason::Invalid => "invalid",
+        RejectReason::Exhausted => "exhausted",
+        RejectReason::Disabled => "disabled",
+    }
+}

@@ -1,0 +1,328 @@
+//! `pulse-registry resources`: list, get, watch and summary over gRPC, for
+//! people and for programs.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, anyhow};
+use clap::{Args, Subcommand};
+use pulse_proto::pb::registry::v1::resource_event::Kind;
+use pulse_proto::pb::registry::v1::resource_service_client::ResourceServiceClient;
+use pulse_proto::pb::registry::v1::{
+    GetResourceRequest, ListResourcesRequest, ResourceEvent, SummarizeResourcesRequest, WatchResourcesRequest,
+};
+use pulse_proto::pb::resource::v1::{Capacity, Resource};
+use pulse_shell::answer::{self, Output};
+use pulse_shell::table::{lines, print, size};
+use tokio_util::sync::CancellationToken;
+use tonic::transport::{Channel, Endpoint};
+use tonic::{Code, Status};
+
+use super::OutputArg;
+
+const PAGE_SIZE: i32 = 1_000;
+const CONNECT_DEADLINE: Duration = Duration::from_secs(5);
+const RETRY: Duration = Duration::from_secs(2);
+
+#[derive(Debug, Args)]
+pub(super) struct Target {
+    /// The registry to ask.
+    #[arg(long, default_value = "http://127.0.0.1:7660", env = "PULSE_REGISTRY_ADDRESS", value_name = "URL")]
+    address: String,
+    #[arg(long, short, value_enum, default_value = "table")]
+    output: OutputArg,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Selection {
+    /// AIP-160, for example: type = storage AND severity >= warning
+    #[arg(long, short, default_value = "", value_name = "FILTER")]
+    filter: String,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// List resources.
+    List {
+        #[command(flatten)]
+        selection: Selection,
+        /// For example: severity desc, name
+        #[arg(long, default_value = "", value_name = "FIELDS")]
+        order_by: String,
+        /// At most this many.
+        #[arg(long, value_name = "N")]
+        limit: Option<usize>,
+        #[command(flatten)]
+        target: Target,
+    },
+    /// Show one resource with everything known of it.
+    Get {
+        /// For example storage-f525297316fe02d5
+        id: String,
+        #[command(flatten)]
+        target: Target,
+    },
+    /// Print every change as it happens, until Ctrl-C.
+    Watch {
+        #[command(flatten)]
+        selection: Selection,
+        #[command(flatten)]
+        target: Target,
+    },
+    /// Count resources and sum capacity.
+    Summary {
+        #[command(flatten)]
+        selection: Selection,
+        #[command(flatten)]
+        target: Target,
+    },
+}
+
+pub(super) async fn run(command: Command, stop: CancellationToken) -> anyhow::Result<()> {
+    match command {
+        Command::List { selection, order_by, limit, target } => {
+            let resources = list(&target, &selection.filter, &order_by, limit).await?;
+            match target.output.into() {
+                Output::Table => Ok(print(&table(&resources))?),
+                Output::Json => print_json(&resources),
+            }
+        }
+        Command::Get { id, target } => {
+            let request = GetResourceRequest { id, read_mask: None };
+            let answer = client(&target).await?.get_resource(request).await.map_err(explained)?.into_inner();
+            let resource = answer.resource.context("the registry sent no resource")?;
+            match target.output.into() {
+                Output::Table => Ok(print(&details(&resource)?)?),
+                Output::Json => print_json(&[resource]),
+            }
+        }
+        Command::Watch { selection, target } => watch(&target, &selection.filter, &stop).await,
+        Command::Summary { selection, target } => summary(&target, selection.filter).await,
+    }
+}
+
+async fn client(target: &Target) -> anyhow::Result<ResourceServiceClient<Channel>> {
+    let endpoint = Endpoint::from_shared(target.address.clone())
+        .with_context(|| format!("--address {:?} is no URL such as http://127.0.0.1:7660", target.address))?
+        .connect_timeout(CONNECT_DEADLINE);
+    let channel = endpoint.connect().await.with_context(|| {
+        format!("no registry answers at {}; start it, or name another with --address", target.address)
+    })?;
+    Ok(ResourceServiceClient::new(channel).max_decoding_message_size(64 * 1024 * 1024))
+}
+
+fn explained(status: Status) -> anyhow::Error {
+    anyhow!("{}", answer::explain(&status))
+}
+
+async fn list(
+    target: &Target,
+    filter: &str,
+    order_by: &str,
+    limit: Option<usize>,
+) -> anyhow::Result<Vec<Resource>> {
+    let mut client = client(target).await?;
+    let mut resources = Vec::new();
+    let mut page_token = String::new();
+    loop {
+        let wanted = limit.map_or(usize::MAX, |limit| limit.saturating_sub(resources.len()));
+        let request = ListResourcesRequest {
+            page_size: i32::try_from(wanted).unwrap_or(PAGE_SIZE).clamp(1, PAGE_SIZE),
+            page_token,
+            filter: filter.to_owned(),
+            order_by: order_by.to_owned(),
+            read_mask: None,
+        };
+        let page = client.list_resources(request).await.map_err(explained)?.into_inner();
+        resources.extend(page.resources.into_iter().take(wanted));
+        page_token = page.next_page_token;
+        if page_token.is_empty() || limit.is_some_and(|limit| resources.len() >= limit) {
+            return Ok(resources);
+        }
+    }
+}
+
+/// Streams changes; a stream that breaks goes on where it was.
+async fn watch(target: &Target, filter: &str, stop: &CancellationToken) -> anyhow::Result<()> {
+    let mut known = std::collections::BTreeMap::new();
+    let mut resume_token = String::new();
+    while !stop.is_cancelled() {
+        let ended = follow(target, filter, &mut resume_token, &mut known).await;
+        let Err(error) = ended else { continue };
+        match error.downcast_ref::<Status>().map(Status::code) {
+            Some(
+                Code::Unavailable
+                | Code::Unknown
+                | Code::Cancelled
+                | Code::Internal
+                | Code::ResourceExhausted,
+            ) => {}
+            // The registry no longer keeps what we missed: begin anew.
+            Some(Code::OutOfRange) => resume_token.clear(),
+            Some(_) => return Err(error.downcast::<Status>().map_or_else(|e| e, explained)),
+            None if known.is_empty() => return Err(error),
+            None => {}
+        }
+        eprintln!("the watch broke ({error:#}); trying again");
+        tokio::time::sleep(RETRY).await;
+    }
+    Ok(())
+}
+
+async fn follow(
+    target: &Target,
+    filter: &str,
+    resume_token: &mut String,
+    known: &mut std::collections::BTreeMap<String, Resource>,
+) -> anyhow::Result<()> {
+    let request = WatchResourcesRequest {
+        filter: filter.to_owned(),
+        resume_token: resume_token.clone(),
+        read_mask: None,
+    };
+    let mut stream = client(target).await?.watch_resources(request).await?.into_inner();
+    while let Some(message) = stream.message().await? {
+        let output = Output::from(target.output);
+        let mut told = Vec::new();
+        for event in message.events {
+            let line = match output {
+                Output::Table => change(&event, event.resource.as_ref().and_then(|r| known.get(&r.id))),
+                Output::Json => answer::json("pulse.registry.v1.ResourceEvent", &event)?.to_string(),
+            };
+            told.push(line);
+            let kind = event.kind();
+            let Some(resource) = event.resource else { continue };
+            if kind == Kind::Removed {
+                known.remove(&resource.id)
+            } else {
+                known.insert(resource.id.clone(), resource)
+            };
+        }
+        print(&told)?;
+        if message.initial_list_end && output == Output::Table {
+            print(&[format!("-- {} resources; changes follow", known.len())])?;
+        }
+        if !message.resume_token.is_empty() {
+            *resume_token = message.resume_token;
+        }
+    }
+    Err(Status::unavailable("the registry ended the stream").into())
+}
+
+/// One line per change: when, what, and from where to where.
+fn change(event: &ResourceEvent, before: Option<&Resource>) -> String {
+    let Some(resource) = &event.resource else { return String::new() };
+    let at = resource.updated_at.as_ref().map(time).unwrap_or_default();
+    let name = format!("{} {}", resource.technology, resource.name);
+    let status = word(resource.status().as_str_name(), "STATUS_");
+    let state = if resource.state.is_empty() { String::new() } else { format!(" ({})", resource.state) };
+    let reason = resource.reasons.first().map(|reason| format!(": {}", reason.summary)).unwrap_or_default();
+    match event.kind() {
+        Kind::Removed => format!("{at}  {name}  removed"),
+        Kind::Changed => {
+            let before = before.map(|before| word(before.status().as_str_name(), "STATUS_"));
+            let from = before.filter(|before| *before != status).map(|before| format!("{before} -> "));
+            format!("{at}  {name}  {}{status}{state}{reason}", from.unwrap_or_default())
+        }
+        _ => format!("{at}  {name}  {status}{state}{reason}"),
+    }
+}
+
+async fn summary(target: &Target, filter: String) -> anyhow::Result<()> {
+    let request = SummarizeResourcesRequest { filter };
+    let answer = client(target).await?.summarize_resources(request).await.map_err(explained)?.into_inner();
+    if Output::from(target.output) == Output::Json {
+        let json = answer::json("pulse.registry.v1.SummarizeResourcesResponse", &answer)?;
+        return Ok(print(&[serde_json::to_string_pretty(&json)?])?);
+    }
+    let mut rows = vec![vec![
+        "total".to_owned(),
+        String::new(),
+        answer.total.to_string(),
+        used(answer.pool_capacity.as_ref()),
+    ]];
+    let mut row = |group: &str, name: String, count: i64, capacity: Option<&Capacity>| {
+        rows.push(vec![group.to_owned(), name, count.to_string(), used(capacity)]);
+    };
+    for by in &answer.by_type {
+        row("type", word(by.r#type().as_str_name(), "RESOURCE_TYPE_"), by.count, by.capacity.as_ref());
+    }
+    for by in &answer.by_source {
+        let label = by.badge.as_ref().map(|badge| badge.label.clone()).unwrap_or_default();
+        row("source", label, by.count, by.capacity.as_ref());
+    }
+    for by in &answer.by_status {
+        row("status", word(by.status().as_str_name(), "STATUS_"), by.count, by.capacity.as_ref());
+    }
+    for by in &answer.by_severity {
+        row("severity", word(by.severity().as_str_name(), "SEVERITY_"), by.count, by.capacity.as_ref());
+    }
+    for by in &answer.by_freshness {
+        row("freshness", word(by.freshness().as_str_name(), "FRESHNESS_"), by.count, None);
+    }
+    Ok(print(&lines(&["BY", "VALUE", "COUNT", "POOL CAPACITY"], &rows))?)
+}
+
+/// The table of `list`.
+pub fn table(resources: &[Resource]) -> Vec<String> {
+    let rows: Vec<Vec<String>> = resources
+        .iter()
+        .map(|r| {
+            vec![
+                r.technology.clone(),
+                r.name.clone(),
+                r.state.clone(),
+                word(r.status().as_str_name(), "STATUS_"),
+                word(r.severity().as_str_name(), "SEVERITY_"),
+                word(r.freshness().as_str_name(), "FRESHNESS_"),
+                used(r.capacity.as_ref()),
+                r.connection_name.clone(),
+                r.id.clone(),
+            ]
+        })
+        .collect();
+    lines(&["KIND", "NAME", "STATE", "STATUS", "SEVERITY", "FRESHNESS", "USED", "SYSTEM", "ID"], &rows)
+}
+
+fn details(resource: &Resource) -> anyhow::Result<Vec<String>> {
+    let mut text = table(std::slice::from_ref(resource));
+    for reason in &resource.reasons {
+        text.push(format!(
+            "{}: {} ({})",
+            word(reason.severity().as_str_name(), "SEVERITY_"),
+            reason.summary,
+            reason.code
+        ));
+    }
+    let json = answer::json("pulse.resource.v1.Resource", resource)?;
+    text.push(serde_json::to_string_pretty(&json)?);
+    Ok(text)
+}
+
+fn print_json(resources: &[Resource]) -> anyhow::Result<()> {
+    let json = |resource| Ok(answer::json("pulse.resource.v1.Resource", resource)?.to_string());
+    let lines: Vec<String> = resources.iter().map(json).collect::<anyhow::Result<_>>()?;
+    Ok(print(&lines)?)
+}
+
+/// "1.5 TiB of 4.0 TiB (37 %)".
+#[allow(clippy::cast_precision_loss, reason = "a whole percentage is shown")]
+fn used(capacity: Option<&Capacity>) -> String {
+    let Some(capacity) = capacity else { return String::new() };
+    match (capacity.used_bytes, capacity.total_bytes) {
+        (Some(used), Some(total)) if total > 0 => {
+            let percent = used as f64 * 100.0 / total as f64;
+            format!("{} of {} ({percent:.0} %)", size(used), size(total))
+        }
+        (_, Some(total)) => size(total),
+        _ => String::new(),
+    }
+}
+
+fn word(name: &str, prefix: &str) -> String {
+    name.strip_prefix(prefix).unwrap_or(name).to_ascii_lowercase()
+}
+
+fn time(at: &prost_types::Timestamp) -> String {
+    let time = jiff::Timestamp::new(at.seconds, at.nanos).unwrap_or_default();
+    time.strftime("%H:%M:%S").to_string()
+}
