@@ -199,7 +199,9 @@ fn target_options(config: &Config) -> target::Options {
 }
 
 fn service_options(config: &Config) -> service::Options {
-    let mut options = service::Options { enabled: config.enable_truenas, ..service::Options::default() };
-    options.limits.call = config.poll.call_timeout;
-    options
+    service::Options {
+        enabled: config.enable_truenas,
+        target: target_options(config),
+        ..service::Options::default()
+    }
 }

@@ -1,7 +1,7 @@
 //! The command line: serve, check the settings, and look at resources without
 //! grpcurl.
 
-mod resources;
+pub mod resources;
 
 use std::path::PathBuf;
 use std::process::ExitCode;

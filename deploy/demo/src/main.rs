@@ -1,2 +1,103 @@
-//! placeholder
-fn main() {}
+//! The one-command demo: simulated appliances, both services and a look at the
+//! result, all in this process and on loopback. Ctrl-C stops everything.
+
+mod fleet;
+mod story;
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use clap::{Parser, ValueEnum};
+use pulse_collector::app::App as Collector;
+use pulse_collector::config::Config as CollectorConfig;
+use pulse_registry::app::App as Registry;
+use pulse_registry::config::Config as RegistryConfig;
+use pulse_shell::logs::{self, Format};
+use pulse_shell::serve;
+
+/// Longest stop before the process just ends.
+const STOP: Duration = Duration::from_secs(5);
+
+/// Simulated TrueNAS systems, collected and served over gRPC on loopback.
+#[derive(Debug, Parser)]
+#[command(name = "demo", version, about, max_term_width = 100)]
+struct Cli {
+    /// What happens after the first table.
+    #[arg(long, value_enum, default_value = "none")]
+    fault: Fault,
+    /// Appliances; their API lines take turns: 25.10, 26.0, 25.04, 24.10.
+    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=200))]
+    appliances: u16,
+    /// Use any free ports instead of 7660, 7661, 7670 and 7671.
+    #[arg(long)]
+    any_ports: bool,
+    /// Stop by itself after the first table and the fault, if any.
+    #[arg(long)]
+    once: bool,
+    /// What the services log, on stderr.
+    #[arg(long, default_value = "warn")]
+    log_level: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Fault {
+    /// Nothing breaks; changes are shown as they come.
+    None,
+    /// A disk of a pool fails: the pool goes to warning, a new disk resilvers, and it is back online.
+    Degrade,
+    /// An appliance goes away and comes back.
+    Unplug,
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let told = tokio::select! {
+        told = run(&cli) => told,
+        stopped = serve::stop_signal() => stopped,
+    };
+    match told {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("demo: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(cli: &Cli) -> anyhow::Result<()> {
+    logs::start(Format::Auto, &cli.log_level)?;
+    let folder = tempfile::tempdir().context("make a folder for the demo's data")?;
+    let fleet = fleet::start(cli.appliances).await?;
+
+    let mut config = RegistryConfig::embedded(&folder.path().join("registry"));
+    if !cli.any_ports {
+        config.grpc.listen.set_port(7660);
+        config.http.listen.set_port(7661);
+    }
+    let hint = "another registry or demo may be running; stop it, or use --any-ports";
+    let registry = Registry::start(config).await.context(hint)?;
+    let mut config = CollectorConfig::embedded(&folder.path().join("collector"), registry.grpc_addr());
+    if !cli.any_ports {
+        config.grpc.listen.set_port(7670);
+        config.http.listen.set_port(7671);
+    }
+    let collector = Collector::start(config).await.context(hint)?;
+
+    let told = tokio::select! {
+        told = story::tell(cli, &fleet, registry.grpc_addr(), registry.http_addr(), collector.grpc_addr()) => told,
+        stopped = serve::stop_signal() => stopped,
+    };
+    println!("stopping ...");
+    collector.shutdown();
+    let stopping = async {
+        collector.wait().await?;
+        registry.shutdown();
+        registry.wait().await
+    };
+    match tokio::time::timeout(STOP, stopping).await {
+        Ok(stopped) => told.and(stopped),
+        Err(_late) => told,
+    }
+}

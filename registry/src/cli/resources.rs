@@ -209,7 +209,7 @@ async fn follow(
 }
 
 /// One line per change: when, what, and from where to where.
-fn change(event: &ResourceEvent, before: Option<&Resource>) -> String {
+pub fn change(event: &ResourceEvent, before: Option<&Resource>) -> String {
     let Some(resource) = &event.resource else { return String::new() };
     let at = resource.updated_at.as_ref().map(time).unwrap_or_default();
     let name = format!("{} {}", resource.technology, resource.name);
