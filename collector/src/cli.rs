@@ -29,6 +29,7 @@ struct Cli {
 }
 
 #[derive(Debug, Subcommand)]
+#[allow(clippy::large_enum_variant, reason = "made once")]
 enum Command {
     /// Serve until SIGTERM or Ctrl-C (the default).
     Serve,
@@ -99,7 +100,7 @@ pub async fn main() -> ExitCode {
         Ok(code) => code,
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("pulse-collector: {error:#}");
+            table::complain(&format!("pulse-collector: {error:#}"));
             ExitCode::FAILURE
         }
     }

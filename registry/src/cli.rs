@@ -25,6 +25,7 @@ struct Cli {
 }
 
 #[derive(Debug, Subcommand)]
+#[allow(clippy::large_enum_variant, reason = "made once")]
 enum Command {
     /// Serve until SIGTERM or Ctrl-C (the default).
     Serve,
@@ -83,7 +84,7 @@ pub async fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("pulse-registry: {error:#}");
+            table::complain(&format!("pulse-registry: {error:#}"));
             ExitCode::FAILURE
         }
     }

@@ -36,6 +36,12 @@ pub fn print(lines: &[String]) -> std::io::Result<()> {
     out.flush()
 }
 
+/// Says something to the person at the terminal, apart from what a pipe takes.
+#[allow(clippy::print_stderr, reason = "this is where that is done")]
+pub fn complain(text: &str) {
+    eprintln!("{text}");
+}
+
 /// One line, printable, not too wide.
 fn cut(cell: &str) -> String {
     let cell: String = cell.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();

@@ -124,7 +124,7 @@ impl Sink for Pump {
 /// What the registry is told of a connection as a whole.
 fn status(settings: &Settings, health: &Health) -> ConnectionStatus {
     ConnectionStatus {
-        name: settings.name.to_string(),
+        name: settings.name.clone(),
         state: health.state,
         reason: health.reason.clone(),
         since: Some(health.since),

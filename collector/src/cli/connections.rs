@@ -303,6 +303,7 @@ fn print_json(connections: &[Connection]) -> anyhow::Result<()> {
     Ok(print(&lines)?)
 }
 
+#[allow(clippy::needless_pass_by_value, reason = "stands in map_err")]
 fn explained(status: Status) -> anyhow::Error {
     anyhow!("{}", answer::explain(&status))
 }

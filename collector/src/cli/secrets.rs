@@ -67,7 +67,7 @@ impl SecretArgs {
 
 fn stdin(what: &str) -> anyhow::Result<String> {
     if std::io::stdin().is_terminal() {
-        eprintln!("Enter the {what}, then Ctrl-D:");
+        pulse_shell::table::complain(&format!("Enter the {what}, then Ctrl-D:"));
     }
     one_line(std::io::stdin().lock(), what)
 }

@@ -15,6 +15,7 @@ use pulse_registry::app::App as Registry;
 use pulse_registry::config::Config as RegistryConfig;
 use pulse_shell::logs::{self, Format};
 use pulse_shell::serve;
+use pulse_shell::table::{complain, print};
 
 /// Longest stop before the process just ends.
 const STOP: Duration = Duration::from_secs(5);
@@ -60,7 +61,7 @@ async fn main() -> ExitCode {
     match told {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("demo: {error:#}");
+            complain(&format!("demo: {error:#}"));
             ExitCode::FAILURE
         }
     }
@@ -89,7 +90,7 @@ async fn run(cli: &Cli) -> anyhow::Result<()> {
         told = story::tell(cli, &fleet, registry.grpc_addr(), registry.http_addr(), collector.grpc_addr()) => told,
         stopped = serve::stop_signal() => stopped,
     };
-    println!("stopping ...");
+    print(&["stopping ...".to_owned()])?;
     collector.shutdown();
     let stopping = async {
         collector.wait().await?;

@@ -36,27 +36,27 @@ pub(crate) async fn tell(
     registry_http: SocketAddr,
     collector: SocketAddr,
 ) -> anyhow::Result<()> {
-    println!("{} simulated appliances:", fleet.len());
+    say(&format!("{} simulated appliances:", fleet.len()));
     for member in fleet {
-        println!("  {}  TrueNAS {}  {}", member.name, member.line, member.appliance.addr());
+        say(&format!("  {}  TrueNAS {}  {}", member.name, member.line, member.appliance.addr()));
     }
     let mut stage = Stage::open(registry).await?;
     fleet::connect(fleet, collector).await?;
     stage.first_table(fleet.len()).await?;
-    println!();
-    println!("registry   grpc {registry}   metrics and probes http://{registry_http}/metrics");
-    println!("collector  grpc {collector}");
-    println!();
-    println!("Try, in another terminal:");
-    println!(
+    say("");
+    say(&format!("registry   grpc {registry}   metrics and probes http://{registry_http}/metrics"));
+    say(&format!("collector  grpc {collector}"));
+    say("");
+    say("Try, in another terminal:");
+    say(&format!(
         "  grpcurl -plaintext -d '{{\"filter\":\"type = storage AND topology = pool\"}}' {registry} pulse.registry.v1.ResourceService/ListResources"
-    );
-    println!("  grpcurl -plaintext {registry} pulse.registry.v1.ResourceService/SummarizeResources");
-    println!("  grpcurl -plaintext {collector} pulse.collector.v1.ConnectionService/ListConnections");
-    println!();
+    ));
+    say(&format!("  grpcurl -plaintext {registry} pulse.registry.v1.ResourceService/SummarizeResources"));
+    say(&format!("  grpcurl -plaintext {collector} pulse.collector.v1.ConnectionService/ListConnections"));
+    say("");
     stage.told = true;
     match cli.fault {
-        Fault::None => println!("Changes follow. Ctrl-C stops; `--fault degrade` shows a disk failing."),
+        Fault::None => say("Changes follow. Ctrl-C stops; `--fault degrade` shows a disk failing."),
         Fault::Degrade => degrade(&mut stage, &fleet[0]).await?,
         Fault::Unplug => unplug(&mut stage, &fleet[0]).await?,
     }
@@ -70,35 +70,40 @@ pub(crate) async fn tell(
 
 async fn degrade(stage: &mut Stage, member: &Member) -> anyhow::Result<()> {
     let line = member.appliance.line();
-    println!("== a disk of tank on {} fails", member.name);
+    say(&format!("== a disk of tank on {} fails", member.name));
     member.appliance.mutate(|world, now| world.degrade_pool(line, "tank", now));
     stage.until(|r| is_tank(r, member) && r.status() == Status::Warning).await?;
     stage.play(ACT).await?;
-    println!("== a new disk resilvers");
+    say("== a new disk resilvers");
     member.appliance.mutate(|world, now| world.start_resilver(line, "tank", now));
     stage.play(ACT).await?;
-    println!("== the resilver ends");
+    say("== the resilver ends");
     member.appliance.mutate(|world, now| {
         let mut events = world.finish_resilver(line, "tank", now);
         events.extend(world.online_pool(line, "tank", now));
         events
     });
     stage.until(|r| is_tank(r, member) && r.status() == Status::Online).await?;
-    println!("== tank on {} is online again", member.name);
+    say(&format!("== tank on {} is online again", member.name));
     Ok(())
 }
 
 async fn unplug(stage: &mut Stage, member: &Member) -> anyhow::Result<()> {
     let host = |r: &Resource| r.r#type() == ResourceType::Host && r.connection_name == member.name;
-    println!("== {} goes away", member.name);
+    say(&format!("== {} goes away", member.name));
     member.appliance.stop().await;
     stage.until(|r| host(r) && r.status() == Status::Warning).await?;
     stage.play(ACT).await?;
-    println!("== {} comes back", member.name);
+    say(&format!("== {} comes back", member.name));
     member.appliance.start_again().await;
     stage.until(|r| host(r) && r.status() == Status::Online).await?;
-    println!("== {} is online again", member.name);
+    say(&format!("== {} is online again", member.name));
     Ok(())
+}
+
+/// A line of the story. A closed pipe is not the demo's trouble.
+fn say(line: &str) {
+    drop(print(&[line.to_owned()]));
 }
 
 fn is_tank(resource: &Resource, member: &Member) -> bool {
@@ -125,7 +130,7 @@ impl Stage {
         let key =
             |r: &Resource| (r.connection_name.clone(), r.r#type(), r.technology.clone(), r.name.clone());
         shown.sort_by_key(key);
-        println!();
+        say("");
         print(&table(&shown))?;
         Ok(())
     }

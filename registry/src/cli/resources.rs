@@ -12,7 +12,7 @@ use pulse_proto::pb::registry::v1::{
 };
 use pulse_proto::pb::resource::v1::{Capacity, Resource};
 use pulse_shell::answer::{self, Output};
-use pulse_shell::table::{lines, print, size};
+use pulse_shell::table::{complain, lines, print, size};
 use tokio_util::sync::CancellationToken;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Status};
@@ -110,6 +110,7 @@ async fn client(target: &Target) -> anyhow::Result<ResourceServiceClient<Channel
     Ok(ResourceServiceClient::new(channel).max_decoding_message_size(64 * 1024 * 1024))
 }
 
+#[allow(clippy::needless_pass_by_value, reason = "stands in map_err")]
 fn explained(status: Status) -> anyhow::Error {
     anyhow!("{}", answer::explain(&status))
 }
@@ -162,7 +163,7 @@ async fn watch(target: &Target, filter: &str, stop: &CancellationToken) -> anyho
             None if known.is_empty() => return Err(error),
             None => {}
         }
-        eprintln!("the watch broke ({error:#}); trying again");
+        complain(&format!("the watch broke ({error:#}); trying again"));
         tokio::time::sleep(RETRY).await;
     }
     Ok(())
