@@ -34,6 +34,7 @@ use crate::state::{State, feed};
 use crate::store::redb::Redb;
 use crate::store::{Loaded, Store};
 use crate::telemetry::Metrics;
+use crate::watch::task::Pace;
 
 /// A running registry.
 #[derive(Debug)]
@@ -74,8 +75,7 @@ impl App {
         let writer = tokio::spawn(writer.run());
 
         let ingest = IngestApi::new(handle, &registry_id, ingest_options(&config), draining.clone());
-        let resource =
-            ResourceApi::new(feed, registry_id.clone(), resource_options(&config), draining.clone());
+        let resource = ResourceApi::new(feed, &registry_id, resource_options(&config), draining.clone());
         let bytes_max = config.grpc.max_message_bytes;
         let (health, routes) = serve::routes()?;
         let routes = routes
@@ -181,9 +181,6 @@ fn ingest_options(config: &Config) -> IngestOptions {
 }
 
 fn resource_options(config: &Config) -> ResourceOptions {
-    ResourceOptions {
-        bookmark_interval: config.watch.bookmark_interval,
-        watchers_max: config.watch.max_watchers,
-        ..ResourceOptions::default()
-    }
+    let pace = Pace { bookmark_interval: config.watch.bookmark_interval, ..Pace::default() };
+    ResourceOptions { pace, watchers_max: config.watch.max_watchers }
 }
