@@ -1,6 +1,7 @@
 //! Several changes of one resource as one: what the reader had, and what it
 //! should have now. What lies between is not news to a reader who was slow.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
@@ -18,6 +19,8 @@ struct Span {
     /// As last known: `after`, or what was removed.
     last: Arc<Resource>,
     revision: Revision,
+    /// It was to be seen at some point in between.
+    passed: bool,
 }
 
 /// What to tell of one resource.
@@ -39,32 +42,45 @@ pub(super) fn coalesce(changes: &[Arc<Changes>], filter: &Filter) -> VecDeque<Ne
                 Change::Changed { before, after } => (Some(before), Some(after), after),
                 Change::Removed(resource) => (Some(resource), None, resource),
             };
-            let span = spans.entry(change.id()).or_insert_with(|| Span {
-                before: before.cloned(),
-                after: None,
-                last: Arc::clone(last),
-                revision: step.revision,
-            });
-            span.after = after.cloned();
-            span.last = Arc::clone(last);
-            span.revision = step.revision;
+            match spans.entry(change.id()) {
+                Entry::Vacant(vacant) => {
+                    vacant.insert(Span {
+                        before: before.cloned(),
+                        after: after.cloned(),
+                        last: Arc::clone(last),
+                        revision: step.revision,
+                        passed: false,
+                    });
+                }
+                Entry::Occupied(mut span) => {
+                    let span = span.get_mut();
+                    span.passed = span.passed || shown(span.after.as_ref(), filter);
+                    span.after = after.cloned();
+                    span.last = Arc::clone(last);
+                    span.revision = step.revision;
+                }
+            }
         }
     }
     spans.into_values().filter_map(|span| news(span, filter)).collect()
 }
 
+/// The time of observation is no part of a watch's filter.
+fn shown(resource: Option<&Arc<Resource>>, filter: &Filter) -> bool {
+    resource.is_some_and(|resource| filter.matches(resource, None))
+}
+
 fn news(span: Span, filter: &Filter) -> Option<News> {
-    let Span { before, after, last, revision } = span;
-    // The time of observation is no part of a watch's filter.
-    let shown = |resource: &Option<Arc<Resource>>| {
-        resource.as_ref().is_some_and(|resource| filter.matches(resource, None))
-    };
-    let (kind, removal) = match (shown(&before), shown(&after)) {
-        (false, false) => return None,
+    let Span { before, after, last, revision, passed } = span;
+    let had = shown(before.as_ref(), filter);
+    let has = shown(after.as_ref(), filter);
+    let (kind, removal) = match (had, has) {
+        // A reader who resumes may have seen it on a stream that broke in the middle of a revision.
+        (false, false) if !passed => return None,
         (false, true) => (Kind::Added, Removal::Unspecified),
         (true, true) => (Kind::Changed, Removal::Unspecified),
-        (true, false) if after.is_some() => (Kind::Removed, Removal::Filtered),
-        (true, false) => (Kind::Removed, Removal::Deleted),
+        (_, false) if after.is_some() => (Kind::Removed, Removal::Filtered),
+        (_, false) => (Kind::Removed, Removal::Deleted),
     };
     Some(News { kind, removal, resource: last, revision })
 }
@@ -108,11 +124,12 @@ mod tests {
             (vec![&added, &worse], "", vec![(Kind::Added, none, 2)]),
             (vec![&worse, &better], "", vec![(Kind::Changed, none, 1)]),
             (vec![&removed], "", vec![(Kind::Removed, Removal::Deleted, 2)]),
-            (vec![&added, &worse, &removed], "", vec![]),
+            (vec![&added, &worse, &removed], "", vec![(Kind::Removed, Removal::Deleted, 2)]),
+            (vec![&added, &worse], "severity = warning", vec![]),
             (vec![&removed, &added], "", vec![(Kind::Changed, none, 1)]),
             (vec![&worse], "severity = critical", vec![(Kind::Added, none, 2)]),
             (vec![&better], "severity = critical", vec![(Kind::Removed, Removal::Filtered, 1)]),
-            (vec![&worse, &better], "severity = critical", vec![]),
+            (vec![&worse, &better], "severity = critical", vec![(Kind::Removed, Removal::Filtered, 1)]),
             (vec![&removed], "severity = critical", vec![(Kind::Removed, Removal::Deleted, 2)]),
             (vec![&worse, &removed], "severity = healthy", vec![(Kind::Removed, Removal::Deleted, 2)]),
             (vec![&removed], "severity = healthy", vec![]),

@@ -2,6 +2,9 @@
 //! tell. Holds no more than one list or one stretch of changes; everything
 //! later waits in the history that all watchers share.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -36,14 +39,27 @@ pub struct Scope {
     filter: Filter,
     mask: Mask,
     seal: Seal,
+    limits: Limits,
 }
+
+/// How much at once; tests ask for less.
+#[derive(Clone, Copy, Debug)]
+struct Limits {
+    events: usize,
+    scan: usize,
+    revisions: usize,
+    changes: usize,
+}
+
+const LIMITS: Limits =
+    Limits { events: EVENTS_MAX, scan: SCAN_STEP_MAX, revisions: REVISIONS_MAX, changes: CHANGES_MAX };
 
 impl Scope {
     /// Fails when the filter asks for the time of observation: that moves
     /// without a revision, so a watcher would not hear of it.
     pub fn new(filter: Filter, mask: Mask, seal: Seal) -> Result<Self, FilterError> {
         match filter.observed_at_position() {
-            None => Ok(Self { filter, mask, seal }),
+            None => Ok(Self { filter, mask, seal, limits: LIMITS }),
             Some(position) => Err(FilterError {
                 position,
                 problem: "observed_at moves without a change, so it cannot be watched; use freshness"
@@ -105,15 +121,16 @@ impl Watcher {
         if !matches!(self.stage, Stage::Idle) {
             return;
         }
+        let limits = self.scope.limits;
         let mut count = 0;
         let taken = changes
             .iter()
             .position(|step| {
                 count += step.items.len();
-                count >= CHANGES_MAX
+                count >= limits.changes
             })
             .map_or(changes.len(), |last| last + 1)
-            .min(REVISIONS_MAX);
+            .min(limits.revisions);
         if let Some(last) = changes[..taken].last() {
             let news = coalesce(&changes[..taken], &self.scope.filter);
             self.stage = Stage::Telling { news, revision: last.revision };
@@ -144,8 +161,9 @@ impl Watcher {
     fn list_on(&mut self, scan: Scan, mut part: usize, mut at: usize, revision: Revision) -> Step {
         let mut message = Batch::default();
         let mut tested = 0;
+        let limits = self.scope.limits;
         while let Some((shard, range)) = scan.parts.get(part) {
-            if message.is_full() || tested == SCAN_STEP_MAX {
+            if message.is_full(limits) || tested == limits.scan {
                 let events = message.events;
                 self.stage = Stage::Listing { scan, part, at, revision };
                 return if events.is_empty() {
@@ -178,7 +196,7 @@ impl Watcher {
 
     fn tell_on(&mut self, mut news: VecDeque<News>, revision: Revision, view: &View) -> Step {
         let mut message = Batch::default();
-        while !message.is_full() {
+        while !message.is_full(self.scope.limits) {
             let Some(News { kind, removal, resource, revision }) = news.pop_front() else { break };
             let shard = view.shards.get(&resource.connection);
             let observed_at = shard.and_then(|shard| shard.observed_at(&resource));
@@ -228,8 +246,8 @@ struct Batch {
 }
 
 impl Batch {
-    fn is_full(&self) -> bool {
-        self.events.len() == EVENTS_MAX || self.bytes >= MESSAGE_BYTES_MAX
+    fn is_full(&self, limits: Limits) -> bool {
+        self.events.len() == limits.events || self.bytes >= MESSAGE_BYTES_MAX
     }
 
     fn add(&mut self, event: ResourceEvent) {

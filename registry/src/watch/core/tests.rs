@@ -1,0 +1,249 @@
+//! A mirror fed by any interleaving of changes, slow reading and broken
+//! streams holds, wherever it has a token, exactly that revision.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use proptest::prelude::*;
+use pulse_proto::convert::resource_to_wire;
+use pulse_proto::model::{ConnectionId, Resource, ResourceType, Revision, Severity, UnixMillis};
+use pulse_proto::pb::registry::v1::WatchResourcesResponse;
+use pulse_proto::pb::registry::v1::resource_event::Kind;
+use pulse_proto::pb::resource::v1 as wire;
+
+use super::{Limits, Scope, Step, Watcher};
+use crate::query::filter::Filter;
+use crate::query::fixture::Seed;
+use crate::query::mask::Mask;
+use crate::query::token::Seal;
+use crate::state::change::{Change, Changes};
+use crate::state::feed::{self, Feed, Publisher};
+use crate::state::view::{Shard, View};
+use crate::watch::resume;
+
+const CONNECTIONS: [&str; 3] = ["a", "b", "c"];
+const TIGHT: Limits = Limits { events: 1, scan: 3, revisions: 3, changes: 12 };
+
+#[derive(Clone, Debug)]
+enum Act {
+    /// One revision: each number gets a severity or goes away.
+    Commit(Vec<(u64, Option<usize>)>),
+    /// The reader takes one step.
+    Read,
+    /// The stream breaks; the reader goes on with its last token, if it has one.
+    Reconnect,
+    /// The reader forgets everything.
+    Restart,
+}
+
+struct World {
+    resources: BTreeMap<u64, Arc<Resource>>,
+    views: Vec<Arc<View>>,
+    publisher: Publisher,
+    feed: Feed,
+}
+
+impl World {
+    fn new() -> Self {
+        let (publisher, feed) = feed::channel(View::default());
+        Self { resources: BTreeMap::new(), views: vec![Arc::default()], publisher, feed }
+    }
+
+    fn commit(&mut self, wanted: &[(u64, Option<usize>)]) {
+        let wanted: BTreeMap<u64, Option<usize>> = wanted.iter().copied().collect();
+        let revision = Revision(self.views.len() as u64);
+        let mut items = Vec::new();
+        for (number, severity) in wanted {
+            let before = self.resources.get(&number).cloned();
+            let after = severity.map(|severity| {
+                let connection = CONNECTIONS[usize::try_from(number).expect("small") % CONNECTIONS.len()];
+                let seed = Seed::new(ResourceType::Storage, number, connection);
+                Seed { severity: Severity::ALL[severity], revision: revision.0, ..seed }.build()
+            });
+            match (before, after) {
+                (None, None) => {}
+                (None, Some(after)) => items.push(Change::Added(after)),
+                (Some(before), Some(after)) => items.push(Change::Changed { before, after }),
+                (Some(before), None) => items.push(Change::Removed(before)),
+            }
+        }
+        if items.is_empty() {
+            return;
+        }
+        for item in &items {
+            let number = u64::from_str_radix(&item.id().as_str()["storage-".len()..], 16).expect("a number");
+            match item {
+                Change::Added(after) | Change::Changed { after, .. } => {
+                    self.resources.insert(number, Arc::clone(after));
+                }
+                Change::Removed(_) => {
+                    self.resources.remove(&number);
+                }
+            }
+        }
+        let view = Arc::new(View { revision, shards: self.shards() });
+        self.views.push(Arc::clone(&view));
+        self.publisher.publish(view, [Arc::new(Changes { revision, at: UnixMillis::new(0), items })]);
+    }
+
+    fn shards(&self) -> BTreeMap<ConnectionId, Arc<Shard>> {
+        let mut shards: BTreeMap<ConnectionId, Vec<Arc<Resource>>> = BTreeMap::new();
+        for resource in self.resources.values() {
+            shards.entry(resource.connection.clone()).or_default().push(Arc::clone(resource));
+        }
+        shards
+            .into_iter()
+            .map(|(connection, resources)| {
+                let shard = Shard {
+                    connection: connection.clone(),
+                    status: None,
+                    sections: BTreeMap::new(),
+                    resources,
+                };
+                (connection, Arc::new(shard))
+            })
+            .collect()
+    }
+
+    fn shown(&self, revision: u64, filter: &Filter) -> BTreeMap<String, wire::Resource> {
+        self.views[usize::try_from(revision).expect("small")]
+            .iter()
+            .filter(|(_, resource)| filter.matches(resource, None))
+            .map(|(_, resource)| (resource.id.to_string(), resource_to_wire(resource, None)))
+            .collect()
+    }
+}
+
+struct Mirror {
+    scope: Scope,
+    watcher: Watcher,
+    resources: BTreeMap<String, wire::Resource>,
+    token: String,
+    listed: bool,
+}
+
+impl Mirror {
+    fn new(filter: &Filter, feed: &Feed) -> Self {
+        let mut scope =
+            Scope::new(filter.clone(), Mask::default(), Seal::new("registry")).expect("can be watched");
+        scope.limits = TIGHT;
+        let watcher = Watcher::list(scope.clone(), &feed.view());
+        Self { scope, watcher, resources: BTreeMap::new(), token: String::new(), listed: false }
+    }
+
+    fn reconnect(&mut self, feed: &Feed) {
+        if self.token.is_empty() {
+            *self = Self::new(&self.scope.filter, feed);
+            return;
+        }
+        let revision = resume::decode(&self.scope.seal, &self.token).expect("its own token");
+        self.watcher = Watcher::resume(self.scope.clone(), revision);
+    }
+
+    /// `true` when there is nothing left to read.
+    fn read(&mut self, world: &World) -> Result<bool, TestCaseError> {
+        let view = world.feed.view();
+        match self.watcher.step(&view) {
+            Step::Message(message) => self.apply(message, world)?,
+            Step::Working => {}
+            Step::Idle => {
+                let changes = world.feed.after(self.watcher.cursor(), 5).expect("all is kept");
+                if changes.is_empty() {
+                    self.apply(self.watcher.bookmark(), world)?;
+                    return Ok(true);
+                }
+                self.watcher.take(&changes);
+            }
+        }
+        Ok(false)
+    }
+
+    fn apply(&mut self, message: WatchResourcesResponse, world: &World) -> Result<(), TestCaseError> {
+        prop_assert!(message.events.len() <= TIGHT.events);
+        let mut ids: Vec<String> = Vec::new();
+        for event in message.events {
+            let kind = event.kind();
+            let resource = event.resource.expect("events carry their resource");
+            ids.push(resource.id.clone());
+            prop_assert_eq!(kind == Kind::Existing, !self.listed);
+            if kind == Kind::Removed {
+                self.resources.remove(&resource.id);
+            } else {
+                self.resources.insert(resource.id.clone(), resource);
+            }
+        }
+        ids.dedup();
+        self.listed |= message.initial_list_end;
+        if message.resume_token.is_empty() {
+            prop_assert!(!ids.is_empty());
+            return Ok(());
+        }
+        prop_assert!(self.listed);
+        self.token = message.resume_token;
+        let expected = world.shown(message.revision, &self.scope.filter);
+        prop_assert_eq!(&self.resources, &expected, "at revision {}", message.revision);
+        Ok(())
+    }
+}
+
+fn act() -> impl Strategy<Value = Act> {
+    let wanted = (0_u64..8, prop::option::weighted(0.6, 0_usize..4));
+    prop_oneof![
+        3 => prop::collection::vec(wanted, 1..6).prop_map(Act::Commit),
+        6 => Just(Act::Read),
+        2 => Just(Act::Reconnect),
+        1 => Just(Act::Restart),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(1_024))]
+
+    #[test]
+    fn a_mirror_holds_the_revision_its_token_names(
+        acts in prop::collection::vec(act(), 0..60),
+        filter in prop::sample::select(vec!["", "severity >= warning", "connection = a", "NOT tags:even"]),
+    ) {
+        let filter = Filter::parse(filter).expect("a filter");
+        let mut world = World::new();
+        let mut mirror = Mirror::new(&filter, &world.feed);
+        for act in acts {
+            match act {
+                Act::Commit(wanted) => world.commit(&wanted),
+                Act::Read => { mirror.read(&world)?; }
+                Act::Reconnect => mirror.reconnect(&world.feed),
+                Act::Restart => mirror = Mirror::new(&filter, &world.feed),
+            }
+        }
+        while !mirror.read(&world)? {}
+        let head = world.feed.view().revision.0;
+        prop_assert_eq!(&mirror.resources, &world.shown(head, &filter));
+    }
+}
+
+#[test]
+fn a_filter_on_the_time_of_observation_cannot_be_watched() {
+    let filter = Filter::parse("type = storage AND observed_at > 2026-01-01T00:00:00Z").expect("a filter");
+    let error = Scope::new(filter, Mask::default(), Seal::new("registry")).expect_err("refused");
+    assert_eq!(error.position, 20);
+    assert!(error.problem.contains("freshness"), "{error}");
+}
+
+#[test]
+fn one_stretch_takes_whole_revisions_within_its_bound() {
+    let mut world = World::new();
+    for number in 0..5 {
+        world.commit(&[(number, Some(0)), (number + 100, Some(0)), (number + 200, Some(0))]);
+    }
+    let mut scope = Mirror::new(&Filter::all(), &world.feed).scope;
+    scope.limits.changes = 4;
+    let mut watcher = Watcher::resume(scope, Revision(0));
+    let changes = world.feed.after(Revision(0), 10).expect("kept");
+    watcher.take(&changes);
+    assert_eq!(watcher.cursor(), Revision(2), "three changes are too few, six are enough");
+    watcher.take(&changes);
+    assert_eq!(watcher.cursor(), Revision(2), "a busy watcher takes nothing");
+    assert!(
+        matches!(watcher.step(&world.feed.view()), Step::Message(message) if message.resume_token.is_empty())
+    );
+}
