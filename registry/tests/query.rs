@@ -96,7 +96,7 @@ struct Watch {
 
 impl Watch {
     async fn next(&mut self) -> Result<pb::WatchResourcesResponse, Status> {
-        let message = tokio::time::timeout(Duration::from_secs(600), self.stream.next()).await;
+        let message = tokio::time::timeout(Duration::from_mins(10), self.stream.next()).await;
         message.expect("a message in time").expect("the stream is open")
     }
 
@@ -133,7 +133,7 @@ fn view(revision: u64, resources: &BTreeMap<String, Arc<Resource>>) -> View {
 }
 
 fn pool(number: u64) -> Seed {
-    let connection = if number % 2 == 0 { "nas-a" } else { "nas-b" };
+    let connection = if number.is_multiple_of(2) { "nas-a" } else { "nas-b" };
     Seed { name: format!("tank{number:03}"), ..Seed::new(ResourceType::Storage, number, connection) }
 }
 
@@ -358,7 +358,7 @@ async fn who_does_not_read_is_cut_off_and_told_why() {
         registry.change(&[pool(0)], &[]);
         tokio::time::sleep(Duration::from_secs(1)).await;
     }
-    tokio::time::sleep(Duration::from_secs(60)).await;
+    tokio::time::sleep(Duration::from_mins(1)).await;
     let error = loop {
         match watch.next().await {
             Ok(message) => assert!(message.revision <= registry.revision),
@@ -396,7 +396,7 @@ async fn a_token_that_cannot_be_resumed_is_refused_at_once() {
     let (_publisher, feed) = feed::channel(View::default());
     let other = ResourceApi::new(feed, "registry-2", Options::default(), CancellationToken::new());
     let request = pb::WatchResourcesRequest { resume_token: list.resume_token.clone(), ..Default::default() };
-    let error = other.watch_resources(Request::new(request)).await.err().expect("another registry");
+    let error = other.watch_resources(Request::new(request)).await.expect_err("another registry");
     assert_eq!((error.code(), reason(&error).as_str()), (Code::InvalidArgument, "INVALID_RESUME_TOKEN"));
 
     // Enough changes to push the first ones out of the history.

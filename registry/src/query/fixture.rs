@@ -74,7 +74,7 @@ impl Seed {
             zfs: None,
         });
         let mut labels = BTreeMap::from([("site".to_owned(), format!("dc-{}", self.number % 3))]);
-        if self.number % 2 == 0 {
+        if self.number.is_multiple_of(2) {
             labels.insert("rack.row".to_owned(), "7".to_owned());
         }
         Arc::new(Resource {
@@ -88,7 +88,7 @@ impl Seed {
                 state: if troubled { "DEGRADED" } else { "ONLINE" }.to_owned(),
                 identity: Identity::default(),
                 capacity: self.capacity,
-                tags: if self.number % 2 == 0 {
+                tags: if self.number.is_multiple_of(2) {
                     vec!["even".to_owned(), "prod".to_owned()]
                 } else {
                     Vec::new()

@@ -73,8 +73,7 @@ impl Seal {
 }
 
 fn checksum(bytes: &[u8]) -> [u8; CHECKSUM] {
-    let [a, b, c, d, ..] = short_hash(&[bytes]);
-    [a, b, c, d]
+    short_hash(&[bytes]).first_chunk().copied().unwrap_or_default()
 }
 
 /// Eight bytes of SHA-256 over the parts, each with its length.
@@ -85,8 +84,7 @@ pub(super) fn short_hash(parts: &[&[u8]]) -> [u8; 8] {
         hash.update(part);
     }
     let digest: [u8; 32] = hash.finalize().into();
-    let [a, b, c, d, e, f, g, h, ..] = digest;
-    [a, b, c, d, e, f, g, h]
+    digest.first_chunk().copied().unwrap_or_default()
 }
 
 #[cfg(test)]

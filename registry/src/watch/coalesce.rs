@@ -92,11 +92,13 @@ mod tests {
     use super::*;
     use crate::query::fixture::Seed;
 
+    type Told = (Kind, Removal, u64);
+
     fn seed(severity: Severity, revision: u64) -> Arc<Resource> {
         Seed { severity, revision, ..Seed::new(ResourceType::Storage, 1, "nas") }.build()
     }
 
-    fn told(items: Vec<Change>, filter: &str) -> Vec<(Kind, Removal, u64)> {
+    fn told(items: Vec<Change>, filter: &str) -> Vec<Told> {
         let changes: Vec<Arc<Changes>> = items
             .into_iter()
             .zip(10..)
@@ -119,7 +121,7 @@ mod tests {
         let added = Change::Added(Arc::clone(&good));
         let removed = Change::Removed(Arc::clone(&bad));
         let none = Removal::Unspecified;
-        let table: Vec<(Vec<&Change>, &str, Vec<(Kind, Removal, u64)>)> = vec![
+        let table: Vec<(Vec<&Change>, &str, Vec<Told>)> = vec![
             (vec![&added], "", vec![(Kind::Added, none, 1)]),
             (vec![&added, &worse], "", vec![(Kind::Added, none, 2)]),
             (vec![&worse, &better], "", vec![(Kind::Changed, none, 1)]),

@@ -54,7 +54,7 @@ impl Relation {
         }
     }
 
-    pub(super) fn holds<T: PartialOrd>(self, left: T, right: T) -> bool {
+    pub(super) fn holds<T: PartialOrd + Copy>(self, left: T, right: T) -> bool {
         match self {
             Self::Equal => left == right,
             Self::Less => left < right,
@@ -82,7 +82,7 @@ pub(super) fn observed_at_position(node: &Node) -> Option<usize> {
     match node {
         Node::All(parts) | Node::Any(parts) => parts.iter().find_map(observed_at_position),
         Node::Not(inner) => observed_at_position(inner),
-        Node::Test(test) => (test.field == Field::Time(TimeField::ObservedAt)).then_some(test.position),
+        Node::Test(test) => (test.field == Field::Time(TimeField::Observed)).then_some(test.position),
     }
 }
 
@@ -118,9 +118,10 @@ fn operand(name: &str, field: &Field, operator: Operator, literal: &Literal) -> 
         if literal.wild { Err(wrong(format!("{name} takes no '*'; write the whole value"))) } else { Ok(()) }
     };
     Ok(match field {
-        Field::Text(_) | Field::Label(_) if literal.wild => Operand::Prefix(text.clone()),
+        Field::Text(_) | Field::Label(_) | Field::Texts(_) | Field::Labels if literal.wild => {
+            Operand::Prefix(text.clone())
+        }
         Field::Text(_) | Field::Label(_) if operator == Operator::Has => Operand::Contains(text.clone()),
-        Field::Texts(_) | Field::Labels if literal.wild => Operand::Prefix(text.clone()),
         Field::Text(_) | Field::Label(_) | Field::Texts(_) | Field::Labels => Operand::Exact(text.clone()),
         Field::Enum(kind) => {
             no_star()?;

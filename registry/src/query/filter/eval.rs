@@ -109,8 +109,8 @@ fn any_enum(field: EnumField, resource: &Resource, mut test: impl FnMut(i32) -> 
 
 fn time(field: TimeField, resource: &Resource, observed_at: Option<UnixMillis>) -> Option<UnixMillis> {
     match field {
-        TimeField::ObservedAt => observed_at,
-        TimeField::CreatedAt => Some(resource.created_at),
-        TimeField::UpdatedAt => Some(resource.updated_at),
+        TimeField::Observed => observed_at,
+        TimeField::Created => Some(resource.created_at),
+        TimeField::Updated => Some(resource.updated_at),
     }
 }

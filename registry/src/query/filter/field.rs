@@ -63,9 +63,9 @@ pub enum NumberField {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TimeField {
-    ObservedAt,
-    CreatedAt,
-    UpdatedAt,
+    Observed,
+    Created,
+    Updated,
 }
 
 /// Name as written, and what it names.
@@ -95,9 +95,9 @@ pub const FIELDS: &[(&str, Field)] = &[
     ("capacity.used_bytes", Field::Number(NumberField::UsedBytes)),
     ("capacity.available_bytes", Field::Number(NumberField::AvailableBytes)),
     ("capacity.used_ratio", Field::UsedRatio),
-    ("observed_at", Field::Time(TimeField::ObservedAt)),
-    ("created_at", Field::Time(TimeField::CreatedAt)),
-    ("updated_at", Field::Time(TimeField::UpdatedAt)),
+    ("observed_at", Field::Time(TimeField::Observed)),
+    ("created_at", Field::Time(TimeField::Created)),
+    ("updated_at", Field::Time(TimeField::Updated)),
     ("revision", Field::Number(NumberField::Revision)),
 ];
 
