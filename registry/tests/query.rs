@@ -277,6 +277,45 @@ async fn large_questions_get_the_same_answers() {
 }
 
 #[tokio::test]
+async fn a_list_sorted_page_by_page_is_the_list_sorted_at_once() {
+    // Far more rows than a page, so that the first page is sorted alone.
+    let seeds = (0..300).map(|number| Seed {
+        severity: Severity::ALL[usize::try_from(number % 4).expect("small")],
+        capacity: (number % 7 != 0).then(|| capacity(100, number * 37 % 100)),
+        ..pool(number)
+    });
+    let registry = Registry::new(seeds, Options::default());
+    for order_by in ["", "name desc", "severity desc, capacity.used_ratio", "observed_at, type, name"] {
+        let whole = registry
+            .list(pb::ListResourcesRequest {
+                page_size: 1_000,
+                order_by: order_by.to_owned(),
+                ..pb::ListResourcesRequest::default()
+            })
+            .await
+            .expect("one page");
+        let mut paged = Vec::new();
+        let mut page_token = String::new();
+        // The page size may differ from page to page.
+        for page_size in [7, 3, 40, 1, 100, 1_000] {
+            let request = pb::ListResourcesRequest {
+                page_size,
+                page_token,
+                order_by: order_by.to_owned(),
+                // Another filter, so that nothing of the list above is kept for it.
+                filter: "revision >= 0".to_owned(),
+                read_mask: None,
+            };
+            let page = registry.list(request).await.expect("a page");
+            paged.extend(page.resources);
+            page_token = page.next_page_token;
+        }
+        assert_eq!(page_token, "");
+        assert_eq!(paged, whole.resources, "{order_by}");
+    }
+}
+
+#[tokio::test]
 async fn a_summary_counts_each_byte_once() {
     let dataset = Seed {
         topology: Some(StorageTopology::Dataset),
@@ -366,6 +405,30 @@ async fn who_does_not_read_is_cut_off_and_told_why() {
         }
     };
     assert_eq!((error.code(), reason(&error).as_str()), (Code::ResourceExhausted, "SLOW_WATCHER"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_falls_out_of_the_history_is_cut_off_at_once() {
+    let mut registry = Registry::new([pool(0)], Options::default());
+    let mut watch = registry.watch("", "").await.expect("a watch");
+    for _ in 0..4 {
+        registry.change(&[pool(0)], &[]);
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    let started = tokio::time::Instant::now();
+    let items = vec![Change::Added(pool(1).build()); HISTORY_CHANGES_MAX];
+    for revision in 6..9 {
+        let changes = Changes { revision: Revision(revision), at: OBSERVED, items: items.clone() };
+        registry.publisher.publish(Arc::new(view(revision, &registry.resources)), [Arc::new(changes)]);
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    let error = loop {
+        if let Err(error) = watch.next().await {
+            break error;
+        }
+    };
+    assert_eq!((error.code(), reason(&error).as_str()), (Code::ResourceExhausted, "SLOW_WATCHER"));
+    assert!(started.elapsed() < Duration::from_secs(1));
 }
 
 #[tokio::test(start_paused = true)]

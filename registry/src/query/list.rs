@@ -1,24 +1,35 @@
-//! The rows of a list, found and sorted once; pages are cut from them.
+//! The rows of a list, found once and sorted as far as they are read; pages
+//! are cut from them.
 
+use std::cmp::Ordering;
 use std::sync::Arc;
 
-use pulse_proto::model::Revision;
+use pulse_proto::model::{Resource, Revision};
 
 use super::filter::Filter;
 use super::order::Order;
 use crate::state::view::{Found, Shard, View};
 
-/// Everything that matches, in order, of one view.
+/// How many times longer than its first page a list must be to be sorted only
+/// as far as that page.
+const SORT_ALL_FACTOR: usize = 4;
+
+/// Everything that matches, of one view; its first rows in order.
 #[derive(Clone, Debug)]
 pub struct Listing {
     pub view: Arc<View>,
     shards: Vec<Arc<Shard>>,
-    /// Shard and place in it.
-    rows: Vec<(u32, u32)>,
+    rows: Vec<Row>,
+    /// So many rows are what and where they should be.
+    sorted: usize,
 }
 
+/// Shard and place in it.
+type Row = (u32, u32);
+
 impl Listing {
-    pub fn find(view: Arc<View>, filter: &Filter, order: &Order) -> Self {
+    /// Sorts at least the `first` rows: most lists are never read beyond the first page.
+    pub fn find(view: Arc<View>, filter: &Filter, order: &Order, first: usize) -> Self {
         let scan = filter.scan(&view);
         let mut shards = Vec::with_capacity(scan.parts.len());
         let mut rows = Vec::new();
@@ -33,16 +44,38 @@ impl Listing {
             }
             shards.push(shard);
         }
-        let mut listing = Self { view, shards, rows };
-        let mut rows = std::mem::take(&mut listing.rows);
-        rows.sort_by(|left, right| {
-            let (left_shard, left) = listing.row(*left);
-            let (right_shard, right) = listing.row(*right);
-            let left_at = left_shard.observed_at(left);
-            order.compare((left, left_at), (right, right_shard.observed_at(right)))
-        });
+        let mut listing = Self { view, shards, rows: Vec::new(), sorted: 0 };
+        let few = first > 0 && rows.len() / SORT_ALL_FACTOR > first;
+        listing.sorted = if few { first } else { rows.len() };
+        if few {
+            rows.select_nth_unstable_by(first - 1, |left, right| listing.compare(order, *left, *right));
+        }
+        rows[..listing.sorted].sort_by(|left, right| listing.compare(order, *left, *right));
         listing.rows = rows;
         listing
+    }
+
+    /// The same list with every row in order.
+    #[must_use]
+    pub fn sort_all(&self, order: &Order) -> Self {
+        let mut rows = self.rows.clone();
+        rows[self.sorted..].sort_by(|left, right| self.compare(order, *left, *right));
+        Self { view: Arc::clone(&self.view), shards: self.shards.clone(), sorted: rows.len(), rows }
+    }
+
+    /// Whether the rows before `end` are in order.
+    pub fn covers(&self, end: usize) -> bool {
+        end.min(self.rows.len()) <= self.sorted
+    }
+
+    fn compare(&self, order: &Order, left: Row, right: Row) -> Ordering {
+        let sortable = |row| {
+            let (shard, resource) = self.row(row);
+            // Not looked up in vain: a sort compares millions of times.
+            let at = if order.uses_observed_at() { shard.observed_at(resource) } else { None };
+            (&**resource, at)
+        };
+        order.compare(sortable(left), sortable(right))
     }
 
     pub fn revision(&self) -> Revision {
@@ -57,7 +90,7 @@ impl Listing {
         self.rows.is_empty()
     }
 
-    /// From the row with this number on.
+    /// From the row with this number on, in order as far as [`Self::covers`] says.
     pub fn from(&self, offset: usize) -> impl Iterator<Item = Found> {
         self.rows.iter().skip(offset).map(|row| {
             let (shard, resource) = self.row(*row);
@@ -65,7 +98,7 @@ impl Listing {
         })
     }
 
-    fn row(&self, (shard, at): (u32, u32)) -> (&Shard, &Arc<pulse_proto::model::Resource>) {
+    fn row(&self, (shard, at): Row) -> (&Shard, &Arc<Resource>) {
         let shard = &self.shards[shard as usize];
         (shard, &shard.resources[at as usize])
     }

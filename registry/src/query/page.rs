@@ -11,6 +11,7 @@ use super::filter::Filter;
 use super::list::Listing;
 use super::order::Order;
 use super::token::{Purpose, Seal, TokenError, short_hash};
+use crate::state::view::View;
 
 pub const PAGE_SIZE_DEFAULT: usize = 50;
 pub const PAGE_SIZE_MAX: usize = 1_000;
@@ -105,20 +106,20 @@ struct Kept {
 
 impl Listings {
     /// An equal list of the same view, if one is kept, with its number.
-    pub fn same(
-        &mut self,
-        listing_of: &Arc<crate::state::view::View>,
-        query: QueryHash,
-    ) -> Option<(u64, Arc<Listing>)> {
+    pub fn same(&self, view: &Arc<View>, query: QueryHash) -> Option<(u64, Arc<Listing>)> {
         self.kept
             .iter()
-            .find(|(_, kept)| kept.query == query && Arc::ptr_eq(&kept.listing.view, listing_of))
+            .find(|(_, kept)| kept.query == query && Arc::ptr_eq(&kept.listing.view, view))
             .map(|(number, kept)| (*number, Arc::clone(&kept.listing)))
     }
 
-    /// Keeps a list and returns its number.
+    /// Keeps a list, in place of an equal one, and returns its number.
     pub fn keep(&mut self, listing: Arc<Listing>, query: QueryHash, now: UnixMillis) -> u64 {
-        if let Some((number, _)) = self.same(&listing.view, query) {
+        if let Some((number, _)) = self.same(&listing.view, query)
+            && let Some(kept) = self.kept.get_mut(&number)
+        {
+            // It may be sorted further now.
+            kept.listing = listing;
             return number;
         }
         self.expire(now);
@@ -160,11 +161,10 @@ impl Listings {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::state::view::View;
 
     fn listing(revision: u64) -> Arc<Listing> {
         let view = Arc::new(View { revision: Revision(revision), ..View::default() });
-        Arc::new(Listing::find(view, &Filter::all(), &Order::default()))
+        Arc::new(Listing::find(view, &Filter::all(), &Order::default(), 1))
     }
 
     fn hash(filter: &str) -> QueryHash {

@@ -25,7 +25,6 @@ use crate::query::page::{Listings, PageError, PageToken, QueryHash, page_size};
 use crate::query::summary::Summary;
 use crate::query::token::Seal;
 use crate::state::feed::Feed;
-use crate::state::view::View;
 use crate::watch::core::{Scope, Watcher};
 use crate::watch::resume;
 use crate::watch::task::{self, OUTBOX_MAX, Pace};
@@ -99,38 +98,42 @@ impl ResourceApi {
         self.listings.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The list a request reads, and how many of its rows earlier pages had.
-    async fn listing(
-        &self,
-        page_token: &str,
-        filter: Filter,
-        order: Order,
-        query: QueryHash,
-    ) -> Result<(Arc<Listing>, usize), Status> {
+    /// The list a request reads, sorted as far as it reads, and how many rows earlier pages had.
+    async fn listing(&self, question: Question) -> Result<(Arc<Listing>, usize), Status> {
         let view = self.feed.view();
-        if page_token.is_empty() {
-            let same = self.listings().same(&view, query);
-            return match same {
-                Some((_, listing)) => Ok((listing, 0)),
-                None => Ok((self.find(view, filter, order).await?, 0)),
-            };
-        }
-        let token = PageToken::decode(page_token, &self.seal, query)?;
-        let kept = self.listings().resume(&token, self.clock.now());
-        // The list is found again as it was, unless it depends on what moves without a revision.
-        let steady = filter.observed_at_position().is_none() && !order.uses_observed_at();
-        let listing = match kept {
-            Some(listing) => listing,
-            None if steady && view.revision == token.revision => self.find(view, filter, order).await?,
-            None => return Err(PageError::Expired(token.revision).into()),
+        let Question { page_token, size, filter, order, query } = question;
+        let (kept, offset) = if page_token.is_empty() {
+            (self.listings().same(&view, query).map(|(_, listing)| listing), 0)
+        } else {
+            let token = PageToken::decode(&page_token, &self.seal, query)?;
+            let kept = self.listings().resume(&token, self.clock.now());
+            // The list is found again as it was, unless it depends on what moves without a revision.
+            let steady = filter.observed_at_position().is_none() && !order.uses_observed_at();
+            if kept.is_none() && !(steady && view.revision == token.revision) {
+                return Err(PageError::Expired(token.revision).into());
+            }
+            (kept, usize::try_from(token.offset).unwrap_or(usize::MAX))
         };
-        Ok((listing, usize::try_from(token.offset).unwrap_or(usize::MAX)))
+        let end = offset.saturating_add(size);
+        let listing = match kept {
+            Some(listing) if listing.covers(end) => listing,
+            Some(listing) => self.compute(listing.len(), move || Arc::new(listing.sort_all(&order))).await?,
+            None => {
+                let rows = filter.scan(&view).len();
+                self.compute(rows, move || Arc::new(Listing::find(view, &filter, &order, end))).await?
+            }
+        };
+        Ok((listing, offset))
     }
+}
 
-    async fn find(&self, view: Arc<View>, filter: Filter, order: Order) -> Result<Arc<Listing>, Status> {
-        let rows = filter.scan(&view).len();
-        self.compute(rows, move || Arc::new(Listing::find(view, &filter, &order))).await
-    }
+/// What a list request asks for, checked.
+struct Question {
+    page_token: String,
+    size: usize,
+    filter: Filter,
+    order: Order,
+    query: QueryHash,
 }
 
 fn mask(mask: Option<&prost_types::FieldMask>) -> Result<Mask, Status> {
@@ -169,7 +172,7 @@ impl ResourceService for ResourceApi {
         let filter = Filter::parse(&filter)?;
         let order = Order::parse(&order_by)?;
         let query = QueryHash::of(&filter, &order);
-        let (listing, offset) = self.listing(&page_token, filter, order, query).await?;
+        let (listing, offset) = self.listing(Question { page_token, size, filter, order, query }).await?;
         let resources = answer::page(&listing, offset, size, &mask);
         let next = offset.saturating_add(resources.len());
         let next_page_token = if next < listing.len() {
