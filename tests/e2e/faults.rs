@@ -36,7 +36,10 @@ async fn refused_connections_back_off_and_recover() -> anyhow::Result<()> {
     let created = pair.add("nas", &nas).await?;
     let waiting = pair.until_state(&created.id, ConnectionState::BackingOff).await?;
     let status = waiting.status.expect("its status");
-    assert!(status.next_attempt_at.is_some() && !status.reason.is_empty() && !status.remedy.is_empty(), "{status:?}");
+    assert!(
+        status.next_attempt_at.is_some() && !status.reason.is_empty() && !status.remedy.is_empty(),
+        "{status:?}"
+    );
     nas.faults().accept_connections().await;
     refresh(&pair, &created.id).await?;
     pair.until_state(&created.id, ConnectionState::Live).await?;
@@ -62,7 +65,13 @@ async fn a_wrong_key_is_refused_once_and_not_hammered() -> anyhow::Result<()> {
 #[tokio::test]
 async fn a_forbidden_section_is_degraded_and_costs_only_itself() -> anyhow::Result<()> {
     let nas = appliance(ApiLine::V25_10).await?;
-    nas.set_access(Access::roles(["SYSTEM_GENERAL_READ", "POOL_READ", "DATASET_READ", "ALERT_LIST_READ", "READONLY_ADMIN_NOT"]));
+    nas.set_access(Access::roles([
+        "SYSTEM_GENERAL_READ",
+        "POOL_READ",
+        "DATASET_READ",
+        "ALERT_LIST_READ",
+        "READONLY_ADMIN_NOT",
+    ]));
     let pair = Pair::start().await?;
     let mut mirror = Mirror::open(pair.registry.grpc(), "", "").await?;
     let created = pair.add("nas", &nas).await?;
@@ -84,9 +93,12 @@ async fn hang_garbage_and_wrong_types_cost_one_section_of_one_nas() -> anyhow::R
         let first = pair.add("bad", &bad).await?;
         let second = pair.add("good", &good).await?;
         pair.until_state(&second.id, ConnectionState::Live).await?;
-        let pools = |m: &Mirror| m.resources.values().filter(|r| r.technology == "zfs-pool" && r.name == "tank").count();
+        let pools = |m: &Mirror| {
+            m.resources.values().filter(|r| r.technology == "zfs-pool" && r.name == "tank").count()
+        };
         mirror.until("both pools", |m| pools(m) == 2).await?;
-        pair.until(&first.id, "a failed section", |c| outcome(c, "disks") == Some(SectionOutcome::Failed)).await?;
+        pair.until(&first.id, "a failed section", |c| outcome(c, "disks") == Some(SectionOutcome::Failed))
+            .await?;
         bad.faults().clear_all();
         refresh(&pair, &first.id).await?;
         pair.until(&first.id, "recovery", |c| outcome(c, "disks") == Some(SectionOutcome::Fresh)).await?;
@@ -114,13 +126,17 @@ async fn a_changed_certificate_is_refused_and_nothing_is_sent() -> anyhow::Resul
 #[tokio::test]
 async fn a_redirect_is_not_followed_with_a_secret() -> anyhow::Result<()> {
     let nas = appliance(ApiLine::V24_10).await?;
-    nas.faults().set(Target::Route("/api".to_owned()), Effect::Redirect { status: 302, location: "https://evil.invalid/api".to_owned() });
+    nas.faults().set(
+        Target::Route("/api".to_owned()),
+        Effect::Redirect { status: 302, location: "https://evil.invalid/api".to_owned() },
+    );
     let pair = Pair::start().await?;
     let created = pair.add("nas", &nas).await?;
     let failed = pair
         .until(&created.id, "a failure", |c| {
             c.status.as_ref().is_some_and(|s| {
-                matches!(s.state(), ConnectionState::BackingOff | ConnectionState::Refused) && !s.reason.is_empty()
+                matches!(s.state(), ConnectionState::BackingOff | ConnectionState::Refused)
+                    && !s.reason.is_empty()
             })
         })
         .await?;
@@ -142,11 +158,17 @@ async fn a_nas_that_goes_away_warns_and_is_never_offline() -> anyhow::Result<()>
             m.resources.values().any(|r| r.technology == "truenas" && r.status() == Status::Warning)
         })
         .await?;
-    assert_eq!(mirror.named("zfs-pool", "tank").map(|r| r.state.as_str()), Some("ONLINE"), "its last word stays");
+    assert_eq!(
+        mirror.named("zfs-pool", "tank").map(|r| r.state.as_str()),
+        Some("ONLINE"),
+        "its last word stays"
+    );
     nas.start_again().await;
     refresh(&pair, &created.id).await?;
     mirror
-        .until("recovery", |m| m.resources.values().any(|r| r.technology == "truenas" && r.status() == Status::Online))
+        .until("recovery", |m| {
+            m.resources.values().any(|r| r.technology == "truenas" && r.status() == Status::Online)
+        })
         .await?;
     for statuses in mirror.statuses.values() {
         assert!(!statuses.contains(&Status::Offline), "{statuses:?}");

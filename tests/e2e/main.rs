@@ -1,4 +1,9 @@
 //! The pair from outside: real binaries, real sockets, simulated appliances.
 
+mod faults;
+mod health;
 mod ingest;
+mod lines;
 mod reflection;
+mod restarts;
+mod secrets;

@@ -4,8 +4,11 @@ use std::path::Path;
 
 use pulse_fixtures::appliance::{Appliance, ApplianceConfig};
 use pulse_fixtures::line::ApiLine;
-use pulse_proto::pb::collector::v1::{ListConnectionsRequest, TestConnectionRequest, test_connection_request};
+use pulse_proto::pb::collector::v1::{
+    ListConnectionsRequest, TestConnectionRequest, test_connection_request,
+};
 use pulse_proto::pb::resource::v1::ConnectionState;
+use pulse_tests::harness;
 use pulse_tests::harness::fleet::{Pair, connection_to};
 
 fn files(folder: &Path, found: &mut Vec<(String, Vec<u8>)>) {
@@ -42,12 +45,13 @@ async fn no_secret_is_readable_anywhere() -> anyhow::Result<()> {
         answers += &format!("{:?}", client.test_connection(TestConnectionRequest { target }).await?);
     }
     let http = pair.collector.process().http_addr();
-    answers += &reqwest::get(format!("http://{http}/metrics")).await?.text().await?;
+    answers += &harness::http_get(http, "/metrics").await?.1;
     let logs = format!("{}{}", pair.collector.process().log(), pair.registry.process().log());
     assert!(logs.contains(&created.id), "logs name the connection");
     pair.collector.terminate().await?;
     pair.registry.terminate().await?;
-    let mut stored = vec![("answers".to_owned(), answers.into_bytes()), ("logs".to_owned(), logs.into_bytes())];
+    let mut stored =
+        vec![("answers".to_owned(), answers.into_bytes()), ("logs".to_owned(), logs.into_bytes())];
     files(pair.folder.path(), &mut stored);
     assert!(stored.len() > 4, "there are stores to search");
 

@@ -7,10 +7,26 @@ pub mod grpcurl;
 pub mod process;
 pub mod view;
 
+use std::net::SocketAddr;
 use std::time::Duration;
+
+use anyhow::Context as _;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 
 /// Longest wait for anything in a test. Generous: it only ends tests that would hang.
 pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Status and body of a plain HTTP GET.
+pub async fn http_get(addr: SocketAddr, path: &str) -> anyhow::Result<(u16, String)> {
+    let mut stream = TcpStream::connect(addr).await?;
+    stream.write_all(format!("GET {path} HTTP/1.0\r\n\r\n").as_bytes()).await?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await?;
+    let (head, body) = answer.split_once("\r\n\r\n").context("a head and a body")?;
+    let status = head.split(' ').nth(1).context("a status")?.parse()?;
+    Ok((status, body.to_owned()))
+}
 
 /// Waits for `event`, or fails the test saying what never came.
 pub async fn within<T>(what: &str, event: impl Future<Output = T>) -> T {
