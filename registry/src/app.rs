@@ -81,8 +81,8 @@ impl App {
         let routes = routes
             .add_service(IngestServiceServer::new(ingest).max_decoding_message_size(bytes_max))
             .add_service(ResourceServiceServer::new(resource).max_decoding_message_size(bytes_max))
-            .add_service(AlertServiceServer::new(Alerts::default()))
-            .add_service(ContextServiceServer::new(Contexts::default()));
+            .add_service(AlertServiceServer::new(Alerts))
+            .add_service(ContextServiceServer::new(Contexts));
         let server = tokio::spawn(serve::grpc(grpc, routes, grpc_stop.clone()));
         serve::say_health(&health, &SERVICES, ServingStatus::Serving).await;
         readiness.set(Ready::Yes);

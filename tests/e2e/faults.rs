@@ -8,7 +8,7 @@ use pulse_fixtures::fault::{Effect, Target};
 use pulse_fixtures::line::ApiLine;
 use pulse_fixtures::server::account::Access;
 use pulse_proto::pb::collector::v1::{Connection, RefreshConnectionRequest};
-use pulse_proto::pb::resource::v1::{ConnectionState, SectionOutcome, Status};
+use pulse_proto::pb::resource::v1::{ConnectionState, SectionOutcome, SectionReport, Status};
 use pulse_tests::harness::fleet::{Pair, connection_to};
 use pulse_tests::harness::view::Mirror;
 use serde_json::json;
@@ -19,7 +19,7 @@ async fn appliance(line: ApiLine) -> anyhow::Result<Appliance> {
 
 fn outcome(connection: &Connection, section: &str) -> Option<SectionOutcome> {
     let status = connection.status.as_ref()?;
-    status.sections.iter().find(|report| report.section == section).map(|report| report.outcome())
+    status.sections.iter().find(|report| report.section == section).map(SectionReport::outcome)
 }
 
 async fn refresh(pair: &Pair, id: &str) -> anyhow::Result<()> {

@@ -37,21 +37,21 @@ async fn no_secret_is_readable_anywhere() -> anyhow::Result<()> {
     let wrong = pair.create(wrong).await?;
     pair.until_state(&wrong.id, ConnectionState::Refused).await?;
 
-    let mut answers = String::new();
+    let mut answers = Vec::new();
     let mut client = pair.connections().await?;
-    answers += &format!("{:?}", client.list_connections(ListConnectionsRequest::default()).await?);
+    answers.push(format!("{:?}", client.list_connections(ListConnectionsRequest::default()).await?));
     for id in [&created.id, &wrong.id] {
         let target = Some(test_connection_request::Target::Id(id.clone()));
-        answers += &format!("{:?}", client.test_connection(TestConnectionRequest { target }).await?);
+        answers.push(format!("{:?}", client.test_connection(TestConnectionRequest { target }).await?));
     }
     let http = pair.collector.process().http_addr();
-    answers += &harness::http_get(http, "/metrics").await?.1;
+    answers.push(harness::http_get(http, "/metrics").await?.1);
     let logs = format!("{}{}", pair.collector.process().log(), pair.registry.process().log());
     assert!(logs.contains(&created.id), "logs name the connection");
     pair.collector.terminate().await?;
     pair.registry.terminate().await?;
     let mut stored =
-        vec![("answers".to_owned(), answers.into_bytes()), ("logs".to_owned(), logs.into_bytes())];
+        vec![("answers".to_owned(), answers.concat().into_bytes()), ("logs".to_owned(), logs.into_bytes())];
     files(pair.folder.path(), &mut stored);
     assert!(stored.len() > 4, "there are stores to search");
 

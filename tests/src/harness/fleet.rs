@@ -58,7 +58,7 @@ impl Service {
         let config = self.folder.join("config.toml");
         let text = format!(
             "data_dir = {data:?}\n{settings}\n[grpc]\nlisten = \"{grpc}\"\n[http]\nlisten = \"127.0.0.1:0\"\n[log]\nformat = \"json\"\nlevel = \"info\"\n",
-            data = self.folder.join("data"),
+            data = self.folder.join("data").display().to_string(),
             settings = self.settings,
             grpc = self.grpc,
         );
