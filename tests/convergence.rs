@@ -3,6 +3,8 @@
 //! registry ends with the newest state, revisions are gapless, and what was
 //! durable before a crash is there after it.
 
+#![allow(clippy::unwrap_used, reason = "a test that fails here has failed")]
+
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
@@ -367,7 +369,7 @@ impl World {
     fn run(&mut self, op: &Op) {
         match op {
             Op::Tell { connection, pools, disks, disks_read } => {
-                self.tell(*connection, pools, disks, *disks_read)
+                self.tell(*connection, pools, disks, *disks_read);
             }
             Op::Remove { connection } => self.remove(*connection),
             Op::Carry { messages, answers } => {

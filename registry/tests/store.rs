@@ -1,6 +1,8 @@
 //! What every store must do, run against each engine; and what only the one
 //! on disk can show.
 
+#![allow(clippy::unwrap_used, reason = "a test that fails here has failed")]
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;

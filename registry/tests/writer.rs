@@ -1,6 +1,8 @@
 //! The writer: nothing is answered before it is durable, and a store that
 //! fails costs nothing that was acknowledged.
 
+#![allow(clippy::unwrap_used, reason = "a test that fails here has failed")]
+
 use std::sync::Arc;
 use std::time::Duration;
 
