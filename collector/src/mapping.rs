@@ -1,63 +1,113 @@
-//! From what a NAS said to records, as a pure function: no clock, no IO, the
-//! same snapshot gives the same records. Keeps the NAS's own words; judges nothing.
+//! Turns what is known of one NAS into the records a registry takes. Pure: the
+//! same snapshot gives the same records. Judges nothing and remembers nothing.
 
 mod alert;
 mod dataset;
 mod disk;
+mod ids;
 mod place;
 mod pool;
 mod system;
+mod target;
 
 use std::collections::BTreeMap;
 
+use pulse_proto::convert::ProtocolError;
 use pulse_proto::model::{ConnectionId, IngestRecord, SourceId};
 
-use self::place::Places;
+use crate::api::Section;
+use crate::api::json::text;
 use crate::snapshot::Snapshot;
+use ids::Ids;
 
-/// Everything a snapshot says.
+/// Most notes about what became no record.
+const SKIPPED_MAX: usize = 256;
+
+/// The records of one connection, ascending by source id, each id once.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Mapped {
-    /// Ascending by source id, each once.
     pub records: Vec<IngestRecord>,
-    /// What could not be told, and why. It costs itself only.
-    pub skipped: Vec<String>,
+    pub skipped: Vec<Skipped>,
 }
 
-/// `name` is the operator's name of the connection.
+/// Something that became no record, or lost a part. It costs itself alone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Skipped {
+    pub section: Section,
+    pub name: String,
+    pub why: String,
+}
+
+impl Mapped {
+    /// Adds to the system's record how it is spoken to, which the session knows.
+    #[must_use]
+    pub fn with_session(mut self, transport: &str, api_version: &str) -> Self {
+        let facets = self.records.iter_mut().filter_map(|record| record.facets.truenas.as_mut());
+        for facet in facets {
+            facet.transport = text::line(transport);
+            facet.api_version = text::line(api_version);
+        }
+        self
+    }
+}
+
+/// `name` is the connection's own; it serves where the NAS has not told its.
 pub fn records(connection: &ConnectionId, name: &str, snapshot: &Snapshot) -> Mapped {
-    let mut mapped = Mapping { places: Places::new(connection), found: BTreeMap::new(), skipped: Vec::new() };
-    if let Some(record) = system::record(&mapped.places, name, snapshot) {
-        mapped.add(record);
+    let ids = Ids::new(connection);
+    let mut draft = Draft::default();
+    if let Some(record) = system::record(&ids, name, snapshot) {
+        draft.add(Section::System, name, Ok(record));
     }
-    for record in pool::records(&mapped.places, snapshot) {
-        mapped.add(record);
-    }
-    for record in dataset::records(&mapped.places, snapshot) {
-        mapped.add(record);
-    }
-    for record in disk::records(&mapped.places, snapshot) {
-        mapped.add(record);
-    }
-    alert::annotate(&mapped.places, snapshot, &mut mapped.found);
-    Mapped { records: mapped.found.into_values().collect(), skipped: mapped.skipped }
+    let places = place::Places::of(snapshot);
+    pool::add(&ids, snapshot, &mut draft);
+    dataset::add(&ids, snapshot, &mut draft);
+    disk::add(&ids, snapshot, &places, &mut draft);
+    alert::annotate(&ids, snapshot, &mut draft);
+    Mapped { records: draft.records.into_values().collect(), skipped: draft.skipped }
 }
 
-struct Mapping {
-    places: Places,
-    found: BTreeMap<SourceId, IngestRecord>,
-    skipped: Vec<String>,
+/// Records in the making.
+#[derive(Default)]
+struct Draft {
+    records: BTreeMap<SourceId, IngestRecord>,
+    skipped: Vec<Skipped>,
 }
 
-impl Mapping {
-    /// The first of two things with one id stays.
-    fn add(&mut self, record: Result<IngestRecord, String>) {
+impl Draft {
+    /// The first of its id stays.
+    fn add(&mut self, section: Section, name: &str, record: Result<IngestRecord, ProtocolError>) {
         match record {
-            Ok(record) if self.found.contains_key(&record.source_id) => {
-                self.skipped.push(format!("{}: told twice", record.source_id));
-            }
-            Ok(record) => drop(self.found.insert(record.source_id.clone(), record)),
-            Err(why) => self.skipped.push(why),
+            Ok(record) => match self.records.entry(record.source_id.clone()) {
+                std::collections::btree_map::Entry::Vacant(free) => {
+                    free.insert(record);
+                }
+                std::collections::btree_map::Entry::Occupied(_) => {
+                    self.skip(section, name, "another one has the same name");
+                }
+            },
+            Err(error) => self.skip(section, name, &error.to_string()),
+        }
+    }
+
+    fn skip(&mut self, section: Section, name: &str, why: &str) {
+        if self.skipped.len() < SKIPPED_MAX {
+            self.skipped.push(Skipped { section, name: text::line(name), why: why.to_owned() });
         }
     }
 }
+
+/// Sorted, without repetition and without empty ones.
+fn tags<const N: usize>(tags: [String; N]) -> Vec<String> {
+    let mut tags: Vec<String> =
+        tags.iter().map(|tag| text::line(tag)).filter(|tag| !tag.is_empty()).collect();
+    tags.sort_unstable();
+    tags.dedup();
+    tags
+}
+
+#[cfg(test)]
+mod golden;
+#[cfg(test)]
+mod samples;
+#[cfg(test)]
+mod tests;

@@ -1,66 +1,131 @@
-//! Datasets and volumes as a tree: each below its parent dataset, the top ones
-//! below their pool.
+//! Records of datasets and volumes.
 
 use std::collections::BTreeSet;
 
+use pulse_proto::convert::ProtocolError;
 use pulse_proto::model::{
-    Capacity, Dataset as DatasetFacts, IngestRecord, ResourceType, Storage, StorageTopology, Zfs,
+    Capacity, Dataset as DatasetFacet, Facets, Identity, IngestRecord, ResourceType, SourceId, Storage,
+    StorageTopology, Zfs,
 };
 
-use super::place::{Places, bare, tags};
+use super::ids::Ids;
+use super::{Draft, tags};
+use crate::api::json::text;
 use crate::api::{Dataset, Replication, Section};
 use crate::snapshot::Snapshot;
 
-pub(super) fn records(places: &Places, snapshot: &Snapshot) -> Vec<Result<IngestRecord, String>> {
-    let Some(datasets) = snapshot.datasets() else { return Vec::new() };
+pub(super) fn add(ids: &Ids, snapshot: &Snapshot, draft: &mut Draft) {
+    let Some(datasets) = snapshot.datasets() else { return };
     let names: BTreeSet<&str> = datasets.iter().map(|dataset| dataset.name.as_str()).collect();
-    let targets: Vec<&str> = snapshot
+    let targets: BTreeSet<&str> = snapshot
         .replications()
         .into_iter()
         .flat_map(|tasks| tasks.iter())
-        .filter(|task| task.enabled && task.targets_here() && task.keeps_readonly())
-        .map(|task: &Replication| task.target_dataset.as_str())
+        .filter(|task| task.targets_here() && task.keeps_readonly())
+        .map(target)
         .collect();
-    datasets.iter().map(|dataset| record(places, dataset, &names, &targets)).collect()
+    // Pools that may still come are waited for; of pools known not to be there nothing hangs.
+    let pool_is_known_missing = |dataset: &Dataset| {
+        snapshot.pools().is_some() && !ids.pool(&dataset.pool).is_ok_and(|id| draft.records.contains_key(&id))
+    };
+    let records: Vec<_> = datasets
+        .iter()
+        .map(|dataset| {
+            let parent = parent(ids, dataset, &names, pool_is_known_missing(dataset));
+            (dataset, record(ids, dataset, parent, is_target(&dataset.name, &targets)))
+        })
+        .collect();
+    for (dataset, record) in records {
+        draft.add(Section::Datasets, &dataset.name, record);
+    }
+}
+
+fn target(task: &Replication) -> &str {
+    task.target_dataset.trim_matches('/')
+}
+
+/// The dataset or one of its ancestors is written by a task.
+fn is_target(name: &str, targets: &BTreeSet<&str>) -> bool {
+    !targets.is_empty() && ancestors(name).any(|name| targets.contains(name))
+}
+
+/// `a/b/c`, `a/b`, `a`.
+fn ancestors(name: &str) -> impl Iterator<Item = &str> {
+    std::iter::successors(Some(name), |name| name.rsplit_once('/').map(|(parent, _)| parent))
+}
+
+/// The nearest ancestor that is listed, else the pool, else the system.
+fn parent(ids: &Ids, dataset: &Dataset, names: &BTreeSet<&str>, no_pool: bool) -> SourceId {
+    let listed = ancestors(&dataset.name).skip(1).filter(|name| names.contains(name));
+    let above = listed.filter_map(|name| ids.dataset(name).ok()).next();
+    let pool = || ids.pool(&dataset.pool).ok().filter(|_| !no_pool);
+    above.or_else(pool).unwrap_or_else(|| ids.system())
 }
 
 fn record(
-    places: &Places,
+    ids: &Ids,
     dataset: &Dataset,
-    names: &BTreeSet<&str>,
-    targets: &[&str],
-) -> Result<IngestRecord, String> {
-    let id = places.dataset(&dataset.name)?;
-    let parent = match dataset.name.rsplit_once('/') {
-        Some((parent, _)) if names.contains(parent) => places.dataset(parent)?,
-        _ => places.pool(&dataset.pool)?,
+    parent: SourceId,
+    replication_target: bool,
+) -> Result<IngestRecord, ProtocolError> {
+    let facet = Storage {
+        topology: StorageTopology::Dataset,
+        kind: "zfs-dataset".to_owned(),
+        pool: text::line(&dataset.pool),
+        path: dataset.mountpoint.clone(),
+        zfs: Some(Zfs::Dataset(facet(dataset, replication_target))),
     };
-    let replication_target = targets.iter().any(|target| is_within(&dataset.name, target));
-    let mut record = bare(id, Some(parent), ResourceType::Storage, &dataset.name, Section::Datasets);
-    record.tags = tags(["truenas", "dataset", "zfs"].map(str::to_owned));
-    record.capacity = Some(Capacity {
+    Ok(IngestRecord {
+        source_id: ids.dataset(&dataset.name)?,
+        parent_source_id: Some(parent),
+        resource_type: ResourceType::Storage,
+        name: dataset.name.clone(),
+        section: Section::Datasets.name(),
+        // ZFS has no word for how a dataset is.
+        state: String::new(),
+        identity: Identity::default(),
+        capacity: capacity(dataset),
+        tags: tags([
+            "truenas".into(),
+            "dataset".into(),
+            "zfs".into(),
+            condition(dataset, replication_target).map(|word| format!("state:{word}")).unwrap_or_default(),
+        ]),
+        incidents: Vec::new(),
+        facets: Facets { storage: Some(facet), ..Facets::default() },
+    })
+}
+
+fn capacity(dataset: &Dataset) -> Option<Capacity> {
+    let capacity = Capacity {
         total_bytes: dataset
             .used
             .zip(dataset.available)
-            .and_then(|(used, available)| used.checked_add(available)),
+            .map(|(used, available)| used.saturating_add(available)),
         used_bytes: dataset.used,
         available_bytes: dataset.available,
         ..Capacity::default()
-    });
-    record.facets.storage = Some(Storage {
-        topology: StorageTopology::Dataset,
-        kind: "zfs-dataset".to_owned(),
-        pool: dataset.pool.clone(),
-        path: dataset.mountpoint.clone(),
-        zfs: Some(Zfs::Dataset(facts(dataset, replication_target))),
-    });
-    Ok(record)
+    };
+    (capacity != Capacity::default()).then_some(capacity)
 }
 
-fn facts(dataset: &Dataset, replication_target: bool) -> DatasetFacts {
-    DatasetFacts {
+/// Pulse's word for it; `None` when not told.
+fn condition(dataset: &Dataset, replication_target: bool) -> Option<&'static str> {
+    if dataset.locked == Some(true) {
+        Some("locked")
+    } else if dataset.mounted == Some(false) && dataset.kind != "VOLUME" {
+        Some("unmounted")
+    } else if dataset.readonly == Some(true) {
+        Some(if replication_target { "replication-readonly" } else { "readonly" })
+    } else {
+        (dataset.mounted == Some(true)).then_some("mounted")
+    }
+}
+
+fn facet(dataset: &Dataset, replication_target: bool) -> DatasetFacet {
+    DatasetFacet {
         name: dataset.name.clone(),
-        pool: dataset.pool.clone(),
+        pool: text::line(&dataset.pool),
         kind: dataset.kind.clone(),
         mountpoint: dataset.mountpoint.clone(),
         mounted: dataset.mounted,
@@ -87,23 +152,5 @@ fn facts(dataset: &Dataset, replication_target: bool) -> DatasetFacts {
         sync: dataset.sync.clone(),
         replication_target,
         comments: dataset.comments.clone(),
-    }
-}
-
-/// The dataset itself, or one below it.
-fn is_within(name: &str, ancestor: &str) -> bool {
-    name.strip_prefix(ancestor).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn within_counts_whole_names() {
-        assert!(is_within("tank/backup", "tank/backup"));
-        assert!(is_within("tank/backup/a", "tank/backup"));
-        assert!(!is_within("tank/backup2", "tank/backup"));
-        assert!(!is_within("tank", "tank/backup"));
     }
 }

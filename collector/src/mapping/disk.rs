@@ -1,110 +1,77 @@
-//! Disks, joined with the place they have in a pool; and members of pools that
-//! are gone.
+//! Records of disks: those listed, and those a pool misses.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
-use pulse_proto::model::{Capacity, Disk as DiskFacts, Identity, IngestRecord, ResourceType};
+use pulse_proto::convert::ProtocolError;
+use pulse_proto::model::{Capacity, Disk as DiskFacet, Facets, Identity, IngestRecord, ResourceType};
 
-use super::place::{Places, bare, tags};
-use crate::api::pool::Vdev;
-use crate::api::{Disk, Pool, Section};
+use super::ids::Ids;
+use super::place::{Leaf, Places};
+use super::{Draft, tags};
+use crate::api::json::text;
+use crate::api::{Disk, Section};
 use crate::snapshot::Snapshot;
 
-/// A leaf of a pool's tree.
-#[derive(Clone, Copy)]
-struct Member<'a> {
-    pool: &'a str,
-    role: &'a str,
-    vdev: &'a Vdev,
-    /// Below a spare vdev: a hot spare that took over.
-    below_spare: bool,
-}
-
-pub(super) fn records(places: &Places, snapshot: &Snapshot) -> Vec<Result<IngestRecord, String>> {
-    let pools = snapshot.pools().into_iter().flat_map(|pools| pools.iter());
-    let boot = snapshot.boot().map(|pool| &**pool);
-    let members: Vec<Member<'_>> = pools.chain(boot).flat_map(members).collect();
-    let by_disk = by_disk(&members);
-    let disks = snapshot.disks().into_iter().flat_map(|disks| disks.iter());
-    let disks: Vec<&Disk> = disks.collect();
-    let known: BTreeSet<&str> = disks.iter().map(|disk| disk.name.as_str()).collect();
-    let mut records: Vec<_> = disks
-        .iter()
-        .map(|disk| {
-            let member = by_disk.get(disk.name.as_str()).or_else(|| by_guid(&members, disk));
-            record(places, disk, member.copied(), Section::Disks, &disk.name)
-        })
-        .collect();
-    for member in members.iter().filter(|member| member.vdev.missing) {
-        let remembered = member.vdev.unavail_disk.clone().unwrap_or_default();
-        let names = [&remembered.name, &remembered.serial, &member.vdev.guid];
-        let Some(name) = names.into_iter().find(|name| !name.is_empty()) else { continue };
-        if !known.contains(name.as_str()) {
-            records.push(record(places, &remembered, Some(*member), Section::Pools, name));
-        }
+pub(super) fn add(ids: &Ids, snapshot: &Snapshot, places: &Places<'_>, draft: &mut Draft) {
+    let listed = snapshot.disks().map(|disks| disks.as_slice()).unwrap_or_default();
+    for disk in listed {
+        let record = record(ids, disk, &disk.name, Section::Disks, &places.find(disk));
+        draft.add(Section::Disks, &disk.name, record);
     }
-    records
-}
-
-fn members(pool: &Pool) -> Vec<Member<'_>> {
-    let mut found = Vec::new();
-    for group in &pool.groups {
-        let mut open: Vec<(&Vdev, bool)> = group.vdevs.iter().rev().map(|vdev| (vdev, false)).collect();
-        while let Some((vdev, below_spare)) = open.pop() {
-            if vdev.is_leaf() {
-                found.push(Member { pool: &pool.name, role: &group.role, vdev, below_spare });
-            }
-            let spare = below_spare || vdev.kind == "SPARE";
-            open.extend(vdev.children.iter().rev().map(|child| (child, spare)));
+    let names: BTreeSet<&str> = listed.iter().map(|disk| disk.name.as_str()).collect();
+    let serials: BTreeSet<&str> = listed.iter().map(|disk| disk.serial.as_str()).collect();
+    for (leaf, disk) in places.lost() {
+        // Still listed: its own record tells that the pool misses it.
+        if !disk.serial.is_empty() && serials.contains(disk.serial.as_str()) {
+            continue;
         }
-    }
-    found
-}
-
-/// A hot spare in use stands twice: as a spare, and where it took over. The place where it works counts.
-fn by_disk<'a>(members: &[Member<'a>]) -> BTreeMap<&'a str, Member<'a>> {
-    let mut found: BTreeMap<&str, Member<'_>> = BTreeMap::new();
-    for member in members.iter().filter(|member| !member.vdev.disk.is_empty()) {
-        let slot = found.entry(member.vdev.disk.as_str()).or_insert(*member);
-        if slot.role == "spare" && member.role != "spare" {
-            *slot = *member;
+        let name = [&disk.name, &disk.serial, &leaf.vdev.guid]
+            .into_iter()
+            .find(|name| !name.is_empty() && !names.contains(name.as_str()))
+            .unwrap_or(&leaf.vdev.name);
+        let mut record = record(ids, disk, name, Section::Pools, &[leaf]);
+        if let Some(facet) = record.as_mut().ok().and_then(|record| record.facets.physical_disk.as_mut()) {
+            facet.missing = true;
         }
+        draft.add(Section::Pools, name, record);
     }
-    found
-}
-
-fn by_guid<'m, 'a>(members: &'m [Member<'a>], disk: &Disk) -> Option<&'m Member<'a>> {
-    members.iter().find(|member| !disk.zfs_guid.is_empty() && member.vdev.guid == disk.zfs_guid)
 }
 
 fn record(
-    places: &Places,
+    ids: &Ids,
     disk: &Disk,
-    member: Option<Member<'_>>,
-    section: Section,
     name: &str,
-) -> Result<IngestRecord, String> {
-    let id = places.disk(name)?;
-    let parent = match member {
-        Some(member) => places.pool(member.pool)?,
-        None => places.system(),
-    };
-    let mut record = bare(id, Some(parent), ResourceType::PhysicalDisk, name, section);
-    record.state = member.map(|member| member.vdev.status.clone()).unwrap_or_default();
-    record.tags = tags(["truenas".to_owned(), "disk".to_owned(), disk.bus.to_ascii_lowercase()]);
-    record.identity = Identity { machine_id: disk.serial.clone(), ..Identity::default() };
-    record.capacity = disk.size.map(|size| Capacity { total_bytes: Some(size), ..Capacity::default() });
-    record.facets.physical_disk = Some(facts(disk, member));
-    Ok(record)
+    section: Section,
+    leaves: &[Leaf<'_>],
+) -> Result<IngestRecord, ProtocolError> {
+    let facet = facet(disk, leaves);
+    Ok(IngestRecord {
+        source_id: ids.disk(name)?,
+        parent_source_id: Some(
+            leaves.first().and_then(|leaf| ids.pool(&leaf.pool.name).ok()).unwrap_or_else(|| ids.system()),
+        ),
+        resource_type: ResourceType::PhysicalDisk,
+        name: name.to_owned(),
+        section: section.name(),
+        state: facet.vdev_state.clone(),
+        identity: Identity { machine_id: disk.serial.clone(), ..Identity::default() },
+        capacity: disk.size.map(|size| Capacity { total_bytes: Some(size), ..Capacity::default() }),
+        tags: tags(["truenas".into(), "disk".into(), disk.bus.to_lowercase()]),
+        incidents: Vec::new(),
+        facets: Facets { physical_disk: Some(facet), ..Facets::default() },
+    })
 }
 
-fn facts(disk: &Disk, member: Option<Member<'_>>) -> DiskFacts {
-    let vdev = member.map(|member| member.vdev);
-    let zfs_guid = vdev.map(|vdev| vdev.guid.clone()).filter(|guid| !guid.is_empty());
-    let is_spare = member.is_some_and(|member| member.role == "spare" || member.below_spare);
-    DiskFacts {
-        dev_path: if disk.name.is_empty() { String::new() } else { format!("/dev/{}", disk.name) },
-        name: disk.name.clone(),
+fn facet(disk: &Disk, leaves: &[Leaf<'_>]) -> DiskFacet {
+    let spare = leaves.iter().find(|leaf| leaf.is_spare());
+    let in_use = leaves.iter().any(|leaf| !leaf.is_spare());
+    // A spare that stands in is shown as the spare it is; errors are those of all its places.
+    let place = spare.or_else(|| leaves.first());
+    let most = |count: fn(&Leaf<'_>) -> Option<u64>| leaves.iter().filter_map(count).max();
+    let name = text::line(&disk.name);
+    DiskFacet {
+        dev_path: if name.is_empty() { String::new() } else { text::line(&format!("/dev/{name}")) },
+        name,
         model: disk.model.clone(),
         serial: disk.serial.clone(),
         wwn: disk.lunid.clone(),
@@ -112,16 +79,20 @@ fn facts(disk: &Disk, member: Option<Member<'_>>) -> DiskFacts {
         bus: disk.bus.clone(),
         size_bytes: disk.size,
         rpm: disk.rotation_rate,
-        pool: member.map(|member| member.pool.to_owned()).unwrap_or_default(),
-        pool_role: member.map(|member| member.role.to_owned()).unwrap_or_default(),
-        vdev_state: vdev.map(|vdev| vdev.status.clone()).unwrap_or_default(),
-        zfs_guid: zfs_guid.unwrap_or_else(|| disk.zfs_guid.clone()),
-        read_errors: vdev.and_then(|vdev| vdev.read_errors),
-        write_errors: vdev.and_then(|vdev| vdev.write_errors),
-        checksum_errors: vdev.and_then(|vdev| vdev.checksum_errors),
-        missing: vdev.is_some_and(|vdev| vdev.missing),
+        pool: place.map(|leaf| text::line(&leaf.pool.name)).unwrap_or_default(),
+        pool_role: place.map(|leaf| leaf.role.to_owned()).unwrap_or_default(),
+        vdev_state: place.map(|leaf| leaf.vdev.status.clone()).unwrap_or_default(),
+        zfs_guid: if disk.zfs_guid.is_empty() {
+            place.map(|leaf| leaf.vdev.guid.clone()).unwrap_or_default()
+        } else {
+            disk.zfs_guid.clone()
+        },
+        read_errors: most(|leaf| leaf.vdev.read_errors),
+        write_errors: most(|leaf| leaf.vdev.write_errors),
+        checksum_errors: most(|leaf| leaf.vdev.checksum_errors),
+        missing: place.is_some_and(|leaf| leaf.vdev.missing),
         temperature_celsius: None,
         identifier: disk.identifier.clone(),
-        spare_in_use: member.filter(|_| is_spare).map(|member| member.role != "spare"),
+        spare_in_use: spare.map(|_| in_use),
     }
 }

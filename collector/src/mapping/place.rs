@@ -1,90 +1,89 @@
-//! Source ids of one connection, and the frame that every record shares.
+//! Where disks stand in the pools. Read from the vdev trees, since no disk is
+//! asked and a disk's own row does not tell.
 
-use pulse_proto::model::{ConnectionId, Facets, Identity, IngestRecord, ResourceType, SourceId};
+use std::collections::BTreeMap;
 
-use crate::api::Section;
+use crate::api::pool::Vdev;
+use crate::api::{Disk, Pool};
+use crate::snapshot::Snapshot;
 
-/// Names the things of one connection, as Pulse does.
-#[derive(Clone, Debug)]
-pub(super) struct Places {
-    system: SourceId,
+/// One leaf of a vdev tree.
+#[derive(Clone, Copy)]
+pub(super) struct Leaf<'a> {
+    pub(super) pool: &'a Pool,
+    pub(super) role: &'a str,
+    pub(super) vdev: &'a Vdev,
 }
 
-impl Places {
-    pub(super) fn new(connection: &ConnectionId) -> Self {
-        let system = SourceId::parse(&format!("system:{connection}"));
-        Self { system: system.expect("a connection id is shorter than a source id and as clean") }
+impl Leaf<'_> {
+    pub(super) fn is_spare(&self) -> bool {
+        self.role == "spare"
     }
+}
 
-    pub(super) fn system(&self) -> SourceId {
-        self.system.clone()
-    }
+/// All leaves, by what disks can be known by.
+#[derive(Default)]
+pub(super) struct Places<'a> {
+    leaves: Vec<Leaf<'a>>,
+    by_name: BTreeMap<&'a str, Vec<usize>>,
+    by_guid: BTreeMap<&'a str, Vec<usize>>,
+    by_lost_serial: BTreeMap<&'a str, Vec<usize>>,
+}
 
-    pub(super) fn pool(&self, name: &str) -> Result<SourceId, String> {
-        self.below("pool", name)
-    }
-
-    pub(super) fn dataset(&self, name: &str) -> Result<SourceId, String> {
-        self.below("dataset", name)
-    }
-
-    pub(super) fn disk(&self, name: &str) -> Result<SourceId, String> {
-        self.below("disk", name)
-    }
-
-    fn below(&self, kind: &str, name: &str) -> Result<SourceId, String> {
-        if name.is_empty() {
-            return Err(format!("a {kind} without a name"));
+impl<'a> Places<'a> {
+    pub(super) fn of(snapshot: &'a Snapshot) -> Self {
+        let mut places = Self::default();
+        let pools = snapshot.pools().into_iter().flat_map(|pools| pools.iter());
+        for pool in pools.chain(snapshot.boot().map(AsRef::as_ref)) {
+            for group in &pool.groups {
+                for vdev in &group.vdevs {
+                    places.walk(pool, &group.role, vdev);
+                }
+            }
         }
-        let text = format!("{}/{kind}:{name}", self.system);
-        SourceId::parse(&text).map_err(|error| format!("{kind} {name:?}: {}", error.reason()))
+        places
     }
-}
 
-/// A record with nothing but its place.
-pub(super) fn bare(
-    source_id: SourceId,
-    parent: Option<SourceId>,
-    resource_type: ResourceType,
-    name: &str,
-    section: Section,
-) -> IngestRecord {
-    IngestRecord {
-        source_id,
-        parent_source_id: parent,
-        resource_type,
-        name: name.to_owned(),
-        section: section.name(),
-        state: String::new(),
-        identity: Identity::default(),
-        capacity: None,
-        tags: Vec::new(),
-        incidents: Vec::new(),
-        facets: Facets::default(),
+    fn walk(&mut self, pool: &'a Pool, role: &'a str, vdev: &'a Vdev) {
+        if !vdev.is_leaf() {
+            for child in &vdev.children {
+                self.walk(pool, role, child);
+            }
+            return;
+        }
+        let at = self.leaves.len();
+        self.leaves.push(Leaf { pool, role, vdev });
+        let lost = vdev.unavail_disk.as_ref().map_or("", |disk| disk.serial.as_str());
+        for (index, key) in [
+            (&mut self.by_name, vdev.disk.as_str()),
+            (&mut self.by_guid, vdev.guid.as_str()),
+            (&mut self.by_lost_serial, lost),
+        ] {
+            if !key.is_empty() {
+                index.entry(key).or_default().push(at);
+            }
+        }
     }
-}
 
-/// Sorted and without repetition, as records want them.
-pub(super) fn tags(words: impl IntoIterator<Item = String>) -> Vec<String> {
-    let mut tags: Vec<String> = words.into_iter().filter(|word| !word.is_empty()).collect();
-    tags.sort_unstable();
-    tags.dedup();
-    tags
-}
+    /// Where a disk stands; a spare in use stands in two places.
+    pub(super) fn find(&self, disk: &Disk) -> Vec<Leaf<'a>> {
+        let at = |index: &BTreeMap<&str, Vec<usize>>, key: &str| {
+            index.get(key).filter(|_| !key.is_empty()).cloned().unwrap_or_default()
+        };
+        let mut found = at(&self.by_name, &disk.name);
+        if found.is_empty() {
+            found = at(&self.by_lost_serial, &disk.serial);
+        }
+        // Last, since a disk keeps the guid of a pool it has left. Not where another disk is told to be.
+        if found.is_empty() {
+            found = at(&self.by_guid, &disk.zfs_guid);
+            found.retain(|i| self.leaves[*i].vdev.disk.is_empty());
+        }
+        found.into_iter().map(|i| self.leaves[i]).collect()
+    }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn source_ids_are_those_of_pulse() {
-        let places = Places::new(&ConnectionId::parse("conn-1").expect("an id"));
-        assert_eq!(places.system().as_str(), "system:conn-1");
-        let text = |id: Result<SourceId, String>| id.expect("an id").to_string();
-        assert_eq!(text(places.pool("tank")), "system:conn-1/pool:tank");
-        assert_eq!(text(places.dataset("tank/apps/db")), "system:conn-1/dataset:tank/apps/db");
-        assert_eq!(text(places.disk("sda")), "system:conn-1/disk:sda");
-        assert!(places.pool("").is_err());
-        assert!(places.dataset(&"x".repeat(2_000)).is_err());
+    /// Leaves whose disk is gone, with what the appliance remembers of it.
+    pub(super) fn lost(&self) -> impl Iterator<Item = (Leaf<'a>, &'a Disk)> {
+        self.leaves.iter().filter_map(|leaf| leaf.vdev.unavail_disk.as_ref().map(|disk| (*leaf, disk)))
     }
 }

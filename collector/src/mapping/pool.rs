@@ -1,18 +1,26 @@
-//! Pools, the boot pool among them.
+//! Records of pools, the boot pool among them.
 
 use std::collections::BTreeMap;
 
+use pulse_proto::convert::ProtocolError;
 use pulse_proto::model::{
-    Capacity, Expansion, IngestRecord, Pool as PoolFacts, ResourceType, Scan, Storage, StorageTopology,
-    Vdev as VdevFacts, VdevGroup, Zfs,
+    Capacity, Expansion, Facets, Identity, IngestRecord, Pool as PoolFacet, ResourceType, Scan, Storage,
+    StorageTopology, Vdev as VdevFacet, VdevGroup, Zfs,
 };
 
-use super::place::{Places, bare, tags};
+use super::ids::Ids;
+use super::{Draft, tags};
+use crate::api::json::text;
 use crate::api::pool::{Group, Vdev};
 use crate::api::{Dataset, Pool, Section};
 use crate::snapshot::Snapshot;
 
-pub(super) fn records(places: &Places, snapshot: &Snapshot) -> Vec<Result<IngestRecord, String>> {
+/// Most roles of vdevs a record carries.
+const GROUPS_MAX: usize = 256;
+/// Codes that say the pool's features can be brought up to date.
+const UPGRADE_CODES: [&str; 2] = ["FEAT_DISABLED", "VERSION_OLDER"];
+
+pub(super) fn add(ids: &Ids, snapshot: &Snapshot, draft: &mut Draft) {
     let roots: BTreeMap<&str, &Dataset> = snapshot
         .datasets()
         .into_iter()
@@ -20,61 +28,75 @@ pub(super) fn records(places: &Places, snapshot: &Snapshot) -> Vec<Result<Ingest
         .filter(|dataset| !dataset.name.contains('/'))
         .map(|dataset| (dataset.name.as_str(), dataset))
         .collect();
-    let pools = snapshot.pools().into_iter().flat_map(|pools| pools.iter()).map(|pool| (pool, false));
-    let boot = snapshot.boot().map(|pool| (&**pool, true));
-    // The boot pool may also stand among the others.
-    let boot_name = boot.map(|(pool, _)| pool.name.clone());
-    pools
-        .filter(|(pool, _)| Some(&pool.name) != boot_name.as_ref())
-        .chain(boot)
-        .map(|(pool, is_boot)| record(places, pool, is_boot, roots.get(pool.name.as_str()).copied()))
-        .collect()
+    let boot = snapshot.boot().map(|pool| (pool.as_ref(), true));
+    let boot_name = boot.map(|(pool, _)| pool.name.as_str());
+    let listed = snapshot.pools().into_iter().flat_map(|pools| pools.iter());
+    let listed = listed.filter(|pool| Some(pool.name.as_str()) != boot_name);
+    let mut pools: Vec<(&Pool, bool)> = boot.into_iter().chain(listed.map(|pool| (pool, false))).collect();
+    // Of two with one name, the one that is imported counts.
+    pools.sort_by_key(|(pool, boot)| (!boot, pool.groups.is_empty()));
+    for (pool, boot) in pools {
+        if pool.groups.len() > GROUPS_MAX {
+            draft.skip(Section::Pools, &pool.name, "has more roles of vdevs than a record carries");
+        }
+        let root = roots.get(pool.name.as_str()).copied();
+        draft.add(Section::Pools, &pool.name, record(ids, pool, boot, root));
+    }
 }
 
-fn record(
-    places: &Places,
-    pool: &Pool,
-    is_boot: bool,
-    root: Option<&Dataset>,
-) -> Result<IngestRecord, String> {
-    let id = places.pool(&pool.name)?;
-    let mut record = bare(id, Some(places.system()), ResourceType::Storage, &pool.name, Section::Pools);
-    record.state.clone_from(&pool.status);
-    let boot = if is_boot { "boot-pool" } else { "" };
-    record.tags = tags(["truenas", "pool", "zfs", boot].map(str::to_owned));
-    record.capacity = Some(capacity(pool, root));
-    record.facets.storage = Some(Storage {
+fn record(ids: &Ids, pool: &Pool, boot: bool, root: Option<&Dataset>) -> Result<IngestRecord, ProtocolError> {
+    let facet = Storage {
         topology: StorageTopology::Pool,
         kind: "zfs-pool".to_owned(),
         pool: pool.name.clone(),
         path: pool.path.clone(),
-        zfs: Some(Zfs::Pool(facts(pool, is_boot))),
-    });
-    Ok(record)
+        zfs: Some(Zfs::Pool(facet(pool, boot))),
+    };
+    Ok(IngestRecord {
+        source_id: ids.pool(&pool.name)?,
+        parent_source_id: Some(ids.system()),
+        resource_type: ResourceType::Storage,
+        name: pool.name.clone(),
+        section: Section::Pools.name(),
+        state: pool.status.clone(),
+        identity: Identity::default(),
+        capacity: capacity(pool, root),
+        tags: tags([
+            "truenas".into(),
+            "pool".into(),
+            "zfs".into(),
+            format!("health:{}", pool.status.to_lowercase()),
+            if boot { "boot-pool".into() } else { String::new() },
+        ]),
+        incidents: Vec::new(),
+        facets: Facets { storage: Some(facet), ..Facets::default() },
+    })
 }
 
-/// What can be stored is what the root dataset has and could have; the pool's own size counts parity too.
-fn capacity(pool: &Pool, root: Option<&Dataset>) -> Capacity {
+/// What can be stored is known by the root dataset alone: the pool's own
+/// numbers count parity too.
+fn capacity(pool: &Pool, root: Option<&Dataset>) -> Option<Capacity> {
     let used = root.and_then(|root| root.used);
     let available = root.and_then(|root| root.available);
-    Capacity {
-        total_bytes: used.zip(available).and_then(|(used, available)| used.checked_add(available)),
+    let capacity = Capacity {
+        total_bytes: used.zip(available).map(|(used, available)| used.saturating_add(available)),
         used_bytes: used,
         available_bytes: available,
         raw_total_bytes: pool.size,
         raw_used_bytes: pool.allocated,
         raw_free_bytes: pool.free,
-    }
+    };
+    (capacity != Capacity::default()).then_some(capacity)
 }
 
-fn facts(pool: &Pool, is_boot: bool) -> PoolFacts {
-    PoolFacts {
+fn facet(pool: &Pool, boot: bool) -> PoolFacet {
+    PoolFacet {
         name: pool.name.clone(),
         guid: pool.guid.clone(),
         state: pool.status.clone(),
         status_code: pool.status_code.clone(),
         status_detail: pool.status_detail.clone(),
-        boot_pool: is_boot,
+        boot_pool: boot,
         size_bytes: pool.size,
         allocated_bytes: pool.allocated,
         free_bytes: pool.free,
@@ -101,10 +123,11 @@ fn facts(pool: &Pool, is_boot: bool) -> PoolFacts {
             seconds_left: expand.total_secs_left,
             waiting_for_resilver: expand.waiting_for_resilver,
         }),
-        groups: pool.groups.iter().map(group).collect(),
-        vdev_layout: layout(&pool.groups),
+        groups: pool.groups.iter().take(GROUPS_MAX).map(group).collect(),
+        vdev_layout: text::line(&layout(&pool.groups)),
         dedup_table_size_bytes: pool.dedup_table_size,
-        upgrade_available: pool.is_upgraded == Some(false),
+        upgrade_available: pool.is_upgraded == Some(false)
+            || UPGRADE_CODES.contains(&pool.status_code.as_str()),
     }
 }
 
@@ -112,14 +135,15 @@ fn group(group: &Group) -> VdevGroup {
     VdevGroup { role: group.role.clone(), vdevs: group.vdevs.iter().map(vdev).collect() }
 }
 
-fn vdev(vdev: &Vdev) -> VdevFacts {
-    VdevFacts {
+/// The depth is bounded where the tree is read.
+fn vdev(vdev: &Vdev) -> VdevFacet {
+    VdevFacet {
         name: vdev.name.clone(),
         guid: vdev.guid.clone(),
         kind: vdev.kind.clone(),
         state: vdev.status.clone(),
         path: vdev.path.clone(),
-        disk: vdev.disk.clone(),
+        disk: text::line(&vdev.disk),
         read_errors: vdev.read_errors,
         write_errors: vdev.write_errors,
         checksum_errors: vdev.checksum_errors,
@@ -130,10 +154,10 @@ fn vdev(vdev: &Vdev) -> VdevFacts {
     }
 }
 
-/// The kinds of the data vdevs, e.g. "mirror", "raidz2+mirror"; single disks side by side are a stripe.
+/// The kinds of data vdevs as Pulse shows them: `mirror`, `raidz2+mirror`, `stripe`.
 fn layout(groups: &[Group]) -> String {
     let data: Vec<&Vdev> =
-        groups.iter().filter(|group| group.role == "data").flat_map(|group| &group.vdevs).collect();
+        groups.iter().filter(|group| group.role == "data").flat_map(|g| &g.vdevs).collect();
     let mut kinds: Vec<String> = Vec::new();
     for vdev in &data {
         let kind = vdev.kind.to_ascii_lowercase();
@@ -141,5 +165,9 @@ fn layout(groups: &[Group]) -> String {
             kinds.push(kind);
         }
     }
-    if kinds == ["disk"] && data.len() > 1 { "stripe".to_owned() } else { kinds.join("+") }
+    if data.len() > 1 && kinds.len() == 1 && kinds[0] == "disk" {
+        "stripe".to_owned()
+    } else {
+        kinds.join("+")
+    }
 }

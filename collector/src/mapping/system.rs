@@ -1,47 +1,55 @@
-//! The appliance itself. Keyed by its connection: hostnames and serials repeat
-//! among clones and spares.
+//! The record of the appliance itself. It is known by its connection: serials and
+//! host ids repeat among clones, so none of them is given as its identity.
 
 use std::time::Duration;
 
-use pulse_proto::model::{Agent, Identity, IngestRecord, ResourceType, SectionOutcome, TrueNas, UnixMillis};
+use pulse_proto::model::{
+    Agent, Facets, Identity, IngestRecord, ResourceType, SectionOutcome, TrueNas, UnixMillis,
+};
 
-use super::place::{Places, bare, tags};
+use super::ids::Ids;
+use super::tags;
+use crate::api::json::text;
 use crate::api::{Section, System};
 use crate::snapshot::Snapshot;
 
 /// Some lines compute the boot time from the uptime, so it trembles.
 const BOOT_TIME_STEP: Duration = Duration::from_mins(1);
 
-/// `None` until it was read, so that what the registry knows from before is not overwritten with nothing. One that may
-/// not be read is there by name alone, for its pools to have a parent.
-pub(super) fn record(
-    places: &Places,
-    name: &str,
-    snapshot: &Snapshot,
-) -> Option<Result<IngestRecord, String>> {
+/// `None` until it was read, so that what a registry knows from before is not
+/// replaced by nothing. One that may not be read is there by name alone, for
+/// the others to have a parent.
+pub(super) fn record(ids: &Ids, connection_name: &str, snapshot: &Snapshot) -> Option<IngestRecord> {
+    let unread = System::default();
     let outcome = snapshot.state(Section::System).map(|state| state.outcome);
     let never = matches!(outcome, Some(SectionOutcome::Forbidden | SectionOutcome::Unsupported));
-    match snapshot.system() {
-        Some(system) => Some(told(places, name, system)),
-        None if never => Some(told(places, name, &System::default())),
-        None => None,
-    }
-}
-
-fn told(places: &Places, name: &str, system: &System) -> Result<IngestRecord, String> {
-    let shown = if system.hostname.is_empty() { name } else { &system.hostname };
-    if shown.is_empty() {
-        return Err("a system without hostname and name".to_owned());
-    }
-    let mut record = bare(places.system(), None, ResourceType::Host, shown, Section::System);
-    record.state.clone_from(&system.extras.state);
-    record.tags = tags(["truenas".to_owned(), "zfs".to_owned(), system.version.clone()]);
-    if !system.hostname.is_empty() {
-        record.identity = Identity { hostnames: vec![system.hostname.clone()], ..Identity::default() };
-    }
-    record.facets.agent = Some(agent(system));
-    record.facets.truenas = Some(truenas(system));
-    Ok(record)
+    let system = match snapshot.system() {
+        Some(system) => system,
+        None if never => &unread,
+        None => return None,
+    };
+    let fallback = || Some(text::line(connection_name)).filter(|name| !name.is_empty());
+    let name = Some(system.hostname.clone())
+        .filter(|name| !name.is_empty())
+        .or_else(fallback)
+        .unwrap_or_else(|| ids.system().to_string());
+    let extras = &system.extras;
+    Some(IngestRecord {
+        source_id: ids.system(),
+        parent_source_id: None,
+        resource_type: ResourceType::Host,
+        name,
+        section: Section::System.name(),
+        state: extras.state.clone(),
+        identity: Identity {
+            hostnames: Some(system.hostname.clone()).filter(|name| !name.is_empty()).into_iter().collect(),
+            ..Identity::default()
+        },
+        capacity: None,
+        tags: tags(["truenas".into(), "zfs".into(), system.version.clone()]),
+        incidents: Vec::new(),
+        facets: Facets { agent: Some(agent(system)), truenas: Some(truenas(system)), ..Facets::default() },
+    })
 }
 
 fn agent(system: &System) -> Agent {
@@ -63,6 +71,7 @@ fn agent(system: &System) -> Agent {
     }
 }
 
+/// How it is spoken to is added by `Mapped::with_session`.
 fn truenas(system: &System) -> TrueNas {
     let extras = &system.extras;
     TrueNas {
