@@ -31,6 +31,8 @@ use crate::watch::task::{self, OUTBOX_MAX, Pace};
 
 /// Resources a request may test on the thread it came in on.
 const INLINE_ROWS_MAX: usize = 2_000;
+/// Showing a resource costs as much as testing so many.
+const PAGE_ROW_WEIGHT: usize = 10;
 /// Large questions answered at the same time.
 const HEAVY_MAX: usize = 4;
 
@@ -173,7 +175,10 @@ impl ResourceService for ResourceApi {
         let order = Order::parse(&order_by)?;
         let query = QueryHash::of(&filter, &order);
         let (listing, offset) = self.listing(Question { page_token, size, filter, order, query }).await?;
-        let resources = answer::page(&listing, offset, size, &mask);
+        let shown = Arc::clone(&listing);
+        let resources = self
+            .compute(size.saturating_mul(PAGE_ROW_WEIGHT), move || answer::page(&shown, offset, size, &mask))
+            .await?;
         let next = offset.saturating_add(resources.len());
         let next_page_token = if next < listing.len() {
             let number = self.listings().keep(Arc::clone(&listing), query, self.clock.now());
