@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use fixture::{Seed, capacity};
 use futures_util::StreamExt as _;
+use prost::Message as _;
 use pulse_proto::model::{
     ConnectionId, Resource, ResourceType, Revision, SectionName, SectionOutcome, SectionReport, Severity,
     StorageTopology, UnixMillis,
@@ -316,6 +317,40 @@ async fn a_list_sorted_page_by_page_is_the_list_sorted_at_once() {
 }
 
 #[tokio::test]
+async fn large_resources_travel_in_messages_that_clients_accept() {
+    const CLIENT_ACCEPTS: usize = 4 << 20;
+    let large = |number| Seed { name: format!("{number:03}{}", "x".repeat(100_000)), ..pool(number) };
+    let registry = Registry::new((0..60).map(large), Options::default());
+    let (mut seen, mut pages, mut page_token) = (BTreeSet::new(), 0, String::new());
+    loop {
+        let request =
+            pb::ListResourcesRequest { page_size: 1_000, page_token, ..pb::ListResourcesRequest::default() };
+        let page = registry.list(request).await.expect("a page");
+        assert!(page.encoded_len() < CLIENT_ACCEPTS);
+        seen.extend(page.resources.into_iter().map(|resource| resource.id));
+        pages += 1;
+        page_token = page.next_page_token;
+        if page_token.is_empty() {
+            break;
+        }
+    }
+    assert_eq!((seen.len(), pages > 1), (60, true));
+
+    let mut watch = registry.watch("", "").await.expect("a watch");
+    let mut watched = BTreeSet::new();
+    loop {
+        let message = watch.message().await;
+        assert!(message.encoded_len() < CLIENT_ACCEPTS);
+        assert_eq!(message.resume_token.is_empty(), !message.initial_list_end);
+        watched.extend(message.events.into_iter().filter_map(|event| event.resource).map(|r| r.id));
+        if message.initial_list_end {
+            break;
+        }
+    }
+    assert_eq!(watched, seen);
+}
+
+#[tokio::test]
 async fn a_summary_counts_each_byte_once() {
     let dataset = Seed {
         topology: Some(StorageTopology::Dataset),
@@ -498,4 +533,16 @@ async fn the_timeline_is_not_in_this_release() {
     let error = registry.api.list_resource_changes(request).await.expect_err("unimplemented");
     assert_eq!(error.code(), Code::Unimplemented);
     assert!(error.message().contains("not in this release"), "{}", error.message());
+}
+
+#[test]
+fn every_filter_in_the_guide_is_one() {
+    let guide = include_str!("../../docs/queries.md");
+    let block = guide.split("```filter\n").nth(1).and_then(|rest| rest.split("```").next()).expect("a block");
+    for line in block.lines() {
+        pulse_registry::query::filter::Filter::parse(line).unwrap_or_else(|error| panic!("{line}: {error}"));
+    }
+    for (field, _) in pulse_registry::query::filter::field::FIELDS {
+        assert!(guide.contains(&format!("`{field}`")), "{field} is not in the guide");
+    }
 }
