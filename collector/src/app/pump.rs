@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
-use pulse_proto::model::{ConnectionId, ConnectionStatus};
+use pulse_proto::model::{ConnectionId, ConnectionState, ConnectionStatus};
 use tracing::{debug, warn};
 
 use crate::api::Section;
@@ -89,11 +89,12 @@ impl Pump {
 
 impl Sink for Pump {
     fn snapshot(&self, settings: &Arc<Settings>, snapshot: Arc<Snapshot>, health: &Health) {
-        let held = Held { settings: Arc::clone(settings), snapshot, status: status(settings, health) };
+        let mut held = Held { settings: Arc::clone(settings), snapshot, status: status(settings, health) };
         let complete = held.snapshot.reports().len() == Section::ALL.len();
         {
             let mut lines = self.lines();
             let line = lines.entry(settings.id.clone()).or_default();
+            held.status = steady(held.status, line.told.as_deref());
             if !line.open && !complete {
                 // Nothing was read yet: there is only the connection's own state to tell, and that can wait.
                 let first = line.held.replace(held).is_none();
@@ -121,6 +122,20 @@ impl Sink for Pump {
     }
 }
 
+/// Trying again is no recovery: what was wrong stays told until a session is there.
+fn steady(status: ConnectionStatus, told: Option<&Told>) -> ConnectionStatus {
+    let trying = matches!(status.state, ConnectionState::Connecting | ConnectionState::Authenticating);
+    let wrong =
+        |old: &ConnectionStatus| matches!(old.state, ConnectionState::BackingOff | ConnectionState::Refused);
+    match told.map(|told| &told.status).filter(|old| trying && wrong(old)) {
+        Some(old) => {
+            let ConnectionStatus { state, reason, since, name: _, labels: _ } = old.clone();
+            ConnectionStatus { state, reason, since, ..status }
+        }
+        None => status,
+    }
+}
+
 /// What the registry is told of a connection as a whole.
 fn status(settings: &Settings, health: &Health) -> ConnectionStatus {
     ConnectionStatus {
@@ -129,5 +144,38 @@ fn status(settings: &Settings, health: &Health) -> ConnectionStatus {
         reason: health.reason.clone(),
         since: Some(health.since),
         labels: settings.labels.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(state: ConnectionState) -> Told {
+        Told::new(Vec::new(), Vec::new(), as_status(state, "why"), None)
+    }
+
+    fn as_status(state: ConnectionState, reason: &str) -> ConnectionStatus {
+        let (name, reason) = ("nas".to_owned(), reason.to_owned());
+        ConnectionStatus { name, state, reason, since: None, labels: BTreeMap::new() }
+    }
+
+    #[test]
+    fn trying_again_is_no_recovery() {
+        use ConnectionState::{Authenticating, BackingOff, Connecting, Degraded, Live, Refused};
+        for (old, new, expected) in [
+            (BackingOff, Connecting, BackingOff),
+            (BackingOff, Authenticating, BackingOff),
+            (Refused, Connecting, Refused),
+            (BackingOff, Refused, Refused),
+            (BackingOff, Live, Live),
+            (BackingOff, Degraded, Degraded),
+            (Live, Connecting, Connecting),
+        ] {
+            let steady = steady(as_status(new, "new"), Some(&told(old)));
+            assert_eq!(steady.state, expected, "{old} {new}");
+            assert_eq!(steady.reason == "why", expected == old && old != new, "{old} {new}");
+        }
+        assert_eq!(steady(as_status(Connecting, ""), None).state, Connecting);
     }
 }
