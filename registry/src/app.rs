@@ -55,6 +55,7 @@ impl App {
         let clock = Clock::default();
         let tables = Tables::default();
         let (metrics, figures) = Metrics::new();
+        let streams = metrics.streams.clone();
 
         // Probes first: they tell that the rest is starting.
         let http = serve::listen(config.http.listen, "http.listen").await?;
@@ -74,7 +75,7 @@ impl App {
         let (writer, handle) = Writer::new(state, judge, store, publisher, clock.clone(), watchful);
         let writer = tokio::spawn(writer.run());
 
-        let ingest = IngestApi::new(handle, &registry_id, ingest_options(&config), draining.clone());
+        let ingest = IngestApi::new(handle, &registry_id, ingest_options(&config), streams, draining.clone());
         let resource = ResourceApi::new(feed, &registry_id, resource_options(&config), draining.clone());
         let bytes_max = config.grpc.max_message_bytes;
         let (health, routes) = serve::routes()?;

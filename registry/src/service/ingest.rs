@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::Stream;
+use prometheus_client::metrics::gauge::Gauge;
 use pulse_proto::PROTOCOL_VERSION;
 use pulse_proto::model::{CollectorId, ConnectionId};
 use pulse_proto::pb::registry::v1 as wire;
@@ -44,12 +45,20 @@ pub struct IngestApi {
     writer: Handle,
     registry_id: Arc<str>,
     options: Options,
+    streams: Gauge,
     draining: CancellationToken,
 }
 
 impl IngestApi {
-    pub fn new(writer: Handle, registry_id: &str, options: Options, draining: CancellationToken) -> Self {
-        Self { writer, registry_id: Arc::from(registry_id), options, draining }
+    /// `streams` counts what is open.
+    pub fn new(
+        writer: Handle,
+        registry_id: &str,
+        options: Options,
+        streams: Gauge,
+        draining: CancellationToken,
+    ) -> Self {
+        Self { writer, registry_id: Arc::from(registry_id), options, streams, draining }
     }
 }
 
@@ -68,7 +77,10 @@ impl IngestService for IngestApi {
         let (outbox, responses) = mpsc::channel(OUTBOX_MAX);
         let api = self.clone();
         tokio::spawn(async move {
-            if let Err(status) = api.converse(inbound, &outbox).await {
+            api.streams.inc();
+            let ended = api.converse(inbound, &outbox).await;
+            api.streams.dec();
+            if let Err(status) = ended {
                 // The client may be gone.
                 drop(outbox.send(Err(status)).await);
             }
