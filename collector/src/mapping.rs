@@ -108,6 +108,8 @@ fn tags<const N: usize>(tags: [String; N]) -> Vec<String> {
 #[cfg(test)]
 mod golden;
 #[cfg(test)]
+mod lines;
+#[cfg(test)]
 mod properties;
 #[cfg(test)]
 mod samples;
