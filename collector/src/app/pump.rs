@@ -37,6 +37,11 @@ struct Line {
     /// Told once, or waited long enough.
     open: bool,
     skipped: usize,
+    /// How many states came, and which was told last.
+    number: u64,
+    number_told: u64,
+    /// Protocol and API version of the last session.
+    session: (&'static str, String),
 }
 
 #[derive(Clone, Debug)]
@@ -44,6 +49,7 @@ struct Held {
     settings: Arc<Settings>,
     snapshot: Arc<Snapshot>,
     status: ConnectionStatus,
+    number: u64,
 }
 
 impl Pump {
@@ -66,21 +72,31 @@ impl Pump {
         }
     }
 
+    /// Maps and encodes outside of the lock: a large NAS holds up nobody else.
     fn tell(&self, held: Held) {
-        let Held { settings, snapshot, status } = held;
-        let mapped = mapping::records(&settings.id, &settings.name, &snapshot);
+        let Held { settings, snapshot, status, number } = held;
+        let (before, session) = match self.lines().get(&settings.id) {
+            Some(line) => (line.told.clone(), line.session.clone()),
+            None => return,
+        };
+        let (transport, api_version) = session;
+        let mapped =
+            mapping::records(&settings.id, &settings.name, &snapshot).with_session(transport, &api_version);
+        let told = Arc::new(Told::new(mapped.records, snapshot.reports(), status, before.as_deref()));
         let mut lines = self.lines();
-        let Some(line) = lines.get_mut(&settings.id) else { return };
+        // A newer one may have overtaken this one meanwhile, or the connection is gone.
+        let Some(line) = lines.get_mut(&settings.id).filter(|line| line.number_told <= number) else {
+            return;
+        };
         if mapped.skipped.len() > line.skipped {
             warn!(connection = %settings.id, skipped = ?mapped.skipped, "what the NAS said cannot be told in part");
         }
-        let skipped = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
-        self.metrics.records_skipped.inc_by(skipped(mapped.skipped.len()) - skipped(line.skipped));
+        let count = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
+        self.metrics.records_skipped.inc_by(count(mapped.skipped.len()) - count(line.skipped));
         self.metrics.snapshots.inc();
-        line.skipped = mapped.skipped.len();
-        let told = Told::new(mapped.records, snapshot.reports(), status, line.told.as_deref());
         debug!(connection = %settings.id, records = told.items.len(), "newest state");
-        let told = Arc::new(told);
+        line.skipped = mapped.skipped.len();
+        line.number_told = number;
         line.told = Some(Arc::clone(&told));
         // Put under the lock: the newest state is the last one put.
         self.mailbox.put(&settings.id, Update::State(told));
@@ -89,12 +105,18 @@ impl Pump {
 
 impl Sink for Pump {
     fn snapshot(&self, settings: &Arc<Settings>, snapshot: Arc<Snapshot>, health: &Health) {
-        let mut held = Held { settings: Arc::clone(settings), snapshot, status: status(settings, health) };
+        let mut held =
+            Held { settings: Arc::clone(settings), snapshot, status: status(settings, health), number: 0 };
         let complete = held.snapshot.reports().len() == Section::ALL.len();
         {
             let mut lines = self.lines();
             let line = lines.entry(settings.id.clone()).or_default();
             held.status = steady(held.status, line.told.as_deref());
+            line.number += 1;
+            held.number = line.number;
+            if health.transport.connected {
+                line.session = (health.transport.mode, health.transport.api_version.clone());
+            }
             if !line.open && !complete {
                 // Nothing was read yet: there is only the connection's own state to tell, and that can wait.
                 let first = line.held.replace(held).is_none();
@@ -117,7 +139,9 @@ impl Sink for Pump {
 
     fn removed(&self, id: &ConnectionId) {
         let mut lines = self.lines();
-        lines.remove(id);
+        if let Some(line) = lines.remove(id) {
+            self.metrics.records_skipped.dec_by(i64::try_from(line.skipped).unwrap_or(i64::MAX));
+        }
         self.mailbox.put(id, Update::Removed);
     }
 }
