@@ -2,7 +2,7 @@
 //!
 //! Pure: results and `now` in, state out. A failed read keeps what was known. Knows no call, no session and no record.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,6 +12,9 @@ use crate::api::section::{Data, Part};
 use crate::api::{
     Alert, Dataset, Disk, Pool, Replication, Section, SectionFailure, SectionRead, SkippedRow, System,
 };
+
+/// Boot times less apart than this are one.
+const BOOT_TIME_TREMBLE: Duration = Duration::from_mins(2);
 
 /// What is known of one NAS. Cheap to clone: readers share what has not changed.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -60,7 +63,7 @@ impl Snapshot {
         let was_complete = before.as_ref().is_some_and(|state| state.outcome.is_complete());
         let (outcome, error, observed_at, skipped) = match result {
             Ok(SectionRead { data, skipped, .. }) => {
-                let changed = self.held.take(data);
+                let changed = self.held.take(data, &skipped);
                 let same = was_complete && !changed;
                 let outcome = if same { SectionOutcome::Unchanged } else { SectionOutcome::Fresh };
                 (outcome, String::new(), Some(now), skipped)
@@ -142,14 +145,17 @@ impl Snapshot {
 
 impl Held {
     /// Does it differ from what was held?
-    fn take(&mut self, data: Data) -> bool {
+    fn take(&mut self, data: Data, skipped: &[SkippedRow]) -> bool {
+        let lost: BTreeSet<&str> = skipped.iter().filter_map(|row| row.name.as_deref()).collect();
         match data {
             Data::System { mut info, extras } => {
                 let held = self.system.as_ref().map(|system| system.extras.clone()).unwrap_or_default();
                 info.extras = extras.over(&held);
+                info.boot_time = steady(self.system.as_ref().and_then(|held| held.boot_time), info.boot_time);
                 replace(&mut self.system, *info)
             }
-            Data::Pools { pools, boot } => {
+            Data::Pools { mut pools, boot } => {
+                keep(&mut pools, self.pools.as_deref(), &lost, |pool| &pool.name);
                 let boot_changed = match boot {
                     Part::Kept => false,
                     Part::Read(None) => self.boot.take().is_some(),
@@ -157,17 +163,45 @@ impl Held {
                 };
                 replace(&mut self.pools, pools) || boot_changed
             }
-            Data::Datasets { datasets, replications } => {
+            Data::Datasets { mut datasets, replications } => {
+                keep(&mut datasets, self.datasets.as_deref(), &lost, |dataset| &dataset.name);
                 let replications_changed = match replications {
                     Part::Kept => false,
                     Part::Read(rows) => replace(&mut self.replications, rows),
                 };
                 replace(&mut self.datasets, datasets) || replications_changed
             }
-            Data::Disks(disks) => replace(&mut self.disks, disks),
-            Data::Alerts(alerts) => replace(&mut self.alerts, alerts),
+            Data::Disks(mut disks) => {
+                keep(&mut disks, self.disks.as_deref(), &lost, |disk| &disk.name);
+                replace(&mut self.disks, disks)
+            }
+            Data::Alerts(mut alerts) => {
+                keep(&mut alerts, self.alerts.as_deref(), &lost, |alert| &alert.uuid);
+                replace(&mut self.alerts, alerts)
+            }
         }
     }
+}
+
+/// A row that was there and could not be understood this time is not gone: what
+/// was known of it stays.
+fn keep<T: Clone>(
+    rows: &mut Vec<T>,
+    held: Option<&Vec<T>>,
+    lost: &BTreeSet<&str>,
+    name: impl Fn(&T) -> &String,
+) {
+    let Some(held) = held.filter(|_| !lost.is_empty()) else { return };
+    let told: BTreeSet<String> = rows.iter().map(|row| name(row).clone()).collect();
+    let kept = held.iter().filter(|row| lost.contains(name(row).as_str()) && !told.contains(name(row)));
+    rows.extend(kept.cloned());
+}
+
+/// Some lines compute the boot time from the uptime: it trembles, and is
+/// taken for another only when it is clearly another.
+fn steady(held: Option<UnixMillis>, told: Option<UnixMillis>) -> Option<UnixMillis> {
+    let (Some(before), Some(now)) = (held, told) else { return told };
+    if now.since(before).max(before.since(now)) < BOOT_TIME_TREMBLE { Some(before) } else { Some(now) }
 }
 
 /// Equal values stay shared with older snapshots.
@@ -232,5 +266,41 @@ mod tests {
         snapshot.apply(Section::Pools, Ok(pools(r#"[{"name":"tank"}]"#)), at(3), MINUTE);
         let (old, new) = (before.pools().expect("read"), snapshot.pools().expect("read"));
         assert!(Arc::ptr_eq(old, new));
+    }
+
+    #[test]
+    fn a_row_not_understood_this_time_is_not_gone() {
+        let mut snapshot = Snapshot::default();
+        let read = |reply: &str| {
+            let decoded = decode_pools(reply.as_bytes()).expect("a list");
+            let data = Data::Pools { pools: decoded.rows, boot: Part::Kept };
+            Ok(SectionRead { data, skipped: decoded.skipped, notes: Vec::new() })
+        };
+        let names = |snapshot: &Snapshot| {
+            let pools = snapshot.pools().expect("read");
+            pools.iter().map(|pool| (pool.name.clone(), pool.status.clone())).collect::<Vec<_>>()
+        };
+        let both = r#"[{"name":"a","status":"FAULTED"},{"name":"b","status":"ONLINE"}]"#;
+        snapshot.apply(Section::Pools, read(both), at(1), MINUTE);
+        let deep = format!("{}{}", "[".repeat(200), "]".repeat(200));
+        let damaged = format!(r#"[{{"name":"b","status":"DEGRADED"}},{{"name":"a","x":{deep}}}]"#);
+        snapshot.apply(Section::Pools, read(&damaged), at(2), MINUTE);
+        let pair = |name: &str, status: &str| (name.to_owned(), status.to_owned());
+        assert_eq!(names(&snapshot), [pair("b", "DEGRADED"), pair("a", "FAULTED")]);
+        snapshot.apply(Section::Pools, read(r#"[{"name":"b"}]"#), at(3), MINUTE);
+        assert_eq!(names(&snapshot), [pair("b", "")]);
+    }
+
+    #[test]
+    fn a_trembling_boot_time_is_one_and_a_reboot_another() {
+        for (before, now, expected) in [
+            (None, Some(at(1_000)), Some(at(1_000))),
+            (Some(at(1_000)), Some(at(1_001)), Some(at(1_000))),
+            (Some(at(1_000)), Some(at(999)), Some(at(1_000))),
+            (Some(at(1_000)), Some(at(1_120)), Some(at(1_120))),
+            (Some(at(1_000)), None, None),
+        ] {
+            assert_eq!(steady(before, now), expected);
+        }
     }
 }

@@ -100,7 +100,11 @@ fn decode_vdev(fields: Fields<'_>, depth: usize, budget: &mut Budget) -> Vdev {
     let path = fields.line("path");
     let kind = either(fields, "type", "vdev_type").to_ascii_uppercase();
     let status = either(fields, "status", "state").to_ascii_uppercase();
-    let unavail_disk = fields.get("unavail_disk").and_then(|disk| decode_disk(disk).ok());
+    let unavail_disk = fields
+        .get("unavail_disk")
+        .and_then(|disk| decode_disk(disk).ok())
+        // An empty object tells of no disk.
+        .filter(|disk| *disk != Disk::default());
     let leaf = children.is_empty();
     let disk = if leaf { disk_of(fields, &name, &path) } else { String::new() };
     // A device that is gone is told by `unavail_disk`, or by a bare guid in place of a name.
