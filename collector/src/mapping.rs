@@ -97,7 +97,7 @@ impl Draft {
 }
 
 /// Sorted, without repetition and without empty ones.
-fn tags<const N: usize>(tags: [String; N]) -> Vec<String> {
+fn tags(tags: &[String]) -> Vec<String> {
     let mut tags: Vec<String> =
         tags.iter().map(|tag| text::line(tag)).filter(|tag| !tag.is_empty()).collect();
     tags.sort_unstable();

@@ -56,8 +56,8 @@ fn ancestors(name: &str) -> impl Iterator<Item = &str> {
 
 /// The nearest ancestor that is listed, else the pool, else the system.
 fn parent(ids: &Ids, dataset: &Dataset, names: &BTreeSet<&str>, no_pool: bool) -> SourceId {
-    let listed = ancestors(&dataset.name).skip(1).filter(|name| names.contains(name));
-    let above = listed.filter_map(|name| ids.dataset(name).ok()).next();
+    let mut listed = ancestors(&dataset.name).skip(1).filter(|name| names.contains(name));
+    let above = listed.find_map(|name| ids.dataset(name).ok());
     let pool = || ids.pool(&dataset.pool).ok().filter(|_| !no_pool);
     above.or_else(pool).unwrap_or_else(|| ids.system())
 }
@@ -85,7 +85,7 @@ fn record(
         state: String::new(),
         identity: Identity::default(),
         capacity: capacity(dataset),
-        tags: tags([
+        tags: tags(&[
             "truenas".into(),
             "dataset".into(),
             "zfs".into(),

@@ -56,7 +56,7 @@ fn record(
         state: facet.vdev_state.clone(),
         identity: Identity { machine_id: disk.serial.clone(), ..Identity::default() },
         capacity: disk.size.map(|size| Capacity { total_bytes: Some(size), ..Capacity::default() }),
-        tags: tags(["truenas".into(), "disk".into(), disk.bus.to_lowercase()]),
+        tags: tags(&["truenas".into(), "disk".into(), disk.bus.to_lowercase()]),
         incidents: Vec::new(),
         facets: Facets { physical_disk: Some(facet), ..Facets::default() },
     })

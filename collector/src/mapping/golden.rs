@@ -106,7 +106,9 @@ fn record(record: &IngestRecord) -> String {
                 let mut bare = pool.clone();
                 for group in std::mem::take(&mut bare.groups) {
                     let _ = writeln!(out, "  {}:", group.role);
-                    group.vdevs.iter().for_each(|one| vdev(one, 2, &mut out));
+                    for one in &group.vdevs {
+                        vdev(one, 2, &mut out);
+                    }
                 }
                 let _ = writeln!(out, "  {bare:?}");
             }
@@ -127,5 +129,7 @@ fn vdev(one: &Vdev, depth: usize, out: &mut String) {
         out,
         "{indent}{kind} {state} {name} guid={guid} disk={disk:?} path={path:?} errors={errors:?} size={size_bytes:?} missing={missing}"
     );
-    children.iter().for_each(|child| vdev(child, depth + 1, out));
+    for child in children {
+        vdev(child, depth + 1, out);
+    }
 }

@@ -61,7 +61,7 @@ fn record(ids: &Ids, pool: &Pool, boot: bool, root: Option<&Dataset>) -> Result<
         state: pool.status.clone(),
         identity: Identity::default(),
         capacity: capacity(pool, root),
-        tags: tags([
+        tags: tags(&[
             "truenas".into(),
             "pool".into(),
             "zfs".into(),

@@ -46,7 +46,7 @@ pub(super) fn record(ids: &Ids, connection_name: &str, snapshot: &Snapshot) -> O
             ..Identity::default()
         },
         capacity: None,
-        tags: tags(["truenas".into(), "zfs".into(), system.version.clone()]),
+        tags: tags(&["truenas".into(), "zfs".into(), system.version.clone()]),
         incidents: Vec::new(),
         facets: Facets { agent: Some(agent(system)), truenas: Some(truenas(system)), ..Facets::default() },
     })
