@@ -20,6 +20,8 @@ use crate::api::{Section, SectionFailure, SectionRead, Transport, event, plan};
 use crate::rpc::{CallError, Notice};
 use crate::session::Session;
 
+/// From an alert to a look at the pools; alerts come in bursts.
+const PROBE_AFTER_ALERT: Duration = Duration::from_millis(200);
 /// Subscriptions that are not there by then do not keep the first reading waiting.
 const SUBSCRIBE_LIMIT: Duration = Duration::from_secs(5);
 /// A subscription that the server ended is asked for again.
@@ -223,6 +225,12 @@ fn hear(session: &Arc<Session>, round: &mut Round, notice: Notice) {
         Notice::Event(event) => {
             if let Some(section) = event::section_of(&event.collection) {
                 round.schedule.hint(section, urgency(&event.collection), at);
+                if section == Section::Alerts
+                    && let Some(probe_at) = &mut round.probe_at
+                {
+                    // Where a pool's state changes in silence, an alert of it may be the only sound.
+                    *probe_at = (*probe_at).min(at + PROBE_AFTER_ALERT);
+                }
             }
         }
         Notice::Lagged => {
