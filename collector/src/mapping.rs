@@ -106,6 +106,8 @@ fn tags(tags: &[String]) -> Vec<String> {
 }
 
 #[cfg(test)]
+mod every_row;
+#[cfg(test)]
 mod golden;
 #[cfg(test)]
 mod lines;
