@@ -2,6 +2,7 @@
 //! keep connections without grpcurl.
 
 mod connections;
+mod import;
 mod secrets;
 mod show;
 

@@ -19,6 +19,7 @@ use tonic::Status;
 use tonic::transport::{Channel, Endpoint};
 
 use super::OutputArg;
+use super::import::{self, ImportArgs};
 use super::secrets::SecretArgs;
 use super::show;
 
@@ -134,6 +135,8 @@ pub(super) enum Command {
         #[command(flatten)]
         target: Target,
     },
+    /// Take over the connections that Pulse keeps.
+    Import(ImportArgs),
     /// Print every change of a connection's state until Ctrl-C.
     Watch {
         #[command(flatten)]
@@ -141,7 +144,7 @@ pub(super) enum Command {
     },
 }
 
-type Client = ConnectionServiceClient<Channel>;
+pub(super) type Client = ConnectionServiceClient<Channel>;
 
 pub(super) async fn run(command: Command) -> anyhow::Result<ExitCode> {
     match command {
@@ -182,6 +185,7 @@ pub(super) async fn run(command: Command) -> anyhow::Result<ExitCode> {
                 client.refresh_connection(RefreshConnectionRequest { id }).await.map_err(explained)?;
             shown(&target, answer.into_inner().connection)?;
         }
+        Command::Import(args) => return import::run(args).await,
         Command::Watch { target } => watch(&target).await?,
     }
     Ok(ExitCode::SUCCESS)
@@ -252,7 +256,7 @@ async fn watch(target: &Target) -> anyhow::Result<()> {
     bail!("the collector ended the watch")
 }
 
-async fn client(target: &Target) -> anyhow::Result<Client> {
+pub(super) async fn client(target: &Target) -> anyhow::Result<Client> {
     let endpoint = Endpoint::from_shared(target.address.clone())
         .with_context(|| format!("--address {:?} is no URL such as http://127.0.0.1:7670", target.address))?
         .connect_timeout(CONNECT_DEADLINE);

@@ -1,0 +1,94 @@
+//! `connections import`: Pulse's stored connections, created one by one at a
+//! running collector. The folder is only read.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Args;
+use pulse_proto::model::UnixMillis;
+use pulse_proto::pb::collector::v1::{Connection, CreateConnectionRequest};
+use pulse_shell::answer;
+use pulse_shell::table::{lines, print};
+use tonic::Code;
+
+use super::connections::{Target, client};
+use crate::clock;
+use crate::connection::import;
+use crate::connection::{Settings, Tls};
+use crate::secret::Credential;
+
+#[derive(Debug, Args)]
+pub(super) struct ImportArgs {
+    /// Folder of Pulse's data with truenas.enc and .encryption.key, such as /etc/pulse
+    #[arg(long, value_name = "FOLDER")]
+    pulse_data: PathBuf,
+    /// Check only, store nothing.
+    #[arg(long)]
+    validate_only: bool,
+    #[command(flatten)]
+    target: Target,
+}
+
+/// Ends with 1 when something was refused; what was there before is no failure.
+pub(super) async fn run(args: ImportArgs) -> anyhow::Result<ExitCode> {
+    let ImportArgs { pulse_data, validate_only, target } = args;
+    let read = move || import::read_folder(&pulse_data, UnixMillis::new(clock::now_unix_ms()));
+    let imported = tokio::task::spawn_blocking(read).await?.map_err(|error| {
+        let remedy = error.remedy();
+        anyhow::Error::new(error).context(remedy)
+    })?;
+    let mut client = client(&target).await?;
+    let mut rows = Vec::new();
+    let mut failed = false;
+    for refused in imported.refused {
+        failed = true;
+        rows.push(vec![refused.name, "refused".to_owned(), refused.why.to_string()]);
+    }
+    for settings in &imported.connections {
+        let request = CreateConnectionRequest { connection: Some(wire(settings)), validate_only };
+        let (result, why) = match client.create_connection(request).await {
+            Ok(_) if validate_only => ("valid", String::new()),
+            Ok(_) => ("imported", String::new()),
+            Err(status) if status.code() == Code::AlreadyExists => {
+                ("there already", status.message().to_owned())
+            }
+            Err(status) => {
+                failed = true;
+                ("refused", answer::explain(&status))
+            }
+        };
+        rows.push(vec![settings.name.clone(), result.to_owned(), why]);
+    }
+    print(&lines(&["NAME", "RESULT", "WHY"], &rows))?;
+    Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+/// With its secret, for the service alone.
+fn wire(settings: &Settings) -> Connection {
+    let (api_key, password) = match &settings.credential {
+        Credential::ApiKey { key, .. } => (key.expose().to_owned(), String::new()),
+        Credential::Password { password, .. } => (String::new(), password.expose().to_owned()),
+    };
+    let (fingerprint, ca_pem) = match &settings.tls {
+        Tls::Pinned(fingerprint) => (fingerprint.to_string(), String::new()),
+        Tls::Ca(pem) => (String::new(), pem.clone()),
+        Tls::Off | Tls::SystemRoots | Tls::Insecure => (String::new(), String::new()),
+    };
+    Connection {
+        id: settings.id.to_string(),
+        name: settings.name.clone(),
+        host: settings.host.clone(),
+        port: u32::from(settings.port),
+        use_https: Some(settings.tls.is_on()),
+        insecure_skip_verify: settings.tls == Tls::Insecure,
+        fingerprint,
+        ca_pem,
+        username: settings.credential.username().unwrap_or_default().to_owned(),
+        api_key,
+        password,
+        enabled: Some(settings.enabled),
+        poll_interval_seconds: u32::try_from(settings.poll_interval.as_secs()).unwrap_or(u32::MAX),
+        labels: settings.labels.clone().into_iter().collect(),
+        ..Connection::default()
+    }
+}
