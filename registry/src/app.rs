@@ -5,6 +5,7 @@ mod watchful;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use pulse_proto::model::DataSource;
@@ -35,6 +36,9 @@ use crate::store::redb::Redb;
 use crate::store::{Loaded, Store};
 use crate::telemetry::Metrics;
 use crate::watch::task::Pace;
+
+/// After a start, collectors get this long to say that what is held is still so.
+const GRACE: Duration = Duration::from_secs(20);
 
 /// A running registry.
 #[derive(Debug)]
@@ -68,7 +72,8 @@ impl App {
         let (store, loaded) = open(&config).await?;
         let registry_id = loaded.registry_id.clone();
         let judge: Arc<dyn Judge> = Arc::new(tables);
-        let state = State::restore(Arc::clone(&judge), loaded.revision, loaded.connections);
+        let state =
+            State::restore(Arc::clone(&judge), loaded.revision, loaded.connections, clock.now() + GRACE);
         let (revision, resources) = (state.view().revision, state.view().len());
         let (publisher, feed) = feed::channel(state.view().clone());
         watchful.follow(feed.clone());

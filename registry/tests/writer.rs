@@ -7,14 +7,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use pulse_proto::model::{
-    CollectorId, ConnectionId, DataSource, Epoch, Facets, Identity, IngestRecord, ResourceType, Revision,
-    SectionName, Sequence, SourceId,
+    CollectorId, ConnectionId, DataSource, Epoch, Facets, Freshness, Identity, IngestRecord, ResourceType,
+    Revision, SectionName, SectionOutcome, SectionReport, Sequence, SourceId, UnixMillis,
 };
 use pulse_registry::clock::Clock;
 use pulse_registry::health::Tables;
 use pulse_registry::ingest::writer::Outcome;
 use pulse_registry::ingest::{Handle, Observer, Writer};
-use pulse_registry::state::{Answer, Batch, Feed, Input, RejectReason, State, feed};
+use pulse_registry::state::{Answer, Batch, Feed, Heartbeat, Input, RejectReason, State, feed};
 use pulse_registry::store::Store;
 use pulse_registry::store::memory::Memory;
 use tokio::sync::mpsc;
@@ -31,7 +31,7 @@ impl Observer for Deaf {
 fn start(store: &Arc<Memory>) -> (Handle, Feed, tokio::task::JoinHandle<()>) {
     let judge = Arc::new(Tables::default());
     let loaded = store.load().unwrap();
-    let state = State::restore(judge.clone(), loaded.revision, loaded.connections);
+    let state = State::restore(judge.clone(), loaded.revision, loaded.connections, UnixMillis::new(0));
     let (publisher, feed) = feed::channel(state.view().clone());
     let store = Arc::clone(store) as Arc<dyn Store>;
     let (writer, handle) = Writer::new(state, judge, store, publisher, Clock::default(), Arc::new(Deaf));
@@ -127,4 +127,49 @@ async fn what_was_accepted_is_durable_when_the_writer_has_ended() {
     let loaded = store.load().unwrap();
     assert_eq!((acked, loaded.connections[0].2.len()), (100, 100));
     assert_eq!(loaded.revision, Revision(100), "one revision for each batch that changed something");
+}
+
+#[test]
+fn a_restart_gives_collectors_time_to_say_that_nothing_changed() {
+    let (judge, store) = (Arc::new(Tables::default()), Memory::default());
+    let mut state = State::new(judge.clone());
+    let Input::Batch(mut first) = batch(1, "tank") else { panic!("a batch") };
+    let section = SectionName::parse("pools").unwrap();
+    let start = UnixMillis::new(1_000_000_000);
+    let report = SectionReport {
+        section: section.clone(),
+        outcome: SectionOutcome::Fresh,
+        observed_at: Some(start),
+        since: None,
+        interval: Duration::from_secs(10),
+        error: String::new(),
+    };
+    first.sections = Some([(section.clone(), report)].into());
+    let applied = state.apply(Input::Batch(first), start);
+    store.commit(state.view().revision, &applied.writes).unwrap();
+
+    // The registry was away for an hour; what it holds is as old.
+    let back = start + Duration::from_hours(1);
+    let due = back + Duration::from_secs(20);
+    let restored = || {
+        let loaded = store.load().unwrap();
+        State::restore(judge.clone(), loaded.revision, loaded.connections, due)
+    };
+    let freshness = |state: &State| state.view().iter().map(|(_, r)| r.freshness).collect::<Vec<_>>();
+    let mut silent = restored();
+    assert_eq!(silent.tick(back), None);
+    assert_eq!(freshness(&silent), [Freshness::Fresh]);
+    assert!(silent.tick(due).is_some_and(|applied| applied.changes.is_some()));
+    assert_eq!(freshness(&silent), [Freshness::Lost]);
+
+    let mut heard = restored();
+    let heartbeat = Heartbeat {
+        connection: ConnectionId::parse("nas").unwrap(),
+        epoch: Epoch(1),
+        digest: None,
+        observations: vec![(section, back)],
+    };
+    assert_eq!(heard.apply(Input::Heartbeat(heartbeat), back).changes, None, "nobody sees a difference");
+    assert_eq!(heard.tick(due), None);
+    assert_eq!(freshness(&heard), [Freshness::Fresh]);
 }

@@ -287,7 +287,7 @@ impl Writer {
         match loaded.await {
             Ok(Ok(loaded)) => {
                 let judge = Arc::clone(&self.judge);
-                self.state = State::restore(judge, loaded.revision, loaded.connections);
+                self.state = State::restore(judge, loaded.revision, loaded.connections, self.clock.now());
                 self.broken = false;
             }
             Ok(Err(error)) => self.observer.failed(&error.to_string()),

@@ -69,22 +69,19 @@ impl State {
         }
     }
 
-    /// As it was before a restart, at the same revision.
+    /// As it was before a restart, at the same revision. What grew stale meanwhile is told from `due` on: collectors get
+    /// the time to come back and say that nothing changed.
     pub fn restore(
         judge: Arc<dyn Judge>,
         revision: Revision,
         rows: Vec<(ConnectionId, ConnectionRow, Vec<RecordRow>)>,
+        due: UnixMillis,
     ) -> Self {
         let mut state = Self::new(judge);
         state.view.revision = revision;
         for (connection, row, records) in rows {
             let mut holding = Holding::restore(row, records);
-            holding.deadline = holding
-                .sections
-                .values()
-                // Whatever passed meanwhile is due at once.
-                .filter_map(|report| report.observed_at)
-                .min();
+            holding.deadline = (!holding.removed).then_some(due);
             if let Some(deadline) = holding.deadline {
                 state.deadlines.insert((deadline, connection.clone()));
             }
