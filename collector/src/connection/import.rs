@@ -182,27 +182,11 @@ mod tests {
     use crate::secret::Credential;
 
     /// Bytes 0 to 31.
-    const KEY: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
+    const KEY: &str = include_str!("../../../fixtures/pulse/.encryption.key");
 
     /// Three connections sealed by Python's `cryptography` (OpenSSL): nonce, ciphertext, tag.
-    const SEALED: &str = "\
-ZGVmZ2hpamtsbW5vExH+RgLjdr4eQn2BvkdQ3WD0YDvoXpZLwvyfK8rFiHz22njtdXOjNNDFGQqbcq73eGj50hVobSLa0Yz2\
-ze/E522u4S70H1pr4E3BSTGqEcZGEHBH0+e35v2fV7dKPSsp7xziEg5vlHST2v7lgGzIgWlO+T37WZsFnxjx0r7RbqBavbSi\
-SRJiC+s8JWD77j3v8+XHZnI78/5C9Fxh6jGF2rATUi/1lJWUGyuDzcwA0bvz3ceJF5Ny7RFvYi2h9W2rmURvmv5wBmgkBklZ\
-ZU6AfSVknCKneCyflHFss4mXYZknSdbZmKUJf1iWHZOSFMLrEZQ96rH+rIn9sVhRY3zA2jVJy8JHaNbs/ErsxbqcX1KSyg8Q\
-5H1KJJt5BxBVOwZJkrYvKjpf/Kpa2RSmsrXs6kUrGqtzRAziW5tUW5TqLWuaEK/LWkozwIj4IxW6WwJL1opnWuEg1/jApN7j\
-A7zuNvqk9O4He1Sx3+XRlyxkhStjqss5+7XNjSYi07IY6sLLX3IgJN3nr0DXowT0KLnO5vQGJnmjD/3To3gYTck8U14YaxUT\
-gHWTSe05stK/dIwLE6QXt4dGWcVvkv7lBwKaAVUtMHbSazQRUrHSO3xTbmPNCO3OIV61fH4yI2ftnN6wUT7MLiANiomOOZO1\
-qvTtHQbWvCyJiiZpT2fq+4u9J+HMbJ3kUY66B5fQVHSMn5yKhIBEk2h1vcSSfuorUrsumYfQibn1Y53T3yr8FNp2+KKmcLY+\
-CqE4kGGAC3gQXC+xzn0pozlLgv/diMM1EA045jhwXSZjLDIpCi4aFZyoxYBhn8yIJDC/mAIdIO2dVS4uO/U/05dNVBemSCw4\
-cV1K98KLa8hCN6+vjPXAg46TI6x7ltYIrmvvyPEaWrIxiE8kxeu1Iyi9wqituNmRT3T7m5DZ8ko2ywGgviKBwvPX9Cb8lsC/\
-xbkKrS9RLdGyHSRuQoZhkgq35aRz82ddgNHdYM6AGHMzCayarE7fVA+XbtooWtYdWDCjaDXcvNR+HbW0CHueMbjlZ+QQjPgO\
-i6+mbS0nXNUusfBykULkNd6Ghwh4fcIg1xSPj/duDpYQ/iYRoqvZjRFM7ZiPBNXt9RogeBd/PaNekHbjntLbPiC4a7ffgi/S\
-wz4ds1YQKwvBVQT7rsTR+Qru7t/BD17j\
-";
-
     fn sealed() -> Vec<u8> {
-        STANDARD.decode(SEALED.trim()).expect("base64")
+        include_bytes!("../../../fixtures/pulse/truenas.enc").to_vec()
     }
 
     fn import(sealed: &[u8], key: &str) -> Result<Imported, ImportError> {
