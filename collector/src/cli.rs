@@ -11,9 +11,8 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
-use pulse_shell::answer::Output;
-use pulse_shell::{logs, serve, table};
+use clap::{Args, Parser, Subcommand};
+use pulse_shell::{command, logs, serve, table};
 
 use crate::app::App;
 use crate::config::Config;
@@ -79,32 +78,9 @@ struct SettingsArgs {
     log_level: Option<String>,
 }
 
-/// How client commands print.
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum OutputArg {
-    Table,
-    Json,
-}
-
-impl From<OutputArg> for Output {
-    fn from(arg: OutputArg) -> Self {
-        match arg {
-            OutputArg::Table => Self::Table,
-            OutputArg::Json => Self::Json,
-        }
-    }
-}
-
-/// Runs what the arguments ask for. 0: done, 1: failed, 2: not understood.
+/// Runs what the arguments ask for.
 pub async fn main() -> ExitCode {
-    match run(Cli::parse()).await {
-        Ok(code) => code,
-        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
-        Err(error) => {
-            table::complain(&format!("pulse-collector: {error:#}"));
-            ExitCode::FAILURE
-        }
-    }
+    command::finish("pulse-collector", run(Cli::parse()).await)
 }
 
 async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
@@ -169,11 +145,6 @@ impl SettingsArgs {
         ];
         Config::read(self.config.as_deref(), &flags)
     }
-}
-
-fn is_broken_pipe(error: &anyhow::Error) -> bool {
-    let pipe = |cause: &std::io::Error| cause.kind() == std::io::ErrorKind::BrokenPipe;
-    error.downcast_ref::<std::io::Error>().is_some_and(pipe)
 }
 
 #[cfg(test)]

@@ -6,9 +6,8 @@ pub mod resources;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
-use pulse_shell::answer::Output;
-use pulse_shell::{logs, serve, table};
+use clap::{Args, Parser, Subcommand};
+use pulse_shell::{command, logs, serve, table};
 use tokio_util::sync::CancellationToken;
 
 use crate::app::App;
@@ -62,47 +61,24 @@ struct SettingsArgs {
     log_level: Option<String>,
 }
 
-/// How client commands print.
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum OutputArg {
-    Table,
-    Json,
-}
-
-impl From<OutputArg> for Output {
-    fn from(arg: OutputArg) -> Self {
-        match arg {
-            OutputArg::Table => Self::Table,
-            OutputArg::Json => Self::Json,
-        }
-    }
-}
-
-/// Runs what the arguments ask for. 0: done, 1: failed, 2: not understood.
+/// Runs what the arguments ask for.
 pub async fn main() -> ExitCode {
-    match run(Cli::parse()).await {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
-        Err(error) => {
-            table::complain(&format!("pulse-registry: {error:#}"));
-            ExitCode::FAILURE
-        }
-    }
+    command::finish("pulse-registry", run(Cli::parse()).await)
 }
 
-async fn run(cli: Cli) -> anyhow::Result<()> {
+async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     match cli.command {
         None | Some(Command::Serve) => {
             let config = cli.settings.read().0?;
             logs::start(config.log.format, &config.log.level)?;
-            serve_until_stopped(config).await
+            serve_until_stopped(config).await?;
         }
         Some(Command::Config(ConfigCommand::Check)) => {
             let (config, settings) = cli.settings.read();
             let rows: Vec<Vec<String>> = settings.rows().into_iter().map(Vec::from).collect();
             config?;
             let lines = table::lines(&["SETTING", "VALUE", "FROM"], &rows);
-            Ok(table::print(&lines)?)
+            table::print(&lines)?;
         }
         Some(Command::Resources(command)) => {
             let stop = CancellationToken::new();
@@ -112,9 +88,10 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
                     stop.cancel();
                     signal
                 }
-            }
+            }?;
         }
     }
+    Ok(ExitCode::SUCCESS)
 }
 
 async fn serve_until_stopped(config: Config) -> anyhow::Result<()> {
@@ -138,11 +115,6 @@ impl SettingsArgs {
         ];
         Config::read(self.config.as_deref(), &flags)
     }
-}
-
-fn is_broken_pipe(error: &anyhow::Error) -> bool {
-    let pipe = |cause: &std::io::Error| cause.kind() == std::io::ErrorKind::BrokenPipe;
-    error.downcast_ref::<std::io::Error>().is_some_and(pipe)
 }
 
 #[cfg(test)]

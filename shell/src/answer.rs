@@ -10,14 +10,6 @@ use pulse_proto::DESCRIPTOR_SET;
 use tonic::Status;
 use tonic_types::StatusExt as _;
 
-/// How a client command prints.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Output {
-    #[default]
-    Table,
-    Json,
-}
-
 /// A message as protobuf's JSON, field names as in the contract.
 pub fn json<M: Message>(name: &str, message: &M) -> anyhow::Result<serde_json::Value> {
     let pool = DescriptorPool::decode(DESCRIPTOR_SET)?;

@@ -13,12 +13,12 @@ use pulse_proto::pb::collector::v1::{
     ListConnectionsRequest, RefreshConnectionRequest, TestConnectionRequest, UpdateConnectionRequest,
     WatchConnectionsRequest, test_connection_request,
 };
-use pulse_shell::answer::{self, Output};
+use pulse_shell::answer;
+use pulse_shell::command::Output;
 use pulse_shell::table::print;
 use tonic::Status;
 use tonic::transport::{Channel, Endpoint};
 
-use super::OutputArg;
 use super::import::{self, ImportArgs};
 use super::secrets::SecretArgs;
 use super::show;
@@ -37,7 +37,7 @@ pub(super) struct Target {
     )]
     address: String,
     #[arg(long, short, value_enum, default_value = "table")]
-    output: OutputArg,
+    output: Output,
 }
 
 #[derive(Debug, Args)]
@@ -156,7 +156,7 @@ pub(super) async fn run(command: Command) -> anyhow::Result<ExitCode> {
         }
         Command::List { target } => {
             let all = list(&mut client(&target).await?).await?;
-            match target.output.into() {
+            match target.output {
                 Output::Table => print(&show::connections(&all))?,
                 Output::Json => print_json(&all)?,
             }
@@ -203,7 +203,7 @@ async fn test(
     };
     let request = TestConnectionRequest { target: Some(what) };
     let answer = client.test_connection(request).await.map_err(explained)?.into_inner();
-    match target.output.into() {
+    match target.output {
         Output::Table => print(&show::test(&answer))?,
         Output::Json => {
             let json = answer::json("pulse.collector.v1.TestConnectionResponse", &answer)?;
@@ -242,7 +242,7 @@ async fn watch(target: &Target) -> anyhow::Result<()> {
     while let Some(message) = stream.message().await.map_err(explained)? {
         let kind = message.kind();
         let Some(connection) = message.connection else { continue };
-        let line = match (Output::from(target.output), kind) {
+        let line = match (target.output, kind) {
             (Output::Json, _) => answer::json("pulse.collector.v1.Connection", &connection)?.to_string(),
             (Output::Table, Kind::Removed) => format!("{}  removed", connection.name),
             (Output::Table, _) => {
@@ -295,7 +295,7 @@ async fn find(client: &mut Client, wanted: &str) -> anyhow::Result<Connection> {
 
 fn shown(target: &Target, connection: Option<Connection>) -> anyhow::Result<()> {
     let connection = connection.context("the collector sent no connection")?;
-    match target.output.into() {
+    match target.output {
         Output::Table => Ok(print(&show::details(&connection))?),
         Output::Json => print_json(&[connection]),
     }

@@ -11,13 +11,12 @@ use pulse_proto::pb::registry::v1::{
     GetResourceRequest, ListResourcesRequest, ResourceEvent, SummarizeResourcesRequest, WatchResourcesRequest,
 };
 use pulse_proto::pb::resource::v1::{Capacity, Resource};
-use pulse_shell::answer::{self, Output};
+use pulse_shell::answer;
+use pulse_shell::command::Output;
 use pulse_shell::table::{complain, lines, print, size};
 use tokio_util::sync::CancellationToken;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Status};
-
-use super::OutputArg;
 
 const PAGE_SIZE: i32 = 1_000;
 const CONNECT_DEADLINE: Duration = Duration::from_secs(5);
@@ -29,7 +28,7 @@ pub(super) struct Target {
     #[arg(long, default_value = "http://127.0.0.1:7660", env = "PULSE_REGISTRY_ADDRESS", value_name = "URL")]
     address: String,
     #[arg(long, short, value_enum, default_value = "table")]
-    output: OutputArg,
+    output: Output,
 }
 
 #[derive(Debug, Args)]
@@ -81,7 +80,7 @@ pub(super) async fn run(command: Command, stop: CancellationToken) -> anyhow::Re
     match command {
         Command::List { selection, order_by, limit, target } => {
             let resources = list(&target, &selection.filter, &order_by, limit).await?;
-            match target.output.into() {
+            match target.output {
                 Output::Table => Ok(print(&table(&resources))?),
                 Output::Json => print_json(&resources),
             }
@@ -90,7 +89,7 @@ pub(super) async fn run(command: Command, stop: CancellationToken) -> anyhow::Re
             let request = GetResourceRequest { id, read_mask: None };
             let answer = client(&target).await?.get_resource(request).await.map_err(explained)?.into_inner();
             let resource = answer.resource.context("the registry sent no resource")?;
-            match target.output.into() {
+            match target.output {
                 Output::Table => Ok(print(&details(&resource)?)?),
                 Output::Json => print_json(&[resource]),
             }
@@ -182,7 +181,7 @@ async fn follow(
     };
     let mut stream = client(target).await?.watch_resources(request).await?.into_inner();
     while let Some(message) = stream.message().await? {
-        let output = Output::from(target.output);
+        let output = target.output;
         let mut told = Vec::new();
         for event in message.events {
             let line = match output {
@@ -231,7 +230,7 @@ pub fn change(event: &ResourceEvent, before: Option<&Resource>) -> String {
 async fn summary(target: &Target, filter: String) -> anyhow::Result<()> {
     let request = SummarizeResourcesRequest { filter };
     let answer = client(target).await?.summarize_resources(request).await.map_err(explained)?.into_inner();
-    if Output::from(target.output) == Output::Json {
+    if target.output == Output::Json {
         let json = answer::json("pulse.registry.v1.SummarizeResourcesResponse", &answer)?;
         return Ok(print(&[serde_json::to_string_pretty(&json)?])?);
     }

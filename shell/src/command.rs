@@ -1,0 +1,35 @@
+//! How a command of either binary prints and ends.
+
+use std::process::ExitCode;
+
+use clap::ValueEnum;
+
+use crate::table::complain;
+
+/// How client commands print.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Output {
+    /// For people.
+    #[default]
+    Table,
+    /// For programs: one JSON object per line.
+    Json,
+}
+
+/// 0: done, 1: failed, which is said with its causes. 2, not understood, is the parser's.
+pub fn finish(binary: &str, done: anyhow::Result<ExitCode>) -> ExitCode {
+    match done {
+        Ok(code) => code,
+        // Whoever read our output has seen enough.
+        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            complain(&format!("{binary}: {error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    let pipe = |cause: &std::io::Error| cause.kind() == std::io::ErrorKind::BrokenPipe;
+    error.downcast_ref::<std::io::Error>().is_some_and(pipe)
+}
