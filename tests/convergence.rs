@@ -213,7 +213,13 @@ impl World {
             since: None,
             labels: BTreeMap::new(),
         };
-        let told = Arc::new(Told::new(records.into_values().collect(), sections, status, before.as_deref()));
+        let told = Arc::new(Told::new(
+            records.into_values().collect(),
+            sections,
+            status,
+            std::collections::BTreeSet::new(),
+            before.as_deref(),
+        ));
         self.newest.insert(id.clone(), Some(Arc::clone(&told)));
         self.core.update(BTreeMap::from([(id, Update::State(told))]));
     }

@@ -56,8 +56,7 @@ impl App {
 
         // Addresses and probes first: they tell that the rest is starting.
         let http = serve::listen(config.http.listen, "http.listen").await?;
-        let grpc = serve::listen(config.grpc.listen, "grpc.listen").await?;
-        let (http_addr, grpc_addr) = (http.local_addr()?, grpc.local_addr()?);
+        let http_addr = http.local_addr()?;
         let (roster, known, collector) = open(&config).await?;
         let figures = Figures {
             metrics: Arc::clone(&metrics),
@@ -89,7 +88,10 @@ impl App {
 
         let connections = roster.all().len();
         let api = ConnectionApi::new(roster, board, service_options(&config), draining.clone());
-        let (health, routes) = serve::routes()?;
+        // Bound when there is somebody to answer: until then clients are refused at once.
+        let grpc = serve::listen(config.grpc.listen, "grpc.listen").await?;
+        let grpc_addr = grpc.local_addr()?;
+        let (health, routes) = serve::routes(&SERVICES)?;
         let server =
             tokio::spawn(serve::grpc(grpc, routes.add_service(api.into_server()), grpc_stop.clone()));
         serve::say_health(&health, &SERVICES, ServingStatus::Serving).await;
@@ -155,9 +157,7 @@ async fn open(config: &Config) -> anyhow::Result<(Arc<Roster>, Known, CollectorI
     let config = config.clone();
     let opened = tokio::task::spawn_blocking(move || {
         let folder = &config.data_dir;
-        std::fs::create_dir_all(folder).with_context(|| {
-            format!("cannot make data_dir {}; set data_dir to a folder that can be written", folder.display())
-        })?;
+        serve::own_folder(folder)?;
         let options = RosterOptions { max_connections: config.connections.max };
         let roster = Roster::open(folder, &config.connections.key, options).map_err(|error| {
             let remedy = error.remedy();

@@ -10,10 +10,10 @@ mod pool;
 mod system;
 mod target;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use pulse_proto::convert::ProtocolError;
-use pulse_proto::model::{ConnectionId, IngestRecord, SourceId};
+use pulse_proto::model::{ConnectionId, IngestRecord, RecordPart, SectionOutcome, SourceId};
 
 use crate::api::Section;
 use crate::api::json::text;
@@ -27,6 +27,8 @@ const SKIPPED_MAX: usize = 256;
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Mapped {
     pub records: Vec<IngestRecord>,
+    /// Parts that no section has brought yet; whoever holds the records keeps what it has of them.
+    pub kept: BTreeSet<RecordPart>,
     pub skipped: Vec<Skipped>,
 }
 
@@ -63,7 +65,25 @@ pub fn records(connection: &ConnectionId, name: &str, snapshot: &Snapshot) -> Ma
     dataset::add(&ids, snapshot, &mut draft);
     disk::add(&ids, snapshot, &places, &mut draft);
     alert::annotate(&ids, snapshot, &mut draft);
-    Mapped { records: draft.records.into_values().collect(), skipped: draft.skipped }
+    Mapped { records: draft.records.into_values().collect(), kept: kept(snapshot), skipped: draft.skipped }
+}
+
+/// What records draw from sections that were not read since the start. A section that may not be read, or is not there,
+/// will bring nothing, so nothing is waited for.
+fn kept(snapshot: &Snapshot) -> BTreeSet<RecordPart> {
+    let unknown = |section: Section| {
+        let outcome = snapshot.state(section).map(|state| state.outcome);
+        !matches!(outcome, Some(SectionOutcome::Forbidden | SectionOutcome::Unsupported))
+    };
+    [
+        (RecordPart::Incidents, snapshot.alerts().is_none() && unknown(Section::Alerts)),
+        (RecordPart::UsableCapacity, snapshot.datasets().is_none() && unknown(Section::Datasets)),
+        (RecordPart::PoolMembership, snapshot.pools().is_none() && unknown(Section::Pools)),
+        (RecordPart::ReplicationTarget, snapshot.replications().is_none() && unknown(Section::Datasets)),
+    ]
+    .into_iter()
+    .filter_map(|(part, is_unknown)| is_unknown.then_some(part))
+    .collect()
 }
 
 /// Records in the making.

@@ -62,11 +62,15 @@ impl Snapshot {
         let before = self.states.remove(&section);
         let was_complete = before.as_ref().is_some_and(|state| state.outcome.is_complete());
         let (outcome, error, observed_at, skipped) = match result {
-            Ok(SectionRead { data, skipped, .. }) => {
+            Ok(SectionRead { data, skipped, notes }) => {
                 let changed = self.held.take(data, &skipped);
-                let same = was_complete && !changed;
-                let outcome = if same { SectionOutcome::Unchanged } else { SectionOutcome::Fresh };
-                (outcome, String::new(), Some(now), skipped)
+                let lost = self.held.lost(section, &skipped, &notes);
+                let outcome = match &lost {
+                    Some(_) => SectionOutcome::Partial,
+                    None if was_complete && !changed => SectionOutcome::Unchanged,
+                    None => SectionOutcome::Fresh,
+                };
+                (outcome, lost.unwrap_or_default(), Some(now), skipped)
             }
             Err(failure) => {
                 let (outcome, error) = match failure {
@@ -146,7 +150,8 @@ impl Snapshot {
 impl Held {
     /// Does it differ from what was held?
     fn take(&mut self, data: Data, skipped: &[SkippedRow]) -> bool {
-        let lost: BTreeSet<&str> = skipped.iter().filter_map(|row| row.name.as_deref()).collect();
+        // A row without a name may be any of those that were held.
+        let lost: Option<BTreeSet<&str>> = skipped.iter().map(|row| row.name.as_deref()).collect();
         match data {
             Data::System { mut info, extras } => {
                 let held = self.system.as_ref().map(|system| system.extras.clone()).unwrap_or_default();
@@ -183,17 +188,49 @@ impl Held {
     }
 }
 
+impl Held {
+    /// Why what was read is not all there is: rows that cannot be told from any that is held, or a part that never came.
+    fn lost(&self, section: Section, skipped: &[SkippedRow], notes: &[String]) -> Option<String> {
+        let unknown: Vec<&SkippedRow> = skipped
+            .iter()
+            .filter(|row| !row.name.as_deref().is_some_and(|name| self.has(section, name)))
+            .collect();
+        if let Some(first) = unknown.first() {
+            return Some(format!("{} rows cannot be read; the first: {}", unknown.len(), first.why));
+        }
+        let boot_missing = section == Section::Pools && self.boot.is_none();
+        notes.first().filter(|_| boot_missing).cloned()
+    }
+
+    fn has(&self, section: Section, name: &str) -> bool {
+        fn any<T>(rows: Option<&Arc<Vec<T>>>, is: impl Fn(&T) -> bool) -> bool {
+            rows.is_some_and(|rows| rows.iter().any(is))
+        }
+        match section {
+            Section::System => self.system.is_some(),
+            Section::Pools => any(self.pools.as_ref(), |pool| pool.name == name),
+            Section::Datasets => {
+                any(self.datasets.as_ref(), |dataset| dataset.name == name)
+                    || any(self.replications.as_ref(), |task| task.name == name)
+            }
+            Section::Disks => any(self.disks.as_ref(), |disk| disk.name == name),
+            Section::Alerts => any(self.alerts.as_ref(), |alert| alert.uuid == name),
+        }
+    }
+}
+
 /// A row that was there and could not be understood this time is not gone: what
 /// was known of it stays.
 fn keep<T: Clone>(
     rows: &mut Vec<T>,
     held: Option<&Vec<T>>,
-    lost: &BTreeSet<&str>,
+    lost: &Option<BTreeSet<&str>>,
     name: impl Fn(&T) -> &String,
 ) {
-    let Some(held) = held.filter(|_| !lost.is_empty()) else { return };
+    let is_lost = |name: &str| lost.as_ref().is_none_or(|lost| lost.contains(name));
+    let Some(held) = held.filter(|_| lost.as_ref().is_none_or(|lost| !lost.is_empty())) else { return };
     let told: BTreeSet<String> = rows.iter().map(|row| name(row).clone()).collect();
-    let kept = held.iter().filter(|row| lost.contains(name(row).as_str()) && !told.contains(name(row)));
+    let kept = held.iter().filter(|row| is_lost(name(row)) && !told.contains(name(row)));
     rows.extend(kept.cloned());
 }
 

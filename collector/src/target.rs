@@ -26,7 +26,7 @@ use crate::snapshot::Snapshot;
 
 /// Connects at the same time, over all connections. Hosts that do not answer hold their place for as long as a connect
 /// may take, so there are places enough for many of them.
-const CONNECTS_MAX: usize = 256;
+const CONNECTS_MAX: usize = 10_000;
 /// Lines from 26.0 on do not tell when a pool's state changes: it is looked at this often.
 const PROBE_EVERY: Duration = Duration::from_secs(5);
 

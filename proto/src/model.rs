@@ -12,8 +12,8 @@ pub mod time;
 pub use facet::{Agent, Dataset, Disk, Expansion, Pool, Scan, Storage, TrueNas, Vdev, VdevGroup, Zfs};
 pub use id::{CollectorId, ConnectionId, Epoch, ResourceId, Revision, SectionName, Sequence, SourceId};
 pub use kind::{
-    AlertLevel, ConnectionState, DataSource, Freshness, ResourceType, SectionOutcome, Severity, Status,
-    StorageTopology,
+    AlertLevel, ConnectionState, DataSource, Freshness, RecordPart, ResourceType, SectionOutcome, Severity,
+    Status, StorageTopology,
 };
 pub use record::{Capacity, Facets, Identity, Incident, IngestRecord};
 pub use resource::{HealthReason, Parent, Resource, SourceBadge, SourceStatus};

@@ -7,7 +7,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context as _;
 use pulse_proto::model::DataSource;
 use pulse_proto::pb::registry::v1::alert_service_server::AlertServiceServer;
 use pulse_proto::pb::registry::v1::context_service_server::ContextServiceServer;
@@ -63,8 +62,7 @@ impl App {
 
         // Probes first: they tell that the rest is starting.
         let http = serve::listen(config.http.listen, "http.listen").await?;
-        let grpc = serve::listen(config.grpc.listen, "grpc.listen").await?;
-        let (http_addr, grpc_addr) = (http.local_addr()?, grpc.local_addr()?);
+        let http_addr = http.local_addr()?;
         let watchful = Arc::new(Watchful::new(metrics, tables.unknown_values(), readiness.clone()));
         let router = probes::router(Arc::new(figures), watchful.refresh(), readiness.clone());
         let probes = tokio::spawn(serve::http(http, router, http_stop.clone()));
@@ -83,7 +81,10 @@ impl App {
         let ingest = IngestApi::new(handle, &registry_id, ingest_options(&config), streams, draining.clone());
         let resource = ResourceApi::new(feed, &registry_id, resource_options(&config), draining.clone());
         let bytes_max = config.grpc.max_message_bytes;
-        let (health, routes) = serve::routes()?;
+        // Bound when there is somebody to answer: until then clients are refused at once.
+        let grpc = serve::listen(config.grpc.listen, "grpc.listen").await?;
+        let grpc_addr = grpc.local_addr()?;
+        let (health, routes) = serve::routes(&SERVICES)?;
         let routes = routes
             .add_service(IngestServiceServer::new(ingest).max_decoding_message_size(bytes_max))
             .add_service(ResourceServiceServer::new(resource).max_decoding_message_size(bytes_max))
@@ -156,9 +157,7 @@ async fn open(config: &Config) -> anyhow::Result<(Arc<dyn Store>, Loaded)> {
     let folder = config.data_dir.clone();
     let enable_truenas = config.enable_truenas;
     let opened = tokio::task::spawn_blocking(move || {
-        std::fs::create_dir_all(&folder).with_context(|| {
-            format!("cannot make data_dir {}; set data_dir to a folder that can be written", folder.display())
-        })?;
+        serve::own_folder(&folder)?;
         let store = Redb::open(&folder, &uuid::Uuid::new_v4().to_string())?;
         let mut loaded = store.load()?;
         if !enable_truenas {

@@ -10,6 +10,7 @@ pub mod holding;
 pub mod id;
 pub mod input;
 pub mod judge;
+pub mod kept;
 pub mod lease;
 pub mod row;
 pub mod view;

@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that fails here has failed")]
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -66,6 +67,7 @@ fn batch(sequence: u64, name: &str) -> Input {
         status: None,
         digest: None,
         base: None,
+        kept: BTreeSet::new(),
         refused: Vec::new(),
     }))
 }

@@ -3,8 +3,11 @@
 
 use std::io::IsTerminal as _;
 
-use tracing_subscriber::EnvFilter;
+use tracing::{Level, Metadata};
+use tracing_subscriber::filter::filter_fn;
+use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{EnvFilter, fmt};
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Format {
@@ -31,26 +34,32 @@ pub fn is_level(level: &str) -> bool {
     EnvFilter::try_new(level).is_ok()
 }
 
+/// Libraries that print whole messages, secrets included, when they are asked for detail.
+const TALKATIVE: [&str; 8] =
+    ["tungstenite", "tokio_tungstenite", "h2", "hyper", "hyper_util", "reqwest", "rustls", "tonic"];
+
+/// Whatever the operator's filter says: what passes over a wire stays out of the log.
+fn is_discreet(metadata: &Metadata<'_>) -> bool {
+    let root = metadata.target().split("::").next().unwrap_or_default();
+    *metadata.level() <= Level::INFO || !TALKATIVE.contains(&root)
+}
+
 /// Sets up logging for the process. Fails when `level` is no filter, or when it was set up before.
 pub fn start(format: Format, level: &str) -> anyhow::Result<()> {
     let filter = EnvFilter::try_new(level)?;
     let terminal = std::io::stderr().is_terminal();
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     let json = match format {
         Format::Auto => !terminal,
         Format::Text => false,
         Format::Json => true,
     };
+    let layer = fmt::layer().with_writer(std::io::stderr);
+    let registry = tracing_subscriber::registry().with(filter).with(filter_fn(is_discreet));
     if json {
-        builder
-            .json()
-            .flatten_event(true)
-            .with_current_span(false)
-            .with_span_list(false)
-            .finish()
-            .try_init()?;
+        let layer = layer.json().flatten_event(true).with_current_span(false).with_span_list(false);
+        registry.with(layer).try_init()?;
     } else {
-        builder.with_ansi(terminal).with_target(false).finish().try_init()?;
+        registry.with(layer.with_ansi(terminal).with_target(false)).try_init()?;
     }
     Ok(())
 }

@@ -1,6 +1,7 @@
 //! Listening and serving as both binaries do it.
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -17,6 +18,7 @@ use tonic_health::server::HealthReporter;
 /// Pings on idle connections, so that dead peers are noticed.
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(30);
 const KEEPALIVE_DEADLINE: Duration = Duration::from_secs(10);
+const HEALTH: &str = "grpc.health.v1.Health";
 /// Streams of one connection.
 const STREAMS_MAX: u32 = 1_024;
 
@@ -28,13 +30,16 @@ pub async fn listen(address: SocketAddr, key: &str) -> anyhow::Result<TcpListene
     TcpListener::bind(address).await.with_context(hint)
 }
 
-/// Health and reflection (v1 and v1alpha), to which services are added.
-pub fn routes() -> anyhow::Result<(HealthReporter, Routes)> {
+/// Health and reflection (v1 and v1alpha) of these services, to which the services are added.
+pub fn routes(services: &[&str]) -> anyhow::Result<(HealthReporter, Routes)> {
     let (health, service) = tonic_health::server::health_reporter();
     let builder = || {
-        tonic_reflection::server::Builder::configure()
+        let builder = tonic_reflection::server::Builder::configure()
             .register_encoded_file_descriptor_set(DESCRIPTOR_SET)
             .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+            .with_service_name(HEALTH);
+        // Listed is what answers here; messages of the whole contract can be looked up.
+        services.iter().fold(builder, |builder, service| builder.with_service_name(*service))
     };
     let routes =
         Routes::new(service).add_service(builder().build_v1()?).add_service(builder().build_v1alpha()?);
@@ -60,6 +65,15 @@ pub async fn http(
 ) -> anyhow::Result<()> {
     let server = axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned());
     server.await.context("the HTTP server failed")
+}
+
+/// Makes the folder of a service's data, for its own user alone.
+pub fn own_folder(folder: &Path) -> anyhow::Result<()> {
+    use std::os::unix::fs::DirBuilderExt as _;
+    let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder);
+    made.with_context(|| {
+        format!("cannot make data_dir {}; set data_dir to a folder that can be written", folder.display())
+    })
 }
 
 /// Sets the health of the process and of each service.

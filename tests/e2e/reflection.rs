@@ -82,6 +82,10 @@ async fn both_servers_describe_themselves_and_their_health() -> anyhow::Result<(
         let list = format!("grpcurl -plaintext {addr} list");
         let answer = grpcurl::line(&list, pair.registry.grpc(), pair.collector.grpc()).await?;
         assert!(answer.stdout.lines().any(|line| line == service), "{service} in {}", answer.stdout);
+        assert_eq!(
+            answer.stdout.lines().filter(|line| line.starts_with("pulse.")).count(),
+            if addr.ends_with("7660") { 4 } else { 1 }
+        );
         let check = format!(
             "grpcurl -plaintext -d '{{\"service\":\"{service}\"}}' {addr} grpc.health.v1.Health/Check"
         );

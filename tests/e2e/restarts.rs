@@ -2,12 +2,14 @@
 //! the newest state arrives.
 
 use pulse_fixtures::appliance::{Appliance, ApplianceConfig};
+use pulse_fixtures::fault::Effect;
 use pulse_fixtures::line::ApiLine;
-use pulse_proto::pb::collector::v1::DeleteConnectionRequest;
+use pulse_proto::pb::collector::v1::{DeleteConnectionRequest, RefreshConnectionRequest};
 use pulse_proto::pb::registry::v1::ListResourcesRequest;
-use pulse_proto::pb::resource::v1::{ConnectionState, Resource};
+use pulse_proto::pb::resource::v1::{ConnectionState, Resource, Status};
 use pulse_tests::harness::fleet::Pair;
 use pulse_tests::harness::view::{Mirror, client};
+use serde_json::json;
 
 async fn running() -> anyhow::Result<(Appliance, Pair, String)> {
     let appliance = Appliance::start(ApplianceConfig::of(ApiLine::V25_10)).await?;
@@ -45,7 +47,7 @@ async fn the_registry_is_killed_and_comes_back_with_everything() -> anyhow::Resu
     appliance.mutate(|world, now| world.add_dataset(ApiLine::V25_10, "tank/while-away", now));
     pair.registry.up().await?;
     let mut mirror = Mirror::open(pair.registry.grpc(), "", "").await?;
-    let refresh = pulse_proto::pb::collector::v1::RefreshConnectionRequest { id };
+    let refresh = RefreshConnectionRequest { id };
     pair.connections().await?.refresh_connection(refresh).await?;
     mirror.until("the dataset", |m| m.named("zfs-dataset", "tank/while-away").is_some()).await?;
     Ok(())
@@ -100,5 +102,90 @@ async fn both_drain_when_asked_and_end_with_success() -> anyhow::Result<()> {
     };
     let status = ended.downcast_ref::<tonic::Status>().map(tonic::Status::code);
     assert!(status.is_none_or(|code| code == tonic::Code::Unavailable), "{ended:?}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_restart_that_cannot_read_everything_recovers_nothing() -> anyhow::Result<()> {
+    let (appliance, mut pair, id) = running().await?;
+    let line = ApiLine::V25_10;
+    appliance.mutate(|world, now| {
+        world.raise_alert(line, "CRITICAL", "Odd", json!({"volume": "tank"}), "Pool tank is odd", now)
+    });
+    appliance.mutate(|world, now| world.set_readonly(line, "tank/backup", true, now));
+    let mut mirror = Mirror::open(pair.registry.grpc(), "", "").await?;
+    let pool = |m: &Mirror| m.named("zfs-pool", "tank").cloned().expect("the pool");
+    mirror.until("the pool", |m| m.named("zfs-pool", "tank").is_some()).await?;
+    mirror
+        .until("the alert", |m| !pool(m).incidents.is_empty() && pool(m).status() == Status::Warning)
+        .await?;
+    mirror.statuses.clear();
+    let (before, _) = everything(&pair).await?;
+
+    for method in
+        ["alert.list", "zfs.resource.query", "pool.dataset.query", "boot.get_state", "replication.query"]
+    {
+        let fault = appliance.faults().on_method(method, Effect::TruncateJson);
+        pair.collector.kill9().await?;
+        pair.collector.up().await?;
+        let refresh = RefreshConnectionRequest { id: id.clone() };
+        pair.connections().await?.refresh_connection(refresh).await?;
+        let mut fresh = Mirror::open(pair.registry.grpc(), "", "").await?;
+        fresh.until("the list", |m| m.listed).await?;
+        let after = pool(&fresh);
+        assert_eq!((after.status(), after.incidents.len()), (Status::Warning, 1), "{method}");
+        assert!(after.capacity.is_some_and(|capacity| capacity.total_bytes > Some(0)), "{method}");
+        assert!(fresh.named("zfs-pool", "boot-pool").is_some(), "{method}");
+        assert_eq!(fresh.resources.len(), before.len(), "{method}: nothing is gone");
+        appliance.faults().clear(fault);
+    }
+    for (id, statuses) in &mirror.statuses {
+        assert!(!statuses.contains(&Status::Online) || statuses.len() == 1, "{id}: {statuses:?}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn disks_keep_their_place_while_pools_cannot_be_read() -> anyhow::Result<()> {
+    let (appliance, mut pair, id) = running().await?;
+    let (before, _) = everything(&pair).await?;
+    appliance.faults().on_method("pool.query", Effect::TruncateJson);
+    pair.collector.kill9().await?;
+    pair.collector.up().await?;
+    pair.connections().await?.refresh_connection(RefreshConnectionRequest { id }).await?;
+    let (after, _) = everything(&pair).await?;
+    let places = |resources: &[Resource]| {
+        let disks = resources.iter().filter(|r| r.physical_disk.is_some());
+        disks.map(|r| (r.id.clone(), r.state.clone(), r.parent_id.clone(), r.freshness)).collect::<Vec<_>>()
+    };
+    assert_eq!(places(&before), places(&after));
+    assert_eq!(ids(&before), ids(&after));
+    Ok(())
+}
+
+#[tokio::test]
+async fn rows_that_cannot_be_read_delete_nothing() -> anyhow::Result<()> {
+    let (appliance, mut pair, id) = running().await?;
+    let (before, _) = everything(&pair).await?;
+    let refresh = RefreshConnectionRequest { id };
+    for (method, reply) in [
+        ("pool.query", json!([null, null])),
+        ("pool.query", json!([{"name": null, "status": "ONLINE"}])),
+        ("zfs.resource.query", json!([{"name": null}, {"name": null}])),
+        ("disk.query", json!([{}])),
+    ] {
+        let fault = appliance.faults().on_method(method, Effect::Answer(reply.clone()));
+        pair.connections().await?.refresh_connection(refresh.clone()).await?;
+        let (after, _) = everything(&pair).await?;
+        assert_eq!(ids(&before), ids(&after), "{method} {reply}");
+        // ... nor after a restart, when the collector remembers nothing.
+        pair.collector.kill9().await?;
+        pair.collector.up().await?;
+        pair.connections().await?.refresh_connection(refresh.clone()).await?;
+        let (after, _) = everything(&pair).await?;
+        assert_eq!(before.len(), after.len(), "{method} {reply}");
+        appliance.faults().clear(fault);
+        pair.connections().await?.refresh_connection(refresh.clone()).await?;
+    }
     Ok(())
 }

@@ -11,6 +11,12 @@ use pulse_proto::pb::resource::v1::ConnectionState;
 use pulse_tests::harness;
 use pulse_tests::harness::fleet::{Pair, connection_to};
 
+/// The most talkative that an operator can ask for, libraries by name included.
+const TRACE: [(&str, &str); 2] = [
+    ("PULSE_COLLECTOR_LOG_LEVEL", "trace,tungstenite=trace,tungstenite::protocol=trace"),
+    ("PULSE_REGISTRY_LOG_LEVEL", "trace"),
+];
+
 fn files(folder: &Path, found: &mut Vec<(String, Vec<u8>)>) {
     for entry in std::fs::read_dir(folder).expect("a folder").flatten() {
         let path = entry.path();
@@ -27,7 +33,7 @@ async fn no_secret_is_readable_anywhere() -> anyhow::Result<()> {
     const PASSWORD: &str = "Pl4nted-Pa55word-never-shown";
     let appliance = Appliance::start(ApplianceConfig::of(ApiLine::V25_10)).await?;
     let old = Appliance::start(ApplianceConfig::of(ApiLine::V24_10)).await?;
-    let mut pair = Pair::start_with("", "[log]\nlevel = \"debug\"\n").await.or(Pair::start().await)?;
+    let mut pair = Pair::start_with_env(&TRACE).await?;
     let created = pair.add("nas", &appliance).await?;
     pair.add("old", &old).await?;
     pair.until_state(&created.id, ConnectionState::Live).await?;
@@ -48,6 +54,7 @@ async fn no_secret_is_readable_anywhere() -> anyhow::Result<()> {
     answers.push(harness::http_get(http, "/metrics").await?.1);
     let logs = format!("{}{}", pair.collector.process().log(), pair.registry.process().log());
     assert!(logs.contains(&created.id), "logs name the connection");
+    assert!(logs.contains("TRACE") || logs.contains("DEBUG"), "the log is talkative");
     pair.collector.terminate().await?;
     pair.registry.terminate().await?;
     let mut stored =

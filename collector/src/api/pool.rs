@@ -75,12 +75,7 @@ pub(super) fn decode_pool(row: &Value) -> Result<Pool, String> {
     Ok(Pool {
         guid: fields.line("guid"),
         path: fields.line("path"),
-        // CORE can leave the status out of a healthy pool.
-        status: if status.is_empty() && fields.bool("healthy") == Some(true) {
-            "ONLINE".into()
-        } else {
-            status
-        },
+        status,
         status_code: fields.line("status_code"),
         status_detail: fields.prose("status_detail"),
         size: size("size"),
@@ -157,7 +152,10 @@ mod tests {
         let decoded = decode_pools(reply).expect("a list");
         let scans: Vec<_> = decoded.rows.iter().map(|p| p.scan.as_ref().and_then(|s| s.percentage)).collect();
         assert_eq!(scans, [None, None, Some(100.0), None]);
-        assert_eq!(decoded.rows[3].status, "ONLINE");
+        assert_eq!(
+            decoded.rows[3].status, "",
+            "never guessed from `healthy`, whose meaning changed between releases"
+        );
         assert_eq!(decoded.skipped.len(), 1);
     }
 

@@ -82,7 +82,8 @@ impl Pump {
         let (transport, api_version) = session;
         let mapped =
             mapping::records(&settings.id, &settings.name, &snapshot).with_session(transport, &api_version);
-        let told = Arc::new(Told::new(mapped.records, snapshot.reports(), status, before.as_deref()));
+        let told =
+            Arc::new(Told::new(mapped.records, snapshot.reports(), status, mapped.kept, before.as_deref()));
         let mut lines = self.lines();
         // A newer one may have overtaken this one meanwhile, or the connection is gone.
         let Some(line) = lines.get_mut(&settings.id).filter(|line| line.number_told <= number) else {
@@ -173,10 +174,12 @@ fn status(settings: &Settings, health: &Health) -> ConnectionStatus {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
 
     fn told(state: ConnectionState) -> Told {
-        Told::new(Vec::new(), Vec::new(), as_status(state, "why"), None)
+        Told::new(Vec::new(), Vec::new(), as_status(state, "why"), BTreeSet::new(), None)
     }
 
     fn as_status(state: ConnectionState, reason: &str) -> ConnectionStatus {

@@ -1,12 +1,13 @@
 //! What is told of one connection: every record once, with its digest.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use prost::Message as _;
 use pulse_proto::digest::{Digest, record_digest, state_digest};
-use pulse_proto::model::{ConnectionStatus, IngestRecord, SectionName, SectionReport, SourceId};
+use pulse_proto::model::{ConnectionStatus, IngestRecord, RecordPart, SectionName, SectionReport, SourceId};
 use pulse_proto::pb::resource::v1 as pb;
+use sha2::{Digest as _, Sha256};
 
 /// One record, ready to travel.
 #[derive(Debug)]
@@ -23,6 +24,8 @@ pub struct Told {
     pub items: BTreeMap<SourceId, Arc<Item>>,
     pub sections: BTreeMap<SectionName, SectionReport>,
     pub status: ConnectionStatus,
+    /// Parts of records that were not read since the start: the registry keeps what it holds.
+    pub kept: BTreeSet<RecordPart>,
     /// Of everything but the times of observation.
     pub digest: Digest,
 }
@@ -33,6 +36,7 @@ impl Told {
         records: Vec<IngestRecord>,
         sections: Vec<SectionReport>,
         status: ConnectionStatus,
+        kept: BTreeSet<RecordPart>,
         before: Option<&Self>,
     ) -> Self {
         let items: BTreeMap<_, _> = records
@@ -49,8 +53,8 @@ impl Told {
         let sections: BTreeMap<_, _> =
             sections.into_iter().map(|report| (report.section.clone(), report)).collect();
         let digests = items.iter().map(|(id, item)| (id, &item.digest));
-        let digest = state_digest(digests, sections.values(), Some(&status));
-        Self { items, sections, status, digest }
+        let digest = with_kept(state_digest(digests, sections.values(), Some(&status)), &kept);
+        Self { items, sections, status, kept, digest }
     }
 
     /// The section was read completely: it says everything there is.
@@ -66,6 +70,19 @@ impl Told {
     pub fn gone_since<'a>(&'a self, before: &'a Self) -> impl Iterator<Item = &'a Arc<Item>> {
         before.items.iter().filter(|(id, _)| !self.items.contains_key(*id)).map(|(_, item)| item)
     }
+}
+
+/// A state of which parts are not known is another one than the same state with those parts known.
+fn with_kept(digest: Digest, kept: &BTreeSet<RecordPart>) -> Digest {
+    if kept.is_empty() {
+        return digest;
+    }
+    let mut hash = Sha256::new();
+    hash.update(digest.as_bytes());
+    for part in kept {
+        hash.update(part.token());
+    }
+    Digest(hash.finalize().into())
 }
 
 impl Item {

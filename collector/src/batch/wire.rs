@@ -46,7 +46,7 @@ pub struct Step {
 pub fn delta(stamp: Stamp<'_>, from: &Told, to: &Told, limits: Limits) -> Option<pb::Batch> {
     let changed =
         to.items.iter().filter(|(id, item)| from.items.get(*id).is_none_or(|old| old.digest != item.digest));
-    let mut batch = envelope(stamp);
+    let mut batch = envelope(stamp, to);
     let mut bytes = 0;
     for (_, item) in changed {
         bytes += item.bytes;
@@ -71,7 +71,7 @@ pub fn delta(stamp: Stamp<'_>, from: &Told, to: &Told, limits: Limits) -> Option
 
 /// The records after `after`, as many as fit. The first chunk brings sections and status.
 pub fn snapshot_chunk(stamp: Stamp<'_>, told: &Told, after: Option<&SourceId>, limits: Limits) -> Step {
-    let mut batch = envelope(stamp);
+    let mut batch = envelope(stamp, told);
     if after.is_none() {
         batch.snapshot_begin = true;
         batch.sections = told.sections.values().map(Into::into).collect();
@@ -112,12 +112,13 @@ pub fn heartbeat(connection: &ConnectionId, epoch: Epoch, told: &Told) -> pb::He
     }
 }
 
-fn envelope(stamp: Stamp<'_>) -> pb::Batch {
+fn envelope(stamp: Stamp<'_>, told: &Told) -> pb::Batch {
     pb::Batch {
         connection: stamp.connection.as_str().to_owned(),
         epoch: stamp.epoch.0,
         sequence: stamp.sequence.0,
         source: DataSource::Truenas.into(),
+        kept_parts: told.kept.iter().map(|part| part.to_wire()).collect(),
         ..pb::Batch::default()
     }
 }

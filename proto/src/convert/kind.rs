@@ -50,7 +50,8 @@ kinds! {
     Severity: Severity { Healthy, Monitor, Warning, Critical }
     Freshness: Freshness { Fresh, Stale, Lost }
     AlertLevel: AlertLevel { Info, Notice, Warning, Error, Critical, Alert, Emergency }
-    SectionOutcome: SectionOutcome { Fresh, Unchanged, Failed, Forbidden, Unsupported }
+    SectionOutcome: SectionOutcome { Fresh, Unchanged, Failed, Forbidden, Unsupported, Partial }
+    RecordPart: RecordPart { Incidents, UsableCapacity, PoolMembership, ReplicationTarget }
     ConnectionState: ConnectionState { Disabled, Connecting, Authenticating, Live, Degraded, BackingOff, Refused }
     StorageTopology: StorageTopology { Pool, Dataset, Array, Datastore }
 }

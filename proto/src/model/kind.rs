@@ -98,7 +98,18 @@ kind!(SectionOutcome {
     Failed = "failed",
     Forbidden = "forbidden",
     Unsupported = "unsupported",
+    Partial = "partial",
 });
+
+kind!(
+    /// A part of a record that another section brings.
+    RecordPart {
+        Incidents = "incidents",
+        UsableCapacity = "usable-capacity",
+        PoolMembership = "pool-membership",
+        ReplicationTarget = "replication-target",
+    }
+);
 
 impl SectionOutcome {
     /// The section was read completely: what it does not contain is gone.

@@ -9,8 +9,8 @@ use pulse_proto::ProtocolError;
 use pulse_proto::convert::timestamp_from_wire;
 use pulse_proto::digest::Digest;
 use pulse_proto::model::{
-    CollectorId, ConnectionId, ConnectionStatus, DataSource, Epoch, IngestRecord, SectionName, SectionReport,
-    Sequence, SourceId,
+    CollectorId, ConnectionId, ConnectionStatus, DataSource, Epoch, IngestRecord, RecordPart, SectionName,
+    SectionReport, Sequence, SourceId,
 };
 use pulse_proto::pb::registry::v1 as wire;
 
@@ -66,6 +66,7 @@ fn decode(batch: wire::Batch, collector: &CollectorId) -> Result<Input, Protocol
         status,
         digest,
         base_digest,
+        kept_parts,
     } = batch;
     let mut refused = Vec::new();
     let mut records = Vec::with_capacity(upserts.len());
@@ -97,6 +98,11 @@ fn decode(batch: wire::Batch, collector: &CollectorId) -> Result<Input, Protocol
         status: status.map(ConnectionStatus::try_from).transpose().map_err(|error| error.at("status"))?,
         digest: digest_of(&digest, "digest")?,
         base: digest_of(&base_digest, "base_digest")?,
+        kept: kept_parts
+            .into_iter()
+            .map(RecordPart::from_wire)
+            .collect::<Result<_, _>>()
+            .map_err(|error| error.at("kept_parts"))?,
         refused,
     })))
 }

@@ -15,9 +15,11 @@ use pulse_proto::pb::registry::v1::ingest_service_server::IngestService;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
-use tonic::{Request, Response, Status, Streaming};
+use tonic::{Code, Request, Response, Status, Streaming};
+use tonic_types::{ErrorDetails, StatusExt as _};
 use tracing::{debug, info, warn};
 
+use crate::error;
 use crate::ingest::writer::{Outcome, StreamId};
 use crate::ingest::{Handle, Limits, decode};
 use crate::state::lease::Cursor;
@@ -27,6 +29,8 @@ use crate::state::{Answer, Input, RejectReason, Rejected};
 const HELLO_DEADLINE: Duration = Duration::from_secs(10);
 /// Connections one hello may name.
 const HELLO_CONNECTIONS_MAX: usize = 20_000;
+/// When a client whose stream was ended may be back.
+const RECONNECT: Duration = Duration::from_secs(1);
 /// Messages on their way to a client that reads slowly.
 const OUTBOX_MAX: usize = 16;
 
@@ -97,11 +101,11 @@ impl IngestApi {
     ) -> Result<(), Status> {
         let hello = tokio::time::timeout(HELLO_DEADLINE, inbound.message());
         let first = tokio::select! {
-            first = hello => first.map_err(|_late| Status::invalid_argument("no Hello came"))??,
+            first = hello => first.map_err(|_late| error::invalid("hello", "HELLO_MISSING", "no Hello came in time"))??,
             () = self.draining.cancelled() => return Err(draining()),
         };
         let Some(Message::Hello(hello)) = first.and_then(|first| first.message) else {
-            return Err(Status::invalid_argument("the first message must be Hello"));
+            return Err(error::invalid("hello", "HELLO_MISSING", "the first message must be Hello"));
         };
         let (collector, stream) = self.welcome(hello, outbox).await?;
         let outcome = self.take_messages(&collector, &stream, &mut inbound, outbox).await;
@@ -112,16 +116,14 @@ impl IngestApi {
     async fn welcome(&self, hello: wire::Hello, outbox: &Outbox) -> Result<(CollectorId, StreamId), Status> {
         let wire::Hello { collector_id, protocol_version, software, connections } = hello;
         let collector = CollectorId::parse(&collector_id)
-            .map_err(|error| Status::invalid_argument(error.at("hello.collector_id").to_string()))?;
+            .map_err(|bad| error::invalid("hello.collector_id", "INVALID_COLLECTOR_ID", bad.reason()))?;
         if protocol_version != PROTOCOL_VERSION {
-            let said = format!(
-                "hello.protocol_version: {protocol_version} is not spoken here; {PROTOCOL_VERSION} is"
-            );
-            return Err(Status::invalid_argument(said));
+            let said = format!("{protocol_version} is not spoken here; {PROTOCOL_VERSION} is");
+            return Err(error::invalid("hello.protocol_version", "UNKNOWN_PROTOCOL_VERSION", &said));
         }
         if connections.len() > HELLO_CONNECTIONS_MAX {
-            let said = format!("hello.connections: more than {HELLO_CONNECTIONS_MAX}");
-            return Err(Status::invalid_argument(said));
+            let said = format!("more than {HELLO_CONNECTIONS_MAX}");
+            return Err(error::invalid("hello.connections", "TOO_MANY_CONNECTIONS", &said));
         }
         info!(%collector, software, connections = connections.len(), "ingest stream opened");
         // A malformed id is held by nobody, so there is nothing to tell about it.
@@ -157,7 +159,12 @@ impl IngestApi {
                 Some(outcome) = answers.recv(), if pending > 0 => {
                     pending -= 1;
                     let Outcome::Answered(answers) = outcome else {
-                        return Err(Status::aborted("the collector has opened another stream"));
+                        return Err(error::reasoned(
+                            Code::Aborted,
+                            "STREAM_SUPERSEDED",
+                            "the collector has opened another stream",
+                            [],
+                        ));
                     };
                     for answer in answers {
                         note(collector, &answer);
@@ -170,7 +177,7 @@ impl IngestApi {
                             self.writer.submit(stream, input, reply.clone()).await.map_err(|_stopped| draining())?;
                             pending += 1;
                         }
-                        Ok(None) => return Err(Status::invalid_argument("an ingest stream has one Hello")),
+                        Ok(None) => return Err(error::invalid("hello", "SECOND_HELLO", "an ingest stream has one Hello")),
                         Err(answer) => {
                             note(collector, &answer);
                             say(outbox, answer_to_wire(answer)).await?;
@@ -218,7 +225,8 @@ async fn say(outbox: &Outbox, message: Said) -> Result<(), Status> {
 }
 
 fn draining() -> Status {
-    Status::unavailable("the registry is stopping; connect again")
+    let details = ErrorDetails::with_retry_info(Some(RECONNECT));
+    Status::with_error_details(Code::Unavailable, "the registry is stopping; connect again", details)
 }
 
 /// What an operator should see of an answer.

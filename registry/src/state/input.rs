@@ -1,12 +1,12 @@
 //! What comes in, decoded, and what is said back.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use pulse_proto::digest::Digest;
 use pulse_proto::model::{
-    CollectorId, ConnectionId, ConnectionStatus, DataSource, Epoch, IngestRecord, Revision, SectionName,
-    SectionReport, Sequence, SourceId, UnixMillis,
+    CollectorId, ConnectionId, ConnectionStatus, DataSource, Epoch, IngestRecord, RecordPart, Revision,
+    SectionName, SectionReport, Sequence, SourceId, UnixMillis,
 };
 
 /// One message of a collector.
@@ -34,6 +34,8 @@ pub struct Batch {
     pub status: Option<ConnectionStatus>,
     pub digest: Option<Digest>,
     pub base: Option<Digest>,
+    /// What the sender has not looked at since it started.
+    pub kept: BTreeSet<RecordPart>,
     /// Records that could not be decoded; the batch stands without them.
     pub refused: Vec<Rejected>,
 }

@@ -128,6 +128,17 @@ impl Pair {
         Ok(Self { registry, collector, folder })
     }
 
+    /// Both services with these environment variables.
+    pub async fn start_with_env(env: &[(&str, &str)]) -> anyhow::Result<Self> {
+        let folder = tempfile::tempdir()?;
+        let home = folder.path().join("registry");
+        let registry = Service::start_with_env("pulse-registry", &home, "", env).await?;
+        let settings = collector_settings_for(registry.grpc(), "");
+        let home = folder.path().join("collector");
+        let collector = Service::start_with_env("pulse-collector", &home, &settings, env).await?;
+        Ok(Self { registry, collector, folder })
+    }
+
     pub async fn connections(&self) -> anyhow::Result<ConnectionServiceClient<Channel>> {
         let addr = self.collector.grpc();
         ConnectionServiceClient::connect(format!("http://{addr}")).await.context("connect to the collector")

@@ -1,10 +1,10 @@
 //! One batch: lease, sections, records, removals and the sweep at a snapshot's end.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use pulse_proto::model::{
-    ConnectionId, DataSource, IngestRecord, Resource, SectionReport, SourceId, UnixMillis,
+    ConnectionId, DataSource, IngestRecord, RecordPart, Resource, SectionReport, SourceId, UnixMillis,
 };
 
 use super::{Applied, CONNECTION_RECORDS_MAX, CONNECTIONS_MAX, State, Touched, fenced, index};
@@ -12,6 +12,7 @@ use crate::state::derive::Serials;
 use crate::state::holding::{Holding, Seen};
 use crate::state::id;
 use crate::state::input::{Answer, Batch, RejectReason, Rejected};
+use crate::state::kept::with_kept;
 use crate::state::lease::{Cursor, Verdict, judge};
 use crate::state::row::{Stamp, Write};
 
@@ -45,7 +46,11 @@ impl State {
                 let concerned = holding.entries.values().filter(|entry| entry.record.section == name);
                 touched.extend(concerned.map(|entry| (connection.clone(), entry.record.source_id.clone())));
             }
-            holding.sections.insert(name, not_later(report, now));
+            let mut report = not_later(report, now);
+            // A sender that has not read it since it started does not know when it was read before.
+            report.observed_at =
+                report.observed_at.or(holding.sections.get(&name).and_then(|old| old.observed_at));
+            holding.sections.insert(name, report);
         }
         if holding.set_status(batch.status.take()) {
             touched.extend(holding.entries.keys().map(|id| (connection.clone(), id.clone())));
@@ -54,8 +59,9 @@ impl State {
         let mut refused = std::mem::take(&mut batch.refused);
         let mut gone = Vec::new();
         self.note_seen(&batch, &refused);
+        let kept = std::mem::take(&mut batch.kept);
         for record in std::mem::take(&mut batch.upserts) {
-            if let Err(rejected) = self.upsert(&connection, record, now, &mut touched, &mut writes) {
+            if let Err(rejected) = self.upsert(&connection, record, &kept, now, &mut touched, &mut writes) {
                 refused.push(rejected);
             }
         }
@@ -141,6 +147,7 @@ impl State {
         &mut self,
         connection: &ConnectionId,
         record: Arc<IngestRecord>,
+        kept: &BTreeSet<RecordPart>,
         now: UnixMillis,
         touched: &mut Touched,
         writes: &mut Vec<Write>,
@@ -149,6 +156,7 @@ impl State {
         let source = holding.source;
         belongs(connection, source, &record, &self.foreign)?;
         let old = holding.entries.get(&record.source_id).map(|entry| Arc::clone(&entry.record));
+        let record = with_kept(record, old.as_deref(), kept);
         if old.as_ref().is_some_and(|old| *old == record) {
             return Ok(());
         }
