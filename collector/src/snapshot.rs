@@ -152,6 +152,7 @@ impl Held {
     fn take(&mut self, data: Data, skipped: &[SkippedRow]) -> bool {
         // A row without a name may be any of those that were held.
         let lost: Option<BTreeSet<&str>> = skipped.iter().map(|row| row.name.as_deref()).collect();
+        let lost = lost.as_ref();
         match data {
             Data::System { mut info, extras } => {
                 let held = self.system.as_ref().map(|system| system.extras.clone()).unwrap_or_default();
@@ -160,7 +161,7 @@ impl Held {
                 replace(&mut self.system, *info)
             }
             Data::Pools { mut pools, boot } => {
-                keep(&mut pools, self.pools.as_deref(), &lost, |pool| &pool.name);
+                keep(&mut pools, self.pools.as_deref(), lost, |pool| &pool.name);
                 let boot_changed = match boot {
                     Part::Kept => false,
                     Part::Read(None) => self.boot.take().is_some(),
@@ -169,7 +170,7 @@ impl Held {
                 replace(&mut self.pools, pools) || boot_changed
             }
             Data::Datasets { mut datasets, replications } => {
-                keep(&mut datasets, self.datasets.as_deref(), &lost, |dataset| &dataset.name);
+                keep(&mut datasets, self.datasets.as_deref(), lost, |dataset| &dataset.name);
                 let replications_changed = match replications {
                     Part::Kept => false,
                     Part::Read(rows) => replace(&mut self.replications, rows),
@@ -177,11 +178,11 @@ impl Held {
                 replace(&mut self.datasets, datasets) || replications_changed
             }
             Data::Disks(mut disks) => {
-                keep(&mut disks, self.disks.as_deref(), &lost, |disk| &disk.name);
+                keep(&mut disks, self.disks.as_deref(), lost, |disk| &disk.name);
                 replace(&mut self.disks, disks)
             }
             Data::Alerts(mut alerts) => {
-                keep(&mut alerts, self.alerts.as_deref(), &lost, |alert| &alert.uuid);
+                keep(&mut alerts, self.alerts.as_deref(), lost, |alert| &alert.uuid);
                 replace(&mut self.alerts, alerts)
             }
         }
@@ -224,11 +225,11 @@ impl Held {
 fn keep<T: Clone>(
     rows: &mut Vec<T>,
     held: Option<&Vec<T>>,
-    lost: &Option<BTreeSet<&str>>,
+    lost: Option<&BTreeSet<&str>>,
     name: impl Fn(&T) -> &String,
 ) {
-    let is_lost = |name: &str| lost.as_ref().is_none_or(|lost| lost.contains(name));
-    let Some(held) = held.filter(|_| lost.as_ref().is_none_or(|lost| !lost.is_empty())) else { return };
+    let is_lost = |name: &str| lost.is_none_or(|lost| lost.contains(name));
+    let Some(held) = held.filter(|_| lost.is_none_or(|lost| !lost.is_empty())) else { return };
     let told: BTreeSet<String> = rows.iter().map(|row| name(row).clone()).collect();
     let kept = held.iter().filter(|row| is_lost(name(row)) && !told.contains(name(row)));
     rows.extend(kept.cloned());

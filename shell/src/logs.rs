@@ -31,7 +31,11 @@ impl Format {
 
 /// `level` is one of the five levels, or a filter such as `info,pulse_collector=debug`.
 pub fn is_level(level: &str) -> bool {
-    EnvFilter::try_new(level).is_ok()
+    const WORDS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
+    // A bare word that is no level would be taken for a target, and everything else would fall silent.
+    let known =
+        |directive: &str| directive.contains('=') || WORDS.contains(&directive.to_ascii_lowercase().as_str());
+    level.split(',').map(str::trim).all(known) && EnvFilter::try_new(level).is_ok()
 }
 
 /// Libraries that print whole messages, secrets included, when they are asked for detail.

@@ -134,7 +134,7 @@ impl Settings {
                     continue;
                 }
                 DeValue::String(text) => text.to_string(),
-                DeValue::Integer(number) => number.as_str().to_owned(),
+                DeValue::Integer(number) if number.radix() == 10 => number.as_str().to_owned(),
                 DeValue::Boolean(word) => word.to_string(),
                 other => {
                     self.problems.push(format!(
@@ -176,8 +176,8 @@ impl Settings {
 
     pub fn address(&mut self, name: &str) -> SocketAddr {
         let expected = "an address such as \"127.0.0.1:7660\"";
-        let any = || SocketAddr::from(([127, 0, 0, 1], 0));
-        self.optional(name, expected, |text| text.parse().ok()).unwrap_or_else(any)
+        let any = SocketAddr::from(([127, 0, 0, 1], 0));
+        self.get(name, expected, |text| text.parse().ok().map(Some)).unwrap_or(any)
     }
 
     pub fn duration(&mut self, name: &str, min: Duration, max: Duration) -> Duration {
@@ -259,6 +259,7 @@ fn position(text: &str, offset: usize) -> (usize, usize) {
 fn kind(value: &DeValue<'_>) -> &'static str {
     match value {
         DeValue::Array(_) => "a list",
+        DeValue::Integer(_) => "a number that is not decimal",
         DeValue::Float(_) => "a number with a fraction",
         DeValue::Datetime(_) => "a date",
         _ => "something else",

@@ -1,14 +1,20 @@
 //! The command lines, as an operator at a terminal and a script meet them.
 
 use std::path::Path;
+use std::process::Stdio;
 
+use anyhow::Context as _;
 use pulse_fixtures::appliance::{Appliance, ApplianceConfig};
 use pulse_fixtures::line::ApiLine;
 use pulse_proto::pb::resource::v1::ConnectionState;
 use pulse_tests::harness::command::{Ran, run};
 use pulse_tests::harness::fleet::Pair;
+use pulse_tests::harness::process::binary;
 use pulse_tests::harness::view::Mirror;
+use pulse_tests::harness::within;
 use serde_json::Value;
+use tokio::io::{AsyncBufReadExt as _, BufReader};
+use tokio::process::Command;
 
 struct Desk {
     pair: Pair,
@@ -101,6 +107,11 @@ async fn connections_from_first_test_to_removal() -> anyhow::Result<()> {
     says(&desk.collector(&["test", "nas"], &[], "").await?, 0, &["The connection works."]);
     says(&desk.collector(&["refresh", "nas"], &[], "").await?, 0, &["live"]);
     says(&desk.collector(&["update", "nas"], &[], "").await?, 1, &["nothing to change"]);
+    // A variable that happens to be set replaces nothing.
+    let other = [("PULSE_TRUENAS_API_KEY", "9-another")];
+    says(&desk.collector(&["update", "nas", "--poll-interval", "90"], &other, "").await?, 0, &[]);
+    desk.collector(&["refresh", "nas"], &[], "").await?;
+    desk.pair.until_state(&id, ConnectionState::Live).await?;
     says(&desk.collector(&["update", "nas", "--enabled", "false"], &[], "").await?, 0, &[]);
     desk.pair.until_state(&id, ConnectionState::Disabled).await?;
     let moved = desk.collector(&["update", "nas", "--host", "elsewhere.example"], &[], "").await?;
@@ -168,6 +179,11 @@ async fn settings_are_explained() -> anyhow::Result<()> {
     let checked = run("pulse-registry", &["config", "check", "--config", &path], &[], "").await?;
     let places = [format!("{path}:1:1"), format!("{path}:3:1")];
     says(&checked, 1, &[&places[0], "did you mean enable_truenas?", &places[1], "expected a number"]);
+    for (name, value) in [("LOG_LEVEL", "inof"), ("GRPC_LISTEN", ""), ("LOG_LEVEL", "")] {
+        let name = format!("PULSE_REGISTRY_{name}");
+        let checked = run("pulse-registry", &["config", "check"], &[(&name, value)], "").await?;
+        says(&checked, 1, &[&name, "expected"]);
+    }
     let served = run("pulse-registry", &["--config", &path], &[], "").await?;
     says(&served, 1, &["did you mean"]);
     let missing = run("pulse-collector", &["config", "check", "--config", "/nowhere.toml"], &[], "").await?;
@@ -271,5 +287,40 @@ async fn connections_of_pulse_are_taken_over_once() -> anyhow::Result<()> {
     says(&desk.collector(&import, &[], "").await?, 1, &["there already"]);
     let missing = desk.collector(&["import", "--pulse-data", "/nowhere"], &[], "").await?;
     says(&missing, 1, &["/nowhere", "data folder of Pulse"]);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_watch_goes_on_after_the_registry_was_killed_and_ends_with_its_reader() -> anyhow::Result<()> {
+    let line = ApiLine::V25_10;
+    let nas = Appliance::start(ApplianceConfig::of(line)).await?;
+    let mut desk = Desk::open().await?;
+    let id = desk.pair.add("Rack 1", &nas).await?.id;
+    desk.pair.until_state(&id, ConnectionState::Live).await?;
+    let mut watch = Command::new(binary("pulse-registry")?)
+        .args(["resources", "watch", "--filter", "severity >= warning", "--address", &desk.registry])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .kill_on_drop(true)
+        .spawn()?;
+    let mut lines = BufReader::new(watch.stdout.take().context("its output")?).lines();
+    let first = within("the list's end", lines.next_line()).await?.unwrap_or_default();
+    assert_eq!(first, "-- 0 resources; changes follow");
+    desk.pair.registry.kill9().await?;
+    desk.pair.registry.up().await?;
+    nas.mutate(|world, now| world.degrade_pool(line, "tank", now));
+    let told = async {
+        while let Some(line) = lines.next_line().await? {
+            if line.contains("zfs-pool tank") && line.contains("warning") {
+                return Ok(());
+            }
+        }
+        anyhow::bail!("the watch ended")
+    };
+    within("the pool's change", told).await?;
+    drop(lines);
+    nas.mutate(|world, now| world.online_pool(line, "tank", now));
+    let ended = within("the watch to notice that nobody reads", watch.wait()).await?;
+    assert!(ended.success(), "{ended}");
     Ok(())
 }

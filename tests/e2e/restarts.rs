@@ -125,7 +125,7 @@ async fn a_restart_that_cannot_read_everything_recovers_nothing() -> anyhow::Res
     for method in
         ["alert.list", "zfs.resource.query", "pool.dataset.query", "boot.get_state", "replication.query"]
     {
-        let fault = appliance.faults().on_method(method, Effect::TruncateJson);
+        let fault = appliance.faults().on_method(method, Effect::Answer(json!("odd")));
         pair.collector.kill9().await?;
         pair.collector.up().await?;
         let refresh = RefreshConnectionRequest { id: id.clone() };
@@ -149,7 +149,7 @@ async fn a_restart_that_cannot_read_everything_recovers_nothing() -> anyhow::Res
 async fn disks_keep_their_place_while_pools_cannot_be_read() -> anyhow::Result<()> {
     let (appliance, mut pair, id) = running().await?;
     let (before, _) = everything(&pair).await?;
-    appliance.faults().on_method("pool.query", Effect::TruncateJson);
+    appliance.faults().on_method("pool.query", Effect::Answer(json!("odd")));
     pair.collector.kill9().await?;
     pair.collector.up().await?;
     pair.connections().await?.refresh_connection(RefreshConnectionRequest { id }).await?;

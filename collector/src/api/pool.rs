@@ -71,7 +71,11 @@ pub(super) fn decode_pool(row: &Value) -> Result<Pool, String> {
     let size = |key| fields.u64(key).or_else(|| properties.and_then(|properties| properties.u64(key)));
     let name = fields.name("name").ok_or("has no name")?;
     let topology = fields.object("topology").or_else(|| fields.object("groups"));
-    let status = fields.line("status");
+    let mut status = fields.line("status");
+    if !fields.entries().any(|(key, _)| key == "status") && fields.bool("healthy") == Some(true) {
+        // CORE leaves the word out where nothing is wrong. Elsewhere `healthy` changed its meaning and decides nothing.
+        "ONLINE".clone_into(&mut status);
+    }
     Ok(Pool {
         guid: fields.line("guid"),
         path: fields.line("path"),
@@ -148,14 +152,12 @@ mod tests {
     fn a_scan_that_never_ran_is_none() {
         let reply = br#"[{"name":"a","scan":{"function":null,"state":null,"percentage":null}},
             {"name":"b","scan":null},{"name":"c","scan":{"function":"SCRUB","state":"FINISHED","percentage":100.0000001}},
-            {"name":"d","healthy":true}, {"guid":"1"}]"#;
+            {"name":"d","healthy":true}, {"name":"e","healthy":true,"status":null}, {"guid":"1"}]"#;
         let decoded = decode_pools(reply).expect("a list");
         let scans: Vec<_> = decoded.rows.iter().map(|p| p.scan.as_ref().and_then(|s| s.percentage)).collect();
-        assert_eq!(scans, [None, None, Some(100.0), None]);
-        assert_eq!(
-            decoded.rows[3].status, "",
-            "never guessed from `healthy`, whose meaning changed between releases"
-        );
+        assert_eq!(scans, [None, None, Some(100.0), None, None]);
+        assert_eq!(decoded.rows[3].status, "ONLINE", "left out");
+        assert_eq!(decoded.rows[4].status, "", "told as nothing");
         assert_eq!(decoded.skipped.len(), 1);
     }
 

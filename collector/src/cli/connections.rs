@@ -324,7 +324,7 @@ impl Described {
         if new && self.host.is_none() {
             bail!("--host is needed: the name or address of the NAS");
         }
-        let secrets = self.secrets.read(new)?;
+        let secrets = if new { self.secrets.read()? } else { self.secrets.told()?.unwrap_or_default() };
         let ca_pem = match &self.ca_file {
             Some(path) => {
                 std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?

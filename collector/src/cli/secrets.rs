@@ -36,32 +36,37 @@ pub(super) struct Secrets {
 }
 
 impl SecretArgs {
-    /// `required`: fails with a remedy when there is none.
-    pub(super) fn read(&self, required: bool) -> anyhow::Result<Secrets> {
+    /// For a connection that is new: from an option or the environment, and there must be one.
+    pub(super) fn read(&self) -> anyhow::Result<Secrets> {
+        if let Some(told) = self.told()? {
+            return Ok(told);
+        }
+        if let Ok(api_key) = std::env::var(API_KEY_VARIABLE) {
+            return Ok(Secrets { api_key, ..Secrets::default() });
+        }
+        if let Ok(password) = std::env::var(PASSWORD_VARIABLE) {
+            return Ok(Secrets { password, ..Secrets::default() });
+        }
+        bail!("no API key: use --api-key-stdin, --api-key-file FILE, or set {API_KEY_VARIABLE}")
+    }
+
+    /// What an option asks for. A variable that happens to be set must not replace a stored secret.
+    pub(super) fn told(&self) -> anyhow::Result<Option<Secrets>> {
         let key = |api_key| Secrets { api_key, ..Secrets::default() };
         let password = |password| Secrets { password, ..Secrets::default() };
         if self.api_key_stdin {
-            return stdin("API key").map(key);
+            return stdin("API key").map(key).map(Some);
         }
         if let Some(path) = &self.api_key_file {
-            return file(path).map(key);
+            return file(path).map(key).map(Some);
         }
         if self.password_stdin {
-            return stdin("password").map(password);
+            return stdin("password").map(password).map(Some);
         }
         if let Some(path) = &self.password_file {
-            return file(path).map(password);
+            return file(path).map(password).map(Some);
         }
-        if let Ok(text) = std::env::var(API_KEY_VARIABLE) {
-            return Ok(key(text));
-        }
-        if let Ok(text) = std::env::var(PASSWORD_VARIABLE) {
-            return Ok(password(text));
-        }
-        if required {
-            bail!("no API key: use --api-key-stdin, --api-key-file FILE, or set {API_KEY_VARIABLE}");
-        }
-        Ok(Secrets::default())
+        Ok(None)
     }
 }
 

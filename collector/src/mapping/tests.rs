@@ -58,7 +58,7 @@ fn every_state_travels_as_told() {
 
 #[test]
 fn a_system_not_yet_read_has_no_record_and_a_forbidden_one_a_bare_one() {
-    assert_eq!(mapped(&[]), Mapped::default());
+    assert!(mapped(&[]).records.is_empty() && mapped(&[]).skipped.is_empty());
     let pools = (Tag::Pools, json!([{"name": "p"}]).to_string());
     let mut failed = snapshot(&[pools, (Tag::SystemInfo, "[]".to_owned())]);
     assert_eq!(records(&samples::connection(), "the nas", &failed).records.len(), 1);

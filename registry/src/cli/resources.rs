@@ -1,6 +1,7 @@
 //! `pulse-registry resources`: list, get, watch and summary over gRPC, for
 //! people and for programs.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
@@ -20,7 +21,8 @@ use tonic::{Code, Status};
 
 const PAGE_SIZE: i32 = 1_000;
 const CONNECT_DEADLINE: Duration = Duration::from_secs(5);
-const RETRY: Duration = Duration::from_secs(2);
+const RETRY_MIN: Duration = Duration::from_secs(1);
+const RETRY_MAX: Duration = Duration::from_secs(15);
 
 #[derive(Debug, Args)]
 pub(super) struct Target {
@@ -141,13 +143,26 @@ async fn list(
     }
 }
 
+/// What a watch has seen so far.
+#[derive(Default)]
+struct Seen {
+    resources: BTreeMap<String, Resource>,
+    resume_token: String,
+    /// A stream was open once: what breaks now may come back.
+    connected: bool,
+}
+
 /// Streams changes; a stream that breaks goes on where it was.
 async fn watch(target: &Target, filter: &str, stop: &CancellationToken) -> anyhow::Result<()> {
-    let mut known = std::collections::BTreeMap::new();
-    let mut resume_token = String::new();
+    let mut seen = Seen::default();
+    let mut pause = RETRY_MIN;
     while !stop.is_cancelled() {
-        let ended = follow(target, filter, &mut resume_token, &mut known).await;
-        let Err(error) = ended else { continue };
+        let began = tokio::time::Instant::now();
+        let Err(error) = follow(target, filter, &mut seen).await else { continue };
+        // Nobody reads any more.
+        if error.downcast_ref::<std::io::Error>().is_some() {
+            return Err(error);
+        }
         match error.downcast_ref::<Status>().map(Status::code) {
             Some(
                 Code::Unavailable
@@ -157,52 +172,55 @@ async fn watch(target: &Target, filter: &str, stop: &CancellationToken) -> anyho
                 | Code::ResourceExhausted,
             ) => {}
             // The registry no longer keeps what we missed: begin anew.
-            Some(Code::OutOfRange) => resume_token.clear(),
+            Some(Code::OutOfRange) => {
+                seen.resume_token.clear();
+                seen.resources.clear();
+            }
             Some(_) => return Err(error.downcast::<Status>().map_or_else(|e| e, explained)),
-            None if known.is_empty() => return Err(error),
+            None if !seen.connected => return Err(error),
             None => {}
         }
+        if began.elapsed() > RETRY_MAX {
+            pause = RETRY_MIN;
+        }
         complain(&format!("the watch broke ({error:#}); trying again"));
-        tokio::time::sleep(RETRY).await;
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(RETRY_MAX);
     }
     Ok(())
 }
 
-async fn follow(
-    target: &Target,
-    filter: &str,
-    resume_token: &mut String,
-    known: &mut std::collections::BTreeMap<String, Resource>,
-) -> anyhow::Result<()> {
+async fn follow(target: &Target, filter: &str, seen: &mut Seen) -> anyhow::Result<()> {
     let request = WatchResourcesRequest {
         filter: filter.to_owned(),
-        resume_token: resume_token.clone(),
+        resume_token: seen.resume_token.clone(),
         read_mask: None,
     };
     let mut stream = client(target).await?.watch_resources(request).await?.into_inner();
+    seen.connected = true;
     while let Some(message) = stream.message().await? {
-        let output = target.output;
         let mut told = Vec::new();
         for event in message.events {
-            let line = match output {
-                Output::Table => change(&event, event.resource.as_ref().and_then(|r| known.get(&r.id))),
+            told.push(match target.output {
+                Output::Table => {
+                    change(&event, event.resource.as_ref().and_then(|r| seen.resources.get(&r.id)))
+                }
                 Output::Json => answer::json("pulse.registry.v1.ResourceEvent", &event)?.to_string(),
-            };
-            told.push(line);
+            });
             let kind = event.kind();
             let Some(resource) = event.resource else { continue };
             if kind == Kind::Removed {
-                known.remove(&resource.id)
+                seen.resources.remove(&resource.id);
             } else {
-                known.insert(resource.id.clone(), resource)
-            };
+                seen.resources.insert(resource.id.clone(), resource);
+            }
         }
         print(&told)?;
-        if message.initial_list_end && output == Output::Table {
-            print(&[format!("-- {} resources; changes follow", known.len())])?;
+        if message.initial_list_end && target.output == Output::Table {
+            print(&[format!("-- {} resources; changes follow", seen.resources.len())])?;
         }
         if !message.resume_token.is_empty() {
-            *resume_token = message.resume_token;
+            seen.resume_token = message.resume_token;
         }
     }
     Err(Status::unavailable("the registry ended the stream").into())
