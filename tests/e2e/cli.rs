@@ -324,3 +324,21 @@ async fn a_watch_goes_on_after_the_registry_was_killed_and_ends_with_its_reader(
     assert!(ended.success(), "{ended}");
     Ok(())
 }
+
+#[tokio::test]
+async fn the_demo_shows_a_pool_falling_ill_and_recovering() -> anyhow::Result<()> {
+    let demo = run("demo", &["--any-ports", "--once", "--fault", "degrade"], &[], "").await?;
+    says(
+        &demo,
+        0,
+        &[
+            "4 simulated appliances",
+            "TrueNAS 24.10",
+            "KIND",
+            "grpcurl -plaintext",
+            "zfs-pool tank  online -> warning",
+        ],
+    );
+    says(&demo, 0, &["zfs-pool tank  warning -> online", "tank on nas-01 is online again"]);
+    Ok(())
+}

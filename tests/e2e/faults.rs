@@ -189,3 +189,39 @@ async fn a_slow_nas_does_not_delay_another() -> anyhow::Result<()> {
     assert!(began.elapsed() < Duration::from_secs(30));
     Ok(())
 }
+
+#[tokio::test]
+async fn a_reply_beyond_every_measure_costs_its_own_nas_at_most() -> anyhow::Result<()> {
+    let (bad, good) = (appliance(ApiLine::V25_10).await?, appliance(ApiLine::V25_04).await?);
+    let pair = Pair::start().await?;
+    let mut mirror =
+        Mirror::open(pair.registry.grpc(), "type = storage AND topology = pool AND name = tank", "").await?;
+    let first = pair.add("bad", &bad).await?;
+    mirror.until("its pool", |m| m.resources.len() == 1).await?;
+    // More than the collector takes in one message.
+    bad.faults().on_method("disk.query", Effect::Pad { bytes: 129 * 1024 * 1024 });
+    let second = pair.add("good", &good).await?;
+    let refresh = RefreshConnectionRequest { id: first.id.clone() };
+    // Whether that round ends well is not the question.
+    drop(pair.connections().await?.refresh_connection(refresh).await);
+    pair.until_state(&second.id, ConnectionState::Live).await?;
+    mirror.until("both pools", |m| m.resources.len() == 2).await?;
+    let told = pair
+        .until(&first.id, "what went wrong", |c| {
+            let status = c.status.clone().unwrap_or_default();
+            let lost = status.transport.is_some_and(|transport| !transport.last_error.is_empty());
+            lost || outcome(c, "disks") == Some(SectionOutcome::Failed)
+        })
+        .await?;
+    assert!(told.status.is_some());
+    bad.faults().clear_all();
+    pair.until(&first.id, "recovery", |c| {
+        let live = c.status.as_ref().is_some_and(|status| status.state() == ConnectionState::Live);
+        live && outcome(c, "disks").is_some_and(|disks| disks != SectionOutcome::Failed)
+    })
+    .await?;
+    for statuses in mirror.statuses.values() {
+        assert!(!statuses.contains(&Status::Offline), "{statuses:?}");
+    }
+    Ok(())
+}
