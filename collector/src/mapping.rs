@@ -68,18 +68,20 @@ pub fn records(connection: &ConnectionId, name: &str, snapshot: &Snapshot) -> Ma
     Mapped { records: draft.records.into_values().collect(), kept: kept(snapshot), skipped: draft.skipped }
 }
 
-/// What records draw from sections that were not read since the start. A section that may not be read, or is not there,
+/// What records draw from sections that were not read whole since the start. A section that may not be read, or is not there,
 /// will bring nothing, so nothing is waited for.
 fn kept(snapshot: &Snapshot) -> BTreeSet<RecordPart> {
     let unknown = |section: Section| {
         let outcome = snapshot.state(section).map(|state| state.outcome);
-        !matches!(outcome, Some(SectionOutcome::Forbidden | SectionOutcome::Unsupported))
+        let never = matches!(outcome, Some(SectionOutcome::Forbidden | SectionOutcome::Unsupported));
+        !never && !snapshot.was_whole(section)
     };
+    let datasets = unknown(Section::Datasets);
     [
-        (RecordPart::Incidents, snapshot.alerts().is_none() && unknown(Section::Alerts)),
-        (RecordPart::UsableCapacity, snapshot.datasets().is_none() && unknown(Section::Datasets)),
-        (RecordPart::PoolMembership, snapshot.pools().is_none() && unknown(Section::Pools)),
-        (RecordPart::ReplicationTarget, snapshot.replications().is_none() && unknown(Section::Datasets)),
+        (RecordPart::Incidents, unknown(Section::Alerts)),
+        (RecordPart::UsableCapacity, datasets),
+        (RecordPart::PoolMembership, unknown(Section::Pools)),
+        (RecordPart::ReplicationTarget, datasets || snapshot.replications().is_none()),
     ]
     .into_iter()
     .filter_map(|(part, is_unknown)| is_unknown.then_some(part))

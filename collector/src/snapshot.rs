@@ -21,6 +21,8 @@ const BOOT_TIME_TREMBLE: Duration = Duration::from_mins(2);
 pub struct Snapshot {
     held: Held,
     states: BTreeMap<Section, SectionState>,
+    /// Sections that were read whole at least once.
+    whole: BTreeSet<Section>,
 }
 
 /// `None` is what was never read.
@@ -63,8 +65,18 @@ impl Snapshot {
         let was_complete = before.as_ref().is_some_and(|state| state.outcome.is_complete());
         let (outcome, error, observed_at, skipped) = match result {
             Ok(SectionRead { data, skipped, notes }) => {
-                let changed = self.held.take(data, &skipped);
-                let lost = self.held.lost(section, &skipped, &notes);
+                let odd = match before.as_ref().map(|state| nameless(&state.skipped)) {
+                    // An alert that nobody can read stays in the list: it must not keep all others from ending.
+                    Some(before) if section == Section::Alerts && before == nameless(&skipped) => {
+                        skipped.iter().filter(|row| row.name.is_some()).cloned().collect()
+                    }
+                    _ => skipped.clone(),
+                };
+                let changed = self.held.take(data, &odd);
+                let lost = self.held.lost(section, &odd, &notes);
+                if lost.is_none() {
+                    self.whole.insert(section);
+                }
                 let outcome = match &lost {
                     Some(_) => SectionOutcome::Partial,
                     None if was_complete && !changed => SectionOutcome::Unchanged,
@@ -95,6 +107,11 @@ impl Snapshot {
         let state =
             SectionState { outcome, observed_at, since: goes_on.unwrap_or(now), interval, error, skipped };
         self.states.insert(section, state);
+    }
+
+    /// Whether everything of a section was seen at least once.
+    pub fn was_whole(&self, section: Section) -> bool {
+        self.whole.contains(&section)
     }
 
     pub fn state(&self, section: Section) -> Option<&SectionState> {
@@ -218,6 +235,10 @@ impl Held {
             Section::Alerts => any(self.alerts.as_ref(), |alert| alert.uuid == name),
         }
     }
+}
+
+fn nameless(skipped: &[SkippedRow]) -> usize {
+    skipped.iter().filter(|row| row.name.is_none()).count()
 }
 
 /// A row that was there and could not be understood this time is not gone: what

@@ -1,5 +1,5 @@
-//! Parts of a record that its sender has not looked at: they stay as they are
-//! held. Not looking is no recovery. Pure.
+//! Parts of a record that its sender has not seen whole: what it tells of them
+//! is taken, what it does not tell stays as it is held. Pure.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ pub fn with_kept(
     let mut merged = IngestRecord::clone(&record);
     for part in kept {
         match part {
-            RecordPart::Incidents => merged.incidents.clone_from(&old.incidents),
+            RecordPart::Incidents => keep_incidents(&mut merged, old),
             RecordPart::UsableCapacity => keep_capacity(&mut merged, old),
             RecordPart::PoolMembership => keep_membership(&mut merged, old),
             RecordPart::ReplicationTarget => keep_target(&mut merged, old),
@@ -25,17 +25,29 @@ pub fn with_kept(
     Arc::new(merged)
 }
 
+fn keep_incidents(record: &mut IngestRecord, old: &IngestRecord) {
+    let told: BTreeSet<&str> = record.incidents.iter().map(|incident| incident.native_id.as_str()).collect();
+    let held = old.incidents.iter().filter(|incident| !told.contains(incident.native_id.as_str()));
+    let held: Vec<_> = held.cloned().collect();
+    record.incidents.extend(held);
+}
+
 fn keep_capacity(record: &mut IngestRecord, old: &IngestRecord) {
     let is_pool = record.facets.storage.as_ref().is_some_and(|s| s.topology == StorageTopology::Pool);
     if let Some(held) = old.capacity.filter(|_| is_pool) {
         let told = record.capacity.unwrap_or_default();
-        let Capacity { total_bytes, used_bytes, available_bytes, .. } = held;
-        record.capacity = Some(Capacity { total_bytes, used_bytes, available_bytes, ..told });
+        record.capacity = Some(Capacity {
+            total_bytes: told.total_bytes.or(held.total_bytes),
+            used_bytes: told.used_bytes.or(held.used_bytes),
+            available_bytes: told.available_bytes.or(held.available_bytes),
+            ..told
+        });
     }
 }
 
 fn keep_membership(record: &mut IngestRecord, old: &IngestRecord) {
-    if record.resource_type != ResourceType::PhysicalDisk {
+    let has_place = record.facets.physical_disk.as_ref().is_some_and(|disk| !disk.pool.is_empty());
+    if record.resource_type != ResourceType::PhysicalDisk || has_place {
         return;
     }
     record.parent_source_id.clone_from(&old.parent_source_id);
@@ -60,7 +72,7 @@ fn keep_target(record: &mut IngestRecord, old: &IngestRecord) {
     };
     let held = dataset(old).unwrap_or(false);
     if let Some(Zfs::Dataset(dataset)) = record.facets.storage.as_mut().and_then(|s| s.zfs.as_mut()) {
-        dataset.replication_target = held;
+        dataset.replication_target |= held;
     }
 }
 
@@ -125,6 +137,9 @@ mod tests {
             Some(Capacity { total_bytes: Some(9), raw_total_bytes: Some(1), ..Capacity::default() });
         let new = pool(2);
         assert_eq!(merged(&new, &old, RecordPart::Incidents).incidents, old.incidents);
+        let mut other = new.clone();
+        other.incidents.push(Incident { native_id: "b".to_owned(), ..old.incidents[0].clone() });
+        assert_eq!(merged(&other, &old, RecordPart::Incidents).incidents.len(), 2, "told and held");
         let usable = merged(&new, &old, RecordPart::UsableCapacity);
         let capacity = usable.capacity.unwrap_or_default();
         assert_eq!((capacity.total_bytes, capacity.raw_total_bytes), (Some(9), Some(2)));
