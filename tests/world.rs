@@ -15,10 +15,11 @@ const NOW: u64 = 1_790_000_000_000;
 /// The line, how it is asked, and whether its newer dataset call is taken for missing.
 fn ways() -> Vec<(ApiLine, Dialect, BTreeSet<String>)> {
     let rpc = |line| Dialect { line, transport: Transport::JsonRpc };
+    let legacy = |line| Dialect { line, transport: Transport::LegacyWebsocket };
     let rest = |line| Dialect { line, transport: Transport::LegacyRest };
     let fallback = BTreeSet::from(["zfs.resource.query".to_owned()]);
     vec![
-        (ApiLine::V24_10, rpc(Line::V24_10), BTreeSet::new()),
+        (ApiLine::V24_10, legacy(Line::V24_10), BTreeSet::new()),
         (ApiLine::V24_10, rest(Line::V24_10), BTreeSet::new()),
         (ApiLine::V25_04, rpc(Line::V25_04), BTreeSet::new()),
         (ApiLine::V25_10, rpc(Line::V25_10), BTreeSet::new()),
@@ -35,6 +36,7 @@ fn read(world: &World, way: &(ApiLine, Dialect, BTreeSet<String>), section: Sect
         let params = match &request.call {
             Call::Rpc { params, .. } => params.as_array().cloned().unwrap_or_default(),
             Call::Rest { .. } => Vec::new(),
+            Call::RestPost { body, .. } => vec![body.clone()],
         };
         let reply = match world.call(*line, request.method, &params, NOW) {
             Ok(value) => Ok(value.to_string().into_bytes()),

@@ -1,4 +1,4 @@
-//! A logged-in session with one NAS, over JSON-RPC or, for older lines, REST.
+//! A logged-in session with one NAS: over JSON-RPC or, for older lines, over the legacy websocket or REST.
 //!
 //! Owns negotiation and login. Knows no method beyond those and no shape of what is read.
 
@@ -11,6 +11,7 @@ pub mod connect;
 pub mod diagnose;
 pub mod error;
 mod login;
+mod negotiate;
 mod rest;
 pub mod role;
 pub mod scram;
@@ -58,6 +59,9 @@ impl Default for SessionOptions {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
     JsonRpcWebsocket,
+    /// 24.x, and CORE where it has one.
+    LegacyWebsocket,
+    /// What is left when there is no websocket at all. Tells no events.
     LegacyRest,
 }
 
@@ -65,6 +69,7 @@ impl Mode {
     pub fn label(self) -> &'static str {
         match self {
             Self::JsonRpcWebsocket => "jsonrpc-websocket",
+            Self::LegacyWebsocket => "legacy-websocket",
             Self::LegacyRest => "legacy-rest",
         }
     }
@@ -74,7 +79,7 @@ impl Mode {
 #[derive(Debug, Clone)]
 pub struct SessionInfo {
     pub mode: Mode,
-    /// `v25.10.5`, `current`, or `v2.0` for REST.
+    /// `v25.10.5`, `current`, `websocket` for the legacy one, or `v2.0` for REST.
     pub api_version: String,
     /// As the NAS words it; empty when it would not say.
     pub appliance_version: String,
@@ -149,18 +154,24 @@ impl Session {
     ) -> Result<Reply, CallError> {
         match &self.channel {
             Channel::Rest { rest, .. } => rest.get(path, query, limit).await,
-            Channel::Rpc(_) => {
-                Err(CallError::NoMethod { reason: "this appliance speaks JSON-RPC".to_owned() })
-            }
+            Channel::Rpc(_) => Err(no_rest()),
         }
     }
 
+    /// A method with arguments: `body` is the only one, or an object of named ones.
     pub async fn rest_post(&self, path: &str, body: &Value) -> Result<Reply, CallError> {
+        self.rest_post_within(path, body, self.call_limit).await
+    }
+
+    pub async fn rest_post_within(
+        &self,
+        path: &str,
+        body: &Value,
+        limit: Duration,
+    ) -> Result<Reply, CallError> {
         match &self.channel {
-            Channel::Rest { rest, .. } => rest.post(path, body, self.call_limit).await,
-            Channel::Rpc(_) => {
-                Err(CallError::NoMethod { reason: "this appliance speaks JSON-RPC".to_owned() })
-            }
+            Channel::Rest { rest, .. } => rest.post(path, body, limit).await,
+            Channel::Rpc(_) => Err(no_rest()),
         }
     }
 
@@ -197,4 +208,8 @@ impl Session {
             }
         }
     }
+}
+
+fn no_rest() -> CallError {
+    CallError::NoMethod { reason: "this session is one of calls over a websocket".to_owned() }
 }

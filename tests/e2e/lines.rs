@@ -9,7 +9,11 @@ use pulse_tests::harness::fleet::Pair;
 use pulse_tests::harness::view::Mirror;
 
 async fn shows_everything(line: ApiLine, mode: &str, mechanism: &str) -> anyhow::Result<()> {
-    let appliance = Appliance::start(ApplianceConfig::of(line)).await?;
+    shows_all_of(ApplianceConfig::of(line), mode, mechanism).await
+}
+
+async fn shows_all_of(config: ApplianceConfig, mode: &str, mechanism: &str) -> anyhow::Result<()> {
+    let appliance = Appliance::start(config).await?;
     let pair = Pair::start().await?;
     let mut mirror = Mirror::open(pair.registry.grpc(), "", "").await?;
     let created = pair.add("Rack 1", &appliance).await?;
@@ -47,6 +51,14 @@ async fn shows_everything(line: ApiLine, mode: &str, mechanism: &str) -> anyhow:
     );
     assert_eq!(tank.source_status[0].badge.as_ref().map(|badge| badge.label.as_str()), Some("TrueNAS"));
 
+    // Far sooner than a reading is due: told by an event, where there are events.
+    if mode != "legacy-rest" {
+        let line = appliance.line();
+        appliance.mutate(|world, now| world.degrade_pool(line, "tank", now));
+        let degraded = |m: &Mirror| m.named("zfs-pool", "tank").is_some_and(|pool| pool.state == "DEGRADED");
+        mirror.until("the pool degraded", degraded).await?;
+    }
+
     let delete = DeleteConnectionRequest { id: created.id.clone(), etag: String::new() };
     pair.connections().await?.delete_connection(delete).await?;
     mirror.until("nothing", |m| m.resources.is_empty()).await?;
@@ -54,8 +66,14 @@ async fn shows_everything(line: ApiLine, mode: &str, mechanism: &str) -> anyhow:
 }
 
 #[tokio::test]
+async fn line_24_10_over_the_legacy_websocket() -> anyhow::Result<()> {
+    shows_everything(ApiLine::V24_10, "legacy-websocket", "legacy-api-key").await
+}
+
+#[tokio::test]
 async fn line_24_10_over_rest() -> anyhow::Result<()> {
-    shows_everything(ApiLine::V24_10, "legacy-rest", "rest-bearer-api-key").await
+    let config = ApplianceConfig { legacy_websocket: false, ..ApplianceConfig::of(ApiLine::V24_10) };
+    shows_all_of(config, "legacy-rest", "rest-bearer-api-key").await
 }
 
 #[tokio::test]

@@ -73,14 +73,21 @@ impl fmt::Display for Line {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Transport {
     JsonRpc,
+    LegacyWebsocket,
     LegacyRest,
 }
 
 impl Transport {
+    /// Methods are called by name, and the server tells events.
+    pub const fn is_rpc(self) -> bool {
+        matches!(self, Self::JsonRpc | Self::LegacyWebsocket)
+    }
+
     /// The word records carry.
     pub const fn name(self) -> &'static str {
         match self {
             Self::JsonRpc => "jsonrpc-websocket",
+            Self::LegacyWebsocket => "legacy-websocket",
             Self::LegacyRest => "legacy-rest",
         }
     }

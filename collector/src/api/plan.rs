@@ -29,10 +29,12 @@ pub enum Tag {
 /// One call, as its transport wants it.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Call {
-    /// `params` is the JSON-RPC parameter array.
+    /// `params` is the parameter array, over either websocket.
     Rpc { method: &'static str, params: Value },
     /// `path` is relative to `/api/v2.0`; `query` may be empty.
     Rest { path: &'static str, query: &'static str },
+    /// A method with arguments: `body` is the only one, or an object of named ones.
+    RestPost { path: &'static str, body: Value },
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -98,8 +100,8 @@ pub fn requests(section: Section, dialect: Dialect, unavailable: &BTreeSet<Strin
 /// The cheapest look at pool states, for lines that announce no state change:
 /// decode with `pool::decode_pools`, compare with `pool::state_differs`.
 pub fn pool_probe(dialect: Dialect) -> Option<Request> {
-    (dialect.transport == Transport::JsonRpc && dialect.line >= Line::V26_0)
-        .then(|| required(Tag::Pools, "zpool.query", "", json!([{}])).over(Transport::JsonRpc))
+    (dialect.transport.is_rpc() && dialect.line >= Line::V26_0)
+        .then(|| required(Tag::Pools, "zpool.query", "", json!([{}])).over(dialect.transport))
 }
 
 struct Planned {
@@ -114,7 +116,7 @@ impl Planned {
     fn over(self, transport: Transport) -> Request {
         let Self { tag, method, path, params, required } = self;
         let call = match transport {
-            Transport::JsonRpc => Call::Rpc { method, params },
+            Transport::JsonRpc | Transport::LegacyWebsocket => Call::Rpc { method, params },
             Transport::LegacyRest => Call::Rest { path, query: "" },
         };
         Request { tag, method, call, required }
@@ -153,7 +155,7 @@ fn system(line: Line) -> Vec<Planned> {
 fn datasets(dialect: Dialect, unavailable: &BTreeSet<String>) -> Planned {
     let modern = dialect.line >= Line::V25_10;
     let dataset_query = |params| required(Tag::Datasets, "pool.dataset.query", "/pool/dataset", params);
-    if modern && dialect.transport == Transport::JsonRpc && !unavailable.contains(ZFS_RESOURCE_QUERY) {
+    if modern && dialect.transport.is_rpc() && !unavailable.contains(ZFS_RESOURCE_QUERY) {
         let mut properties = PROPERTIES.to_vec();
         properties.push("mounted");
         let query = json!([{"paths": [], "properties": properties, "get_user_properties": false,
@@ -217,7 +219,7 @@ mod tests {
         for line in
             [Line::Core, Line::V24_04, Line::V24_10, Line::V25_04, Line::V25_10, Line::V26_0, Line::V27_0]
         {
-            for transport in [Transport::JsonRpc, Transport::LegacyRest] {
+            for transport in [Transport::JsonRpc, Transport::LegacyWebsocket, Transport::LegacyRest] {
                 for section in Section::ALL {
                     let plan = requests(section, Dialect { line, transport }, &BTreeSet::new());
                     assert!(plan.iter().any(|request| request.required));

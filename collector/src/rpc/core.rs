@@ -10,13 +10,14 @@ use serde_json::value::RawValue;
 use tokio::time::Instant;
 
 use super::error::{CallError, CloseReason};
-use super::frame::{self, Event, Message};
+use super::frame::{Event, Message};
+use super::framing::Framing;
 
 /// A longer request makes the server close the connection.
 pub const REQUEST_CHARS_MAX: usize = 65_536;
 /// The server refuses the 21st call of a connection; calls that we gave up still count there.
 const UNANSWERED_MAX: usize = 12;
-/// So many messages in a row that are not JSON-RPC end the connection.
+/// So many messages in a row that cannot be read end the connection.
 const GARBAGE_MAX: u32 = 3;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -76,6 +77,9 @@ struct Running {
 #[derive(Debug)]
 pub struct Core {
     options: Options,
+    framing: Framing,
+    /// Calls wait until the server has answered the greeting, where there is one.
+    greeted: bool,
     next_id: CallId,
     waiting: VecDeque<Waiting>,
     running: BTreeMap<CallId, Running>,
@@ -90,14 +94,17 @@ pub struct Core {
 }
 
 impl Core {
-    pub fn new(now: Instant, options: Options) -> Self {
+    pub fn new(now: Instant, options: Options, framing: Framing) -> Self {
+        let transmit: VecDeque<Transmit> = framing.greeting().map(Transmit::Text).into_iter().collect();
         Self {
             options,
+            framing,
+            greeted: transmit.is_empty(),
             next_id: 1,
             waiting: VecDeque::new(),
             running: BTreeMap::new(),
             abandoned: BTreeSet::new(),
-            transmit: VecDeque::new(),
+            transmit,
             output: VecDeque::new(),
             ping_at: now + options.heartbeat,
             pings_open: 0,
@@ -121,7 +128,7 @@ impl Core {
             return Err(CallError::QueueFull { limit: self.options.queue_max });
         }
         let id = self.next_id;
-        let text = frame::encode_call(id, method, params);
+        let text = self.framing.encode_call(id, method, params);
         if text.chars().count() > REQUEST_CHARS_MAX {
             return Err(CallError::TooLong { limit_chars: REQUEST_CHARS_MAX });
         }
@@ -136,7 +143,7 @@ impl Core {
         if self.dead {
             return;
         }
-        match frame::parse(text) {
+        match self.framing.parse(text) {
             Ok(message) => {
                 self.garbage = 0;
                 self.handle_message(message);
@@ -241,6 +248,11 @@ impl Core {
                 self.output.push_back(Output::Unsubscribed { collection, reason });
             }
             Message::Unaddressed(error) => self.blame_garbage(&error.message),
+            Message::Greeted => {
+                self.greeted = true;
+                self.fill_window();
+            }
+            Message::Unwelcome => self.handle_closed(CloseReason::Unwelcome),
             Message::Other { .. } => {}
         }
     }
@@ -260,7 +272,8 @@ impl Core {
     }
 
     fn fill_window(&mut self) {
-        while self.running.len() < self.options.window
+        while self.greeted
+            && self.running.len() < self.options.window
             && let Some(Waiting { id, text, until, limit }) = self.waiting.pop_front()
         {
             self.running.insert(id, Running { until, limit });

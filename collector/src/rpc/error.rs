@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::value::RawValue;
 
-use super::frame::RemoteError;
+use super::frame::{self, RemoteError};
 use crate::transport::ws::Closed;
 
 /// Linux errno values and TrueNAS's own that decide what a failure means.
@@ -54,8 +54,10 @@ pub enum CloseReason {
     HeartbeatLost { missed: u32 },
     #[error("{count} calls got no answer in time")]
     Stalled { count: usize },
-    #[error("the server sent what is not JSON-RPC: {0}")]
+    #[error("the server sent what cannot be read: {0}")]
     Garbage(String),
+    #[error("the server refused the greeting of the legacy websocket")]
+    Unwelcome,
 }
 
 impl CallError {
@@ -68,9 +70,9 @@ impl CallError {
         };
         let reason = reason.unwrap_or(message);
         match (code, number) {
-            (-32000, _) => Self::TooManyConcurrent,
-            (-32601, _) | (-32001, Some(errno::ENOMETHOD)) => Self::NoMethod { reason },
-            (-32602, _) => Self::Invalid { reason, extra },
+            (frame::TOO_MANY_CALLS, _) => Self::TooManyConcurrent,
+            (frame::NO_METHOD, _) | (frame::CALL_ERROR, Some(errno::ENOMETHOD)) => Self::NoMethod { reason },
+            (frame::INVALID_PARAMS, _) => Self::Invalid { reason, extra },
             (_, Some(errno::ENOTAUTHENTICATED)) => Self::NotAuthenticated { reason },
             (_, Some(errno::EACCES)) => Self::NotAuthorized { reason },
             (_, Some(errno::EBUSY)) => Self::Busy { reason },

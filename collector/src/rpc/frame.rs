@@ -1,4 +1,4 @@
-//! JSON-RPC text to types and back. Pure; tolerant of everything a server may add.
+//! JSON-RPC text to types and back, and the types themselves. Pure; tolerant of everything a server may add.
 //!
 //! Results stay raw: their shape is the reader's business. Tracebacks are dropped here and exist nowhere else.
 
@@ -9,6 +9,12 @@ use serde_json::value::RawValue;
 
 /// Texts of the server are cut to this many characters before anybody keeps or shows them.
 const TEXT_CHARS_MAX: usize = 2_000;
+
+/// The codes that say something; all others are failures of a kind that nobody here tells apart.
+pub(super) const TOO_MANY_CALLS: i64 = -32000;
+pub(super) const CALL_ERROR: i64 = -32001;
+pub(super) const NO_METHOD: i64 = -32601;
+pub(super) const INVALID_PARAMS: i64 = -32602;
 
 /// One message of the server.
 #[derive(Debug)]
@@ -24,6 +30,10 @@ pub enum Message {
         collection: String,
         reason: Option<String>,
     },
+    /// The greeting was answered: calls may follow.
+    Greeted,
+    /// The greeting was refused.
+    Unwelcome,
     /// A notification that nobody here knows.
     Other {
         method: String,
@@ -65,6 +75,17 @@ pub enum EventKind {
     Unknown,
 }
 
+impl EventKind {
+    pub(super) fn of(word: &str) -> Self {
+        match word.to_ascii_lowercase().as_str() {
+            "added" => Self::Added,
+            "changed" => Self::Changed,
+            "removed" => Self::Removed,
+            _ => Self::Unknown,
+        }
+    }
+}
+
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum FrameError {
     #[error("not JSON: {0}")]
@@ -80,22 +101,25 @@ pub fn encode_call(id: u64, method: &str, params: &serde_json::Value) -> String 
 
 /// Reads one message.
 pub fn parse(text: &str) -> Result<Message, FrameError> {
-    let envelope: Envelope<'_> = match serde_json::from_str(text) {
-        Ok(envelope) => envelope,
-        Err(error) => match without_nan(text) {
-            Cow::Borrowed(_) => return Err(json_error(&error)),
-            Cow::Owned(clean) => return parse_clean(&clean),
+    tolerant(text, |text| read::<Envelope<'_>>(text)?.sort())
+}
+
+/// Reads a text as it is, else once more with what Python writes and JSON does not know made null.
+pub(super) fn tolerant(
+    text: &str,
+    read: impl Fn(&str) -> Result<Message, FrameError>,
+) -> Result<Message, FrameError> {
+    match read(text) {
+        Err(FrameError::Json(why)) => match without_nan(text) {
+            Cow::Borrowed(_) => Err(FrameError::Json(why)),
+            Cow::Owned(clean) => read(&clean),
         },
-    };
-    envelope.sort()
+        other => other,
+    }
 }
 
-fn parse_clean(text: &str) -> Result<Message, FrameError> {
-    serde_json::from_str::<Envelope<'_>>(text).map_err(|error| json_error(&error))?.sort()
-}
-
-fn json_error(error: &serde_json::Error) -> FrameError {
-    FrameError::Json(clip(&error.to_string()))
+pub(super) fn read<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, FrameError> {
+    serde_json::from_str(text).map_err(|error| FrameError::Json(clip(&error.to_string())))
 }
 
 #[derive(Deserialize)]
@@ -113,7 +137,9 @@ struct Envelope<'a> {
     error: Option<&'a RawValue>,
 }
 
-fn present<'de: 'a, 'a, D: serde::Deserializer<'de>>(from: D) -> Result<Option<&'a RawValue>, D::Error> {
+pub(super) fn present<'de: 'a, 'a, D: serde::Deserializer<'de>>(
+    from: D,
+) -> Result<Option<&'a RawValue>, D::Error> {
     <&RawValue>::deserialize(from).map(Some)
 }
 
@@ -142,22 +168,13 @@ fn notification(method: &str, params: Option<&RawValue>) -> Message {
     match (method, collection) {
         ("collection_update", Some(collection)) => Message::Event(Event {
             collection,
-            kind: match body.msg.as_deref().map(str::to_ascii_lowercase).as_deref() {
-                Some("added") => EventKind::Added,
-                Some("changed") => EventKind::Changed,
-                Some("removed") => EventKind::Removed,
-                _ => EventKind::Unknown,
-            },
+            kind: EventKind::of(body.msg.as_deref().unwrap_or_default()),
             id: body.id.and_then(plain_text),
             fields: body.fields.map(ToOwned::to_owned),
             extra: body.extra.map(ToOwned::to_owned),
         }),
         ("notify_unsubscribed", Some(collection)) => {
-            let reason = body.error.map(|error| {
-                let data = error_data(error);
-                data.reason.or(data.errname).unwrap_or_else(|| "no reason given".to_owned())
-            });
-            Message::Unsubscribed { collection, reason }
+            Message::Unsubscribed { collection, reason: body.error.map(|error| reason(&error_data(error))) }
         }
         _ => Message::Other { method: clip(method) },
     }
@@ -210,7 +227,13 @@ fn remote_error(raw: &RawValue) -> RemoteError {
     }
 }
 
-fn error_data(raw: &RawValue) -> ErrorData {
+/// Why, in the server's words.
+pub(super) fn reason(data: &ErrorData) -> String {
+    let words = data.reason.as_ref().or(data.errname.as_ref());
+    words.map_or_else(|| "no reason given".to_owned(), Clone::clone)
+}
+
+pub(super) fn error_data(raw: &RawValue) -> ErrorData {
     let data: Data<'_> = serde_json::from_str(raw.get()).unwrap_or_default();
     ErrorData {
         error: data.error.and_then(number),
@@ -220,12 +243,12 @@ fn error_data(raw: &RawValue) -> ErrorData {
     }
 }
 
-fn number(raw: &RawValue) -> Option<i64> {
+pub(super) fn number(raw: &RawValue) -> Option<i64> {
     serde_json::from_str(raw.get()).ok()
 }
 
 /// The content of a string, or the text of a number.
-fn plain_text(raw: &RawValue) -> Option<String> {
+pub(super) fn plain_text(raw: &RawValue) -> Option<String> {
     match raw.get() {
         "null" => None,
         text if text.starts_with('"') => serde_json::from_str::<String>(text).ok().map(|text| clip(&text)),
@@ -234,7 +257,7 @@ fn plain_text(raw: &RawValue) -> Option<String> {
     }
 }
 
-fn clip(text: &str) -> String {
+pub(super) fn clip(text: &str) -> String {
     text.chars().take(TEXT_CHARS_MAX).collect()
 }
 

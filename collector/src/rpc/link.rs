@@ -11,6 +11,7 @@ use tokio::time::Instant;
 use super::core::{CallId, Core, Options, Output, Transmit};
 use super::error::{CallError, CloseReason};
 use super::frame::Event;
+use super::framing::Framing;
 use crate::transport::ws::{Incoming, Socket};
 
 /// Calls on their way from callers to the task.
@@ -50,12 +51,12 @@ pub struct Link {
 
 impl Link {
     /// Starts the task.
-    pub fn spawn(socket: Socket, options: Options) -> (Self, mpsc::Receiver<Notice>) {
+    pub fn spawn(socket: Socket, options: Options, framing: Framing) -> (Self, mpsc::Receiver<Notice>) {
         let (commands, command_queue) = mpsc::channel(COMMANDS_MAX);
         let (notices, notice_queue) = mpsc::channel(NOTICES_MAX);
         let (closed_by, closed) = watch::channel(None);
         let driver = Driver {
-            core: Core::new(Instant::now(), options),
+            core: Core::new(Instant::now(), options, framing),
             answers: BTreeMap::new(),
             notices: Notices { queue: notices, lagged: false },
         };

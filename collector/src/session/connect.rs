@@ -1,7 +1,6 @@
-//! From an endpoint and a credential to a session: negotiate, upgrade, log in.
+//! From what was negotiated, and a credential, to a session: log in, and look whom it is with.
 //!
-//! Falls back to REST only when the server has no websocket API and says it is old enough; never after a failure of
-//! TLS, login or permission.
+//! What is not JSON-RPC is kept only when the server says that it is old enough to have nothing better.
 
 use std::collections::VecDeque;
 
@@ -11,21 +10,20 @@ use tokio::sync::{mpsc, watch};
 
 use super::error::{ConnectError, Refusal};
 use super::login::{self, Context, Mechanism, Outcome};
+use super::negotiate::{self, Way};
 use super::rest::{self, Rest};
 use super::scram::ChannelBinding;
 use super::version;
 use super::{Channel, Mode, Session, SessionInfo, SessionOptions};
-use crate::rpc::{CallError, Link, Notice, Reply};
+use crate::rpc::{CallError, Framing, Link, Notice, Reply};
 use crate::secret::Credential;
-use crate::transport::http::{self, Answer};
-use crate::transport::redirect::Redirect;
-use crate::transport::ws::{self, Socket};
-use crate::transport::{Endpoint, TransportError, dial};
+use crate::transport::ws::Socket;
+use crate::transport::{Endpoint, http};
 
-/// The version list is short.
-const VERSIONS_BYTES_MAX: usize = 64 * 1024;
-/// Versions looked at in one list.
-const VERSIONS_MAX: usize = 256;
+/// What a version text of a server is cut to before it is shown.
+const VERSION_CHARS_MAX: usize = 100;
+/// What a legacy websocket has instead of an API version.
+const LEGACY_API: &str = "websocket";
 /// Controllers tried after one another when standbys point elsewhere.
 const ENDPOINTS_MAX: usize = login::REDIRECT_URLS_MAX + 1;
 
@@ -92,71 +90,56 @@ async fn connect_once(
     options: &SessionOptions,
     on_login: OnLogin<'_>,
 ) -> Result<Attempt, ConnectError> {
-    let api_version = version::pick(&listed_versions(endpoint, options).await?);
-    match open_socket(endpoint, &api_version, options).await {
-        Ok(socket) => {
-            on_login();
-            rpc_session(endpoint, credential, options, socket, api_version).await
-        }
-        Err(error) => match no_websocket_status(endpoint, &error) {
-            Some(status) => {
-                on_login();
-                rest_session(endpoint, credential, options, status).await
-            }
-            None => Err(error.into()),
-        },
-    }
+    let listed = negotiate::listed_versions(endpoint, options).await?;
+    let way = negotiate::negotiate(endpoint, options, &listed).await?;
+    on_login();
+    log_in(endpoint, credential, options, way).await
 }
 
-/// The version list, empty when this server has none. Unauthenticated.
-pub(super) async fn listed_versions(
+/// From what was negotiated to a session.
+pub(super) async fn log_in(
     endpoint: &Endpoint,
+    credential: &Credential,
     options: &SessionOptions,
-) -> Result<Vec<String>, TransportError> {
-    match http::get_once(endpoint, "/api/versions", &options.deadlines, VERSIONS_BYTES_MAX).await {
-        Ok(Answer { status: 200, body }) => {
-            let mut listed: Vec<String> = serde_json::from_slice(&body).unwrap_or_default();
-            listed.truncate(VERSIONS_MAX);
-            Ok(listed)
+    way: Way,
+) -> Result<Attempt, ConnectError> {
+    match way {
+        Way::JsonRpc { socket, api_version } => {
+            let speech = Speech::JsonRpc { api_version };
+            socket_session(endpoint, credential, options, socket, speech).await
         }
-        // A front end without its middleware has no websocket to offer either.
-        Ok(Answer { status: status @ 502..=504, .. }) => Err(TransportError::UpgradeRefused { status }),
-        Ok(_)
-        | Err(TransportError::Redirect(Redirect::SamePlace { .. }) | TransportError::TooLarge { .. }) => {
-            Ok(Vec::new())
+        Way::LegacyWebsocket { socket, status } => {
+            socket_session(endpoint, credential, options, socket, Speech::Legacy { status }).await
         }
-        Err(error) => Err(error),
+        Way::Rest { status } => rest_session(endpoint, credential, options, status).await,
+        Way::Hidden { status, version } => Err(ConnectError::DowngradeRefused { status, version }),
     }
 }
 
-pub(super) async fn open_socket(
-    endpoint: &Endpoint,
-    api_version: &str,
-    options: &SessionOptions,
-) -> Result<Socket, TransportError> {
-    let stream = dial::dial(endpoint, &options.deadlines).await?;
-    let limits = ws::Limits { message_bytes_max: options.body_bytes_max };
-    ws::upgrade(stream, endpoint, &format!("/api/{api_version}"), limits, options.deadlines.http).await
+/// What is spoken over a socket.
+enum Speech {
+    JsonRpc {
+        api_version: String,
+    },
+    /// The status is that of the missing JSON-RPC endpoint.
+    Legacy {
+        status: u16,
+    },
 }
 
-/// Does this failed upgrade mean that there is no websocket API at all?
-pub(super) fn no_websocket_status(endpoint: &Endpoint, error: &TransportError) -> Option<u16> {
-    match error {
-        TransportError::UpgradeRefused { status: status @ (404 | 405 | 410 | 501) } => Some(*status),
-        TransportError::Redirect(Redirect::SamePlace { .. }) if endpoint.is_tls() => Some(302),
-        _ => None,
-    }
-}
-
-pub(super) async fn rpc_session(
+async fn socket_session(
     endpoint: &Endpoint,
     credential: &Credential,
     options: &SessionOptions,
     socket: Socket,
-    api_version: String,
+    speech: Speech,
 ) -> Result<Attempt, ConnectError> {
     let peer = socket.peer.clone();
-    let (link, notices) = Link::spawn(socket, options.rpc);
+    let framing = match speech {
+        Speech::JsonRpc { .. } => Framing::JsonRpc,
+        Speech::Legacy { .. } => Framing::Legacy,
+    };
+    let (link, notices) = Link::spawn(socket, options.rpc, framing);
     let context = Context {
         tls: endpoint.is_tls(),
         binding: peer
@@ -166,9 +149,9 @@ pub(super) async fn rpc_session(
         require_scram: options.require_scram,
         limit: options.login,
     };
-    let mechanism = match login::login(&link, credential, &context).await {
-        Ok(Outcome::In(mechanism)) => mechanism,
-        Ok(Outcome::Elsewhere(urls)) => {
+    let (mechanism, appliance_version) = match converse(&link, credential, options, &context, &speech).await {
+        Ok(Conversed::In(mechanism, version)) => (mechanism, version),
+        Ok(Conversed::Elsewhere(urls)) => {
             link.close().await;
             return Ok(Attempt::Elsewhere(urls));
         }
@@ -177,9 +160,12 @@ pub(super) async fn rpc_session(
             return Err(error);
         }
     };
-    let appliance_version = appliance_version(&link, options).await?;
+    let (mode, api_version) = match speech {
+        Speech::JsonRpc { api_version } => (Mode::JsonRpcWebsocket, api_version),
+        Speech::Legacy { .. } => (Mode::LegacyWebsocket, LEGACY_API.to_owned()),
+    };
     let info = SessionInfo {
-        mode: Mode::JsonRpcWebsocket,
+        mode,
         api_version,
         line: version::line_of(&appliance_version),
         appliance_version,
@@ -194,6 +180,38 @@ pub(super) async fn rpc_session(
         channel: Channel::Rpc(link),
         notices: Some(notices),
     })))
+}
+
+enum Conversed {
+    In(Mechanism, String),
+    Elsewhere(Vec<String>),
+}
+
+/// Logs in and asks for the version.
+async fn converse(
+    link: &Link,
+    credential: &Credential,
+    options: &SessionOptions,
+    context: &Context,
+    speech: &Speech,
+) -> Result<Conversed, ConnectError> {
+    let outcome = match speech {
+        Speech::JsonRpc { .. } => login::login(link, credential, context).await?,
+        Speech::Legacy { .. } => login::legacy_login(link, credential, context).await?,
+    };
+    let mechanism = match outcome {
+        Outcome::In(mechanism) => mechanism,
+        Outcome::Elsewhere(urls) => return Ok(Conversed::Elsewhere(urls)),
+    };
+    let version = match speech {
+        Speech::JsonRpc { .. } => appliance_version(link, options).await?,
+        Speech::Legacy { status } => {
+            let version = legacy_version(link, options).await?;
+            refuse_downgrade(*status, &version)?;
+            version
+        }
+    };
+    Ok(Conversed::In(mechanism, version))
 }
 
 /// Any logged-in user may ask; a server that will not say is read with the newest shapes.
@@ -214,12 +232,38 @@ async fn appliance_version(link: &Link, options: &SessionOptions) -> Result<Stri
     Ok(String::new())
 }
 
+/// The full name, since only that tells an old line for sure. A key of these lines lists what it may call.
+async fn legacy_version(link: &Link, options: &SessionOptions) -> Result<String, ConnectError> {
+    match link.call("system.version", &json!([]), options.login).await {
+        Ok(Reply(raw)) => return Ok(serde_json::from_str(raw.get()).unwrap_or_default()),
+        Err(CallError::NotAuthorized { .. } | CallError::NoMethod { .. }) => {}
+        Err(error) => return Err(ConnectError::Login(error)),
+    }
+    match link.call("system.info", &json!([]), options.login).await {
+        Ok(Reply(raw)) => {
+            Ok(serde_json::from_str(raw.get())
+                .map_or_else(|_| String::new(), |info: SystemInfo| info.version))
+        }
+        Err(CallError::NotAuthorized { .. }) => Err(ConnectError::Refused(Refusal::AllowList)),
+        Err(error) => Err(ConnectError::Login(error)),
+    }
+}
+
+/// What is older than JSON-RPC says so in full; anything else has been robbed of it on the way.
+fn refuse_downgrade(status: u16, version: &str) -> Result<(), ConnectError> {
+    if version::is_legacy(version) {
+        return Ok(());
+    }
+    let version = version.chars().take(VERSION_CHARS_MAX).collect();
+    Err(ConnectError::DowngradeRefused { status, version })
+}
+
 #[derive(Deserialize)]
 struct SystemInfo {
     version: String,
 }
 
-pub(super) async fn rest_session(
+async fn rest_session(
     endpoint: &Endpoint,
     credential: &Credential,
     options: &SessionOptions,
@@ -245,10 +289,7 @@ pub(super) async fn rest_session(
         }
         Err(error) => return Err(no_api(error.to_string())),
     };
-    if !version::is_legacy(&appliance_version) {
-        let version = appliance_version.chars().take(100).collect();
-        return Err(ConnectError::DowngradeRefused { status, version });
-    }
+    refuse_downgrade(status, &appliance_version)?;
     let info = SessionInfo {
         mode: Mode::LegacyRest,
         api_version: "v2.0".to_owned(),
@@ -291,22 +332,6 @@ mod tests {
 
     fn tls() -> Endpoint {
         Endpoint { host: "nas".into(), port: 443, security: Security::Tls(Trust::Insecure) }
-    }
-
-    #[test]
-    fn only_an_absent_websocket_leads_to_rest() {
-        let plain = Endpoint { host: "nas".into(), port: 80, security: Security::Plaintext };
-        let ui = || TransportError::Redirect(Redirect::SamePlace { location: "/ui/".into() });
-        for status in [404, 405, 410, 501] {
-            assert_eq!(no_websocket_status(&tls(), &TransportError::UpgradeRefused { status }), Some(status));
-        }
-        for status in [200, 400, 401, 403, 429, 500, 502, 503] {
-            assert_eq!(no_websocket_status(&tls(), &TransportError::UpgradeRefused { status }), None);
-        }
-        assert_eq!(no_websocket_status(&tls(), &ui()), Some(302));
-        assert_eq!(no_websocket_status(&plain, &ui()), None);
-        let away = TransportError::Redirect(Redirect::Elsewhere { location: "https://x/".into() });
-        assert_eq!(no_websocket_status(&tls(), &away), None);
     }
 
     #[test]

@@ -9,6 +9,7 @@ use tokio::time::Instant;
 use super::connect::{self, Attempt};
 use super::error::{ConnectError, FailureClass};
 use super::login::Mechanism;
+use super::negotiate::{self, Way};
 use super::role::{self, Judgement};
 use super::version::{self, CURRENT};
 use super::{Mode, Session, SessionOptions};
@@ -199,31 +200,20 @@ async fn walk(
         diagnosis,
         StepName::Http,
         started,
-        connect::listed_versions(endpoint, options).await.map_err(Into::into),
+        negotiate::listed_versions(endpoint, options).await.map_err(Into::into),
     )?;
     diagnosis.push(StepName::Http, Outcome::Ok, started.elapsed(), listed_detail(&listed));
 
-    let api_version = version::pick(&listed);
     let started = Instant::now();
-    let attempt = match connect::open_socket(endpoint, &api_version, options).await {
-        Ok(socket) => {
-            diagnosis.push(StepName::Upgrade, Outcome::Ok, started.elapsed(), format!("/api/{api_version}"));
-            version_step(diagnosis, &listed, &api_version);
-            let started = Instant::now();
-            let login = connect::rpc_session(endpoint, credential, options, socket, api_version).await;
-            (started, login)
-        }
-        Err(error) => {
-            let Some(status) = connect::no_websocket_status(endpoint, &error) else {
-                return stop(diagnosis, StepName::Upgrade, started, &error.into());
-            };
-            let detail = format!("no websocket API (status {status}); REST v2.0 is tried");
-            diagnosis.push(StepName::Upgrade, Outcome::Skipped, started.elapsed(), detail);
-            diagnosis.push(StepName::Version, Outcome::Ok, Duration::ZERO, "REST v2.0");
-            let started = Instant::now();
-            (started, connect::rest_session(endpoint, credential, options, status).await)
-        }
-    };
+    let way = note(
+        diagnosis,
+        StepName::Upgrade,
+        started,
+        negotiate::negotiate(endpoint, options, &listed).await.map_err(Into::into),
+    )?;
+    way_steps(diagnosis, &listed, &way, started.elapsed());
+    let started = Instant::now();
+    let attempt = (started, connect::log_in(endpoint, credential, options, way).await);
     let session = login_step(diagnosis, endpoint, credential, options, attempt).await?;
     role_step(diagnosis, &session).await;
     Ok(session)
@@ -268,6 +258,35 @@ async fn stream(
         diagnosis.advise(format!("check the certificate's fingerprint on the NAS and pin it{seen}"));
     }
     Ok(())
+}
+
+/// What was negotiated, as two steps.
+fn way_steps(diagnosis: &mut Diagnosis, listed: &[String], way: &Way, took: Duration) {
+    let version = |diagnosis: &mut Diagnosis, detail: &str| {
+        diagnosis.push(StepName::Version, Outcome::Ok, Duration::ZERO, detail);
+    };
+    match way {
+        Way::JsonRpc { api_version, .. } => {
+            diagnosis.push(StepName::Upgrade, Outcome::Ok, took, format!("/api/{api_version}"));
+            version_step(diagnosis, listed, api_version);
+        }
+        Way::LegacyWebsocket { status, .. } => {
+            let detail = format!("no JSON-RPC websocket (status {status}); /websocket instead");
+            diagnosis.push(StepName::Upgrade, Outcome::Ok, took, detail);
+            version(diagnosis, "the legacy websocket");
+        }
+        Way::Rest { status } => {
+            let detail = format!("no websocket (status {status}); REST v2.0 is tried");
+            diagnosis.push(StepName::Upgrade, Outcome::Skipped, took, detail);
+            version(diagnosis, "REST v2.0");
+        }
+        // The login says why it goes no further.
+        Way::Hidden { status, .. } => {
+            let detail = format!("no JSON-RPC websocket (status {status})");
+            diagnosis.push(StepName::Upgrade, Outcome::Skipped, took, detail);
+            version(diagnosis, "the server lists versions that have one");
+        }
+    }
 }
 
 fn listed_detail(listed: &[String]) -> String {
@@ -323,7 +342,7 @@ async fn login_step(
 }
 
 async fn role_step(diagnosis: &mut Diagnosis, session: &Session) {
-    if session.info().mode == Mode::LegacyRest {
+    if matches!(session.info().mode, Mode::LegacyWebsocket | Mode::LegacyRest) {
         let detail = "keys of this release carry their own list of what they may read";
         diagnosis.push(StepName::Role, Outcome::Skipped, Duration::ZERO, detail);
         return;

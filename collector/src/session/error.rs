@@ -26,10 +26,10 @@ pub enum ConnectError {
     #[error("the NAS sends us to another controller, and none of {tried} led to a login")]
     RedirectLoop { tried: usize },
     #[error(
-        "no websocket API (status {status}), and the version {version:?} is not one that is read over REST"
+        "no JSON-RPC websocket (status {status}), and the version {version:?} is not one that is read without"
     )]
     DowngradeRefused { status: u16, version: String },
-    #[error("no websocket API (status {status}), and the REST API does not answer: {reason}")]
+    #[error("no websocket (status {status}), and the REST API does not answer: {reason}")]
     NoApi { status: u16, reason: String },
 }
 
@@ -44,6 +44,8 @@ pub enum Refusal {
     OtpRequired,
     #[error("correct, but without any API privilege")]
     Denied,
+    #[error("correct, but its own list of what it may call leaves out all that is needed")]
+    AllowList,
     #[error("not permitted: {0}")]
     NotPermitted(String),
     #[error("an answer that is not known here: {0}")]
@@ -76,7 +78,9 @@ impl ConnectError {
         match self {
             Self::Transport(error) => transport_class(error),
             Self::PlaintextRefused { .. } => FailureClass::PlaintextRefused,
-            Self::Refused(Refusal::Denied | Refusal::NotPermitted(_)) => FailureClass::Forbidden,
+            Self::Refused(Refusal::Denied | Refusal::AllowList | Refusal::NotPermitted(_)) => {
+                FailureClass::Forbidden
+            }
             Self::Refused(_) | Self::Scram(ScramError::Refused(_)) => FailureClass::RefusedCredentials,
             Self::Login(error) => login_class(error),
             Self::Scram(_) | Self::ScramStripped | Self::NoApi { .. } => FailureClass::Protocol,
@@ -109,7 +113,7 @@ impl ConnectError {
             Self::UsernameNeeded => "add the user name of the key's owner to the connection".to_owned(),
             Self::RedirectLoop { .. } => "connect to the virtual address of the pair".to_owned(),
             Self::DowngradeRefused { .. } => {
-                "if a reverse proxy stands in front of the NAS, let it pass websockets on /api; REST is used for 24.x and CORE only".to_owned()
+                "if a reverse proxy stands in front of the NAS, let it pass websockets on /api; anything else is used for 24.x and CORE only".to_owned()
             }
             Self::NoApi { .. } => {
                 "check that host and port are those of a TrueNAS web interface".to_owned()
@@ -154,6 +158,9 @@ impl Refusal {
             Self::OtpRequired => {
                 "this account uses two factors: use an API key, which is not asked for a second one"
             }
+            Self::AllowList => {
+                "make a key on the NAS whose list allows the method CALL and SUBSCRIBE on every resource (*)"
+            }
             Self::Denied => "give the user a privilege with the role READONLY_ADMIN",
             Self::NotPermitted(_) => {
                 "allow this kind of login for the user (API keys are off in high security mode), and give it READONLY_ADMIN"
@@ -193,6 +200,9 @@ fn login_class(error: &CallError) -> FailureClass {
             crate::rpc::CloseReason::Socket(crate::transport::ws::Closed::ByServer {
                 code: 1008, ..
             }) => FailureClass::Forbidden,
+            crate::rpc::CloseReason::Unwelcome | crate::rpc::CloseReason::Garbage(_) => {
+                FailureClass::Protocol
+            }
             _ => FailureClass::Unreachable,
         },
         CallError::NotAuthorized { .. } => FailureClass::Forbidden,

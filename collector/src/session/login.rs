@@ -1,4 +1,4 @@
-//! The ladder of login mechanisms over an open link: SCRAM, plain with TLS, legacy with TLS.
+//! The ladder of login mechanisms over an open link: SCRAM, plain with TLS, legacy with TLS; and the two that 24.x has.
 
 use std::time::Duration;
 
@@ -25,6 +25,7 @@ pub enum Mechanism {
     ApiKeyPlain,
     ApiKeyLegacy,
     PasswordPlain,
+    PasswordLegacy,
     RestBearer,
     RestBasic,
 }
@@ -36,6 +37,7 @@ impl Mechanism {
             Self::ApiKeyPlain => "api-key-plain",
             Self::ApiKeyLegacy => "legacy-api-key",
             Self::PasswordPlain => "password-plain",
+            Self::PasswordLegacy => "legacy-password",
             Self::RestBearer => "rest-bearer-api-key",
             Self::RestBasic => "rest-basic-password",
         }
@@ -110,14 +112,44 @@ async fn plain_key(
 }
 
 async fn legacy_key(link: &Link, key: &Secret, context: &Context) -> Result<Outcome, ConnectError> {
-    refuse_plaintext(context, Mechanism::ApiKeyLegacy)?;
-    match link.call("auth.login_with_api_key", &json!([key.expose()]), context.limit).await {
-        Ok(Reply(raw)) if raw.get() == "true" => Ok(Outcome::In(Mechanism::ApiKeyLegacy)),
+    let request = json!([key.expose()]);
+    match legacy_call(link, "auth.login_with_api_key", &request, Mechanism::ApiKeyLegacy, context).await {
+        // Gone from the newest lines, where a key has an owner.
+        Err(ConnectError::Login(CallError::NoMethod { .. })) => Err(ConnectError::UsernameNeeded),
+        other => other,
+    }
+}
+
+/// The login of the lines that know neither mechanisms nor owners of keys.
+pub(super) async fn legacy_login(
+    link: &Link,
+    credential: &Credential,
+    context: &Context,
+) -> Result<Outcome, ConnectError> {
+    match credential {
+        Credential::ApiKey { key, .. } => legacy_key(link, key, context).await,
+        Credential::Password { username, password } => {
+            let request = json!([username, password.expose()]);
+            legacy_call(link, "auth.login", &request, Mechanism::PasswordLegacy, context).await
+        }
+    }
+}
+
+/// Yes or no is all that these methods say.
+async fn legacy_call(
+    link: &Link,
+    method: &str,
+    request: &serde_json::Value,
+    mechanism: Mechanism,
+    context: &Context,
+) -> Result<Outcome, ConnectError> {
+    refuse_plaintext(context, mechanism)?;
+    match link.call(method, request, context.limit).await {
+        Ok(Reply(raw)) if raw.get() == "true" => Ok(Outcome::In(mechanism)),
         Ok(Reply(raw)) if raw.get() == "false" => Err(ConnectError::Refused(Refusal::Wrong)),
         Ok(_) => {
             Err(ConnectError::Login(CallError::Malformed { reason: "neither true nor false".to_owned() }))
         }
-        Err(CallError::NoMethod { .. }) => Err(ConnectError::UsernameNeeded),
         Err(error) => Err(call_error(error)),
     }
 }

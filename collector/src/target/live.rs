@@ -16,7 +16,7 @@ use super::schedule::{Ended, Schedule, Urgency};
 use super::task::{End, Task, now};
 use crate::api::pool::{Pool, state_differs};
 use crate::api::section::Data;
-use crate::api::{Section, SectionFailure, SectionRead, Transport, event, plan};
+use crate::api::{Section, SectionFailure, SectionRead, event, plan};
 use crate::rpc::{CallError, Notice};
 use crate::session::Session;
 
@@ -62,7 +62,7 @@ impl Task {
         let credential = self.settings.credential.clone();
         let reader = Arc::new(Reader::new(Arc::clone(session), credential, self.shared.options.limits));
         let dialect = reader.dialect();
-        if dialect.transport == Transport::JsonRpc {
+        if dialect.transport.is_rpc() {
             let subscribe = subscribe(session, event::collections(dialect.line));
             if cancel.run_until_cancelled(subscribe).await.is_none() {
                 return End::Cancelled;

@@ -136,6 +136,7 @@ impl Reader {
                     query.split('&').filter_map(|pair| pair.split_once('=')).collect();
                 self.session.rest_get_within(path, &query, limit).await
             }
+            Call::RestPost { path, body } => self.session.rest_post_within(path, body, limit).await,
         };
         let failure = match outcome {
             Ok(Reply(raw)) => return Ok(Ok(Box::<str>::from(raw).into_string())),
@@ -156,8 +157,8 @@ impl Reader {
     async fn has_expired(&self, limit: Duration) -> bool {
         let outcome = match self.dialect.transport {
             Transport::JsonRpc => self.session.call_within("auth.me", &serde_json::json!([]), limit).await,
-            // Nothing expires where each call carries the credential.
-            Transport::LegacyRest => return false,
+            // Nothing expires on these lines, and over REST each call carries the credential.
+            Transport::LegacyWebsocket | Transport::LegacyRest => return false,
         };
         matches!(outcome, Err(CallError::NotAuthorized { .. } | CallError::NotAuthenticated { .. }))
     }
@@ -183,6 +184,7 @@ fn failure(method: &str, error: &CallError) -> CallFailure {
 pub fn dialect(info: &SessionInfo) -> Dialect {
     let transport = match info.mode {
         Mode::JsonRpcWebsocket => Transport::JsonRpc,
+        Mode::LegacyWebsocket => Transport::LegacyWebsocket,
         Mode::LegacyRest => Transport::LegacyRest,
     };
     let line = info.dialect().and_then(|line| Line::from_version(&line.to_string()));

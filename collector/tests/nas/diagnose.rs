@@ -26,7 +26,7 @@ fn all_ok_but(exceptions: &[(&'static str, Outcome)]) -> Vec<(&'static str, Outc
 #[tokio::test]
 async fn a_good_connection_passes_every_step() {
     for (line, exceptions) in [
-        (ApiLine::V24_10, &[("upgrade", Outcome::Skipped), ("role", Outcome::Skipped)][..]),
+        (ApiLine::V24_10, &[("role", Outcome::Skipped)][..]),
         (ApiLine::V25_04, &[]),
         (ApiLine::V25_10, &[]),
         (ApiLine::V26_0, &[]),

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use pulse_collector::rpc::CallError;
-use pulse_collector::secret::{Credential, Secret};
 use pulse_collector::session::{ConnectError, FailureClass, Mode, SessionOptions, connect};
 use pulse_collector::transport::redirect::Redirect;
 use pulse_collector::transport::{Security, TlsCause, TransportError, Trust};
@@ -14,13 +13,14 @@ use pulse_fixtures::server::tls::{TestCa, TlsMode};
 use serde_json::json;
 
 use crate::support::{
-    appliance, config, endpoint, impatient, key, key_of, log_in, pinned, plain_appliance, start, wrong_key,
+    admin_password, appliance, config, endpoint, impatient, key, key_of, log_in, pinned, plain_appliance,
+    rest_appliance, start, wrong_key,
 };
 
 #[tokio::test]
 async fn each_line_gets_its_best_mechanism() {
     for (line, mode, mechanism, api) in [
-        (ApiLine::V24_10, Mode::LegacyRest, "rest-bearer-api-key", "v2.0"),
+        (ApiLine::V24_10, Mode::LegacyWebsocket, "legacy-api-key", "websocket"),
         (ApiLine::V25_04, Mode::JsonRpcWebsocket, "api-key-plain", "current"),
         (ApiLine::V25_10, Mode::JsonRpcWebsocket, "api-key-plain", "v25.10."),
         (ApiLine::V26_0, Mode::JsonRpcWebsocket, "scram-sha-512", "v26.0."),
@@ -32,38 +32,49 @@ async fn each_line_gets_its_best_mechanism() {
         assert!(info.api_version.starts_with(api), "{line}: {}", info.api_version);
         assert!(info.appliance_version.contains(line.name()), "{line}: {}", info.appliance_version);
         assert_eq!(info.peer_fingerprint.map(|seen| seen.to_string()), Some(nas.fingerprint_sha256()));
-        match mode {
-            Mode::JsonRpcWebsocket => {
-                let reply = session.call("core.ping", &json!([])).await.expect("a ping");
-                assert_eq!(reply.0.get(), "\"pong\"");
-                assert!(matches!(session.rest_get("/pool", &[]).await, Err(CallError::NoMethod { .. })));
-            }
-            Mode::LegacyRest => {
-                let reply = session.rest_get("/system/info", &[]).await.expect("over REST");
-                assert!(reply.0.get().contains("24.10"));
-                assert!(matches!(
-                    session.call("core.ping", &json!([])).await,
-                    Err(CallError::NoMethod { .. })
-                ));
-            }
-        }
+        let reply = session.call("core.ping", &json!([])).await.expect("a ping");
+        assert_eq!(reply.0.get(), "\"pong\"");
+        assert!(matches!(session.rest_get("/pool", &[]).await, Err(CallError::NoMethod { .. })));
+        assert_eq!((nas.stats().logins, nas.stats().rest_requests), (1, 0), "{line}");
         session.close().await;
     }
 }
 
 #[tokio::test]
+async fn without_any_websocket_an_old_line_is_read_over_rest() {
+    let nas = rest_appliance().await;
+    let session = log_in(&nas).await.expect("over REST");
+    let info = session.info();
+    assert_eq!(
+        (info.mode, info.auth_mechanism.label(), info.api_version.as_str()),
+        (Mode::LegacyRest, "rest-bearer-api-key", "v2.0")
+    );
+    assert_eq!(info.peer_fingerprint.map(|seen| seen.to_string()), Some(nas.fingerprint_sha256()));
+    let reply = session.rest_get("/system/info", &[]).await.expect("over REST");
+    assert!(reply.0.get().contains("24.10"));
+    assert!(matches!(session.call("core.ping", &json!([])).await, Err(CallError::NoMethod { .. })));
+    // A method with arguments: the body is the only one.
+    nas.faults().on_method("disk.temperatures", Effect::Answer(json!({ "sda": 31 })));
+    let reply = session.rest_post("/disk/temperatures", &json!(["sda"])).await.expect("over REST");
+    assert_eq!(reply.0.get(), r#"{"sda":31}"#);
+}
+
+#[tokio::test]
 async fn a_password_logs_in_too() {
     for (line, mechanism) in [
-        (ApiLine::V24_10, "rest-basic-password"),
+        (ApiLine::V24_10, "legacy-password"),
         (ApiLine::V25_10, "password-plain"),
         (ApiLine::V26_0, "password-plain"),
     ] {
         let nas = appliance(line).await;
-        let credential =
-            Credential::Password { username: nas.admin_user(), password: Secret::new(nas.admin_password()) };
-        let session = connect(&pinned(&nas), &credential, &SessionOptions::default()).await.expect("a login");
+        let session =
+            connect(&pinned(&nas), &admin_password(&nas), &SessionOptions::default()).await.expect("a login");
         assert_eq!(session.info().auth_mechanism.label(), mechanism, "{line}");
     }
+    let nas = rest_appliance().await;
+    let session =
+        connect(&pinned(&nas), &admin_password(&nas), &SessionOptions::default()).await.expect("a login");
+    assert_eq!(session.info().auth_mechanism.label(), "rest-basic-password");
 }
 
 #[tokio::test]
@@ -76,9 +87,7 @@ async fn a_wrong_key_is_refused_once_and_never_shown() {
         assert!(!error.remedy().is_empty());
         let stats = nas.stats();
         assert_eq!(stats.logins, 0);
-        if line > ApiLine::V24_10 {
-            assert_eq!((stats.logins_refused, stats.rest_requests), (1, 0), "{line}: no second way is tried");
-        }
+        assert_eq!((stats.logins_refused, stats.rest_requests), (1, 0), "{line}: no second way is tried");
     }
 }
 
@@ -214,43 +223,23 @@ async fn redirects_are_told_and_never_followed() {
     assert_eq!(error.class(), FailureClass::PlaintextRefused, "{error:?}");
     assert!(error.remedy().contains("TLS"), "{}", error.remedy());
 
-    for (line, path) in [
-        (ApiLine::V24_10, "/api/v2.0"),
-        (ApiLine::V25_10, "/api/versions"),
-        (ApiLine::V25_10, "/api/v25.10"),
-        (ApiLine::V26_0, "/api/v26.0"),
+    for (nas, path, told) in [
+        (rest_appliance().await, "/api/v2.0", false),
+        (appliance(ApiLine::V24_10).await, "/websocket", true),
+        (appliance(ApiLine::V25_10).await, "/api/versions", true),
+        (appliance(ApiLine::V25_10).await, "/api/v25.10", true),
+        (appliance(ApiLine::V26_0).await, "/api/v26.0", true),
     ] {
-        let (nas, thief) = (appliance(line).await, appliance(line).await);
+        let thief = appliance(nas.line()).await;
         let location = format!("https://{}:{}{path}", thief.host(), thief.port());
         nas.faults().on_route(path, Effect::Redirect { status: 307, location });
         let error = log_in(&nas).await.unwrap_err();
-        assert_eq!(error.class(), FailureClass::Protocol, "{line} {path}: {error:?}");
-        assert_eq!(thief.stats().connections_accepted, 0, "{line} {path}");
-        assert_eq!(nas.stats().logins, 0, "{line} {path}");
-        if line > ApiLine::V24_10 {
-            let told = matches!(
-                &error,
-                ConnectError::Transport(TransportError::Redirect(Redirect::Elsewhere { .. }))
-            );
-            assert!(told, "{line} {path}: {error:?}");
-        }
-    }
-}
-
-#[tokio::test]
-async fn rest_is_no_way_around_a_missing_websocket_of_a_new_line() {
-    let nas = appliance(ApiLine::V25_10).await;
-    nas.faults().on_route("/api/v25.10", Effect::Status(404));
-    let admin = key_of(&nas.admin_user(), nas.admin_api_key());
-    let error = connect(&pinned(&nas), &admin, &SessionOptions::default()).await.unwrap_err();
-    assert!(matches!(error, ConnectError::DowngradeRefused { status: 404, .. }), "{error:?}");
-    assert_eq!(error.class(), FailureClass::Unsupported);
-    for status in [401, 403, 429, 500, 502, 503] {
-        nas.faults().clear_all();
-        nas.faults().on_route("/api/v25.10", Effect::Status(status));
-        let before = nas.stats().rest_requests;
-        connect(&pinned(&nas), &admin, &SessionOptions::default()).await.unwrap_err();
-        assert_eq!(nas.stats().rest_requests, before, "status {status} says nothing about REST");
+        assert_eq!(error.class(), FailureClass::Protocol, "{path}: {error:?}");
+        assert_eq!(thief.stats().connections_accepted, 0, "{path}");
+        assert_eq!(nas.stats().logins, 0, "{path}");
+        let elsewhere =
+            matches!(&error, ConnectError::Transport(TransportError::Redirect(Redirect::Elsewhere { .. })));
+        assert_eq!(elsewhere, told, "{path}: {error:?}");
     }
 }
 

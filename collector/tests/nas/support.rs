@@ -30,6 +30,11 @@ pub(crate) async fn appliance(line: ApiLine) -> Appliance {
     start(config(line)).await
 }
 
+/// A line without JSON-RPC, and without the legacy websocket too: what is left is REST.
+pub(crate) async fn rest_appliance() -> Appliance {
+    start(ApplianceConfig { legacy_websocket: false, ..config(ApiLine::V24_10) }).await
+}
+
 pub(crate) async fn plain_appliance(line: ApiLine, https_redirect: bool) -> Appliance {
     start(ApplianceConfig { tls: TlsMode::Plain, https_redirect, ..config(line) }).await
 }
@@ -67,6 +72,11 @@ pub(crate) fn key(appliance: &Appliance) -> Credential {
 
 pub(crate) fn key_of(username: &str, key: impl Into<String>) -> Credential {
     Credential::ApiKey { username: Some(username.to_owned()), key: Secret::new(key) }
+}
+
+pub(crate) fn admin_password(appliance: &Appliance) -> Credential {
+    let password = Secret::new(appliance.admin_password());
+    Credential::Password { username: appliance.admin_user(), password }
 }
 
 /// A well-formed key that nobody made.

@@ -178,7 +178,7 @@ fn outcome(health: &Health, section: &str) -> Option<SectionOutcome> {
 #[tokio::test]
 async fn every_line_is_live_after_one_login() {
     for (line, mode, mechanism) in [
-        (ApiLine::V24_10, "legacy-rest", "rest-bearer-api-key"),
+        (ApiLine::V24_10, "legacy-websocket", "legacy-api-key"),
         (ApiLine::V25_04, "jsonrpc-websocket", "api-key-plain"),
         (ApiLine::V25_10, "jsonrpc-websocket", "api-key-plain"),
         (ApiLine::V26_0, "jsonrpc-websocket", "scram-sha-512"),
@@ -194,10 +194,8 @@ async fn every_line_is_live_after_one_login() {
         assert_eq!(health.poll.consecutive_failures, 0);
         assert_eq!(crew.board.get(&id("one")).as_deref(), Some(&health));
         let stats = nas.stats();
-        if line > ApiLine::V24_10 {
-            assert_eq!((stats.logins, stats.sessions_opened), (1, 1), "{line}");
-            assert!(stats.in_flight_max <= 5, "{line}: {}", stats.in_flight_max);
-        }
+        assert_eq!((stats.logins, stats.sessions_opened), (1, 1), "{line}");
+        assert!(stats.in_flight_max <= 5, "{line}: {}", stats.in_flight_max);
         crew.stop().await;
         nas.wait_for(|stats| stats.sessions_open == 0).await;
     }

@@ -11,7 +11,7 @@ const LIMIT: Duration = Duration::from_secs(30);
 
 fn start() -> (Core, Instant) {
     let now = Instant::now();
-    (Core::new(now, Options { queue_max: 4, ..Options::default() }), now)
+    (Core::new(now, Options { queue_max: 4, ..Options::default() }, Framing::JsonRpc), now)
 }
 
 fn call(core: &mut Core, now: Instant) -> Result<CallId, CallError> {
@@ -35,6 +35,31 @@ fn window_and_queue_are_bounded() {
     answer(&mut core, now, ids[3]);
     assert_eq!(sent(&mut core), 1);
     assert!(matches!(core.poll_output(), Some(Output::Completed { id, outcome: Ok(_) }) if id == ids[3]));
+}
+
+#[test]
+fn where_there_is_a_greeting_calls_wait_for_its_answer() {
+    let now = Instant::now();
+    let mut core = Core::new(now, Options::default(), Framing::Legacy);
+    let id = call(&mut core, now).unwrap();
+    assert!(matches!(core.poll_transmit(), Some(Transmit::Text(text)) if text.contains("connect")));
+    assert!(core.poll_transmit().is_none());
+    core.handle_text(now, r#"{"msg":"connected","session":"x"}"#);
+    assert_eq!(sent(&mut core), 1);
+    core.handle_text(now, &format!(r#"{{"msg":"result","id":"{id}","result":7}}"#));
+    assert!(matches!(core.poll_output(), Some(Output::Completed { outcome: Ok(_), .. })));
+
+    let mut core = Core::new(now, Options::default(), Framing::Legacy);
+    call(&mut core, now).unwrap();
+    core.handle_timeout(now + LIMIT);
+    assert!(matches!(
+        core.poll_output(),
+        Some(Output::Completed { outcome: Err(CallError::Deadline { .. }), .. })
+    ));
+    call(&mut core, now).unwrap();
+    core.handle_text(now, r#"{"msg":"failed","version":"2"}"#);
+    assert!(matches!(core.poll_output(), Some(Output::Completed { outcome: Err(CallError::Closed(_)), .. })));
+    assert!(matches!(core.poll_output(), Some(Output::Dead(CloseReason::Unwelcome))));
 }
 
 #[test]
