@@ -14,11 +14,14 @@ struct Scene {
     mirror: Mirror,
     id: String,
     line: ApiLine,
+    /// There are no events to hear.
+    rest: bool,
 }
 
 impl Scene {
-    async fn open(line: ApiLine) -> anyhow::Result<Self> {
-        let appliance = Appliance::start(ApplianceConfig::of(line)).await?;
+    async fn open(config: ApplianceConfig) -> anyhow::Result<Self> {
+        let (line, rest) = (config.line, config.line == ApiLine::V24_10 && !config.legacy_websocket);
+        let appliance = Appliance::start(config).await?;
         let pair = Pair::start().await?;
         let mut mirror = Mirror::open(pair.registry.grpc(), "", "").await?;
         let id = pair.add("nas", &appliance).await?.id;
@@ -26,12 +29,12 @@ impl Scene {
         mirror
             .until("the pool", |m| m.named("zfs-pool", "tank").is_some_and(|r| r.status() == Status::Online))
             .await?;
-        Ok(Self { appliance, pair, mirror, id, line })
+        Ok(Self { appliance, pair, mirror, id, line, rest })
     }
 
     /// REST has no events: an operator asks for a look.
     async fn look(&self) -> anyhow::Result<()> {
-        if self.line == ApiLine::V24_10 {
+        if self.rest {
             let request = RefreshConnectionRequest { id: self.id.clone() };
             self.pair.connections().await?.refresh_connection(request).await?;
         }
@@ -43,8 +46,9 @@ impl Scene {
     }
 }
 
-async fn falls_ill_and_recovers(line: ApiLine) -> anyhow::Result<()> {
-    let mut scene = Scene::open(line).await?;
+async fn falls_ill_and_recovers(config: ApplianceConfig) -> anyhow::Result<()> {
+    let mut scene = Scene::open(config).await?;
+    let line = scene.line;
     scene.appliance.mutate(|world, now| world.degrade_pool(line, "tank", now));
     scene.look().await?;
     scene
@@ -100,23 +104,29 @@ async fn falls_ill_and_recovers(line: ApiLine) -> anyhow::Result<()> {
 
 #[tokio::test]
 async fn a_pool_falls_ill_and_recovers_over_rest() -> anyhow::Result<()> {
-    falls_ill_and_recovers(ApiLine::V24_10).await
+    let line = ApplianceConfig::of(ApiLine::V24_10);
+    falls_ill_and_recovers(ApplianceConfig { legacy_websocket: false, ..line }).await
+}
+
+#[tokio::test]
+async fn a_pool_falls_ill_and_recovers_over_the_legacy_websocket() -> anyhow::Result<()> {
+    falls_ill_and_recovers(ApplianceConfig::of(ApiLine::V24_10)).await
 }
 
 #[tokio::test]
 async fn a_pool_falls_ill_and_recovers_on_25_10() -> anyhow::Result<()> {
-    falls_ill_and_recovers(ApiLine::V25_10).await
+    falls_ill_and_recovers(ApplianceConfig::of(ApiLine::V25_10)).await
 }
 
 #[tokio::test]
 async fn a_pool_falls_ill_and_recovers_on_26_0_which_sends_no_pool_events() -> anyhow::Result<()> {
-    falls_ill_and_recovers(ApiLine::V26_0).await
+    falls_ill_and_recovers(ApplianceConfig::of(ApiLine::V26_0)).await
 }
 
 #[tokio::test]
 async fn datasets_lock_turn_read_only_and_pools_fill_up() -> anyhow::Result<()> {
     let line = ApiLine::V25_10;
-    let mut scene = Scene::open(line).await?;
+    let mut scene = Scene::open(ApplianceConfig::of(line)).await?;
     let refresh = RefreshConnectionRequest { id: scene.id.clone() };
     scene.appliance.mutate(|world, now| {
         let mut events = world.lock_dataset(line, "tank/vm", now);
@@ -149,7 +159,7 @@ async fn datasets_lock_turn_read_only_and_pools_fill_up() -> anyhow::Result<()> 
 #[tokio::test]
 async fn things_come_and_go() -> anyhow::Result<()> {
     let line = ApiLine::V25_10;
-    let mut scene = Scene::open(line).await?;
+    let mut scene = Scene::open(ApplianceConfig::of(line)).await?;
     scene.appliance.mutate(|world, now| {
         let mut events = world.add_pool(line, "cold", now);
         events.extend(world.add_dataset(line, "tank/new", now));

@@ -36,6 +36,9 @@ async fn no_secret_is_readable_anywhere() -> anyhow::Result<()> {
     let mut pair = Pair::start_with_env(&TRACE).await?;
     let created = pair.add("nas", &appliance).await?;
     pair.add("old", &old).await?;
+    let rest = ApplianceConfig { legacy_websocket: false, ..ApplianceConfig::of(ApiLine::V24_10) };
+    let rest = Appliance::start(rest).await?;
+    pair.add("oldest", &rest).await?;
     pair.until_state(&created.id, ConnectionState::Live).await?;
     let mut wrong = connection_to("wrong", &appliance);
     (wrong.api_key, wrong.password) = (String::new(), PASSWORD.to_owned());
@@ -62,7 +65,7 @@ async fn no_secret_is_readable_anywhere() -> anyhow::Result<()> {
     files(pair.folder.path(), &mut stored);
     assert!(stored.len() > 4, "there are stores to search");
 
-    for secret in [appliance.api_key(), old.api_key(), PASSWORD.to_owned()] {
+    for secret in [appliance.api_key(), old.api_key(), rest.api_key(), PASSWORD.to_owned()] {
         let bare = secret.split_once('-').map_or(secret.as_str(), |(_, bare)| bare);
         for (name, bytes) in &stored {
             let found = bytes.windows(bare.len()).any(|window| window == bare.as_bytes());
