@@ -2,11 +2,13 @@
 //!
 //! Owns negotiation and login. Knows no method beyond those and no shape of what is read.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
+pub mod budget;
 pub mod connect;
 pub mod diagnose;
 pub mod error;
@@ -17,6 +19,7 @@ pub mod role;
 pub mod scram;
 pub mod version;
 
+pub use budget::Budget;
 pub use connect::{connect, connect_telling};
 pub use error::{ConnectError, FailureClass, Refusal};
 pub use login::Mechanism;
@@ -40,6 +43,8 @@ pub struct SessionOptions {
     pub require_scram: bool,
     /// Ties SCRAM to the certificate seen. Off only behind a proxy that ends TLS.
     pub channel_binding: bool,
+    /// What logins are taken from.
+    pub budget: Arc<Budget>,
 }
 
 impl Default for SessionOptions {
@@ -52,6 +57,7 @@ impl Default for SessionOptions {
             rpc: rpc::core::Options::default(),
             require_scram: false,
             channel_binding: true,
+            budget: Budget::shared(),
         }
     }
 }

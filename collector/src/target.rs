@@ -13,6 +13,7 @@ mod endpoint;
 mod live;
 pub mod machine;
 pub mod reader;
+mod renew;
 mod report;
 pub mod schedule;
 pub mod supervisor;
@@ -30,7 +31,7 @@ const CONNECTS_MAX: usize = 10_000;
 /// Lines from 26.0 on do not tell when a pool's state changes: it is looked at this often.
 const PROBE_EVERY: Duration = Duration::from_secs(5);
 
-/// TrueNAS ends sessions after 30 days.
+/// TrueNAS ends sessions after 30 days; what cannot be replaced by then has 8 days more.
 const SESSION_AGE_MAX: Duration = Duration::from_hours(20 * 24);
 
 /// How tasks connect and read.

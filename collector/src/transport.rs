@@ -3,6 +3,7 @@
 //! Owns name resolution, TCP, TLS, HTTP and the WebSocket upgrade. Knows no JSON-RPC and no login.
 
 use std::fmt;
+use std::net::{IpAddr, SocketAddr};
 
 pub mod dial;
 pub mod error;
@@ -28,6 +29,14 @@ pub struct Endpoint {
 pub enum Security {
     Plaintext,
     Tls(Trust),
+}
+
+/// One end of a connection to the other: what a NAS tells its clients apart by, and which NAS it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Route {
+    pub from: IpAddr,
+    /// With its port: behind a router several appliances may share an address.
+    pub to: SocketAddr,
 }
 
 /// What makes a server certificate acceptable.

@@ -3,6 +3,7 @@
 //! What is not JSON-RPC is kept only when the server says that it is old enough to have nothing better.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use serde::Deserialize;
 use serde_json::json;
@@ -134,7 +135,7 @@ async fn socket_session(
     socket: Socket,
     speech: Speech,
 ) -> Result<Attempt, ConnectError> {
-    let peer = socket.peer.clone();
+    let (peer, route) = (socket.peer.clone(), socket.route);
     let framing = match speech {
         Speech::JsonRpc { .. } => Framing::JsonRpc,
         Speech::Legacy { .. } => Framing::Legacy,
@@ -148,6 +149,8 @@ async fn socket_session(
             .and_then(|peer| ChannelBinding::of_certificate(&peer.der)),
         require_scram: options.require_scram,
         limit: options.login,
+        budget: Arc::clone(&options.budget),
+        route,
     };
     let (mechanism, appliance_version) = match converse(&link, credential, options, &context, &speech).await {
         Ok(Conversed::In(mechanism, version)) => (mechanism, version),

@@ -151,6 +151,8 @@ impl Diagnosis {
             | FailureClass::Tls
             | FailureClass::Protocol
             | FailureClass::RefusedCredentials
+            | FailureClass::ExpiredCredentials
+            | FailureClass::SecondFactor
             | FailureClass::Busy
             | FailureClass::PlaintextRefused => Outcome::Failed,
         };

@@ -1,5 +1,7 @@
 //! Why a session could not be made, sorted for the supervisor and worded for people.
 
+use std::time::Duration;
+
 use crate::rpc::CallError;
 use crate::secret::Credential;
 use crate::transport::TransportError;
@@ -17,6 +19,8 @@ pub enum ConnectError {
     Refused(Refusal),
     #[error("the login could not be finished: {0}")]
     Login(CallError),
+    #[error("enough logins left for this NAS within a minute; it takes the next in {} s", wait.as_secs() + 1)]
+    LoginsSpent { wait: Duration },
     #[error("the SCRAM login failed: {0}")]
     Scram(#[from] ScramError),
     #[error("the server no longer offers SCRAM although it did before")]
@@ -63,6 +67,10 @@ pub enum FailureClass {
     Protocol,
     /// Stop: each try is audited and may lock the account.
     RefusedCredentials,
+    /// Stop: it was good once, and a new one has to be made.
+    ExpiredCredentials,
+    /// Stop: a program has no second factor.
+    SecondFactor,
     /// Try again after a minute at least.
     Busy,
     /// Stop: the credential is good but not enough.
@@ -81,7 +89,12 @@ impl ConnectError {
             Self::Refused(Refusal::Denied | Refusal::AllowList | Refusal::NotPermitted(_)) => {
                 FailureClass::Forbidden
             }
-            Self::Refused(_) | Self::Scram(ScramError::Refused(_)) => FailureClass::RefusedCredentials,
+            Self::Refused(Refusal::Expired) => FailureClass::ExpiredCredentials,
+            Self::Refused(Refusal::OtpRequired) => FailureClass::SecondFactor,
+            Self::Refused(Refusal::Wrong | Refusal::Unknown(_)) | Self::Scram(ScramError::Refused(_)) => {
+                FailureClass::RefusedCredentials
+            }
+            Self::LoginsSpent { .. } => FailureClass::Busy,
             Self::Login(error) => login_class(error),
             Self::Scram(_) | Self::ScramStripped | Self::NoApi { .. } => FailureClass::Protocol,
             Self::UsernameNeeded | Self::DowngradeRefused { .. } => FailureClass::Unsupported,
@@ -101,6 +114,9 @@ impl ConnectError {
                 CallError::NotAuthorized { .. } => Refusal::Denied.remedy().to_owned(),
                 _ => "check that the NAS is up and its middleware answers; it is tried again".to_owned(),
             },
+            Self::LoginsSpent { .. } => {
+                "it is tried again after a minute; look for connections to the same NAS that keep logging in".to_owned()
+            }
             Self::Scram(ScramError::Refused(_)) => Refusal::Wrong.remedy().to_owned(),
             Self::Scram(_) => {
                 "the server did not prove that it knows the key: check that nothing stands between here and the NAS"

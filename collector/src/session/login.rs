@@ -1,15 +1,19 @@
 //! The ladder of login mechanisms over an open link: SCRAM, plain with TLS, legacy with TLS; and the two that 24.x has.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Deserialize;
 use serde_json::json;
 use tokio::sync::Semaphore;
+use tokio::time::Instant;
 
+use super::budget::Budget;
 use super::error::{ConnectError, Refusal};
 use super::scram::{self, ChannelBinding, ScramError};
 use crate::rpc::{CallError, Link, Reply};
 use crate::secret::{Credential, Secret, split_key};
+use crate::transport::Route;
 
 /// Logins that hash at the same time; each costs half a second of a core.
 const HASHES_MAX: usize = 4;
@@ -31,6 +35,14 @@ pub enum Mechanism {
 }
 
 impl Mechanism {
+    /// How 24.x is logged in to with this credential.
+    fn legacy(credential: &Credential) -> Self {
+        match credential {
+            Credential::ApiKey { .. } => Self::ApiKeyLegacy,
+            Credential::Password { .. } => Self::PasswordLegacy,
+        }
+    }
+
     pub fn label(self) -> &'static str {
         match self {
             Self::Scram => "scram-sha-512",
@@ -50,6 +62,32 @@ pub(super) struct Context {
     pub(super) binding: Option<ChannelBinding>,
     pub(super) require_scram: bool,
     pub(super) limit: Duration,
+    pub(super) budget: Arc<Budget>,
+    pub(super) route: Option<Route>,
+}
+
+impl Context {
+    /// Before each call that the NAS counts as a login.
+    fn spend(&self) -> Result<(), ConnectError> {
+        let Some(route) = self.route else { return Ok(()) };
+        self.budget.spend(route, Instant::now()).map_err(|wait| ConnectError::LoginsSpent { wait })
+    }
+
+    /// Sorts how such a call failed. That there were too many holds for every connection that takes the same way.
+    fn failed(&self, error: CallError) -> ConnectError {
+        match error {
+            CallError::Call { errno: Some(EOPNOTSUPP), reason, .. } => {
+                ConnectError::Refused(Refusal::NotPermitted(reason))
+            }
+            CallError::Busy { reason } => {
+                if let Some(route) = self.route {
+                    self.budget.exhaust(route, Instant::now());
+                }
+                ConnectError::Login(CallError::Busy { reason })
+            }
+            other => ConnectError::Login(other),
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -67,20 +105,24 @@ pub(super) async fn login(
     match credential {
         Credential::Password { username, password } => {
             refuse_plaintext(context, Mechanism::PasswordPlain)?;
+            context.spend()?;
             let request = json!([{
                 "mechanism": "PASSWORD_PLAIN", "username": username, "password": password.expose(),
                 "login_options": {"user_info": false},
             }]);
             login_ex(link, &request, context, Mechanism::PasswordPlain).await
         }
-        Credential::ApiKey { username, key } => match (username, split_key(key.expose())) {
-            (Some(username), Some((id, part))) if offers_scram(link, context).await => {
-                scram_login(link, username, id, &Secret::new(part), context).await
+        Credential::ApiKey { username, key } => {
+            context.spend()?;
+            match (username, split_key(key.expose())) {
+                (Some(username), Some((id, part))) if offers_scram(link, context).await? => {
+                    scram_login(link, username, id, &Secret::new(part), context).await
+                }
+                _ if context.require_scram => Err(ConnectError::ScramStripped),
+                (Some(username), _) => plain_key(link, username, key, context).await,
+                (None, _) => legacy_key(link, key, context).await,
             }
-            _ if context.require_scram => Err(ConnectError::ScramStripped),
-            (Some(username), _) => plain_key(link, username, key, context).await,
-            (None, _) => legacy_key(link, key, context).await,
-        },
+        }
     }
 }
 
@@ -88,13 +130,19 @@ fn refuse_plaintext(context: &Context, mechanism: Mechanism) -> Result<(), Conne
     if context.tls { Ok(()) } else { Err(ConnectError::PlaintextRefused { mechanism: mechanism.label() }) }
 }
 
-/// Some releases answer this with an error to callers that are not logged in: then there is no SCRAM.
-async fn offers_scram(link: &Link, context: &Context) -> bool {
-    let Ok(Reply(raw)) = link.call("auth.mechanism_choices", &json!([]), context.limit).await else {
-        return false;
+/// Some releases answer this with an error to callers that are not logged in: then there is no SCRAM. A server that is
+/// busy, or gone, has not said so.
+async fn offers_scram(link: &Link, context: &Context) -> Result<bool, ConnectError> {
+    let raw = match link.call("auth.mechanism_choices", &json!([]), context.limit).await {
+        Ok(Reply(raw)) => raw,
+        Err(error @ (CallError::Busy { .. } | CallError::Closed(_) | CallError::Deadline { .. })) => {
+            return Err(context.failed(error));
+        }
+        Err(_) => return Ok(false),
     };
     let choices: Vec<serde_json::Value> = serde_json::from_str(raw.get()).unwrap_or_default();
-    choices.iter().filter_map(serde_json::Value::as_str).any(|choice| choice.eq_ignore_ascii_case("SCRAM"))
+    let mut choices = choices.iter().filter_map(serde_json::Value::as_str);
+    Ok(choices.any(|choice| choice.eq_ignore_ascii_case("SCRAM")))
 }
 
 async fn plain_key(
@@ -126,6 +174,8 @@ pub(super) async fn legacy_login(
     credential: &Credential,
     context: &Context,
 ) -> Result<Outcome, ConnectError> {
+    refuse_plaintext(context, Mechanism::legacy(credential))?;
+    context.spend()?;
     match credential {
         Credential::ApiKey { key, .. } => legacy_key(link, key, context).await,
         Credential::Password { username, password } => {
@@ -150,7 +200,7 @@ async fn legacy_call(
         Ok(_) => {
             Err(ConnectError::Login(CallError::Malformed { reason: "neither true nor false".to_owned() }))
         }
-        Err(error) => Err(call_error(error)),
+        Err(error) => Err(context.failed(error)),
     }
 }
 
@@ -176,7 +226,8 @@ async fn login_ex(
 }
 
 async fn ask(link: &Link, request: &serde_json::Value, context: &Context) -> Result<Answer, ConnectError> {
-    let Reply(raw) = link.call("auth.login_ex", request, context.limit).await.map_err(call_error)?;
+    let Reply(raw) =
+        link.call("auth.login_ex", request, context.limit).await.map_err(|error| context.failed(error))?;
     serde_json::from_str(raw.get()).map_err(|_| {
         ConnectError::Login(CallError::Malformed { reason: "not an answer to a login".to_owned() })
     })
@@ -198,15 +249,6 @@ fn other_answer(answer: Answer) -> Result<Outcome, ConnectError> {
     Err(ConnectError::Refused(refusal))
 }
 
-fn call_error(error: CallError) -> ConnectError {
-    match error {
-        CallError::Call { errno: Some(EOPNOTSUPP), reason, .. } => {
-            ConnectError::Refused(Refusal::NotPermitted(reason))
-        }
-        other => ConnectError::Login(other),
-    }
-}
-
 async fn scram_login(
     link: &Link,
     username: &str,
@@ -216,6 +258,8 @@ async fn scram_login(
 ) -> Result<Outcome, ConnectError> {
     // Taken before the exchange begins, so that no server waits in the middle of it. Never closed: this cannot fail.
     let _place = HASHES.acquire().await;
+    // Both messages are counted, and the first is taken already.
+    context.spend()?;
     let client = scram::Client::new(username, key_id, rand::random(), context.binding.clone());
     let first = scram_request("CLIENT_FIRST_MESSAGE", &client.first_message());
     let answer = ask(link, &first, context).await?;

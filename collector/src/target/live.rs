@@ -11,14 +11,16 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
+use super::machine::Input;
 use super::reader::{Lost, Reader};
+use super::renew::{self, Renewal};
 use super::schedule::{Ended, Schedule, Urgency};
 use super::task::{End, Task, now};
 use crate::api::pool::{Pool, state_differs};
 use crate::api::section::Data;
 use crate::api::{Section, SectionFailure, SectionRead, event, plan};
 use crate::rpc::{CallError, Notice};
-use crate::session::Session;
+use crate::session::{ConnectError, Session};
 
 /// From an alert to a look at the pools; alerts come in bursts.
 const PROBE_AFTER_ALERT: Duration = Duration::from_millis(200);
@@ -36,6 +38,7 @@ enum Done {
     Section(Section, Result<Result<SectionRead, SectionFailure>, Lost>),
     Probe { took: Duration, pools: Result<Option<Vec<Pool>>, Lost> },
     Subscribed,
+    Renewed(Box<Result<Session, ConnectError>>),
 }
 
 /// What the loop keeps for the length of a session.
@@ -49,6 +52,7 @@ struct Round {
     /// Sections that the wish still waits for, and those of them that were begun after it was made.
     awaited: BTreeSet<Section>,
     begun: BTreeSet<Section>,
+    renewal: Renewal,
 }
 
 impl Task {
@@ -79,9 +83,13 @@ impl Task {
             pools: None,
             awaited: Section::ALL.into_iter().filter(|_| self.wish.is_some()).collect(),
             begun: BTreeSet::new(),
+            renewal: if dialect.transport.is_rpc() {
+                Renewal::of(started, self.shared.options.session_age_max, rand::random())
+            } else {
+                Renewal::NEVER
+            },
         };
         let mut notices = Notices(notices);
-        let expires = started + self.shared.options.session_age_max;
         loop {
             self.begin_due(&mut round);
             let due = round.schedule.next_due();
@@ -89,8 +97,10 @@ impl Task {
                 () = cancel.cancelled() => return End::Cancelled,
                 Some(done) = round.running.join_next() => {
                     let done = done.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()));
-                    if let Err(Lost(why)) = self.take(done, &mut round) {
-                        return End::Lost(why);
+                    match self.take(done, &mut round) {
+                        Ok(None) => {}
+                        Ok(Some(next)) => return End::Renewed(next),
+                        Err(Lost(why)) => return End::Lost(why),
                     }
                 }
                 reason = session.closed() => {
@@ -106,7 +116,8 @@ impl Task {
                 }
                 () = sleep_until(round.probe_at) => round.probe(),
                 () = sleep_until(due) => {}
-                () = tokio::time::sleep_until(expires) => return End::Aged,
+                () = sleep_until(round.renewal.next()) => self.renew(&mut round),
+                () = sleep_until(round.renewal.last()) => return End::Aged,
             }
         }
     }
@@ -125,9 +136,28 @@ impl Task {
         }
     }
 
-    fn take(&mut self, done: Done, round: &mut Round) -> Result<(), Lost> {
+    fn renew(&self, round: &mut Round) {
+        round.renewal.begun();
+        let made =
+            renew::make(Arc::clone(&self.shared), Arc::clone(&self.settings), self.session_options.clone());
+        round.running.spawn(async move { Done::Renewed(Box::new(made.await)) });
+    }
+
+    /// Answers the session that replaces this one, when that is what has ended.
+    fn take(&mut self, done: Done, round: &mut Round) -> Result<Option<Box<Session>>, Lost> {
         match done {
             Done::Subscribed => {}
+            Done::Renewed(made) => match *made {
+                Ok(session) => return Ok(Some(Box::new(session))),
+                Err(error) => {
+                    round.renewal.failed(Instant::now());
+                    self.tell(Input::NotRenewed { error: &error.to_string() });
+                    tracing::warn!(
+                        connection = %self.settings.id, name = %self.settings.name, %error,
+                        remedy = %error.remedy(), "the session grows old and cannot be replaced yet",
+                    );
+                }
+            },
             Done::Probe { took, pools } => {
                 let wait = self.shared.options.probe_every.max(took.saturating_mul(PROBE_DUTY_DIVISOR));
                 let at = Instant::now();
@@ -143,7 +173,7 @@ impl Task {
                 self.take_section(section, result, round);
             }
         }
-        Ok(())
+        Ok(None)
     }
 
     fn take_section(

@@ -38,7 +38,13 @@ pub enum Input<'a> {
     Lost {
         why: &'a str,
     },
-    /// The session is as old as it may get and was closed by us.
+    /// A new session has taken the place of one that grew old.
+    Renewed,
+    /// That was tried, and the old one goes on.
+    NotRenewed {
+        error: &'a str,
+    },
+    /// The session is as old as it may get, could not be replaced, and was closed by us.
     Renew,
 }
 
@@ -54,6 +60,8 @@ pub struct Machine {
     reconnects: u64,
     /// Attempts since the last good session.
     attempts: u32,
+    /// Wrong credentials in a row.
+    wrong: u32,
 }
 
 impl Machine {
@@ -68,6 +76,7 @@ impl Machine {
             last_connected_at: None,
             reconnects: 0,
             attempts: 0,
+            wrong: 0,
         }
     }
 
@@ -126,13 +135,21 @@ impl Machine {
             Input::Up => {
                 self.reconnects += u64::from(self.last_connected_at.is_some());
                 self.last_connected_at = Some(now);
+                self.wrong = 0;
                 self.enter(ConnectionState::Live, "", "", now);
             }
+            Input::Renewed => {
+                self.reconnects += 1;
+                self.last_connected_at = Some(now);
+                self.attempts = 0;
+                self.wrong = 0;
+            }
+            Input::NotRenewed { error } => error.clone_into(&mut self.last_error),
             Input::Sections(sections) => self.sections(sections, now),
             Input::Failed { class, error, remedy } => {
                 let wait = wait_for(class);
                 let state = match wait {
-                    Wait::Refused => ConnectionState::Refused,
+                    Wait::Refused | Wait::Wrong | Wait::Spent => ConnectionState::Refused,
                     Wait::Transient | Wait::Busy => ConnectionState::BackingOff,
                 };
                 error.clone_into(&mut self.last_error);
@@ -204,8 +221,9 @@ impl Machine {
     }
 
     fn wait(&mut self, wait: Wait, now: UnixMillis, draw: f64) -> Duration {
-        let delay = backoff::delay(wait, self.attempts, draw);
-        self.attempts = self.attempts.saturating_add(1);
+        let attempt = if wait == Wait::Wrong { &mut self.wrong } else { &mut self.attempts };
+        let delay = backoff::delay(wait, *attempt, draw);
+        *attempt = attempt.saturating_add(1);
         self.next_attempt_at = Some(now + delay);
         delay
     }
@@ -215,8 +233,9 @@ fn wait_for(class: FailureClass) -> Wait {
     match class {
         FailureClass::Unreachable | FailureClass::Protocol => Wait::Transient,
         FailureClass::Busy => Wait::Busy,
+        FailureClass::RefusedCredentials => Wait::Wrong,
+        FailureClass::ExpiredCredentials | FailureClass::SecondFactor => Wait::Spent,
         FailureClass::Tls
-        | FailureClass::RefusedCredentials
         | FailureClass::Forbidden
         | FailureClass::Unsupported
         | FailureClass::PlaintextRefused => Wait::Refused,
@@ -249,6 +268,8 @@ mod tests {
             (FailureClass::Busy, ConnectionState::BackingOff, 60..=90),
             (FailureClass::Tls, ConnectionState::Refused, 900..=1_200),
             (FailureClass::RefusedCredentials, ConnectionState::Refused, 900..=1_200),
+            (FailureClass::ExpiredCredentials, ConnectionState::Refused, 3_600..=4_500),
+            (FailureClass::SecondFactor, ConnectionState::Refused, 3_600..=4_500),
             (FailureClass::Forbidden, ConnectionState::Refused, 900..=1_200),
             (FailureClass::Unsupported, ConnectionState::Refused, 900..=1_200),
             (FailureClass::PlaintextRefused, ConnectionState::Refused, 900..=1_200),
@@ -264,6 +285,19 @@ mod tests {
                 ("why", "what to do", "why")
             );
         }
+    }
+
+    #[test]
+    fn a_credential_that_stays_wrong_is_tried_ever_less_until_it_is_right() {
+        let mut machine = Machine::new(T0);
+        let wrong = |machine: &mut Machine| {
+            let wait = machine.apply(failed(FailureClass::RefusedCredentials), T0, 0.0);
+            wait.expect("a next attempt").as_secs() / 60
+        };
+        machine.apply(failed(FailureClass::Unreachable), T0, 0.0);
+        assert_eq!([(); 6].map(|()| wrong(&mut machine)), [15, 30, 60, 120, 240, 240]);
+        machine.apply(Input::Up, T0, 0.0);
+        assert_eq!(wrong(&mut machine), 15);
     }
 
     #[test]

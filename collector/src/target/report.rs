@@ -54,6 +54,12 @@ impl Ledger {
         self.ended.clear();
     }
 
+    /// What was read over the session before stays as it is.
+    pub(super) fn renewed(&mut self, info: &SessionInfo) {
+        self.fingerprint = info.peer_fingerprint;
+        self.info = Some(info.clone());
+    }
+
     pub(super) fn read(
         &mut self,
         section: Section,

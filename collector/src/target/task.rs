@@ -40,7 +40,7 @@ pub(super) struct Task {
     pub(super) snapshot: Arc<Snapshot>,
     /// A wish for a reading that is being served.
     pub(super) wish: Option<Ticket>,
-    session_options: SessionOptions,
+    pub(super) session_options: SessionOptions,
 }
 
 /// What a task leaves to the one that follows it.
@@ -56,6 +56,8 @@ pub(super) struct Kept {
 pub(super) enum End {
     Cancelled,
     Lost(String),
+    /// Replaced by this one, which is as good.
+    Renewed(Box<Session>),
     /// As old as it may get.
     Aged,
 }
@@ -165,19 +167,34 @@ impl Task {
         wait
     }
 
-    /// From a session to its end. Reads until then.
-    async fn stay(&mut self, mut session: Session) -> End {
-        let info = session.info().clone();
+    /// From a session to its end, or to that of the last one that replaced it. Reads until then.
+    async fn stay(&mut self, first: Session) -> End {
+        self.ledger.connected(first.info());
+        self.tell(Input::Up);
+        let mut session = first;
+        loop {
+            self.greet(&session);
+            let end = self.read_over(session).await;
+            let End::Renewed(next) = end else { return end };
+            session = *next;
+            self.ledger.renewed(session.info());
+            self.tell(Input::Renewed);
+        }
+    }
+
+    fn greet(&mut self, session: &Session) {
+        let info = session.info();
         if info.auth_mechanism == Mechanism::Scram {
             self.session_options.require_scram = true;
         }
-        self.ledger.connected(&info);
-        self.tell(Input::Up);
         tracing::info!(
             connection = %self.settings.id, name = %self.settings.name, endpoint = %info.endpoint,
             version = %info.appliance_version, api = %info.api_version, mode = info.mode.label(),
             login = info.auth_mechanism.label(), "session with the NAS",
         );
+    }
+
+    async fn read_over(&mut self, mut session: Session) -> End {
         let notices = session.take_notices();
         let session = Arc::new(session);
         let end = self.live(&session, notices).await;
@@ -190,7 +207,8 @@ impl Task {
     /// How long to wait before the next session; `None` when there is to be none.
     fn ended(&mut self, end: &End) -> Option<Duration> {
         let wait = match end {
-            End::Cancelled => return None,
+            // A replaced session is followed up in `stay`.
+            End::Cancelled | End::Renewed(_) => return None,
             End::Lost(why) => self.tell(Input::Lost { why }),
             End::Aged => self.tell(Input::Renew),
         };

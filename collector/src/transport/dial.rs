@@ -11,7 +11,7 @@ use tokio::time::timeout;
 
 use super::error::{TlsCause, TlsFailure, TransportError};
 use super::tls;
-use super::{Endpoint, Fingerprint, Security, Trust};
+use super::{Endpoint, Fingerprint, Route, Security, Trust};
 
 /// More addresses than this of one name are not tried.
 const ADDRESSES_MAX: usize = 8;
@@ -43,6 +43,8 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Io for T {}
 pub struct Stream {
     pub io: Box<dyn Io>,
     pub peer: Option<PeerCertificate>,
+    /// Unknown only when the connection is already gone.
+    pub route: Option<Route>,
 }
 
 /// The leaf certificate of the other side; channel binding hashes it.
@@ -89,8 +91,10 @@ pub async fn connect(
 }
 
 pub async fn secure(tcp: TcpStream, endpoint: &Endpoint, limit: Duration) -> Result<Stream, TransportError> {
+    let route =
+        tcp.local_addr().ok().zip(tcp.peer_addr().ok()).map(|(from, to)| Route { from: from.ip(), to });
     let Security::Tls(trust) = &endpoint.security else {
-        return Ok(Stream { io: Box::new(tcp), peer: None });
+        return Ok(Stream { io: Box::new(tcp), peer: None, route });
     };
     let client = tls_client(trust.clone()).await?;
     let name = ServerName::try_from(endpoint.host.clone())
@@ -105,7 +109,7 @@ pub async fn secure(tcp: TcpStream, endpoint: &Endpoint, limit: Duration) -> Res
         let fingerprint = Fingerprint::of_der(&der);
         PeerCertificate { der, fingerprint }
     });
-    Ok(Stream { io: Box::new(stream), peer })
+    Ok(Stream { io: Box::new(stream), peer, route })
 }
 
 /// All three steps.

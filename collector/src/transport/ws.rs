@@ -15,7 +15,7 @@ use tokio_tungstenite::tungstenite::{self, Message};
 use super::dial::{Io, PeerCertificate, Stream};
 use super::error::TransportError;
 use super::redirect::Redirect;
-use super::{Endpoint, http};
+use super::{Endpoint, Route, http};
 
 /// How long a write may wait for a server that does not read.
 const WRITE_LIMIT: Duration = Duration::from_secs(15);
@@ -63,6 +63,7 @@ pub struct Socket {
     inner: WebSocketStream<Box<dyn Io>>,
     limits: Limits,
     pub peer: Option<PeerCertificate>,
+    pub route: Option<Route>,
 }
 
 /// Asks for the upgrade at `path`. A status other than 101 comes out by number, a redirect by what it means.
@@ -80,7 +81,7 @@ pub async fn upgrade(
         tokio_tungstenite::client_async_with_config(endpoint.ws_url(path), stream.io, Some(config));
     match timeout(limit, handshake).await {
         Err(_) => Err(TransportError::Deadline { step: "the websocket upgrade", limit }),
-        Ok(Ok((inner, _response))) => Ok(Socket { inner, limits, peer: stream.peer }),
+        Ok(Ok((inner, _response))) => Ok(Socket { inner, limits, peer: stream.peer, route: stream.route }),
         Ok(Err(tungstenite::Error::Http(response))) => {
             let status = response.status();
             let location = response.headers().get(::http::header::LOCATION);

@@ -122,16 +122,14 @@ async fn a_refusal_over_the_legacy_websocket_is_no_reason_for_rest() {
     let error = connect(&pinned(&nas), &wrong_key(&nas), &SessionOptions::default()).await.unwrap_err();
     assert!(matches!(error, ConnectError::Refused(Refusal::Wrong)), "{error:?}");
 
-    let busy = nas.faults().on_method("auth.login_with_api_key", Effect::busy());
-    assert_eq!(log_in(&nas).await.unwrap_err().class(), FailureClass::Busy);
-    nas.faults().clear(busy);
-
     // A key that was made for REST only.
     nas.faults().clear_all();
     allow(&nas, &[("GET", "*")]);
     let error = log_in(&nas).await.unwrap_err();
     assert!(matches!(error, ConnectError::Refused(Refusal::AllowList)), "{error:?}");
     assert!(error.class() == FailureClass::Forbidden && error.remedy().contains("SUBSCRIBE"));
+    nas.faults().on_method("auth.login_with_api_key", Effect::busy());
+    assert_eq!(log_in(&nas).await.unwrap_err().class(), FailureClass::Busy);
     assert_eq!(nas.stats().rest_requests, 0);
     nas.wait_for(|stats| stats.sessions_open == 0).await;
 }

@@ -1,7 +1,9 @@
 //! The way to a NAS, against a simulated appliance over real sockets.
 
+mod crew;
 mod diagnose;
 mod legacy;
+mod login;
 mod session;
 mod support;
 mod target;

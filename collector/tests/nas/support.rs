@@ -74,6 +74,10 @@ pub(crate) fn key_of(username: &str, key: impl Into<String>) -> Credential {
     Credential::ApiKey { username: Some(username.to_owned()), key: Secret::new(key) }
 }
 
+pub(crate) fn password(appliance: &Appliance) -> Credential {
+    Credential::Password { username: appliance.user(), password: Secret::new(appliance.password()) }
+}
+
 pub(crate) fn admin_password(appliance: &Appliance) -> Credential {
     let password = Secret::new(appliance.admin_password());
     Credential::Password { username: appliance.admin_user(), password }

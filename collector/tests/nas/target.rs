@@ -1,179 +1,21 @@
 //! Whole connections under their supervisor: what becomes of them when the appliance does well and when it does not.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use pulse_collector::connection::roster::{Roster, RosterError, RosterOptions};
-use pulse_collector::connection::{Board, Health, Settings, Tls};
-use pulse_collector::secret::Credential;
+use pulse_collector::connection::Settings;
 use pulse_collector::session::diagnose::Outcome;
-use pulse_collector::snapshot::Snapshot;
+use pulse_collector::target::Options;
 use pulse_collector::target::diagnose::diagnose;
 use pulse_collector::target::reader::Limits;
-use pulse_collector::target::{Options, Sink, supervisor};
-use pulse_fixtures::appliance::Appliance;
 use pulse_fixtures::fault::{Effect, Failure, Target};
 use pulse_fixtures::line::ApiLine;
 use pulse_fixtures::world::{Event, EventKind};
-use pulse_proto::model::{ConnectionId, ConnectionState, SectionOutcome, UnixMillis};
+use pulse_proto::model::{ConnectionState, SectionOutcome};
 use serde_json::json;
-use tokio::sync::watch;
-use tokio::task::JoinHandle;
-use tokio_util::sync::CancellationToken;
 
-use crate::support::{appliance, key, wrong_key};
-
-/// Far beyond what anything here takes; a test that waits so long has failed.
-const PATIENCE: Duration = Duration::from_secs(30);
-
-/// What reached the sink.
-#[derive(Default)]
-struct Seen {
-    newest: BTreeMap<ConnectionId, (Arc<Snapshot>, Health)>,
-    removed: BTreeSet<ConnectionId>,
-}
-
-struct Probe {
-    seen: watch::Sender<Seen>,
-    /// Panics when it hears of this one.
-    allergic_to: Option<ConnectionId>,
-}
-
-impl Sink for Probe {
-    fn snapshot(&self, settings: &Arc<Settings>, snapshot: Arc<Snapshot>, health: &Health) {
-        assert_ne!(self.allergic_to.as_ref(), Some(&settings.id), "planted");
-        self.seen.send_modify(|seen| {
-            seen.newest.insert(settings.id.clone(), (snapshot, health.clone()));
-        });
-    }
-
-    fn removed(&self, id: &ConnectionId) {
-        self.seen.send_modify(|seen| {
-            seen.removed.insert(id.clone());
-        });
-    }
-}
-
-/// A supervisor at work.
-struct Crew {
-    roster: Arc<Roster>,
-    board: Arc<Board>,
-    probe: Arc<Probe>,
-    shutdown: CancellationToken,
-    task: JoinHandle<()>,
-}
-
-fn id(text: &str) -> ConnectionId {
-    ConnectionId::parse(text).expect("a good id")
-}
-
-fn settings(name: &str, nas: &Appliance, credential: Credential) -> Settings {
-    Settings {
-        id: id(name),
-        name: name.to_owned(),
-        host: nas.host(),
-        port: nas.port(),
-        tls: Tls::Pinned(nas.fingerprint_sha256().parse().expect("a fingerprint")),
-        credential,
-        enabled: true,
-        poll_interval: Duration::from_mins(1),
-        labels: BTreeMap::new(),
-        created_at: UnixMillis::new(1),
-        updated_at: UnixMillis::new(1),
-        revision: 1,
-    }
-}
-
-impl Crew {
-    fn start(options: Options) -> Self {
-        Self::start_allergic(options, None)
-    }
-
-    fn start_allergic(options: Options, allergic_to: Option<ConnectionId>) -> Self {
-        let roster = Roster::in_memory(RosterOptions::default());
-        let board = Arc::new(Board::default());
-        let probe = Arc::new(Probe { seen: watch::Sender::default(), allergic_to });
-        let shutdown = CancellationToken::new();
-        let sink: Arc<dyn Sink> = Arc::<Probe>::clone(&probe);
-        let run = supervisor::run(Arc::clone(&roster), Arc::clone(&board), options, sink, shutdown.clone());
-        Self { roster, board, probe, shutdown, task: tokio::spawn(run) }
-    }
-
-    async fn add(&self, settings: Settings) {
-        self.roster.create(settings).await.expect("room for one more");
-    }
-
-    async fn change(&self, name: &str, change: impl FnOnce(&mut Settings)) {
-        let id = id(name);
-        let changed = self.roster.update(&id, "", |settings| {
-            let mut settings = settings.clone();
-            change(&mut settings);
-            Ok::<_, RosterError>(settings)
-        });
-        changed.await.expect("a good change");
-    }
-
-    /// Waits for what the sink heard of a connection.
-    async fn until(&self, name: &str, what: &str, condition: impl Fn(&Health) -> bool) -> Health {
-        let id = id(name);
-        let mut seen = self.probe.seen.subscribe();
-        let found = seen.wait_for(|seen| seen.newest.get(&id).is_some_and(|(_, health)| condition(health)));
-        let Ok(found) = tokio::time::timeout(PATIENCE, found).await else {
-            panic!("never {what}: {:#?}", self.board.get(&id));
-        };
-        found.expect("the sender is held here").newest[&id].1.clone()
-    }
-
-    /// Live, and every section read.
-    async fn until_all_fresh(&self, name: &str) -> Health {
-        self.until(name, "live with everything read", |health| {
-            health.state == ConnectionState::Live
-                && health.sections.iter().filter(|section| section.outcome.is_complete()).count() == 5
-        })
-        .await
-    }
-
-    async fn until_state(&self, name: &str, state: ConnectionState) -> Health {
-        self.until(name, state.token(), |health| health.state == state).await
-    }
-
-    async fn refresh(&self, name: &str) {
-        let refresh = self.roster.refresh_signal(&id(name)).expect("the connection is there");
-        let ticket = refresh.ask();
-        let served = tokio::time::timeout(PATIENCE, refresh.served(ticket)).await;
-        served.expect("in time").expect("the connection stays");
-    }
-
-    async fn stop(self) {
-        self.shutdown.cancel();
-        tokio::time::timeout(PATIENCE, self.task).await.expect("in time").expect("no panic");
-    }
-}
-
-/// An appliance of which every section can be read.
-async fn readable(line: ApiLine) -> Appliance {
-    readable_but(line, &[]).await
-}
-
-/// These methods are left as they are.
-async fn readable_but(line: ApiLine, but: &[&str]) -> Appliance {
-    let nas = appliance(line).await;
-    for method in ["pool.query", "pool.dataset.query", "zfs.resource.query", "disk.query", "alert.list"] {
-        if !but.contains(&method) {
-            nas.faults().on_method(method, nothing());
-        }
-    }
-    nas
-}
-
-fn nothing() -> Effect {
-    Effect::Answer(json!([]))
-}
-
-fn outcome(health: &Health, section: &str) -> Option<SectionOutcome> {
-    health.sections.iter().find(|report| report.section.as_str() == section).map(|report| report.outcome)
-}
+use crate::crew::{Crew, PATIENCE, id, nothing, outcome, readable, readable_but, settings};
+use crate::support::{key, wrong_key};
 
 #[tokio::test]
 async fn every_line_is_live_after_one_login() {
@@ -345,17 +187,6 @@ async fn an_expired_session_is_made_anew() {
 }
 
 #[tokio::test]
-async fn an_old_session_is_replaced_without_a_pause() {
-    let nas = readable(ApiLine::V25_10).await;
-    let options = Options { session_age_max: Duration::from_millis(200), ..Options::default() };
-    let crew = Crew::start(options);
-    crew.add(settings("one", &nas, key(&nas))).await;
-    let health = crew.until("one", "replaced", |health| health.transport.reconnects >= 3).await;
-    assert_eq!(health.transport.last_error, "", "nothing went wrong");
-    nas.wait_for(|stats| stats.sessions_open <= 1).await;
-}
-
-#[tokio::test]
 async fn an_unreachable_appliance_is_found_when_it_comes() {
     let nas = readable(ApiLine::V25_10).await;
     nas.stop().await;
@@ -372,6 +203,7 @@ async fn an_unreachable_appliance_is_found_when_it_comes() {
 #[tokio::test]
 async fn an_event_has_its_section_read_again() {
     for (line, collection, method) in [
+        (ApiLine::V24_10, "pool.query", "pool.query"),
         (ApiLine::V25_04, "pool.query", "pool.query"),
         (ApiLine::V25_10, "alert.list", "alert.list"),
         (ApiLine::V26_0, "disk.query", "disk.query"),
@@ -445,7 +277,7 @@ async fn settings_and_removal_are_followed() {
 
     let other = readable(ApiLine::V25_10).await;
     crew.change("one", |settings| {
-        *settings = Settings { labels: BTreeMap::new(), ..self::settings("one", &other, key(&other)) };
+        *settings = Settings { labels: BTreeMap::new(), ..crate::crew::settings("one", &other, key(&other)) };
     })
     .await;
     nas.wait_for(|stats| stats.sessions_open == 0).await;
