@@ -3,7 +3,7 @@
 
 use pulse_fixtures::appliance::{Appliance, ApplianceConfig};
 use pulse_fixtures::line::ApiLine;
-use pulse_proto::pb::collector::v1::{Connection, DeleteConnectionRequest};
+use pulse_proto::pb::collector::v1::{Connection, DeleteConnectionRequest, RefreshConnectionRequest};
 use pulse_proto::pb::resource::v1::{ConnectionState, ResourceType, Severity, Status};
 use pulse_tests::harness::fleet::{Pair, connection_to};
 use pulse_tests::harness::view::Mirror;
@@ -16,10 +16,8 @@ async fn shows_all_of(config: ApplianceConfig, mode: &str, mechanism: &str) -> a
     let appliance = Appliance::start(config).await?;
     let pair = Pair::start().await?;
     let mut mirror = Mirror::open(pair.registry.grpc(), "", "").await?;
-    let events = mode != "legacy-rest";
-    // So rarely that only an event, or a probe, can be why something is seen soon.
-    let poll_interval_seconds = if events { 3_600 } else { 10 };
-    let connection = Connection { poll_interval_seconds, ..connection_to("Rack 1", &appliance) };
+    // So rarely that only an event, a probe or an operator can be why something is seen soon.
+    let connection = Connection { poll_interval_seconds: 3_600, ..connection_to("Rack 1", &appliance) };
     let created = pair.create(connection).await?;
     let live = pair.until_state(&created.id, ConnectionState::Live).await?;
     let transport = live.status.as_ref().and_then(|status| status.transport.clone()).expect("its transport");
@@ -57,6 +55,10 @@ async fn shows_all_of(config: ApplianceConfig, mode: &str, mechanism: &str) -> a
 
     let line = appliance.line();
     appliance.mutate(|world, now| world.degrade_pool(line, "tank", now));
+    if mode == "legacy-rest" {
+        let refresh = RefreshConnectionRequest { id: created.id.clone() };
+        pair.connections().await?.refresh_connection(refresh).await?;
+    }
     let degraded = |m: &Mirror| m.named("zfs-pool", "tank").is_some_and(|pool| pool.state == "DEGRADED");
     mirror.until("the pool degraded", degraded).await?;
 

@@ -181,3 +181,32 @@ async fn a_new_line_without_its_websocket_is_not_read_by_an_older_way() {
         );
     }
 }
+
+#[tokio::test]
+async fn what_the_legacy_websocket_says_of_its_version_decides() {
+    for (version, legacy) in [
+        ("TrueNAS-SCALE-24.04.2", true),
+        ("TrueNAS-13.0-U6.1", true),
+        ("TrueNAS-SCALE-25.04.0", false),
+        ("25.10.1", false),
+        ("", false),
+    ] {
+        let nas = appliance(ApiLine::V24_10).await;
+        nas.faults().clear_all();
+        nas.faults().on_method("system.version", Effect::Answer(json!(version)));
+        match log_in(&nas).await {
+            Ok(session) => {
+                assert!(legacy, "{version}");
+                assert_eq!(session.info().mode, Mode::LegacyWebsocket);
+                assert_eq!(session.info().appliance_version, version);
+            }
+            Err(error) => {
+                assert!(
+                    !legacy && matches!(error, ConnectError::DowngradeRefused { .. }),
+                    "{version}: {error:?}"
+                );
+                nas.wait_for(|stats| stats.sessions_open == 0).await;
+            }
+        }
+    }
+}
