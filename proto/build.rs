@@ -6,11 +6,15 @@ use std::path::PathBuf;
 
 use prost::Message as _;
 
-const FILES: [&str; 8] = [
+const FILES: [&str; 12] = [
     "pulse/resource/v1/enums.proto",
     "pulse/resource/v1/facet.proto",
+    "pulse/resource/v1/machine.proto",
     "pulse/resource/v1/record.proto",
     "pulse/resource/v1/resource.proto",
+    "pulse/resource/v1/share.proto",
+    "pulse/resource/v1/task.proto",
+    "pulse/resource/v1/workload.proto",
     "pulse/registry/v1/ingest_service.proto",
     "pulse/registry/v1/resource_service.proto",
     "pulse/registry/v1/alert_service.proto",

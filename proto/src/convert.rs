@@ -2,8 +2,8 @@
 //! domain to wire cannot fail. Decoders bind every field by name, so a new
 //! field does not compile until somebody decides about it.
 
-mod facet;
 mod kind;
+mod mirror;
 mod record;
 mod resource;
 mod section;

@@ -9,7 +9,11 @@ pub mod resource;
 pub mod section;
 pub mod time;
 
-pub use facet::{Agent, Dataset, Disk, Expansion, Pool, Scan, Storage, TrueNas, Vdev, VdevGroup, Zfs};
+pub use facet::{
+    Agent, App, AppContainer, AppPort, AppVolume, Certificate, Dataset, Disk, Expansion, Metrics,
+    NetworkInterface, Pool, Scan, ScrubSchedule, Service, Share, SoftwareUpdate, Storage, Task, TrueNas, Ups,
+    Vdev, VdevGroup, Vm, Zfs,
+};
 pub use id::{CollectorId, ConnectionId, Epoch, ResourceId, Revision, SectionName, Sequence, SourceId};
 pub use kind::{
     AlertLevel, ConnectionState, DataSource, Freshness, RecordPart, ResourceType, SectionOutcome, Severity,

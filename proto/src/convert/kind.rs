@@ -51,7 +51,10 @@ kinds! {
     Freshness: Freshness { Fresh, Stale, Lost }
     AlertLevel: AlertLevel { Info, Notice, Warning, Error, Critical, Alert, Emergency }
     SectionOutcome: SectionOutcome { Fresh, Unchanged, Failed, Forbidden, Unsupported, Partial }
-    RecordPart: RecordPart { Incidents, UsableCapacity, PoolMembership, ReplicationTarget }
+    RecordPart: RecordPart {
+        Incidents, UsableCapacity, PoolMembership, ReplicationTarget, Services, Interfaces, Certificates, Ups, Update,
+        Metrics, Temperature, ScrubSchedule, Snapshots, ShareDataset,
+    }
     ConnectionState: ConnectionState { Disabled, Connecting, Authenticating, Live, Degraded, BackingOff, Refused }
     StorageTopology: StorageTopology { Pool, Dataset, Array, Datastore }
 }

@@ -26,6 +26,11 @@ impl TryFrom<wire::IngestRecord> for IngestRecord {
             truenas,
             storage,
             physical_disk,
+            app,
+            vm,
+            network_share,
+            protection_task,
+            metrics,
         } = record;
         if name.is_empty() {
             return Err(ProtocolError::missing().at("name"));
@@ -55,6 +60,11 @@ impl TryFrom<wire::IngestRecord> for IngestRecord {
                 truenas: truenas.map(TryInto::try_into).transpose().at("truenas")?,
                 storage: storage.map(TryInto::try_into).transpose().at("storage")?,
                 physical_disk: physical_disk.map(TryInto::try_into).transpose().at("physical_disk")?,
+                app: app.map(TryInto::try_into).transpose().at("app")?,
+                vm: vm.map(TryInto::try_into).transpose().at("vm")?,
+                network_share: network_share.map(TryInto::try_into).transpose().at("network_share")?,
+                protection_task: protection_task.map(TryInto::try_into).transpose().at("protection_task")?,
+                metrics: metrics.map(TryInto::try_into).transpose().at("metrics")?,
             },
         })
     }
@@ -73,7 +83,18 @@ impl From<&IngestRecord> for wire::IngestRecord {
             capacity,
             tags,
             incidents,
-            facets: Facets { agent, truenas, storage, physical_disk },
+            facets:
+                Facets {
+                    agent,
+                    truenas,
+                    storage,
+                    physical_disk,
+                    app,
+                    vm,
+                    network_share,
+                    protection_task,
+                    metrics,
+                },
         } = record;
         Self {
             source_id: source_id.as_str().to_owned(),
@@ -90,6 +111,11 @@ impl From<&IngestRecord> for wire::IngestRecord {
             truenas: truenas.as_ref().map(Into::into),
             storage: storage.as_ref().map(Into::into),
             physical_disk: physical_disk.as_ref().map(Into::into),
+            app: app.as_ref().map(Into::into),
+            vm: vm.as_ref().map(Into::into),
+            network_share: network_share.as_ref().map(Into::into),
+            protection_task: protection_task.as_ref().map(Into::into),
+            metrics: metrics.as_ref().map(Into::into),
         }
     }
 }

@@ -28,7 +28,8 @@ pub fn resource_to_wire(resource: &Resource, observed_at: Option<UnixMillis>) ->
         updated_at,
         revision,
     } = resource;
-    let Facets { agent, truenas, storage, physical_disk } = &record.facets;
+    let Facets { agent, truenas, storage, physical_disk, app, vm, network_share, protection_task, metrics } =
+        &record.facets;
     let observed = observed_at.map(timestamp_to_wire);
     let mut kinds: Vec<i32> = sources.iter().map(|s| s.source.to_wire()).collect();
     kinds.dedup();
@@ -60,6 +61,11 @@ pub fn resource_to_wire(resource: &Resource, observed_at: Option<UnixMillis>) ->
         truenas: truenas.as_ref().map(Into::into),
         storage: storage.as_ref().map(Into::into),
         physical_disk: physical_disk.as_ref().map(Into::into),
+        app: app.as_ref().map(Into::into),
+        vm: vm.as_ref().map(Into::into),
+        network_share: network_share.as_ref().map(Into::into),
+        protection_task: protection_task.as_ref().map(Into::into),
+        metrics: metrics.as_ref().map(Into::into),
         created_at: Some(timestamp_to_wire(*created_at)),
         updated_at: Some(timestamp_to_wire(*updated_at)),
         revision: revision.0,

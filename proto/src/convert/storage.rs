@@ -1,5 +1,6 @@
 //! The storage facet, both ways: pools with their vdev trees, and datasets.
 
+use super::mirror::Mirror;
 use super::value::{LIST_MAX, at_most, finite, line, percent, prose, time, timestamp_to_wire};
 use super::{At as _, ProtocolError};
 use crate::model::facet::{VDEV_DEPTH_MAX, VDEVS_MAX};
@@ -76,6 +77,7 @@ impl TryFrom<wire::ZfsPool> for Pool {
             vdev_layout,
             dedup_table_size_bytes,
             upgrade_available,
+            scrub_schedule,
         } = facet;
         at_most(groups.len(), LIST_MAX).at("groups")?;
         let mut budget = VDEVS_MAX;
@@ -107,6 +109,7 @@ impl TryFrom<wire::ZfsPool> for Pool {
             vdev_layout: line(vdev_layout).at("vdev_layout")?,
             dedup_table_size_bytes,
             upgrade_available,
+            scrub_schedule: Mirror::read(scrub_schedule).at("scrub_schedule")?,
         })
     }
 }
@@ -132,6 +135,7 @@ impl From<&Pool> for wire::ZfsPool {
             vdev_layout,
             dedup_table_size_bytes,
             upgrade_available,
+            scrub_schedule,
         } = facet;
         Self {
             name: name.clone(),
@@ -158,6 +162,7 @@ impl From<&Pool> for wire::ZfsPool {
             vdev_layout: vdev_layout.clone(),
             dedup_table_size_bytes: *dedup_table_size_bytes,
             upgrade_available: *upgrade_available,
+            scrub_schedule: scrub_schedule.write(),
         }
     }
 }
@@ -382,6 +387,8 @@ impl TryFrom<wire::ZfsDataset> for Dataset {
             sync,
             replication_target,
             comments,
+            snapshot_count,
+            newest_snapshot_at,
         } = facet;
         Ok(Self {
             name: line(name).at("name")?,
@@ -412,6 +419,8 @@ impl TryFrom<wire::ZfsDataset> for Dataset {
             sync: line(sync).at("sync")?,
             replication_target,
             comments: prose(comments).at("comments")?,
+            snapshot_count,
+            newest_snapshot_at: time(newest_snapshot_at).at("newest_snapshot_at")?,
         })
     }
 }
@@ -447,6 +456,8 @@ impl From<&Dataset> for wire::ZfsDataset {
             sync,
             replication_target,
             comments,
+            snapshot_count,
+            newest_snapshot_at,
         } = facet;
         Self {
             name: name.clone(),
@@ -477,6 +488,8 @@ impl From<&Dataset> for wire::ZfsDataset {
             sync: sync.clone(),
             replication_target: *replication_target,
             comments: comments.clone(),
+            snapshot_count: *snapshot_count,
+            newest_snapshot_at: newest_snapshot_at.map(timestamp_to_wire),
         }
     }
 }

@@ -1,46 +1,22 @@
 //! Typed facts by topic, in the source's own words. Judging them is the
 //! registry's health module, not this one.
 
+mod machine;
+mod protection;
+mod workload;
+
+pub use machine::{
+    Agent, Certificate, Disk, Metrics, NetworkInterface, Service, SoftwareUpdate, TrueNas, Ups,
+};
+pub use protection::{ScrubSchedule, Share, Task};
+pub use workload::{App, AppContainer, AppPort, AppVolume, Vm};
+
 use super::{StorageTopology, UnixMillis};
 
 /// Deepest vdev nesting: pool > replacing > spare > mirror > disk has four.
 pub const VDEV_DEPTH_MAX: usize = 8;
 /// Most vdevs in one pool, all levels together.
 pub const VDEVS_MAX: usize = 8_192;
-
-/// Facts of a machine.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Agent {
-    pub hostname: String,
-    pub platform: String,
-    pub os_name: String,
-    pub os_version: String,
-    pub cpu_model: String,
-    pub cpu_count: Option<u32>,
-    pub physical_cores: Option<u32>,
-    pub memory_total_bytes: Option<u64>,
-    pub ecc_memory: Option<bool>,
-    pub boot_time: Option<UnixMillis>,
-    pub timezone: String,
-    pub manufacturer: String,
-    pub product: String,
-    pub serial: String,
-}
-
-/// Facts only a TrueNAS system has.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct TrueNas {
-    pub hostname: String,
-    pub version: String,
-    pub product_type: String,
-    pub transport: String,
-    pub api_version: String,
-    pub host_id: String,
-    pub global_id: String,
-    pub system_state: String,
-    pub reboot_required_reasons: Vec<String>,
-    pub failover_status: String,
-}
 
 /// A place that holds data.
 #[derive(Clone, Debug, PartialEq)]
@@ -82,6 +58,7 @@ pub struct Pool {
     pub vdev_layout: String,
     pub dedup_table_size_bytes: Option<u64>,
     pub upgrade_available: bool,
+    pub scrub_schedule: Option<ScrubSchedule>,
 }
 
 /// A scrub or resilver.
@@ -172,31 +149,6 @@ pub struct Dataset {
     /// A replication task writes here, so read-only is as it should be.
     pub replication_target: bool,
     pub comments: String,
-}
-
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Disk {
-    pub dev_path: String,
-    pub name: String,
-    pub model: String,
-    pub serial: String,
-    pub wwn: String,
-    pub disk_type: String,
-    pub bus: String,
-    pub size_bytes: Option<u64>,
-    /// The real rotation rate; `None` for solid state or when not told.
-    pub rpm: Option<u32>,
-    pub pool: String,
-    pub pool_role: String,
-    /// State of its vdev, as told; empty when it is in no pool.
-    pub vdev_state: String,
-    pub zfs_guid: String,
-    pub read_errors: Option<u64>,
-    pub write_errors: Option<u64>,
-    pub checksum_errors: Option<u64>,
-    pub missing: bool,
-    /// Finite.
-    pub temperature_celsius: Option<f64>,
-    pub identifier: String,
-    pub spare_in_use: Option<bool>,
+    pub snapshot_count: Option<u64>,
+    pub newest_snapshot_at: Option<UnixMillis>,
 }

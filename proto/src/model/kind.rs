@@ -108,6 +108,16 @@ kind!(
         UsableCapacity = "usable-capacity",
         PoolMembership = "pool-membership",
         ReplicationTarget = "replication-target",
+        Services = "services",
+        Interfaces = "interfaces",
+        Certificates = "certificates",
+        Ups = "ups",
+        Update = "update",
+        Metrics = "metrics",
+        Temperature = "temperature",
+        ScrubSchedule = "scrub-schedule",
+        Snapshots = "snapshots",
+        ShareDataset = "share-dataset",
     }
 );
 

@@ -1,6 +1,9 @@
 //! What one source says of one thing.
 
-use super::{Agent, AlertLevel, Disk, ResourceType, SectionName, SourceId, Storage, TrueNas, UnixMillis};
+use super::{
+    Agent, AlertLevel, App, Disk, Metrics, ResourceType, SectionName, Share, SourceId, Storage, Task,
+    TrueNas, UnixMillis, Vm,
+};
 
 /// The newest state of one thing as one source sees it. Carries no time of
 /// observation: an unchanged thing is an unchanged record.
@@ -28,6 +31,11 @@ pub struct Facets {
     pub truenas: Option<TrueNas>,
     pub storage: Option<Storage>,
     pub physical_disk: Option<Disk>,
+    pub app: Option<App>,
+    pub vm: Option<Vm>,
+    pub network_share: Option<Share>,
+    pub protection_task: Option<Task>,
+    pub metrics: Option<Metrics>,
 }
 
 /// What identifies a thing across sources.
