@@ -51,9 +51,14 @@ enum Fault {
     Unplug,
 }
 
+/// `cargo demo -- --once` and `cargo demo --once` are the same: cargo's alias ends with a separator of its own.
+fn without_separator(arguments: impl Iterator<Item = String>) -> impl Iterator<Item = String> {
+    arguments.enumerate().filter(|(i, argument)| *i != 1 || argument != "--").map(|(_, argument)| argument)
+}
+
 #[tokio::main]
 async fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = Cli::parse_from(without_separator(std::env::args()));
     let told = tokio::select! {
         told = run(&cli) => told,
         stopped = serve::stop_signal() => stopped,

@@ -33,7 +33,9 @@ enum Task {
 }
 
 fn main() -> anyhow::Result<()> {
-    match Arguments::parse().task {
+    // `cargo xtask -- test` is `cargo xtask test`: cargo's alias ends with a separator of its own.
+    let arguments = std::env::args().enumerate().filter(|(i, argument)| *i != 1 || argument != "--");
+    match Arguments::parse_from(arguments.map(|(_, argument)| argument)).task {
         Task::Test { filter } => task::test::all(&filter),
         Task::Check => task::check::all(),
         Task::Promise => task::check::promise(),
