@@ -3,27 +3,47 @@
 //! and what the words mean for health.
 
 pub mod alert;
+pub mod app;
 pub mod boot;
+pub mod certificate;
+pub mod copy_task;
 pub mod dataset;
 pub mod dialect;
 pub mod disk;
 pub mod event;
+pub mod instance;
+pub mod interface;
+pub mod item;
 pub mod json;
+pub mod metrics;
 pub mod plan;
 pub mod pool;
 pub mod replication;
+pub mod scrub;
 pub mod section;
+pub mod service;
+pub mod share;
+pub mod snapshot_task;
+pub mod snapshots;
 pub mod system;
+pub mod temperature;
+pub mod update;
+pub mod ups;
+pub mod vm;
 
 pub use alert::Alert;
 pub use dataset::Dataset;
 pub use dialect::{Dialect, Line, Transport};
 pub use disk::Disk;
+pub use instance::Instance;
+pub use item::Item;
 pub use plan::{Call, Request, Tag};
 pub use pool::Pool;
 pub use replication::Replication;
 pub use section::{CallFailure, Section, SectionFailure, SectionRead};
+pub use snapshots::Snapshots;
 pub use system::System;
+pub use temperature::Temperature;
 
 /// A list reply: what could be read, and what could not.
 #[derive(Clone, Debug, Default, PartialEq)]

@@ -7,8 +7,11 @@ mod disk;
 mod ids;
 mod place;
 mod pool;
+mod share;
 mod system;
 mod target;
+mod task;
+mod workload;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -64,6 +67,9 @@ pub fn records(connection: &ConnectionId, name: &str, snapshot: &Snapshot) -> Ma
     pool::add(&ids, snapshot, &mut draft);
     dataset::add(&ids, snapshot, &mut draft);
     disk::add(&ids, snapshot, &places, &mut draft);
+    workload::add(&ids, snapshot, &mut draft);
+    share::add(&ids, snapshot, &mut draft);
+    task::add(&ids, snapshot, &mut draft);
     alert::annotate(&ids, snapshot, &mut draft);
     Mapped { records: draft.records.into_values().collect(), kept: kept(snapshot), skipped: draft.skipped }
 }
@@ -76,15 +82,24 @@ fn kept(snapshot: &Snapshot) -> BTreeSet<RecordPart> {
         let never = matches!(outcome, Some(SectionOutcome::Forbidden | SectionOutcome::Unsupported));
         !never && !snapshot.was_whole(section)
     };
-    let datasets = unknown(Section::Datasets);
     [
-        (RecordPart::Incidents, unknown(Section::Alerts)),
-        (RecordPart::UsableCapacity, datasets),
-        (RecordPart::PoolMembership, unknown(Section::Pools)),
-        (RecordPart::ReplicationTarget, datasets || snapshot.replications().is_none()),
+        (RecordPart::Incidents, Section::Alerts),
+        (RecordPart::UsableCapacity, Section::Datasets),
+        (RecordPart::PoolMembership, Section::Pools),
+        (RecordPart::ReplicationTarget, Section::Replications),
+        (RecordPart::Services, Section::Services),
+        (RecordPart::Interfaces, Section::Interfaces),
+        (RecordPart::Certificates, Section::Certificates),
+        (RecordPart::Ups, Section::Ups),
+        (RecordPart::Update, Section::Update),
+        (RecordPart::Metrics, Section::Metrics),
+        (RecordPart::Temperature, Section::Temperatures),
+        (RecordPart::ScrubSchedule, Section::Scrubs),
+        (RecordPart::Snapshots, Section::Snapshots),
+        (RecordPart::ShareDataset, Section::Datasets),
     ]
     .into_iter()
-    .filter_map(|(part, is_unknown)| is_unknown.then_some(part))
+    .filter_map(|(part, section)| unknown(section).then_some(part))
     .collect()
 }
 

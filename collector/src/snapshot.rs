@@ -6,11 +6,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use pulse_proto::model::{SectionOutcome, SectionReport, UnixMillis};
+use pulse_proto::model::{
+    App, Certificate, Metrics, NetworkInterface, ScrubSchedule, SectionOutcome, SectionReport, Service,
+    Share, SoftwareUpdate, Task, UnixMillis, Ups, Vm,
+};
 
+use crate::api::item::Row;
 use crate::api::section::{Data, Part};
 use crate::api::{
-    Alert, Dataset, Disk, Pool, Replication, Section, SectionFailure, SectionRead, SkippedRow, System,
+    Alert, Dataset, Disk, Instance, Item, Pool, Replication, Section, SectionFailure, SectionRead,
+    SkippedRow, Snapshots, System, Temperature,
 };
 
 /// Boot times less apart than this are one.
@@ -31,10 +36,64 @@ struct Held {
     system: Option<Arc<System>>,
     pools: Option<Arc<Vec<Pool>>>,
     boot: Option<Arc<Pool>>,
-    datasets: Option<Arc<Vec<Dataset>>>,
-    replications: Option<Arc<Vec<Replication>>>,
-    disks: Option<Arc<Vec<Disk>>>,
-    alerts: Option<Arc<Vec<Alert>>>,
+    metrics: Option<Arc<Metrics>>,
+    ups: Option<Arc<Option<Ups>>>,
+    update: Option<Arc<SoftwareUpdate>>,
+    lists: Lists,
+}
+
+/// Sections that are lists of rows, each under its own name.
+macro_rules! lists {
+    ($($section:ident $field:ident: $row:ty),+ $(,)?) => {
+        #[derive(Clone, Debug, Default, PartialEq)]
+        struct Lists { $($field: Option<Arc<Vec<$row>>>),+ }
+
+        impl Lists {
+            /// Does it differ from what was held?
+            fn take(&mut self, data: Data, lost: Option<&BTreeSet<&str>>) -> bool {
+                match data {
+                    $(Data::$section(rows) => take_rows(&mut self.$field, rows, lost),)+
+                    Data::Pools { .. } | Data::System { .. } | Data::Metrics(_) | Data::Ups(_) | Data::Update(_) => false,
+                }
+            }
+
+            fn has(&self, section: Section, key: &str) -> bool {
+                match section {
+                    $(Section::$section => has_row(self.$field.as_deref(), key),)+
+                    Section::Pools | Section::System | Section::Metrics | Section::Ups | Section::Update => false,
+                }
+            }
+        }
+
+        impl Snapshot {
+            $(pub fn $field(&self) -> Option<&Arc<Vec<$row>>> {
+                self.held.lists.$field.as_ref()
+            })+
+        }
+    };
+}
+
+lists! {
+    Alerts alerts: Alert,
+    Datasets datasets: Dataset,
+    Disks disks: Disk,
+    Replications replications: Replication,
+    Services services: Service,
+    Interfaces interfaces: NetworkInterface,
+    Apps apps: Item<App>,
+    Vms vms: Item<Vm>,
+    Instances instances: Item<Instance>,
+    SmbShares smb_shares: Item<Share>,
+    NfsShares nfs_shares: Item<Share>,
+    IscsiShares iscsi_shares: Item<Share>,
+    SnapshotTasks snapshot_tasks: Item<Task>,
+    CloudSyncs cloud_syncs: Item<Task>,
+    RsyncTasks rsync_tasks: Item<Task>,
+    CloudBackups cloud_backups: Item<Task>,
+    Scrubs scrubs: Item<ScrubSchedule>,
+    Temperatures temperatures: Temperature,
+    Certificates certificates: Certificate,
+    Snapshots snapshots: Snapshots,
 }
 
 /// How the reading of one section goes.
@@ -146,21 +205,17 @@ impl Snapshot {
         self.held.boot.as_ref()
     }
 
-    pub fn datasets(&self) -> Option<&Arc<Vec<Dataset>>> {
-        self.held.datasets.as_ref()
+    pub fn metrics(&self) -> Option<&Arc<Metrics>> {
+        self.held.metrics.as_ref()
     }
 
-    /// Belong to the datasets, and are read with them.
-    pub fn replications(&self) -> Option<&Arc<Vec<Replication>>> {
-        self.held.replications.as_ref()
+    /// `Some(None)` when it is known that there is none.
+    pub fn ups(&self) -> Option<&Arc<Option<Ups>>> {
+        self.held.ups.as_ref()
     }
 
-    pub fn disks(&self) -> Option<&Arc<Vec<Disk>>> {
-        self.held.disks.as_ref()
-    }
-
-    pub fn alerts(&self) -> Option<&Arc<Vec<Alert>>> {
-        self.held.alerts.as_ref()
+    pub fn update(&self) -> Option<&Arc<SoftwareUpdate>> {
+        self.held.update.as_ref()
     }
 }
 
@@ -177,31 +232,18 @@ impl Held {
                 info.boot_time = steady(self.system.as_ref().and_then(|held| held.boot_time), info.boot_time);
                 replace(&mut self.system, *info)
             }
-            Data::Pools { mut pools, boot } => {
-                keep(&mut pools, self.pools.as_deref(), lost, |pool| &pool.name);
+            Data::Pools { pools, boot } => {
                 let boot_changed = match boot {
                     Part::Kept => false,
                     Part::Read(None) => self.boot.take().is_some(),
                     Part::Read(Some(boot)) => replace(&mut self.boot, *boot),
                 };
-                replace(&mut self.pools, pools) || boot_changed
+                take_rows(&mut self.pools, pools, lost) || boot_changed
             }
-            Data::Datasets { mut datasets, replications } => {
-                keep(&mut datasets, self.datasets.as_deref(), lost, |dataset| &dataset.name);
-                let replications_changed = match replications {
-                    Part::Kept => false,
-                    Part::Read(rows) => replace(&mut self.replications, rows),
-                };
-                replace(&mut self.datasets, datasets) || replications_changed
-            }
-            Data::Disks(mut disks) => {
-                keep(&mut disks, self.disks.as_deref(), lost, |disk| &disk.name);
-                replace(&mut self.disks, disks)
-            }
-            Data::Alerts(mut alerts) => {
-                keep(&mut alerts, self.alerts.as_deref(), lost, |alert| &alert.uuid);
-                replace(&mut self.alerts, alerts)
-            }
+            Data::Metrics(metrics) => replace(&mut self.metrics, *metrics),
+            Data::Ups(ups) => replace(&mut self.ups, ups),
+            Data::Update(update) => replace(&mut self.update, update),
+            rows => self.lists.take(rows, lost),
         }
     }
 }
@@ -220,21 +262,25 @@ impl Held {
         notes.first().filter(|_| boot_missing).cloned()
     }
 
-    fn has(&self, section: Section, name: &str) -> bool {
-        fn any<T>(rows: Option<&Arc<Vec<T>>>, is: impl Fn(&T) -> bool) -> bool {
-            rows.is_some_and(|rows| rows.iter().any(is))
-        }
+    fn has(&self, section: Section, key: &str) -> bool {
         match section {
-            Section::System => self.system.is_some(),
-            Section::Pools => any(self.pools.as_ref(), |pool| pool.name == name),
-            Section::Datasets => {
-                any(self.datasets.as_ref(), |dataset| dataset.name == name)
-                    || any(self.replications.as_ref(), |task| task.name == name)
-            }
-            Section::Disks => any(self.disks.as_ref(), |disk| disk.name == name),
-            Section::Alerts => any(self.alerts.as_ref(), |alert| alert.uuid == name),
+            Section::Pools => has_row(self.pools.as_deref(), key),
+            other => self.lists.has(other, key),
         }
     }
+}
+
+fn has_row<T: Row>(rows: Option<&Vec<T>>, key: &str) -> bool {
+    rows.is_some_and(|rows| rows.iter().any(|row| row.key() == key || row.alias() == key))
+}
+
+fn take_rows<T: Row + Clone + PartialEq>(
+    held: &mut Option<Arc<Vec<T>>>,
+    mut rows: Vec<T>,
+    lost: Option<&BTreeSet<&str>>,
+) -> bool {
+    keep(&mut rows, held.as_deref(), lost);
+    replace(held, rows)
 }
 
 fn nameless(skipped: &[SkippedRow]) -> usize {
@@ -243,16 +289,11 @@ fn nameless(skipped: &[SkippedRow]) -> usize {
 
 /// A row that was there and could not be understood this time is not gone: what
 /// was known of it stays.
-fn keep<T: Clone>(
-    rows: &mut Vec<T>,
-    held: Option<&Vec<T>>,
-    lost: Option<&BTreeSet<&str>>,
-    name: impl Fn(&T) -> &String,
-) {
-    let is_lost = |name: &str| lost.is_none_or(|lost| lost.contains(name));
+fn keep<T: Row + Clone>(rows: &mut Vec<T>, held: Option<&Vec<T>>, lost: Option<&BTreeSet<&str>>) {
+    let is_lost = |row: &&T| lost.is_none_or(|lost| lost.contains(row.key()) || lost.contains(row.alias()));
     let Some(held) = held.filter(|_| lost.is_none_or(|lost| !lost.is_empty())) else { return };
-    let told: BTreeSet<String> = rows.iter().map(|row| name(row).clone()).collect();
-    let kept = held.iter().filter(|row| is_lost(name(row)) && !told.contains(name(row)));
+    let told: BTreeSet<String> = rows.iter().map(|row| row.key().to_owned()).collect();
+    let kept = held.iter().filter(|row| is_lost(row) && !told.contains(row.key()));
     rows.extend(kept.cloned());
 }
 

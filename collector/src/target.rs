@@ -10,6 +10,7 @@ use pulse_proto::model::ConnectionId;
 pub mod backoff;
 pub mod diagnose;
 mod endpoint;
+mod figures;
 mod live;
 pub mod machine;
 pub mod reader;

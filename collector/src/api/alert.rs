@@ -1,10 +1,29 @@
 //! Native alerts, as `alert.list` words them.
 
 use pulse_proto::model::{AlertLevel, UnixMillis};
-use serde_json::Value;
+use serde_json::{Value, json};
 
+use super::item::Row;
 use super::json::{Fields, rows, text, word};
+use super::plan::{Tag, required};
+use super::section::{Data, Spec};
 use super::{DecodeError, Decoded};
+
+pub const SPEC: Spec = Spec {
+    token: "alerts",
+    role: "ALERT_LIST_READ",
+    cadence: 1,
+    large: false,
+    collections: &["alert.list"],
+    plan: |_| vec![required(Tag::Alerts, "alert.list", "/alert/list", json!([]))],
+    assemble: |replies| Ok(Data::Alerts(replies.rows(Tag::Alerts, decode_alerts)?)),
+};
+
+impl Row for Alert {
+    fn key(&self) -> &str {
+        &self.uuid
+    }
+}
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct Alert {
@@ -62,8 +81,6 @@ fn decode_alert(row: &Value) -> Result<Alert, String> {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     #[test]

@@ -3,10 +3,85 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::Value;
+use pulse_proto::model::UnixMillis;
+use serde_json::{Value, json};
 
-use super::json::{Fields, rows};
-use super::{DecodeError, Decoded, SkippedRow};
+use super::item::Row;
+use super::json::{Fields, rows, unsigned};
+use super::plan::{Ask, Planned, Tag, required};
+use super::section::{Data, Spec};
+use super::{DecodeError, Decoded, Line, SkippedRow};
+
+pub const SPEC: Spec = Spec {
+    token: "datasets",
+    role: "DATASET_READ",
+    cadence: 5,
+    large: true,
+    collections: &["pool.dataset.query"],
+    plan: |ask| vec![call(ask)],
+    assemble: |replies| Ok(Data::Datasets(replies.rows(Tag::Datasets, decode_datasets)?)),
+};
+
+impl Row for Dataset {
+    fn key(&self) -> &str {
+        &self.name
+    }
+}
+
+/// Properties of a dataset that records carry.
+const PROPERTIES: [&str; 21] = [
+    "used",
+    "available",
+    "usedbychildren",
+    "usedbydataset",
+    "usedbysnapshots",
+    "usedbyrefreservation",
+    "quota",
+    "refquota",
+    "reservation",
+    "refreservation",
+    "compression",
+    "compressratio",
+    "readonly",
+    "dedup",
+    "sync",
+    "recordsize",
+    "volsize",
+    "encryption",
+    "keystatus",
+    "encryptionroot",
+    "mountpoint",
+];
+
+/// The preferred dataset call of 25.10 and later, seven times smaller than the other.
+pub const ZFS_RESOURCE_QUERY: &str = "zfs.resource.query";
+
+fn call(ask: &Ask<'_>) -> Planned {
+    let Ask { dialect, unavailable } = ask;
+    let modern = dialect.line >= Line::V25_10;
+    let dataset_query = |params| required(Tag::Datasets, "pool.dataset.query", "/pool/dataset", params);
+    if modern && dialect.transport.is_rpc() && !unavailable.contains(ZFS_RESOURCE_QUERY) {
+        let mut properties = PROPERTIES.to_vec();
+        properties.extend(["mounted", "snapshots_changed"]);
+        let query = json!([{"paths": [], "properties": properties, "get_user_properties": false,
+            "get_source": false, "nest_results": false, "get_children": true}]);
+        return required(Tag::Datasets, ZFS_RESOURCE_QUERY, "", query);
+    }
+    if modern {
+        // Any filter makes it walk all, and without retrieve_children it builds no tree: a flat list.
+        let mut properties = PROPERTIES.to_vec();
+        properties.push("mounted");
+        return dataset_query(json!([[["type", "in", ["FILESYSTEM", "VOLUME"]]], {"extra": {
+            "retrieve_children": false, "retrieve_user_props": false, "properties": properties}}]));
+    }
+    dataset_query(json!([[], {"extra": {
+        "flat": false, "retrieve_user_props": false, "properties": PROPERTIES}}]))
+}
+
+/// Zero means never.
+fn seconds(told: u64) -> Option<UnixMillis> {
+    told.checked_mul(1_000).filter(|millis| *millis > 0).map(UnixMillis::new)
+}
 
 /// Deepest nesting followed; ZFS itself stops at 50.
 const DEPTH_MAX: usize = 64;
@@ -49,6 +124,8 @@ pub struct Dataset {
     pub deduplication: String,
     pub sync: String,
     pub comments: String,
+    /// When snapshots last came or went.
+    pub snapshots_changed: Option<UnixMillis>,
 }
 
 /// Every dataset once, by name, however often and deep the reply repeats it.
@@ -120,6 +197,7 @@ fn decode_dataset(row: &Value) -> Result<Dataset, String> {
         deduplication: either(from, "dedup", "deduplication").to_ascii_lowercase(),
         sync: from.line("sync").to_ascii_lowercase(),
         comments: fields.prose("comments"),
+        snapshots_changed: from.get("snapshots_changed").and_then(unsigned).and_then(seconds),
         name,
         pool,
     })
@@ -136,7 +214,7 @@ fn mountpoint(told: &str) -> String {
 
 /// Bytes, or a text such as `128K`.
 fn record_size(value: &Value) -> Option<u64> {
-    super::json::unsigned(value).filter(|bytes| *bytes > 0).or_else(|| {
+    unsigned(value).filter(|bytes| *bytes > 0).or_else(|| {
         let text = super::json::word(value)?;
         let (digits, factor) = match text.trim().trim_end_matches(['B', 'b']).strip_suffix(['K', 'k']) {
             Some(digits) => (digits, 1_024),

@@ -1,9 +1,28 @@
 //! Disks as `disk.query` words them. The query touches no disk.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
+use super::item::Row;
 use super::json::{Fields, rows};
+use super::plan::{Tag, required};
+use super::section::{Data, Spec};
 use super::{DecodeError, Decoded};
+
+pub const SPEC: Spec = Spec {
+    token: "disks",
+    role: "DISK_READ",
+    cadence: 10,
+    large: true,
+    collections: &["disk.query"],
+    plan: |_| vec![required(Tag::Disks, "disk.query", "/disk", json!([[], {}]))],
+    assemble: |replies| Ok(Data::Disks(replies.rows(Tag::Disks, decode_disks)?)),
+};
+
+impl Row for Disk {
+    fn key(&self) -> &str {
+        &self.name
+    }
+}
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Disk {
@@ -20,6 +39,7 @@ pub struct Disk {
     pub size: Option<u64>,
     pub rotation_rate: Option<u32>,
     pub zfs_guid: String,
+    pub enclosure_slot: Option<u32>,
 }
 
 pub fn decode_disks(reply: &[u8]) -> Result<Decoded<Disk>, DecodeError> {
@@ -46,6 +66,9 @@ pub(super) fn decode_disk(row: &Value) -> Result<Disk, String> {
         size: fields.nonzero("size"),
         rotation_rate: fields.u32("rotationrate").filter(|rpm| *rpm > 0),
         zfs_guid: fields.line("zfs_guid"),
+        enclosure_slot: fields
+            .object("enclosure")
+            .and_then(|enclosure| enclosure.u32("number").and(enclosure.u32("slot"))),
     })
 }
 

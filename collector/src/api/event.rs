@@ -31,14 +31,8 @@ impl Event {
 
 /// The section that a collection tells of.
 pub fn section_of(collection: &str) -> Option<Section> {
-    match collection.split(':').next().unwrap_or_default() {
-        "pool.query" | "zpool.query" | "zfs.pool.scan" | "pool.scan" => Some(Section::Pools),
-        "pool.dataset.query" | "replication.query" => Some(Section::Datasets),
-        "disk.query" => Some(Section::Disks),
-        "alert.list" => Some(Section::Alerts),
-        "system.ready" | "system.reboot.info" | "failover.status" => Some(Section::System),
-        _ => None,
-    }
+    let name = collection.split(':').next().unwrap_or_default();
+    Section::ALL.into_iter().find(|section| section.spec().collections.contains(&name))
 }
 
 /// `None` when it is no event.
@@ -54,32 +48,15 @@ pub fn decode_event(params: &Value) -> Option<Event> {
     Some(Event { collection, kind, id: fields.get("id").cloned(), fields: fields.get("fields").cloned() })
 }
 
-/// Collections worth subscribing to on a line.
-pub const fn collections(line: super::Line) -> &'static [&'static str] {
+/// Collections worth subscribing to. A release refuses those it does not have, and nothing is lost by asking.
+pub fn collections(line: super::Line) -> impl Iterator<Item = &'static str> {
     use super::Line;
-    match line {
-        Line::V26_0 | Line::V27_0 | Line::Newer => &[
-            "pool.query",
-            "zpool.query",
-            "pool.scan",
-            "pool.dataset.query",
-            "disk.query",
-            "alert.list",
-            "replication.query",
-            "system.ready",
-            "system.reboot.info",
-            "failover.status",
-        ],
-        _ => &[
-            "pool.query",
-            "zfs.pool.scan",
-            "pool.dataset.query",
-            "disk.query",
-            "alert.list",
-            "replication.query",
-            "system.ready",
-            "system.reboot.info",
-            "failover.status",
-        ],
-    }
+    let silent = line >= Line::V26_0;
+    let other = move |name: &&str| match *name {
+        "zfs.pool.scan" => !silent,
+        "pool.scan" | "zpool.query" | "container.query" => silent,
+        "virt.instance.query" => !silent && line >= Line::V25_04,
+        _ => true,
+    };
+    Section::ALL.into_iter().flat_map(|section| section.spec().collections.iter().copied()).filter(other)
 }

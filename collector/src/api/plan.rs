@@ -1,5 +1,5 @@
-//! Which calls bring a section, per dialect. Cheap ones only: nothing here can
-//! wake a sleeping disk, leave for the Internet or list snapshots.
+//! Which calls bring a section, per dialect. Cheap ones only: none wakes a sleeping disk or lists snapshots. What a section
+//! needs is said where the section is.
 
 use std::collections::BTreeSet;
 
@@ -18,12 +18,36 @@ pub enum Tag {
     SystemState,
     RebootInfo,
     FailoverStatus,
+    FailoverNode,
+    FailoverLicensed,
+    FailoverReasons,
     Pools,
     BootPool,
+    Scrubs,
     Datasets,
-    Replications,
+    Snapshots,
     Disks,
+    Temperatures,
+    TemperatureDays,
     Alerts,
+    Services,
+    Interfaces,
+    Certificates,
+    Ups,
+    Update,
+    Replications,
+    SnapshotTasks,
+    CloudSyncs,
+    RsyncTasks,
+    CloudBackups,
+    Apps,
+    Vms,
+    Instances,
+    SmbShares,
+    NfsShares,
+    IscsiTargets,
+    IscsiExtents,
+    IscsiTargetExtents,
 }
 
 /// One call, as its transport wants it.
@@ -47,64 +71,32 @@ pub struct Request {
     pub required: bool,
 }
 
-/// Properties of a dataset that records carry.
-const PROPERTIES: [&str; 21] = [
-    "used",
-    "available",
-    "usedbychildren",
-    "usedbydataset",
-    "usedbysnapshots",
-    "usedbyrefreservation",
-    "quota",
-    "refquota",
-    "reservation",
-    "refreservation",
-    "compression",
-    "compressratio",
-    "readonly",
-    "dedup",
-    "sync",
-    "recordsize",
-    "volsize",
-    "encryption",
-    "keystatus",
-    "encryptionroot",
-    "mountpoint",
-];
-
-/// The preferred dataset call of 25.10 and later, seven times smaller than the other.
-pub const ZFS_RESOURCE_QUERY: &str = "zfs.resource.query";
-
 /// The calls of a section. Methods in `unavailable` (not there, or not
 /// permitted) are replaced by their fallback, or left out when optional. When
 /// a required call turns out to be unavailable, plan again: a plan that names
 /// it still has no other way.
 pub fn requests(section: Section, dialect: Dialect, unavailable: &BTreeSet<String>) -> Vec<Request> {
-    let mut plan = match section {
-        Section::System => system(dialect.line),
-        Section::Pools => vec![
-            required(Tag::Pools, "pool.query", "/pool", json!([[], {}])),
-            optional(Tag::BootPool, "boot.get_state", "/boot/get_state"),
-        ],
-        Section::Datasets => vec![
-            datasets(dialect, unavailable),
-            optional_with(Tag::Replications, "replication.query", "/replication", json!([[], {}])),
-        ],
-        Section::Disks => vec![required(Tag::Disks, "disk.query", "/disk", json!([[], {}]))],
-        Section::Alerts => vec![required(Tag::Alerts, "alert.list", "/alert/list", json!([]))],
-    };
+    let mut plan = (section.spec().plan)(&Ask { dialect, unavailable });
     plan.retain(|request| request.required || !unavailable.contains(request.method));
-    plan.into_iter().map(|planned| planned.over(dialect.transport)).collect()
+    plan.into_iter().filter_map(|planned| planned.over(dialect.transport)).collect()
 }
 
 /// The cheapest look at pool states, for lines that announce no state change:
 /// decode with `pool::decode_pools`, compare with `pool::state_differs`.
 pub fn pool_probe(dialect: Dialect) -> Option<Request> {
-    (dialect.transport.is_rpc() && dialect.line >= Line::V26_0)
-        .then(|| required(Tag::Pools, "zpool.query", "", json!([{}])).over(dialect.transport))
+    let silent = dialect.transport.is_rpc() && dialect.line >= Line::V26_0;
+    required(Tag::Pools, "zpool.query", "", json!([{}])).over(dialect.transport).filter(|_| silent)
 }
 
-struct Planned {
+/// What a plan depends on.
+pub struct Ask<'a> {
+    pub dialect: Dialect,
+    /// Methods that are not there, or not permitted.
+    pub unavailable: &'a BTreeSet<String>,
+}
+
+/// A call before it is known how the appliance is spoken to. Without a path it is not made by REST.
+pub struct Planned {
     tag: Tag,
     method: &'static str,
     path: &'static str,
@@ -113,69 +105,33 @@ struct Planned {
 }
 
 impl Planned {
-    fn over(self, transport: Transport) -> Request {
+    fn over(self, transport: Transport) -> Option<Request> {
         let Self { tag, method, path, params, required } = self;
         let call = match transport {
             Transport::JsonRpc | Transport::LegacyWebsocket => Call::Rpc { method, params },
+            Transport::LegacyRest if path.is_empty() => return None,
             Transport::LegacyRest => Call::Rest { path, query: "" },
         };
-        Request { tag, method, call, required }
+        Some(Request { tag, method, call, required })
     }
 }
 
-const fn required(tag: Tag, method: &'static str, path: &'static str, params: Value) -> Planned {
+pub const fn required(tag: Tag, method: &'static str, path: &'static str, params: Value) -> Planned {
     Planned { tag, method, path, params, required: true }
 }
 
-fn optional(tag: Tag, method: &'static str, path: &'static str) -> Planned {
+pub fn optional(tag: Tag, method: &'static str, path: &'static str) -> Planned {
     optional_with(tag, method, path, json!([]))
 }
 
-const fn optional_with(tag: Tag, method: &'static str, path: &'static str, params: Value) -> Planned {
+pub const fn optional_with(tag: Tag, method: &'static str, path: &'static str, params: Value) -> Planned {
     Planned { tag, method, path, params, required: false }
-}
-
-fn system(line: Line) -> Vec<Planned> {
-    let mut plan = vec![
-        required(Tag::SystemInfo, "system.info", "/system/info", json!([])),
-        optional(Tag::ProductType, "system.product_type", "/system/product_type"),
-        optional(Tag::HostId, "system.host_id", "/system/host_id"),
-        optional(Tag::SystemState, "system.state", "/system/state"),
-        optional(Tag::FailoverStatus, "failover.status", "/failover/status"),
-    ];
-    if line > Line::Core {
-        plan.push(optional(Tag::GlobalId, "system.global.id", "/system/global/id"));
-    }
-    if line >= Line::V25_04 {
-        plan.push(optional(Tag::RebootInfo, "system.reboot.info", "/system/reboot/info"));
-    }
-    plan
-}
-
-fn datasets(dialect: Dialect, unavailable: &BTreeSet<String>) -> Planned {
-    let modern = dialect.line >= Line::V25_10;
-    let dataset_query = |params| required(Tag::Datasets, "pool.dataset.query", "/pool/dataset", params);
-    if modern && dialect.transport.is_rpc() && !unavailable.contains(ZFS_RESOURCE_QUERY) {
-        let mut properties = PROPERTIES.to_vec();
-        properties.push("mounted");
-        let query = json!([{"paths": [], "properties": properties, "get_user_properties": false,
-            "get_source": false, "nest_results": false, "get_children": true}]);
-        return required(Tag::Datasets, ZFS_RESOURCE_QUERY, "", query);
-    }
-    if modern {
-        // Any filter makes it walk all, and without retrieve_children it builds no tree: a flat list.
-        let mut properties = PROPERTIES.to_vec();
-        properties.push("mounted");
-        return dataset_query(json!([[["type", "in", ["FILESYSTEM", "VOLUME"]]], {"extra": {
-            "retrieve_children": false, "retrieve_user_props": false, "properties": properties}}]));
-    }
-    dataset_query(json!([[], {"extra": {
-        "flat": false, "retrieve_user_props": false, "properties": PROPERTIES}}]))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::api::dataset::ZFS_RESOURCE_QUERY;
 
     fn dialect(line: Line) -> Dialect {
         Dialect { line, transport: Transport::JsonRpc }
@@ -215,32 +171,38 @@ mod tests {
     }
 
     #[test]
-    fn nothing_in_a_plan_touches_disks_or_the_internet() {
-        for line in
-            [Line::Core, Line::V24_04, Line::V24_10, Line::V25_04, Line::V25_10, Line::V26_0, Line::V27_0]
-        {
+    fn nothing_in_a_plan_wakes_disks_or_lists_snapshots() {
+        let lines =
+            [Line::Core, Line::V24_04, Line::V24_10, Line::V25_04, Line::V25_10, Line::V26_0, Line::V27_0];
+        for line in lines {
             for transport in [Transport::JsonRpc, Transport::LegacyWebsocket, Transport::LegacyRest] {
                 for section in Section::ALL {
                     let plan = requests(section, Dialect { line, transport }, &BTreeSet::new());
-                    assert!(plan.iter().any(|request| request.required));
+                    assert!(plan.is_empty() || plan.iter().any(|request| request.required), "{section:?}");
                     for request in &plan {
                         let call = format!("{:?}", request.call);
-                        for bad in [
-                            "temperature",
-                            "smart",
-                            "update",
-                            "snapshot.",
-                            "disk.details",
-                            "passwords",
-                            "pools\"",
-                        ] {
+                        for bad in ["smart", "snapshot.query", "disk.details", "passwords", "pools\"", "job"]
+                        {
                             assert!(!call.contains(bad), "{call}");
                         }
+                        // Until 25.04 it runs smartctl.
+                        let wakes = request.method == "disk.temperatures" && line < Line::V25_10;
+                        assert!(!wakes || call.contains("only_cached"), "{call}");
                     }
                 }
             }
         }
         assert!(pool_probe(dialect(Line::V26_0)).is_some());
         assert!(pool_probe(dialect(Line::V25_10)).is_none());
+    }
+
+    #[test]
+    fn every_event_belongs_to_one_section() {
+        let mut seen = BTreeSet::new();
+        for section in Section::ALL {
+            for collection in section.spec().collections {
+                assert!(seen.insert(*collection), "{collection}");
+            }
+        }
     }
 }

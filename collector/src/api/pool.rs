@@ -5,11 +5,40 @@ pub mod vdev;
 use std::collections::BTreeMap;
 
 use pulse_proto::model::UnixMillis;
-use serde_json::Value;
+use serde_json::{Value, json};
 
+use super::boot::decode_boot;
+use super::item::Row;
 use super::json::{Fields, rows};
+use super::plan::{Tag, optional, required};
+use super::section::{Data, Spec};
 use super::{DecodeError, Decoded};
 pub use vdev::{Group, Vdev};
+
+pub const SPEC: Spec = Spec {
+    token: "pools",
+    role: "POOL_READ",
+    cadence: 1,
+    large: false,
+    collections: &["pool.query", "zpool.query", "zfs.pool.scan", "pool.scan"],
+    plan: |_| {
+        vec![
+            required(Tag::Pools, "pool.query", "/pool", json!([[], {}])),
+            optional(Tag::BootPool, "boot.get_state", "/boot/get_state"),
+        ]
+    },
+    assemble: |replies| {
+        let pools = replies.rows(Tag::Pools, decode_pools)?;
+        let boot = replies.optional(Tag::BootPool, decode_boot);
+        Ok(Data::Pools { pools, boot: boot.map(|pool| Some(Box::new(pool))) })
+    },
+};
+
+impl Row for Pool {
+    fn key(&self) -> &str {
+        &self.name
+    }
+}
 
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Pool {

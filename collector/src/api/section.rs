@@ -1,38 +1,88 @@
 //! Sections: what is read, fails and goes stale together. Puts the replies of
 //! one section's calls together.
 
-use pulse_proto::model::SectionName;
+use pulse_proto::model::{
+    App, Certificate, Metrics, NetworkInterface, ScrubSchedule, SectionName, Service, Share, SoftwareUpdate,
+    Task, Ups, Vm,
+};
 
-use super::alert::{Alert, decode_alerts};
-use super::boot::decode_boot;
-use super::dataset::{Dataset, decode_datasets};
-use super::disk::{Disk, decode_disks};
-use super::plan::Tag;
-use super::pool::{Pool, decode_pools};
-use super::replication::{Replication, decode_replications};
-use super::system::{Extras, System, decode_info, decode_reboot_reasons, decode_word};
-use super::{DecodeError, SkippedRow};
+use super::alert::Alert;
+use super::dataset::Dataset;
+use super::disk::Disk;
+use super::instance::Instance;
+use super::item::Item;
+use super::plan::{Ask, Planned, Tag};
+use super::pool::Pool;
+use super::replication::Replication;
+use super::snapshots::Snapshots;
+use super::system::{Extras, System};
+use super::temperature::Temperature;
+use super::{DecodeError, Decoded, SkippedRow};
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Section {
-    System,
-    Pools,
-    Datasets,
-    Disks,
-    Alerts,
+/// What a section is made of. Each stands where its section is.
+pub struct Spec {
+    /// As records, reports and configuration name it.
+    pub token: &'static str,
+    /// A role that suffices to read it, for remedies.
+    pub role: &'static str,
+    /// Every how many poll intervals it is read.
+    pub cadence: u32,
+    /// Grows with the NAS: its calls may take longer.
+    pub large: bool,
+    /// Collections whose events say that it may have changed.
+    pub collections: &'static [&'static str],
+    /// Nothing, when the release has no such section.
+    pub plan: fn(&Ask<'_>) -> Vec<Planned>,
+    pub assemble: fn(&mut Replies<'_>) -> Result<Data, SectionFailure>,
+}
+
+macro_rules! sections {
+    ($($name:ident = $spec:path),+ $(,)?) => {
+        /// In the order of their urgency.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum Section { $($name),+ }
+
+        impl Section {
+            pub const ALL: [Self; [$(Self::$name),+].len()] = [$(Self::$name),+];
+
+            pub const fn spec(self) -> &'static Spec {
+                match self { $(Self::$name => &$spec),+ }
+            }
+        }
+    };
+}
+
+sections! {
+    System = super::system::SPEC,
+    Pools = super::pool::SPEC,
+    Alerts = super::alert::SPEC,
+    Datasets = super::dataset::SPEC,
+    Disks = super::disk::SPEC,
+    Replications = super::replication::SPEC,
+    Metrics = super::metrics::SPEC,
+    Services = super::service::SPEC,
+    Interfaces = super::interface::SPEC,
+    Apps = super::app::SPEC,
+    Vms = super::vm::SPEC,
+    Instances = super::instance::SPEC,
+    SmbShares = super::share::SMB,
+    NfsShares = super::share::NFS,
+    IscsiShares = super::share::ISCSI,
+    SnapshotTasks = super::snapshot_task::SPEC,
+    CloudSyncs = super::copy_task::CLOUD_SYNC,
+    RsyncTasks = super::copy_task::RSYNC,
+    CloudBackups = super::copy_task::CLOUD_BACKUP,
+    Scrubs = super::scrub::SPEC,
+    Temperatures = super::temperature::SPEC,
+    Certificates = super::certificate::SPEC,
+    Ups = super::ups::SPEC,
+    Update = super::update::SPEC,
+    Snapshots = super::snapshots::SPEC,
 }
 
 impl Section {
-    pub const ALL: [Self; 5] = [Self::System, Self::Pools, Self::Datasets, Self::Disks, Self::Alerts];
-
     pub const fn token(self) -> &'static str {
-        match self {
-            Self::System => "system",
-            Self::Pools => "pools",
-            Self::Datasets => "datasets",
-            Self::Disks => "disks",
-            Self::Alerts => "alerts",
-        }
+        self.spec().token
     }
 
     pub fn from_token(token: &str) -> Option<Self> {
@@ -46,22 +96,17 @@ impl Section {
 
     /// Every how many poll intervals it is read.
     pub const fn cadence(self) -> u32 {
-        match self {
-            Self::Pools | Self::Alerts => 1,
-            Self::System | Self::Datasets => 5,
-            Self::Disks => 10,
-        }
+        self.spec().cadence
     }
 
     /// A role that suffices to read it, for remedies.
     pub const fn role(self) -> &'static str {
-        match self {
-            Self::System => "READONLY_ADMIN",
-            Self::Pools => "POOL_READ",
-            Self::Datasets => "DATASET_READ",
-            Self::Disks => "DISK_READ",
-            Self::Alerts => "ALERT_LIST_READ",
-        }
+        self.spec().role
+    }
+
+    /// Those that an operator looks at first: slower ones never keep them waiting.
+    pub const fn is_urgent(self) -> bool {
+        matches!(self, Self::System | Self::Pools | Self::Alerts)
     }
 }
 
@@ -130,6 +175,9 @@ pub struct ExtrasRead {
     pub global_id: Part<String>,
     pub state: Part<String>,
     pub failover_status: Part<String>,
+    pub failover_node: Part<String>,
+    pub failover_licensed: Part<Option<bool>>,
+    pub failover_disabled_reasons: Part<Vec<String>>,
     pub reboot_required_reasons: Part<Vec<String>>,
 }
 
@@ -141,6 +189,11 @@ impl ExtrasRead {
             global_id: self.global_id.or(|| held.global_id.clone()),
             state: self.state.or(|| held.state.clone()),
             failover_status: self.failover_status.or(|| held.failover_status.clone()),
+            failover_node: self.failover_node.or(|| held.failover_node.clone()),
+            failover_licensed: self.failover_licensed.or(|| held.failover_licensed),
+            failover_disabled_reasons: self
+                .failover_disabled_reasons
+                .or(|| held.failover_disabled_reasons.clone()),
             reboot_required_reasons: self.reboot_required_reasons.or(|| held.reboot_required_reasons.clone()),
         }
     }
@@ -151,9 +204,58 @@ impl ExtrasRead {
 pub enum Data {
     System { info: Box<System>, extras: Box<ExtrasRead> },
     Pools { pools: Vec<Pool>, boot: Part<Option<Box<Pool>>> },
-    Datasets { datasets: Vec<Dataset>, replications: Part<Vec<Replication>> },
-    Disks(Vec<Disk>),
     Alerts(Vec<Alert>),
+    Datasets(Vec<Dataset>),
+    Disks(Vec<Disk>),
+    Replications(Vec<Replication>),
+    Metrics(Box<Metrics>),
+    Services(Vec<Service>),
+    Interfaces(Vec<NetworkInterface>),
+    Apps(Vec<Item<App>>),
+    Vms(Vec<Item<Vm>>),
+    Instances(Vec<Item<Instance>>),
+    SmbShares(Vec<Item<Share>>),
+    NfsShares(Vec<Item<Share>>),
+    IscsiShares(Vec<Item<Share>>),
+    SnapshotTasks(Vec<Item<Task>>),
+    CloudSyncs(Vec<Item<Task>>),
+    RsyncTasks(Vec<Item<Task>>),
+    CloudBackups(Vec<Item<Task>>),
+    Scrubs(Vec<Item<ScrubSchedule>>),
+    Temperatures(Vec<Temperature>),
+    Certificates(Vec<Certificate>),
+    Ups(Option<Ups>),
+    Update(SoftwareUpdate),
+    Snapshots(Vec<Snapshots>),
+}
+
+impl Data {
+    /// What was found, for people; `None` where there is nothing to count.
+    pub fn count(&self) -> Option<usize> {
+        match self {
+            Self::System { .. } | Self::Metrics(_) | Self::Update(_) => None,
+            Self::Pools { pools, .. } => Some(pools.len()),
+            Self::Alerts(rows) => Some(rows.len()),
+            Self::Datasets(rows) => Some(rows.len()),
+            Self::Disks(rows) => Some(rows.len()),
+            Self::Replications(rows) => Some(rows.len()),
+            Self::Services(rows) => Some(rows.len()),
+            Self::Interfaces(rows) => Some(rows.len()),
+            Self::Apps(rows) => Some(rows.len()),
+            Self::Vms(rows) => Some(rows.len()),
+            Self::Instances(rows) => Some(rows.len()),
+            Self::SmbShares(rows) | Self::NfsShares(rows) | Self::IscsiShares(rows) => Some(rows.len()),
+            Self::SnapshotTasks(rows)
+            | Self::CloudSyncs(rows)
+            | Self::RsyncTasks(rows)
+            | Self::CloudBackups(rows) => Some(rows.len()),
+            Self::Scrubs(rows) => Some(rows.len()),
+            Self::Temperatures(rows) => Some(rows.len()),
+            Self::Certificates(rows) => Some(rows.len()),
+            Self::Ups(ups) => Some(usize::from(ups.is_some())),
+            Self::Snapshots(rows) => Some(rows.len()),
+        }
+    }
 }
 
 /// A section that was read.
@@ -165,94 +267,52 @@ pub struct SectionRead {
     pub notes: Vec<String>,
 }
 
-impl SectionRead {
-    pub const fn section(&self) -> Section {
-        match self.data {
-            Data::System { .. } => Section::System,
-            Data::Pools { .. } => Section::Pools,
-            Data::Datasets { .. } => Section::Datasets,
-            Data::Disks(_) => Section::Disks,
-            Data::Alerts(_) => Section::Alerts,
-        }
-    }
-}
-
 /// Puts the replies to `plan::requests` together. A required call decides
 /// about the section; an optional one only about its part.
 pub fn assemble<B: AsRef<[u8]>>(
     section: Section,
     replies: &[(Tag, Result<B, CallFailure>)],
 ) -> Result<SectionRead, SectionFailure> {
-    let mut skipped = Vec::new();
-    let mut notes = Vec::new();
-    let data = {
-        let mut replies = Replies { replies, notes: &mut notes };
-        match section {
-            Section::System => Data::System {
-                info: Box::new(decode_info(replies.required(Tag::SystemInfo)?)?),
-                extras: Box::new(ExtrasRead {
-                    product_type: replies.optional(Tag::ProductType, decode_word),
-                    host_id: replies.optional(Tag::HostId, decode_word),
-                    global_id: replies.optional(Tag::GlobalId, decode_word),
-                    state: replies.optional(Tag::SystemState, decode_word),
-                    failover_status: replies.optional(Tag::FailoverStatus, decode_word),
-                    reboot_required_reasons: replies.optional(Tag::RebootInfo, decode_reboot_reasons),
-                }),
-            },
-            Section::Pools => {
-                let mut pools = decode_pools(replies.required(Tag::Pools)?)?;
-                skipped.append(&mut pools.skipped);
-                let boot = replies.optional(Tag::BootPool, decode_boot);
-                Data::Pools { pools: pools.rows, boot: boot.map(|pool| Some(Box::new(pool))) }
-            }
-            Section::Datasets => {
-                let mut datasets = decode_datasets(replies.required(Tag::Datasets)?)?;
-                skipped.append(&mut datasets.skipped);
-                let replications = replies.optional(Tag::Replications, decode_replications);
-                Data::Datasets {
-                    datasets: datasets.rows,
-                    replications: replications.map(|mut read| {
-                        skipped.append(&mut read.skipped);
-                        read.rows
-                    }),
-                }
-            }
-            Section::Disks => {
-                let mut disks = decode_disks(replies.required(Tag::Disks)?)?;
-                skipped.append(&mut disks.skipped);
-                Data::Disks(disks.rows)
-            }
-            Section::Alerts => {
-                let mut alerts = decode_alerts(replies.required(Tag::Alerts)?)?;
-                skipped.append(&mut alerts.skipped);
-                Data::Alerts(alerts.rows)
-            }
-        }
-    };
-    Ok(SectionRead { data, skipped, notes })
+    let replies = replies.iter().map(|(tag, reply)| (*tag, reply.as_ref().map(AsRef::as_ref))).collect();
+    let mut replies = Replies { replies, skipped: Vec::new(), notes: Vec::new() };
+    let data = (section.spec().assemble)(&mut replies)?;
+    Ok(SectionRead { data, skipped: replies.skipped, notes: replies.notes })
 }
 
-struct Replies<'a, B> {
-    replies: &'a [(Tag, Result<B, CallFailure>)],
-    notes: &'a mut Vec<String>,
+/// The replies of one section, and what was wrong with them.
+pub struct Replies<'a> {
+    replies: Vec<(Tag, Result<&'a [u8], &'a CallFailure>)>,
+    skipped: Vec<SkippedRow>,
+    notes: Vec<String>,
 }
 
-impl<'a, B: AsRef<[u8]>> Replies<'a, B> {
-    fn find(&self, tag: Tag) -> Option<&'a Result<B, CallFailure>> {
-        self.replies.iter().find(|(candidate, _)| *candidate == tag).map(|(_, reply)| reply)
+impl<'a> Replies<'a> {
+    fn find(&self, tag: Tag) -> Option<Result<&'a [u8], &'a CallFailure>> {
+        self.replies.iter().find(|(candidate, _)| *candidate == tag).map(|(_, reply)| *reply)
     }
 
-    fn required(&self, tag: Tag) -> Result<&'a [u8], SectionFailure> {
+    pub fn required(&self, tag: Tag) -> Result<&'a [u8], SectionFailure> {
         match self.find(tag) {
-            Some(Ok(reply)) => Ok(reply.as_ref()),
+            Some(Ok(reply)) => Ok(reply),
             Some(Err(failure)) => Err(failure.clone().into()),
             None => Err(SectionFailure::Failed(format!("no reply for {tag:?}"))),
         }
     }
 
-    fn optional<T>(&mut self, tag: Tag, decode: impl Fn(&[u8]) -> Result<T, DecodeError>) -> Part<T> {
+    /// The rows of a required list.
+    pub fn rows<T>(
+        &mut self,
+        tag: Tag,
+        decode: impl Fn(&[u8]) -> Result<Decoded<T>, DecodeError>,
+    ) -> Result<Vec<T>, SectionFailure> {
+        let mut decoded = decode(self.required(tag)?)?;
+        self.skipped.append(&mut decoded.skipped);
+        Ok(decoded.rows)
+    }
+
+    pub fn optional<T>(&mut self, tag: Tag, decode: impl Fn(&[u8]) -> Result<T, DecodeError>) -> Part<T> {
         match self.find(tag) {
-            Some(Ok(reply)) => match decode(reply.as_ref()) {
+            Some(Ok(reply)) => match decode(reply) {
                 Ok(value) => return Part::Read(value),
                 Err(error) => self.notes.push(format!("{tag:?}: {error}")),
             },

@@ -19,7 +19,7 @@ const ARGS_BYTES_MAX: usize = 4_096;
 
 pub(super) fn annotate(ids: &Ids, snapshot: &Snapshot, draft: &mut Draft) {
     let Some(alerts) = snapshot.alerts() else { return };
-    let targets = Targets::of(ids, draft.records.values(), snapshot);
+    let targets = Targets::of(ids, draft.records.values());
     let mut incidents: BTreeMap<SourceId, BTreeMap<&str, &Alert>> = BTreeMap::new();
     for alert in alerts.iter() {
         incidents.entry(targets.find(alert)).or_default().entry(alert.uuid.as_str()).or_insert(alert);

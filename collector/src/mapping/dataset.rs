@@ -1,6 +1,6 @@
 //! Records of datasets and volumes.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use pulse_proto::convert::ProtocolError;
 use pulse_proto::model::{
@@ -11,12 +11,17 @@ use pulse_proto::model::{
 use super::ids::Ids;
 use super::{Draft, tags};
 use crate::api::json::text;
-use crate::api::{Dataset, Replication, Section};
+use crate::api::{Dataset, Replication, Section, Snapshots};
 use crate::snapshot::Snapshot;
 
 pub(super) fn add(ids: &Ids, snapshot: &Snapshot, draft: &mut Draft) {
     let Some(datasets) = snapshot.datasets() else { return };
     let names: BTreeSet<&str> = datasets.iter().map(|dataset| dataset.name.as_str()).collect();
+    let snapshots: BTreeMap<&str, &Snapshots> = snapshot
+        .snapshots()
+        .into_iter()
+        .flat_map(|rows| rows.iter().map(|row| (row.dataset.as_str(), row)))
+        .collect();
     let targets: BTreeSet<&str> = snapshot
         .replications()
         .into_iter()
@@ -32,7 +37,8 @@ pub(super) fn add(ids: &Ids, snapshot: &Snapshot, draft: &mut Draft) {
         .iter()
         .map(|dataset| {
             let parent = parent(ids, dataset, &names, pool_is_known_missing(dataset));
-            (dataset, record(ids, dataset, parent, is_target(&dataset.name, &targets)))
+            let counted = snapshots.get(dataset.name.as_str()).copied();
+            (dataset, record(ids, dataset, parent, is_target(&dataset.name, &targets), counted))
         })
         .collect();
     for (dataset, record) in records {
@@ -41,7 +47,7 @@ pub(super) fn add(ids: &Ids, snapshot: &Snapshot, draft: &mut Draft) {
 }
 
 fn target(task: &Replication) -> &str {
-    task.target_dataset.trim_matches('/')
+    task.task.facet.target.trim_matches('/')
 }
 
 /// The dataset or one of its ancestors is written by a task.
@@ -67,13 +73,14 @@ fn record(
     dataset: &Dataset,
     parent: SourceId,
     replication_target: bool,
+    snapshots: Option<&Snapshots>,
 ) -> Result<IngestRecord, ProtocolError> {
     let facet = Storage {
         topology: StorageTopology::Dataset,
         kind: "zfs-dataset".to_owned(),
         pool: text::line(&dataset.pool),
         path: dataset.mountpoint.clone(),
-        zfs: Some(Zfs::Dataset(facet(dataset, replication_target))),
+        zfs: Some(Zfs::Dataset(facet(dataset, replication_target, snapshots))),
     };
     Ok(IngestRecord {
         source_id: ids.dataset(&dataset.name)?,
@@ -122,7 +129,7 @@ fn condition(dataset: &Dataset, replication_target: bool) -> Option<&'static str
     }
 }
 
-fn facet(dataset: &Dataset, replication_target: bool) -> DatasetFacet {
+fn facet(dataset: &Dataset, replication_target: bool, snapshots: Option<&Snapshots>) -> DatasetFacet {
     DatasetFacet {
         name: dataset.name.clone(),
         pool: text::line(&dataset.pool),
@@ -152,5 +159,9 @@ fn facet(dataset: &Dataset, replication_target: bool) -> DatasetFacet {
         sync: dataset.sync.clone(),
         replication_target,
         comments: dataset.comments.clone(),
+        snapshot_count: snapshots.and_then(|snapshots| snapshots.count),
+        newest_snapshot_at: dataset
+            .snapshots_changed
+            .filter(|_| snapshots.and_then(|known| known.count) != Some(0)),
     }
 }

@@ -1,6 +1,6 @@
 //! Records of disks: those listed, and those a pool misses.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use pulse_proto::convert::ProtocolError;
 use pulse_proto::model::{Capacity, Disk as DiskFacet, Facets, Identity, IngestRecord, ResourceType};
@@ -9,13 +9,25 @@ use super::ids::Ids;
 use super::place::{Leaf, Places};
 use super::{Draft, tags};
 use crate::api::json::text;
-use crate::api::{Disk, Section};
+use crate::api::{Disk, Section, Temperature};
 use crate::snapshot::Snapshot;
 
 pub(super) fn add(ids: &Ids, snapshot: &Snapshot, places: &Places<'_>, draft: &mut Draft) {
     let listed = snapshot.disks().map(|disks| disks.as_slice()).unwrap_or_default();
+    let heat: BTreeMap<&str, &Temperature> = snapshot
+        .temperatures()
+        .into_iter()
+        .flat_map(|rows| rows.iter().map(|row| (row.disk.as_str(), row)))
+        .collect();
     for disk in listed {
-        let record = record(ids, disk, &disk.name, Section::Disks, &places.find(disk));
+        let record = record(
+            ids,
+            disk,
+            &disk.name,
+            Section::Disks,
+            &places.find(disk),
+            heat.get(disk.name.as_str()).copied(),
+        );
         draft.add(Section::Disks, &disk.name, record);
     }
     let names: BTreeSet<&str> = listed.iter().map(|disk| disk.name.as_str()).collect();
@@ -29,7 +41,7 @@ pub(super) fn add(ids: &Ids, snapshot: &Snapshot, places: &Places<'_>, draft: &m
             .into_iter()
             .find(|name| !name.is_empty() && !names.contains(name.as_str()))
             .unwrap_or(&leaf.vdev.name);
-        let mut record = record(ids, disk, name, Section::Pools, &[leaf]);
+        let mut record = record(ids, disk, name, Section::Pools, &[leaf], None);
         if let Some(facet) = record.as_mut().ok().and_then(|record| record.facets.physical_disk.as_mut()) {
             facet.missing = true;
         }
@@ -43,8 +55,9 @@ fn record(
     name: &str,
     section: Section,
     leaves: &[Leaf<'_>],
+    heat: Option<&Temperature>,
 ) -> Result<IngestRecord, ProtocolError> {
-    let facet = facet(disk, leaves);
+    let facet = facet(disk, leaves, heat);
     Ok(IngestRecord {
         source_id: ids.disk(name)?,
         parent_source_id: Some(
@@ -62,7 +75,7 @@ fn record(
     })
 }
 
-fn facet(disk: &Disk, leaves: &[Leaf<'_>]) -> DiskFacet {
+fn facet(disk: &Disk, leaves: &[Leaf<'_>], heat: Option<&Temperature>) -> DiskFacet {
     let spare = leaves.iter().find(|leaf| leaf.is_spare());
     let in_use = leaves.iter().any(|leaf| !leaf.is_spare());
     // A spare that stands in is shown as the spare it is; errors are those of all its places.
@@ -91,7 +104,12 @@ fn facet(disk: &Disk, leaves: &[Leaf<'_>]) -> DiskFacet {
         write_errors: most(|leaf| leaf.vdev.write_errors),
         checksum_errors: most(|leaf| leaf.vdev.checksum_errors),
         missing: place.is_some_and(|leaf| leaf.vdev.missing),
-        temperature_celsius: None,
+        temperature_celsius: heat.and_then(|heat| heat.now),
+        temperature_min_celsius: heat.and_then(|heat| heat.min),
+        temperature_max_celsius: heat.and_then(|heat| heat.max),
+        temperature_average_celsius: heat.and_then(|heat| heat.average),
+        temperature_critical_celsius: heat.and_then(|heat| heat.critical),
+        enclosure_slot: disk.enclosure_slot,
         identifier: disk.identifier.clone(),
         spare_in_use: spare.map(|_| in_use),
     }

@@ -33,12 +33,30 @@ impl Ids {
         self.under("disk", name)
     }
 
+    /// Of a kind that is known by the id its source gives it: app, vm, instance.
+    pub(super) fn workload(&self, kind: &str, id: &str) -> Result<SourceId, ProtocolError> {
+        self.under(kind, id)
+    }
+
+    pub(super) fn share(&self, protocol: &str, id: &str) -> Result<SourceId, ProtocolError> {
+        self.under("share", &of_kind(protocol, id))
+    }
+
+    pub(super) fn task(&self, kind: &str, id: &str) -> Result<SourceId, ProtocolError> {
+        self.under("task", &of_kind(kind, id))
+    }
+
     fn under(&self, kind: &str, name: &str) -> Result<SourceId, ProtocolError> {
         if name.is_empty() {
             return Err(ProtocolError::missing().at("name"));
         }
         SourceId::parse(&format!("{}/{kind}:{name}", self.system)).map_err(|error| error.at("name"))
     }
+}
+
+/// Empty for an empty id, which is none.
+fn of_kind(kind: &str, id: &str) -> String {
+    if id.is_empty() { String::new() } else { format!("{kind}:{id}") }
 }
 
 #[cfg(test)]
@@ -53,6 +71,10 @@ mod tests {
         assert_eq!(text(ids.pool("tank")), "system:conn-1/pool:tank");
         assert_eq!(text(ids.dataset("tank/apps/db")), "system:conn-1/dataset:tank/apps/db");
         assert_eq!(text(ids.disk("sda")), "system:conn-1/disk:sda");
+        assert_eq!(text(ids.workload("app", "plex")), "system:conn-1/app:plex");
+        assert_eq!(text(ids.share("smb", "3")), "system:conn-1/share:smb:3");
+        assert_eq!(text(ids.task("cloud-sync", "1")), "system:conn-1/task:cloud-sync:1");
+        assert!(ids.share("smb", "").is_err());
         for bad in ["", "a\u{7}", &"x".repeat(1_024)] {
             assert!(ids.pool(bad).is_err(), "{bad:?}");
         }

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use pulse_proto::convert::ProtocolError;
 use pulse_proto::model::{
-    Capacity, Expansion, Facets, Identity, IngestRecord, Pool as PoolFacet, ResourceType, Scan, Storage,
-    StorageTopology, Vdev as VdevFacet, VdevGroup, Zfs,
+    Capacity, Expansion, Facets, Identity, IngestRecord, Pool as PoolFacet, ResourceType, Scan,
+    ScrubSchedule, Storage, StorageTopology, Vdev as VdevFacet, VdevGroup, Zfs,
 };
 
 use super::ids::Ids;
@@ -35,22 +35,30 @@ pub(super) fn add(ids: &Ids, snapshot: &Snapshot, draft: &mut Draft) {
     let mut pools: Vec<(&Pool, bool)> = boot.into_iter().chain(listed.map(|pool| (pool, false))).collect();
     // Of two with one name, the one that is imported counts.
     pools.sort_by_key(|(pool, boot)| (!boot, pool.groups.is_empty()));
+    let scrubs = snapshot.scrubs().map(|scrubs| scrubs.as_slice()).unwrap_or_default();
     for (pool, boot) in pools {
         if pool.groups.len() > GROUPS_MAX {
             draft.skip(Section::Pools, &pool.name, "has more roles of vdevs than a record carries");
         }
         let root = roots.get(pool.name.as_str()).copied();
-        draft.add(Section::Pools, &pool.name, record(ids, pool, boot, root));
+        let scrub = scrubs.iter().find(|scrub| scrub.id == pool.name).map(|scrub| &scrub.facet);
+        draft.add(Section::Pools, &pool.name, record(ids, pool, boot, root, scrub));
     }
 }
 
-fn record(ids: &Ids, pool: &Pool, boot: bool, root: Option<&Dataset>) -> Result<IngestRecord, ProtocolError> {
+fn record(
+    ids: &Ids,
+    pool: &Pool,
+    boot: bool,
+    root: Option<&Dataset>,
+    scrub: Option<&ScrubSchedule>,
+) -> Result<IngestRecord, ProtocolError> {
     let facet = Storage {
         topology: StorageTopology::Pool,
         kind: "zfs-pool".to_owned(),
         pool: pool.name.clone(),
         path: pool.path.clone(),
-        zfs: Some(Zfs::Pool(facet(pool, boot))),
+        zfs: Some(Zfs::Pool(facet(pool, boot, scrub))),
     };
     Ok(IngestRecord {
         source_id: ids.pool(&pool.name)?,
@@ -89,7 +97,7 @@ fn capacity(pool: &Pool, root: Option<&Dataset>) -> Option<Capacity> {
     (capacity != Capacity::default()).then_some(capacity)
 }
 
-fn facet(pool: &Pool, boot: bool) -> PoolFacet {
+fn facet(pool: &Pool, boot: bool, scrub: Option<&ScrubSchedule>) -> PoolFacet {
     PoolFacet {
         name: pool.name.clone(),
         guid: pool.guid.clone(),
@@ -128,6 +136,7 @@ fn facet(pool: &Pool, boot: bool) -> PoolFacet {
         dedup_table_size_bytes: pool.dedup_table_size,
         upgrade_available: pool.is_upgraded == Some(false)
             || UPGRADE_CODES.contains(&pool.status_code.as_str()),
+        scrub_schedule: scrub.cloned(),
     }
 }
 

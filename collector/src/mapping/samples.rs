@@ -13,7 +13,7 @@ use crate::snapshot::Snapshot;
 pub(super) const LINES: [&str; 2] = ["v25_10_0", "v26_0_0"];
 
 /// Which reply is which, and the method that brings it.
-pub(super) const METHODS: [(Section, Tag, &str); 13] = [
+pub(super) const METHODS: [(Section, Tag, &str); 24] = [
     (Section::System, Tag::SystemInfo, "system.info"),
     (Section::System, Tag::ProductType, "system.product_type"),
     (Section::System, Tag::HostId, "system.host_id"),
@@ -24,20 +24,38 @@ pub(super) const METHODS: [(Section, Tag, &str); 13] = [
     (Section::Pools, Tag::Pools, "pool.query"),
     (Section::Pools, Tag::BootPool, "boot.get_state"),
     (Section::Datasets, Tag::Datasets, "pool.dataset.query"),
-    (Section::Datasets, Tag::Replications, "replication.query"),
+    (Section::Replications, Tag::Replications, "replication.query"),
     (Section::Disks, Tag::Disks, "disk.query"),
     (Section::Alerts, Tag::Alerts, "alert.list"),
+    (Section::Services, Tag::Services, "service.query"),
+    (Section::Interfaces, Tag::Interfaces, "interface.query"),
+    (Section::Apps, Tag::Apps, "app.query"),
+    (Section::Vms, Tag::Vms, "vm.query"),
+    (Section::Instances, Tag::Instances, "container.query"),
+    (Section::SnapshotTasks, Tag::SnapshotTasks, "pool.snapshottask.query"),
+    (Section::Scrubs, Tag::Scrubs, "pool.scrub.query"),
+    (Section::Temperatures, Tag::Temperatures, "disk.temperatures"),
+    (Section::Temperatures, Tag::TemperatureDays, "disk.temperature_agg"),
+    (Section::Update, Tag::Update, "update.status"),
+    (Section::Snapshots, Tag::Snapshots, "pool.dataset.query"),
 ];
 
+pub(super) fn path(line: &str, method: &str) -> PathBuf {
+    [env!("CARGO_MANIFEST_DIR"), "../fixtures/samples", line, &format!("{method}.json")].iter().collect()
+}
+
 pub(super) fn sample(line: &str, method: &str) -> String {
-    let path: PathBuf =
-        [env!("CARGO_MANIFEST_DIR"), "../fixtures/samples", line, &format!("{method}.json")].iter().collect();
+    let path = path(line, method);
     std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
 /// All replies of a line, by tag.
 pub(super) fn replies(line: &str) -> Vec<(Tag, String)> {
-    METHODS.iter().map(|(_, tag, method)| (*tag, sample(line, method))).collect()
+    METHODS
+        .iter()
+        .filter(|(_, _, method)| path(line, method).exists())
+        .map(|(_, tag, method)| (*tag, sample(line, method)))
+        .collect()
 }
 
 /// A snapshot of replies; sections none of whose replies are given were not tried.

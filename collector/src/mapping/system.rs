@@ -1,17 +1,24 @@
 //! The record of the appliance itself. It is known by its connection: serials and
 //! host ids repeat among clones, so none of them is given as its identity.
 
+use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use pulse_proto::model::{
-    Agent, Facets, Identity, IngestRecord, ResourceType, SectionOutcome, TrueNas, UnixMillis,
+    Agent, Facets, Identity, IngestRecord, Metrics, ResourceType, SectionOutcome, SoftwareUpdate, TrueNas,
+    UnixMillis,
 };
 
 use super::ids::Ids;
 use super::tags;
+use crate::api::item::ENTRIES_MAX;
 use crate::api::json::text;
 use crate::api::{Section, System};
 use crate::snapshot::Snapshot;
+
+/// Most addresses of one machine.
+const ADDRESSES_MAX: usize = 64;
 
 /// Some lines compute the boot time from the uptime, so it trembles.
 const BOOT_TIME_STEP: Duration = Duration::from_mins(1);
@@ -41,18 +48,67 @@ pub(super) fn record(ids: &Ids, connection_name: &str, snapshot: &Snapshot) -> O
         name,
         section: Section::System.name(),
         state: extras.state.clone(),
-        identity: Identity {
-            hostnames: Some(system.hostname.clone()).filter(|name| !name.is_empty()).into_iter().collect(),
-            ..Identity::default()
-        },
+        identity: identity(system, snapshot),
         capacity: None,
         tags: tags(&["truenas".into(), "zfs".into(), system.version.clone()]),
         incidents: Vec::new(),
-        facets: Facets { agent: Some(agent(system)), truenas: Some(truenas(system)), ..Facets::default() },
+        facets: Facets {
+            agent: Some(agent(system, snapshot)),
+            truenas: Some(truenas(system, snapshot)),
+            metrics: Some(metrics(system, snapshot)).filter(|metrics| *metrics != Metrics::default()),
+            ..Facets::default()
+        },
     })
 }
 
-fn agent(system: &System) -> Agent {
+/// Names and addresses. Never a serial or a host id: they repeat among clones.
+fn identity(system: &System, snapshot: &Snapshot) -> Identity {
+    let interfaces = snapshot.interfaces().map(|interfaces| interfaces.as_slice()).unwrap_or_default();
+    let mut ip_addresses: Vec<String> = interfaces
+        .iter()
+        .flat_map(|interface| &interface.addresses)
+        .map(|address| address.split('/').next().unwrap_or_default().to_owned())
+        .filter(|address| is_its_own(address))
+        .collect();
+    let mut mac_addresses: Vec<String> = interfaces
+        .iter()
+        .map(|interface| interface.mac_address.to_lowercase())
+        .filter(|address| !address.is_empty() && address != "00:00:00:00:00:00")
+        .collect();
+    for addresses in [&mut ip_addresses, &mut mac_addresses] {
+        addresses.sort_unstable();
+        addresses.dedup();
+        addresses.truncate(ADDRESSES_MAX);
+    }
+    Identity {
+        hostnames: Some(system.hostname.clone()).filter(|name| !name.is_empty()).into_iter().collect(),
+        ip_addresses,
+        mac_addresses,
+        ..Identity::default()
+    }
+}
+
+/// No loopback and no link-local address: every machine has those.
+fn is_its_own(address: &str) -> bool {
+    match address.parse::<IpAddr>() {
+        Ok(IpAddr::V4(v4)) => !v4.is_loopback() && !v4.is_link_local() && !v4.is_unspecified(),
+        Ok(IpAddr::V6(v6)) => !v6.is_loopback() && !v6.is_unicast_link_local() && !v6.is_unspecified(),
+        Err(_) => false,
+    }
+}
+
+/// What was measured last, and the load that the system tells of itself.
+fn metrics(system: &System, snapshot: &Snapshot) -> Metrics {
+    let [load_1m, load_5m, load_15m] = system.load.averages;
+    let measured = snapshot.metrics().map(|metrics| Metrics::clone(metrics)).unwrap_or_default();
+    Metrics { load_1m, load_5m, load_15m, uptime_seconds: system.load.uptime_seconds, ..measured }
+}
+
+fn rows<T: Clone>(list: Option<&Arc<Vec<T>>>) -> Vec<T> {
+    list.into_iter().flat_map(|list| list.iter().take(ENTRIES_MAX)).cloned().collect()
+}
+
+fn agent(system: &System, snapshot: &Snapshot) -> Agent {
     Agent {
         hostname: system.hostname.clone(),
         platform: "truenas".to_owned(),
@@ -68,11 +124,12 @@ fn agent(system: &System) -> Agent {
         manufacturer: system.manufacturer.clone(),
         product: system.product.clone(),
         serial: system.serial.clone(),
+        interfaces: rows(snapshot.interfaces()),
     }
 }
 
 /// How it is spoken to is added by `Mapped::with_session`.
-fn truenas(system: &System) -> TrueNas {
+fn truenas(system: &System, snapshot: &Snapshot) -> TrueNas {
     let extras = &system.extras;
     TrueNas {
         hostname: system.hostname.clone(),
@@ -85,6 +142,13 @@ fn truenas(system: &System) -> TrueNas {
         system_state: extras.state.clone(),
         reboot_required_reasons: extras.reboot_required_reasons.clone(),
         failover_status: extras.failover_status.clone(),
+        failover_node: extras.failover_node.clone(),
+        failover_licensed: extras.failover_licensed,
+        failover_disabled_reasons: extras.failover_disabled_reasons.clone(),
+        services: rows(snapshot.services()),
+        certificates: rows(snapshot.certificates()),
+        ups: snapshot.ups().and_then(|ups| Option::clone(ups)),
+        update: snapshot.update().map(|update| SoftwareUpdate::clone(update)),
     }
 }
 

@@ -9,9 +9,8 @@ use pulse_proto::model::{IngestRecord, SourceId, Zfs};
 use serde_json::Value;
 
 use super::ids::Ids;
+use crate::api::Alert;
 use crate::api::disk::whole_disk;
-use crate::api::{Alert, Replication};
-use crate::snapshot::Snapshot;
 
 /// Most arguments of one alert that are looked at.
 const ARGS_MAX: usize = 64;
@@ -23,8 +22,8 @@ enum Kind {
     Pool,
     Dataset,
     Disk,
-    /// The dataset that a replication task of that name writes.
     Task,
+    App,
 }
 
 /// What a class speaks of. Of other classes only what names itself is believed.
@@ -36,7 +35,7 @@ enum About {
 }
 
 /// Classes by how they begin, the longer beginning first.
-const CLASSES: [(&str, About); 19] = [
+const CLASSES: [(&str, About); 24] = [
     ("BootPool", About::Boot),
     ("VolumeStatus", About::Kinds(&[Kind::Pool])),
     ("Volume", About::Kinds(&[Kind::Pool])),
@@ -51,6 +50,11 @@ const CLASSES: [(&str, About); 19] = [
     ("EncryptedDataset", About::Kinds(&[Kind::Dataset, Kind::Pool])),
     ("Dataset", About::Kinds(&[Kind::Dataset, Kind::Pool])),
     ("Replication", About::Kinds(&[Kind::Task, Kind::Dataset])),
+    ("CloudSync", About::Kinds(&[Kind::Task, Kind::Dataset])),
+    ("CloudBackup", About::Kinds(&[Kind::Task, Kind::Dataset])),
+    ("Rsync", About::Kinds(&[Kind::Task, Kind::Dataset])),
+    ("App", About::Kinds(&[Kind::App])),
+    ("FailedToStartApp", About::Kinds(&[Kind::App])),
     ("Disk", About::Kinds(&[Kind::Disk, Kind::Pool])),
     ("SMART", About::Kinds(&[Kind::Disk])),
     ("Smart", About::Kinds(&[Kind::Disk])),
@@ -59,18 +63,19 @@ const CLASSES: [(&str, About); 19] = [
 ];
 
 /// Names of arguments that tell what their value is.
-const KEYS: [(Kind, &[&str]); 4] = [
+const KEYS: [(Kind, &[&str]); 5] = [
     (Kind::Disk, &["device", "disk", "disk_name", "dev", "devname", "serial", "devices", "disks"]),
     (Kind::Dataset, &["dataset", "datasets", "dataset_name", "target_dataset"]),
     (Kind::Pool, &["volume", "pool", "pool_name", "zpool"]),
     (Kind::Task, &["name", "task", "task_name"]),
+    (Kind::App, &["app", "name", "app_name"]),
 ];
 
 /// Without a class to go by, the most precise first.
 const ANY: [Kind; 3] = [Kind::Disk, Kind::Dataset, Kind::Pool];
 
 /// Everything an alert can be about, by name.
-pub(super) struct Targets<'a> {
+pub(super) struct Targets {
     system: SourceId,
     boot: Option<SourceId>,
     pools: BTreeMap<String, SourceId>,
@@ -79,15 +84,13 @@ pub(super) struct Targets<'a> {
     disks: BTreeMap<String, SourceId>,
     /// `None` when several disks tell the same.
     serials: BTreeMap<String, Option<SourceId>>,
-    tasks: &'a [Replication],
+    /// `None` when several have the same name.
+    tasks: BTreeMap<String, Option<SourceId>>,
+    apps: BTreeMap<String, SourceId>,
 }
 
-impl<'a> Targets<'a> {
-    pub(super) fn of<'r>(
-        ids: &Ids,
-        records: impl Iterator<Item = &'r IngestRecord>,
-        snapshot: &'a Snapshot,
-    ) -> Self {
+impl Targets {
+    pub(super) fn of<'r>(ids: &Ids, records: impl Iterator<Item = &'r IngestRecord>) -> Self {
         let mut targets = Self {
             system: ids.system(),
             boot: None,
@@ -95,7 +98,8 @@ impl<'a> Targets<'a> {
             datasets: BTreeMap::new(),
             disks: BTreeMap::new(),
             serials: BTreeMap::new(),
-            tasks: snapshot.replications().map(|tasks| tasks.as_slice()).unwrap_or_default(),
+            tasks: BTreeMap::new(),
+            apps: BTreeMap::new(),
         };
         for record in records {
             targets.learn(record);
@@ -111,6 +115,13 @@ impl<'a> Targets<'a> {
                 let alone = !self.serials.contains_key(&disk.serial);
                 self.serials.insert(disk.serial.clone(), alone.then(id));
             }
+        }
+        if record.facets.protection_task.is_some() {
+            let alone = !self.tasks.contains_key(&record.name);
+            self.tasks.insert(record.name.clone(), alone.then(id));
+        }
+        if record.facets.app.is_some() {
+            self.apps.insert(record.name.clone(), id());
         }
         match record.facets.storage.as_ref().and_then(|storage| storage.zfs.as_ref()) {
             Some(Zfs::Pool(pool)) => {
@@ -186,10 +197,8 @@ impl<'a> Targets<'a> {
                 let id = disk.or_else(|| self.serials.get(word)?.as_ref())?;
                 Some((id.clone(), String::new()))
             }
-            Kind::Task => {
-                let task = self.tasks.iter().find(|task| task.name == name && task.targets_here())?;
-                self.named(Kind::Dataset, &task.target_dataset)
-            }
+            Kind::Task => Some((self.tasks.get(name)?.clone()?, String::new())),
+            Kind::App => Some((self.apps.get(name)?.clone(), String::new())),
         }
     }
 
@@ -209,7 +218,7 @@ impl<'a> Targets<'a> {
                         || self.serials.contains_key(word.text)
                 })
                 .find_map(|word| Some((word.at, self.named(kind, word.text)?.0))),
-            Kind::Task => None,
+            Kind::Task | Kind::App => None,
         }
     }
 }

@@ -93,7 +93,7 @@ fn only_a_task_that_writes_here_makes_a_target() {
         ("PUSH", "SSH", "SET", false),
         ("PULL", "SSH", "IGNORE", false),
     ] {
-        let task = json!([{"direction": direction, "transport": transport, "readonly": readonly, "target_dataset": "t/r"}]);
+        let task = json!([{"id": 1, "direction": direction, "transport": transport, "readonly": readonly, "target_dataset": "t/r"}]);
         let datasets =
             json!([{"name": "t/r/child", "readonly": {"parsed": true}}, {"name": "t/rr", "readonly": true}]);
         let mapped = of(&[(Tag::Datasets, datasets), (Tag::Replications, task)]);
@@ -217,7 +217,13 @@ fn alerts_find_what_they_concern() {
         ("SMARTFailedSelfTest", json!({"serial": "ZL2A1F4K"}), "", "/disk:sda"),
         ("SMART", json!(null), "Device: /dev/nvme0n1, 3 errors", "/disk:nvme0n1"),
         ("DiskTemperatureTooHot", json!(null), "Disk sda1 is too hot", "/disk:sda"),
-        ("ReplicationFailed", json!({"name": "tank/media - archive/media", "message": "m"}), "", ""),
+        (
+            "ReplicationFailed",
+            json!({"name": "tank/media - archive/media", "message": "m"}),
+            "",
+            "/task:replication:3",
+        ),
+        ("AppUpdate", json!({"name": "jellyfin"}), "", "/app:jellyfin"),
         ("SomethingNew", json!({"device": "sdz"}), "about pool tank", "/disk:sdz"),
         ("SomethingNew", json!({"name": "tank"}), "all is well", ""),
         ("SomethingNew", json!(null), "Pool 'tank' lost /dev/sda", "/pool:tank"),

@@ -55,10 +55,10 @@ async fn read(reader: &Reader, section: Section) -> Step {
 
 fn judge(section: Section, result: Result<SectionRead, SectionFailure>, took: Duration) -> Step {
     match result {
-        Ok(read) if read.skipped.is_empty() => step(section, Outcome::Ok, took, found(&read.data)),
+        Ok(read) if read.skipped.is_empty() => step(section, Outcome::Ok, took, found(section, &read.data)),
         Ok(read) => {
             let (lost, first) = (read.skipped.len(), read.skipped.first().map(|row| row.why.as_str()));
-            let detail = found(&read.data);
+            let detail = found(section, &read.data);
             let error =
                 format!("{lost} rows cannot be read, the first because: {}", first.unwrap_or_default());
             Step { error, ..step(section, Outcome::Warning, took, detail) }
@@ -91,15 +91,15 @@ fn step(section: Section, outcome: Outcome, latency: Duration, detail: String) -
     }
 }
 
-fn found(data: &Data) -> String {
-    let (count, what) = match data {
-        Data::System { info, .. } => return format!("{} with {}", info.hostname, info.version),
-        Data::Pools { pools, .. } => (pools.len(), "pools"),
-        Data::Datasets { datasets, .. } => (datasets.len(), "datasets"),
-        Data::Disks(disks) => (disks.len(), "disks"),
-        Data::Alerts(alerts) => (alerts.len(), "alerts"),
-    };
-    format!("{count} {what}")
+fn found(section: Section, data: &Data) -> String {
+    match (data, data.count()) {
+        (Data::System { info, .. }, _) => format!("{} with {}", info.hostname, info.version),
+        (Data::Update(update), _) if update.available == Some(true) => {
+            format!("{} is offered", update.version)
+        }
+        (_, Some(count)) => format!("{count} {}", section.token()),
+        (_, None) => String::new(),
+    }
 }
 
 #[cfg(test)]

@@ -5,12 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
-use futures_util::future::join_all;
+use futures_util::future::{join, join_all};
 use serde_json::json;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
+use super::figures::{self, Figures};
 use super::machine::Input;
 use super::reader::{Lost, Reader};
 use super::renew::{self, Renewal};
@@ -49,6 +50,7 @@ struct Round {
     probe_at: Option<Instant>,
     /// As last read in full; what a probe is compared with.
     pools: Option<Vec<Pool>>,
+    figures: Figures,
     /// Sections that the wish still waits for, and those of them that were begun after it was made.
     awaited: BTreeSet<Section>,
     begun: BTreeSet<Section>,
@@ -66,10 +68,16 @@ impl Task {
         let credential = self.settings.credential.clone();
         let reader = Arc::new(Reader::new(Arc::clone(session), credential, self.shared.options.limits));
         let dialect = reader.dialect();
+        let mut figures = Figures::default();
         if dialect.transport.is_rpc() {
-            let subscribe = subscribe(session, event::collections(dialect.line));
-            if cancel.run_until_cancelled(subscribe).await.is_none() {
-                return End::Cancelled;
+            let realtime = figures::source(self.settings.poll_interval);
+            let both = join(
+                subscribe(session, event::collections(dialect.line)),
+                figures::subscribe(session, &realtime),
+            );
+            match cancel.run_until_cancelled(both).await {
+                Some(((), answer)) => figures = answer,
+                None => return End::Cancelled,
             }
         }
         // Whoever asked until now is served by the first round.
@@ -81,6 +89,7 @@ impl Task {
             running: JoinSet::new(),
             probe_at: plan::pool_probe(dialect).map(|_| started + self.shared.options.probe_every),
             pools: None,
+            figures,
             awaited: Section::ALL.into_iter().filter(|_| self.wish.is_some()).collect(),
             begun: BTreeSet::new(),
             renewal: if dialect.transport.is_rpc() {
@@ -106,7 +115,12 @@ impl Task {
                 reason = session.closed() => {
                     return End::Lost(self.settings.credential.redact(&reason.to_string()));
                 }
-                notice = notices.next() => hear(session, &mut round, notice),
+                notice = notices.next() => {
+                    hear(session, &mut round, notice);
+                    if round.figures.are_first() {
+                        self.take_figures(&mut round);
+                    }
+                }
                 ticket = refresh.asked(), if self.wish.is_none() => {
                     self.wish = Some(ticket);
                     round.awaited = Section::ALL.into();
@@ -131,6 +145,10 @@ impl Task {
         for section in due {
             round.schedule.started(section, at);
             round.begun.insert(section);
+            if section == Section::Metrics {
+                self.take_figures(round);
+                continue;
+            }
             let reader = Arc::clone(&round.reader);
             round.running.spawn(async move { Done::Section(section, reader.read(section).await) });
         }
@@ -209,6 +227,14 @@ impl Task {
         }
     }
 
+    /// Figures are pushed: what came last is what is read.
+    fn take_figures(&mut self, round: &mut Round) {
+        match round.figures.take() {
+            Some(result) => self.take_section(Section::Metrics, result, round),
+            None => round.schedule.finished(Section::Metrics, Ended::Complete, Instant::now()),
+        }
+    }
+
     fn log(&self, section: Section, result: &Result<SectionRead, SectionFailure>) {
         let id = &self.settings.id;
         let before = self.ledger.ended.get(&section);
@@ -228,9 +254,16 @@ impl Task {
                 }
             }
             Err(failure) => {
-                // Once per change, not once per attempt.
+                // Once per change, not once per attempt. That a release lacks something is no trouble.
                 if before != Some(&Some(failure.clone())) {
-                    tracing::warn!(connection = %id, section = section.token(), ?failure, "cannot read a section");
+                    match failure {
+                        SectionFailure::Unsupported => {
+                            tracing::debug!(connection = %id, section = section.token(), "not on this release");
+                        }
+                        _ => tracing::warn!(
+                            connection = %id, section = section.token(), ?failure, "cannot read a section"
+                        ),
+                    }
                 }
             }
         }
@@ -252,6 +285,11 @@ impl Round {
 fn hear(session: &Arc<Session>, round: &mut Round, notice: Notice) {
     let at = Instant::now();
     match notice {
+        Notice::Event(event) if figures::is_source(&event.collection) => {
+            if let Some(fields) = &event.fields {
+                round.figures.hear(fields, now());
+            }
+        }
         Notice::Event(event) => {
             if let Some(section) = event::section_of(&event.collection) {
                 round.schedule.hint(section, urgency(&event.collection), at);
@@ -276,7 +314,7 @@ fn hear(session: &Arc<Session>, round: &mut Round, notice: Notice) {
             let session = Arc::clone(session);
             round.running.spawn(async move {
                 tokio::time::sleep(SUBSCRIBE_AGAIN).await;
-                subscribe(&session, &[collection.as_str()]).await;
+                subscribe(&session, std::iter::once(collection.as_str())).await;
                 Done::Subscribed
             });
         }
@@ -293,8 +331,8 @@ fn urgency(collection: &str) -> Urgency {
 }
 
 /// What cannot be subscribed to is found by reading.
-async fn subscribe(session: &Session, collections: &[&str]) {
-    let each = collections.iter().map(|collection| async move {
+async fn subscribe(session: &Session, collections: impl Iterator<Item = &str>) {
+    let each = collections.map(|collection| async move {
         let params = json!([collection]);
         match session.call_within("core.subscribe", &params, SUBSCRIBE_LIMIT).await {
             Ok(_) | Err(CallError::Closed(_)) => {}

@@ -332,10 +332,10 @@ mod tests {
             (
                 read([None, late(), None, late(), None]),
                 ConnectionState::Degraded,
-                "cannot read pools, disks; pools: late",
+                "cannot read pools, datasets; pools: late",
             ),
             (
-                read([(); 5].map(|()| Some(Forbidden))),
+                Section::ALL.into_iter().map(|section| (section, Some(Forbidden))).collect(),
                 ConnectionState::Degraded,
                 "the login may not read anything",
             ),

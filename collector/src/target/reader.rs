@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use tokio::sync::Semaphore;
 
-use crate::api::plan::{self, Call, Request, ZFS_RESOURCE_QUERY};
+use crate::api::dataset::ZFS_RESOURCE_QUERY;
+use crate::api::plan::{self, Call, Request};
 use crate::api::pool::{Pool, decode_pools};
 use crate::api::section::assemble;
 use crate::api::{CallFailure, Dialect, Line, Section, SectionFailure, SectionRead, Tag, Transport};
@@ -17,8 +18,10 @@ use crate::secret::Credential;
 use crate::session::error::redact_call;
 use crate::session::{Mode, Session, SessionInfo};
 
-/// Calls in flight per NAS. A section makes one after another, so that none waits for a slow one.
-pub const IN_FLIGHT_MAX: usize = Section::ALL.len();
+/// Calls in flight per NAS. A section makes one after another.
+pub const IN_FLIGHT_MAX: usize = 5;
+/// Of those, for sections that are not urgent: a slow one never keeps pools and alerts waiting.
+const PATIENT_MAX: usize = 3;
 /// Plans of one read: the first, and those in which a call that is not there was replaced.
 const PLANS_MAX: usize = 3;
 /// The probe is meant to be cheap; when it is not, it is given up.
@@ -28,7 +31,7 @@ const PROBE_LIMIT: Duration = Duration::from_secs(5);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
     pub call: Duration,
-    /// For the sections that grow with the NAS: datasets and disks.
+    /// For the sections that grow with the NAS.
     pub large_call: Duration,
 }
 
@@ -39,11 +42,8 @@ impl Default for Limits {
 }
 
 impl Limits {
-    const fn of(self, section: Section) -> Duration {
-        match section {
-            Section::Datasets | Section::Disks => self.large_call,
-            Section::System | Section::Pools | Section::Alerts => self.call,
-        }
+    fn of(self, section: Section) -> Duration {
+        if section.spec().large { self.large_call } else { self.call }
     }
 }
 
@@ -60,6 +60,7 @@ pub struct Reader {
     dialect: Dialect,
     limits: Limits,
     places: Semaphore,
+    patient_places: Semaphore,
     /// Methods that are not there or not permitted, for the life of this session.
     unavailable: Mutex<BTreeSet<String>>,
 }
@@ -67,8 +68,15 @@ pub struct Reader {
 impl Reader {
     pub fn new(session: Arc<Session>, credential: Credential, limits: Limits) -> Self {
         let dialect = dialect(session.info());
-        let places = Semaphore::new(IN_FLIGHT_MAX);
-        Self { session, credential, dialect, limits, places, unavailable: Mutex::default() }
+        Self {
+            session,
+            credential,
+            dialect,
+            limits,
+            places: Semaphore::new(IN_FLIGHT_MAX),
+            patient_places: Semaphore::new(PATIENT_MAX),
+            unavailable: Mutex::default(),
+        }
     }
 
     pub fn dialect(&self) -> Dialect {
@@ -78,9 +86,16 @@ impl Reader {
     /// Reads a section with one call after another.
     pub async fn read(&self, section: Section) -> Result<Result<SectionRead, SectionFailure>, Lost> {
         let limit = self.limits.of(section);
+        let _patience = match section.is_urgent() {
+            true => None,
+            false => self.patient_places.acquire().await.ok(),
+        };
         let mut replies = Vec::new();
         for _ in 0..PLANS_MAX {
             let plan = plan::requests(section, self.dialect, &self.unavailable());
+            if plan.is_empty() {
+                return Ok(Err(SectionFailure::Unsupported));
+            }
             let (read, lacking) = self.run(plan, limit).await?;
             replies = read;
             let Some(lacking) = lacking else { break };

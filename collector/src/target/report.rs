@@ -137,13 +137,14 @@ impl Ledger {
 }
 
 fn observe(observed: &mut Observed, data: &Data) {
-    let count = |length: usize| u32::try_from(length).unwrap_or(u32::MAX);
+    let count = data.count().map_or(0, |count| u32::try_from(count).unwrap_or(u32::MAX));
     match data {
         Data::System { info, .. } => observed.hostname.clone_from(&info.hostname),
-        Data::Pools { pools, .. } => observed.pools = count(pools.len()),
-        Data::Datasets { datasets, .. } => observed.datasets = count(datasets.len()),
-        Data::Disks(disks) => observed.disks = count(disks.len()),
-        Data::Alerts(alerts) => observed.alerts = count(alerts.len()),
+        Data::Pools { .. } => observed.pools = count,
+        Data::Datasets(_) => observed.datasets = count,
+        Data::Disks(_) => observed.disks = count,
+        Data::Alerts(_) => observed.alerts = count,
+        _ => {}
     }
 }
 

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use pulse_proto::model::{Capacity, IngestRecord, RecordPart, ResourceType, StorageTopology, Zfs};
+use pulse_proto::model::{Capacity, IngestRecord, Metrics, RecordPart, ResourceType, StorageTopology, Zfs};
 
 /// The record to hold in place of `old`.
 pub fn with_kept(
@@ -20,6 +20,14 @@ pub fn with_kept(
             RecordPart::UsableCapacity => keep_capacity(&mut merged, old),
             RecordPart::PoolMembership => keep_membership(&mut merged, old),
             RecordPart::ReplicationTarget => keep_target(&mut merged, old),
+            RecordPart::ShareDataset => keep_share(&mut merged, old),
+            RecordPart::Metrics => keep_metrics(&mut merged, old),
+            RecordPart::Temperature => keep_temperature(&mut merged, old),
+            RecordPart::ScrubSchedule | RecordPart::Snapshots => keep_of_storage(&mut merged, old, *part),
+            RecordPart::Interfaces => keep_interfaces(&mut merged, old),
+            RecordPart::Services | RecordPart::Certificates | RecordPart::Ups | RecordPart::Update => {
+                keep_of_system(&mut merged, old, *part);
+            }
         }
     }
     Arc::new(merged)
@@ -73,6 +81,75 @@ fn keep_target(record: &mut IngestRecord, old: &IngestRecord) {
     let held = dataset(old).unwrap_or(false);
     if let Some(Zfs::Dataset(dataset)) = record.facets.storage.as_mut().and_then(|s| s.zfs.as_mut()) {
         dataset.replication_target |= held;
+    }
+}
+
+fn keep_share(record: &mut IngestRecord, old: &IngestRecord) {
+    if let (Some(share), Some(held)) = (&mut record.facets.network_share, &old.facets.network_share)
+        && share.dataset.is_empty()
+        && share.path == held.path
+    {
+        record.parent_source_id.clone_from(&old.parent_source_id);
+        share.dataset.clone_from(&held.dataset);
+        share.relative_path.clone_from(&held.relative_path);
+    }
+}
+
+/// Load and uptime come with the system itself; the rest is measured apart, at one time.
+fn keep_metrics(record: &mut IngestRecord, old: &IngestRecord) {
+    let Some(held) = &old.facets.metrics else { return };
+    let told = record.facets.metrics.get_or_insert_default();
+    if told.observed_at.is_none() {
+        let Metrics { load_1m, load_5m, load_15m, uptime_seconds, .. } = told.clone();
+        *told = Metrics { load_1m, load_5m, load_15m, uptime_seconds, ..held.clone() };
+    }
+}
+
+fn keep_temperature(record: &mut IngestRecord, old: &IngestRecord) {
+    if let (Some(disk), Some(held)) = (&mut record.facets.physical_disk, &old.facets.physical_disk) {
+        disk.temperature_celsius = disk.temperature_celsius.or(held.temperature_celsius);
+        disk.temperature_min_celsius = disk.temperature_min_celsius.or(held.temperature_min_celsius);
+        disk.temperature_max_celsius = disk.temperature_max_celsius.or(held.temperature_max_celsius);
+        disk.temperature_average_celsius =
+            disk.temperature_average_celsius.or(held.temperature_average_celsius);
+        disk.temperature_critical_celsius =
+            disk.temperature_critical_celsius.or(held.temperature_critical_celsius);
+    }
+}
+
+fn keep_of_storage(record: &mut IngestRecord, old: &IngestRecord, part: RecordPart) {
+    let Some(held) = old.facets.storage.as_ref().and_then(|storage| storage.zfs.as_ref()) else { return };
+    match (record.facets.storage.as_mut().and_then(|storage| storage.zfs.as_mut()), held, part) {
+        (Some(Zfs::Pool(pool)), Zfs::Pool(held), RecordPart::ScrubSchedule) => {
+            pool.scrub_schedule = pool.scrub_schedule.take().or_else(|| held.scrub_schedule.clone());
+        }
+        (Some(Zfs::Dataset(dataset)), Zfs::Dataset(held), RecordPart::Snapshots) => {
+            dataset.snapshot_count = dataset.snapshot_count.or(held.snapshot_count);
+        }
+        _ => {}
+    }
+}
+
+fn keep_interfaces(record: &mut IngestRecord, old: &IngestRecord) {
+    if let (Some(agent), Some(held)) = (&mut record.facets.agent, &old.facets.agent)
+        && agent.interfaces.is_empty()
+    {
+        agent.interfaces.clone_from(&held.interfaces);
+        record.identity.ip_addresses.clone_from(&old.identity.ip_addresses);
+        record.identity.mac_addresses.clone_from(&old.identity.mac_addresses);
+    }
+}
+
+fn keep_of_system(record: &mut IngestRecord, old: &IngestRecord, part: RecordPart) {
+    let (Some(told), Some(held)) = (&mut record.facets.truenas, &old.facets.truenas) else { return };
+    match part {
+        RecordPart::Services if told.services.is_empty() => told.services.clone_from(&held.services),
+        RecordPart::Certificates if told.certificates.is_empty() => {
+            told.certificates.clone_from(&held.certificates);
+        }
+        RecordPart::Ups if told.ups.is_none() => told.ups.clone_from(&held.ups),
+        RecordPart::Update if told.update.is_none() => told.update.clone_from(&held.update),
+        _ => {}
     }
 }
 

@@ -1,0 +1,120 @@
+//! Figures of how busy the appliance is, which it pushes to whoever subscribes. Keeps the newest; knows no schedule.
+
+use std::time::Duration;
+
+use pulse_proto::model::{Metrics, UnixMillis};
+use serde_json::json;
+use serde_json::value::RawValue;
+
+use crate::api::json::rows;
+use crate::api::metrics::{REALTIME, decode};
+use crate::api::section::Data;
+use crate::api::{SectionFailure, SectionRead};
+use crate::rpc::CallError;
+use crate::session::Session;
+
+/// The appliance gathers them for every tick: no more of them than are told.
+const INTERVAL_MIN: Duration = Duration::from_secs(2);
+const INTERVAL_MAX: Duration = Duration::from_mins(1);
+/// A subscription that is not there by then is none.
+const LIMIT: Duration = Duration::from_secs(5);
+
+/// What came, or why nothing will.
+#[derive(Debug)]
+pub(super) struct Figures {
+    /// Why there are none on this session.
+    refused: Option<SectionFailure>,
+    newest: Option<Metrics>,
+    came: bool,
+    told: bool,
+}
+
+impl Default for Figures {
+    fn default() -> Self {
+        Self { refused: Some(SectionFailure::Unsupported), newest: None, came: false, told: false }
+    }
+}
+
+/// The event source, with how often it is to tell.
+pub(super) fn source(poll_interval: Duration) -> String {
+    let seconds = poll_interval.clamp(INTERVAL_MIN, INTERVAL_MAX).as_secs();
+    format!("{REALTIME}:{}", json!({ "interval": seconds }))
+}
+
+pub(super) fn is_source(collection: &str) -> bool {
+    collection.split(':').next() == Some(REALTIME)
+}
+
+pub(super) async fn subscribe(session: &Session, source: &str) -> Figures {
+    let answer = session.call_within("core.subscribe", &json!([source]), LIMIT).await;
+    let refused = match answer {
+        Ok(_) => None,
+        Err(CallError::NotAuthorized { .. }) => Some(SectionFailure::Forbidden),
+        Err(error) => {
+            tracing::debug!(source, %error, "no figures");
+            Some(SectionFailure::Unsupported)
+        }
+    };
+    Figures { refused, ..Figures::default() }
+}
+
+impl Figures {
+    pub(super) fn hear(&mut self, fields: &RawValue, now: UnixMillis) {
+        let fields = rows::object(fields.get().as_bytes()).ok();
+        if let Some(metrics) = fields.as_ref().and_then(decode) {
+            self.newest = Some(Metrics { observed_at: Some(now), ..metrics });
+            self.came = true;
+        }
+    }
+
+    /// The first are told when they come; later ones when it is time.
+    pub(super) fn are_first(&self) -> bool {
+        self.newest.is_some() && !self.told
+    }
+
+    /// `None` while the first are still to come.
+    pub(super) fn take(&mut self) -> Option<Result<SectionRead, SectionFailure>> {
+        if let Some(failure) = &self.refused {
+            return Some(Err(failure.clone()));
+        }
+        if let Some(metrics) = self.newest.take() {
+            self.told = true;
+            let data = Data::Metrics(Box::new(metrics));
+            return Some(Ok(SectionRead { data, skipped: Vec::new(), notes: Vec::new() }));
+        }
+        self.came.then(|| Err(SectionFailure::Failed("no more figures come".to_owned())))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_newest_figures_are_told_once_and_silence_is_a_failure_only_after_them() {
+        let mut figures = Figures { refused: None, ..Figures::default() };
+        assert_eq!(figures.take(), None, "they may still come");
+        let cpu = |usage: u32| {
+            let fields = json!({"cpu": {"cpu": {"usage": usage}}}).to_string();
+            RawValue::from_string(fields).expect("JSON")
+        };
+        figures.hear(&cpu(1), UnixMillis::new(1));
+        assert!(figures.are_first());
+        figures.hear(&cpu(2), UnixMillis::new(2));
+        let Some(Ok(SectionRead { data: Data::Metrics(metrics), .. })) = figures.take() else {
+            panic!("figures came")
+        };
+        assert_eq!((metrics.cpu_percent, metrics.observed_at), (Some(2.0), Some(UnixMillis::new(2))));
+        assert!(matches!(figures.take(), Some(Err(SectionFailure::Failed(_)))));
+        assert_eq!(Figures::default().take(), Some(Err(SectionFailure::Unsupported)));
+    }
+
+    #[test]
+    fn nobody_is_asked_more_often_than_the_appliance_allows() {
+        for (poll, expected) in [(1, 2), (10, 10), (600, 60)] {
+            let source = source(Duration::from_secs(poll));
+            assert_eq!(source, format!(r#"reporting.realtime:{{"interval":{expected}}}"#));
+            assert!(is_source(&source));
+        }
+    }
+}
