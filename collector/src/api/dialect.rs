@@ -91,11 +91,6 @@ impl Transport {
             Self::LegacyRest => "legacy-rest",
         }
     }
-
-    /// Methods are called by name, and events come.
-    pub const fn is_rpc(self) -> bool {
-        !matches!(self, Self::LegacyRest)
-    }
 }
 
 impl fmt::Display for Transport {

@@ -90,7 +90,7 @@ impl Task {
             probe_at: plan::pool_probe(dialect).map(|_| started + self.shared.options.probe_every),
             pools: None,
             figures,
-            awaited: Section::ALL.into_iter().filter(|_| self.wish.is_some()).collect(),
+            awaited: awaitable(Section::ALL.into()).into_iter().filter(|_| self.wish.is_some()).collect(),
             begun: BTreeSet::new(),
             renewal: if dialect.transport.is_rpc() {
                 Renewal::of(started, self.shared.options.session_age_max, rand::random())
@@ -123,10 +123,9 @@ impl Task {
                 }
                 ticket = refresh.asked(), if self.wish.is_none() => {
                     self.wish = Some(ticket);
-                    round.awaited = Section::ALL.into();
                     round.begun.clear();
                     round.reader.forget_unavailable();
-                    round.schedule.refresh(Instant::now());
+                    round.awaited = awaitable(round.schedule.refresh(Instant::now()));
                 }
                 () = sleep_until(round.probe_at) => round.probe(),
                 () = sleep_until(due) => {}
@@ -319,6 +318,12 @@ fn hear(session: &Arc<Session>, round: &mut Round, notice: Notice) {
             });
         }
     }
+}
+
+/// Figures come by themselves: nobody waits for them.
+fn awaitable(mut sections: BTreeSet<Section>) -> BTreeSet<Section> {
+    sections.remove(&Section::Metrics);
+    sections
 }
 
 /// Scans report progress every second; nothing else does.

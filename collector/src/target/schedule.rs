@@ -1,7 +1,7 @@
 //! What to read next, and when. Pure: hints, results and `now` in, due sections
 //! out. Knows no session and reads nothing itself.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -16,6 +16,8 @@ const HINT_DELAY: Duration = Duration::from_millis(200);
 const PROGRESS_DELAY: Duration = Duration::from_secs(10);
 /// A refused or missing section may appear after an upgrade or a change of role.
 const REPROBE: Duration = Duration::from_hours(1);
+/// A refresh spares what is read less often than that.
+const REFRESHED_CADENCE_MAX: u32 = 10;
 /// First delay after a failed read; doubles up to the section's interval.
 const RETRY_MIN: Duration = Duration::from_secs(5);
 
@@ -59,6 +61,8 @@ struct Slot {
     /// Hints wait until then, so that a stream of them keeps to the duty too.
     not_before: Instant,
     failures: u32,
+    /// The last read was complete.
+    known: bool,
 }
 
 /// The plan of one NAS.
@@ -80,6 +84,7 @@ impl Schedule {
                 again: None,
                 not_before: now,
                 failures: 0,
+                known: false,
             };
             (*section, slot)
         };
@@ -117,6 +122,7 @@ impl Schedule {
         let Some(slot) = self.slots.get_mut(&section) else { return };
         let started = slot.started.take().unwrap_or(now);
         let took = now.saturating_duration_since(started);
+        slot.known = ended == Ended::Complete;
         (slot.due, slot.not_before) = match ended {
             Ended::Complete => {
                 slot.failures = 0;
@@ -143,12 +149,18 @@ impl Schedule {
         }
     }
 
-    /// Read everything again, now.
-    pub fn refresh(&mut self, now: Instant) {
-        for slot in self.slots.values_mut() {
+    /// Read everything again, now; but what is rarely asked since asking is dear, only when it is not known. Tells what is read.
+    pub fn refresh(&mut self, now: Instant) -> BTreeSet<Section> {
+        let mut asked = BTreeSet::new();
+        for (section, slot) in &mut self.slots {
+            if slot.known && section.cadence() > REFRESHED_CADENCE_MAX {
+                continue;
+            }
             slot.failures = 0;
             slot.hint(Urgency::Now, now);
+            asked.insert(*section);
         }
+        asked
     }
 }
 

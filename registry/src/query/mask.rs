@@ -221,7 +221,7 @@ mod tests {
     #[test]
     fn every_field_of_the_contract_can_be_named() {
         let names: Vec<&str> = MESSAGES[RESOURCE].keys().map(String::as_str).collect();
-        assert_eq!(names.len(), 30);
+        assert_eq!(names.len(), 35);
         assert_eq!(Mask::parse(names).expect("a mask").apply(resource()), resource());
     }
 
