@@ -15,6 +15,14 @@ pub struct Item<T> {
     pub facet: T,
 }
 
+impl<T> Item<T> {
+    /// Its name, fit to be shown; its id when nothing is left of it.
+    pub fn shown_name(&self) -> String {
+        let name = text::line(&self.name);
+        if name.is_empty() { text::line(&self.id) } else { name }
+    }
+}
+
 /// What is known by a key that is its own among the rows of a section.
 pub trait Row {
     fn key(&self) -> &str;

@@ -109,7 +109,9 @@ impl Sink for Pump {
         let mut held =
             Held { settings: Arc::clone(settings), snapshot, status: status(settings, health), number: 0 };
         // Figures come by themselves, when they come.
-        let complete = held.snapshot.reports().len() >= Section::ALL.len() - 1;
+        let complete = Section::ALL
+            .into_iter()
+            .all(|section| section == Section::Metrics || held.snapshot.state(section).is_some());
         {
             let mut lines = self.lines();
             let line = lines.entry(settings.id.clone()).or_default();

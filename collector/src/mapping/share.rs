@@ -53,7 +53,7 @@ fn record(
         source_id: ids.share(&facet.protocol, &share.id)?,
         parent_source_id: Some(parent),
         resource_type: ResourceType::NetworkShare,
-        name: share.name.clone(),
+        name: share.shown_name(),
         section: section.name(),
         state: word.to_owned(),
         identity: Identity::default(),

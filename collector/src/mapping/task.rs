@@ -32,7 +32,7 @@ fn record(ids: &Ids, section: Section, task: &Item<Task>) -> Result<IngestRecord
         source_id: ids.task(&facet.kind, &task.id)?,
         parent_source_id: Some(ids.system()),
         resource_type: ResourceType::ProtectionTask,
-        name: task.name.clone(),
+        name: task.shown_name(),
         section: section.name(),
         state: facet.state.clone(),
         identity: Identity::default(),

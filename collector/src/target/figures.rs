@@ -16,6 +16,8 @@ use crate::session::Session;
 /// The appliance gathers them for every tick: no more of them than are told.
 const INTERVAL_MIN: Duration = Duration::from_secs(2);
 const INTERVAL_MAX: Duration = Duration::from_mins(1);
+/// So long without figures means that there are none.
+const SILENCE: Duration = Duration::from_mins(3);
 /// A subscription that is not there by then is none.
 const LIMIT: Duration = Duration::from_secs(5);
 
@@ -25,13 +27,13 @@ pub(super) struct Figures {
     /// Why there are none on this session.
     refused: Option<SectionFailure>,
     newest: Option<Metrics>,
-    came: bool,
+    last_came: Option<UnixMillis>,
     told: bool,
 }
 
 impl Default for Figures {
     fn default() -> Self {
-        Self { refused: Some(SectionFailure::Unsupported), newest: None, came: false, told: false }
+        Self { refused: Some(SectionFailure::Unsupported), newest: None, last_came: None, told: false }
     }
 }
 
@@ -63,7 +65,7 @@ impl Figures {
         let fields = rows::object(fields.get().as_bytes()).ok();
         if let Some(metrics) = fields.as_ref().and_then(decode) {
             self.newest = Some(Metrics { observed_at: Some(now), ..metrics });
-            self.came = true;
+            self.last_came = Some(now);
         }
     }
 
@@ -72,8 +74,8 @@ impl Figures {
         self.newest.is_some() && !self.told
     }
 
-    /// `None` while the first are still to come.
-    pub(super) fn take(&mut self) -> Option<Result<SectionRead, SectionFailure>> {
+    /// `None` while there is nothing new, and silence is not long enough to mean something.
+    pub(super) fn take(&mut self, now: UnixMillis) -> Option<Result<SectionRead, SectionFailure>> {
         if let Some(failure) = &self.refused {
             return Some(Err(failure.clone()));
         }
@@ -82,7 +84,8 @@ impl Figures {
             let data = Data::Metrics(Box::new(metrics));
             return Some(Ok(SectionRead { data, skipped: Vec::new(), notes: Vec::new() }));
         }
-        self.came.then(|| Err(SectionFailure::Failed("no more figures come".to_owned())))
+        let silent = now.since(self.last_came?);
+        (silent > SILENCE).then(|| Err(SectionFailure::Failed("no more figures come".to_owned())))
     }
 }
 
@@ -93,7 +96,7 @@ mod tests {
     #[test]
     fn the_newest_figures_are_told_once_and_silence_is_a_failure_only_after_them() {
         let mut figures = Figures { refused: None, ..Figures::default() };
-        assert_eq!(figures.take(), None, "they may still come");
+        assert_eq!(figures.take(UnixMillis::new(9_000_000)), None, "they may still come");
         let cpu = |usage: u32| {
             let fields = json!({"cpu": {"cpu": {"usage": usage}}}).to_string();
             RawValue::from_string(fields).expect("JSON")
@@ -101,12 +104,14 @@ mod tests {
         figures.hear(&cpu(1), UnixMillis::new(1));
         assert!(figures.are_first());
         figures.hear(&cpu(2), UnixMillis::new(2));
-        let Some(Ok(SectionRead { data: Data::Metrics(metrics), .. })) = figures.take() else {
+        let Some(Ok(SectionRead { data: Data::Metrics(metrics), .. })) = figures.take(UnixMillis::new(3))
+        else {
             panic!("figures came")
         };
         assert_eq!((metrics.cpu_percent, metrics.observed_at), (Some(2.0), Some(UnixMillis::new(2))));
-        assert!(matches!(figures.take(), Some(Err(SectionFailure::Failed(_)))));
-        assert_eq!(Figures::default().take(), Some(Err(SectionFailure::Unsupported)));
+        assert_eq!(figures.take(UnixMillis::new(4)), None, "nothing new");
+        assert!(matches!(figures.take(UnixMillis::new(9_000_000)), Some(Err(SectionFailure::Failed(_)))));
+        assert_eq!(Figures::default().take(UnixMillis::new(1)), Some(Err(SectionFailure::Unsupported)));
     }
 
     #[test]

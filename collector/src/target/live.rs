@@ -228,7 +228,7 @@ impl Task {
 
     /// Figures are pushed: what came last is what is read.
     fn take_figures(&mut self, round: &mut Round) {
-        match round.figures.take() {
+        match round.figures.take(now()) {
             Some(result) => self.take_section(Section::Metrics, result, round),
             None => round.schedule.finished(Section::Metrics, Ended::Complete, Instant::now()),
         }

@@ -16,6 +16,8 @@ const HINT_DELAY: Duration = Duration::from_millis(200);
 const PROGRESS_DELAY: Duration = Duration::from_secs(10);
 /// A refused or missing section may appear after an upgrade or a change of role.
 const REPROBE: Duration = Duration::from_hours(1);
+/// Everything is read once a day.
+const DAY: Duration = Duration::from_hours(24);
 /// A refresh spares what is read less often than that.
 const REFRESHED_CADENCE_MAX: u32 = 10;
 /// First delay after a failed read; doubles up to the section's interval.
@@ -75,7 +77,7 @@ impl Schedule {
     /// Everything is due at once.
     pub fn new(poll_interval: Duration, now: Instant) -> Self {
         let slot = |section: &Section| {
-            let base = poll_interval.saturating_mul(section.cadence());
+            let base = poll_interval.saturating_mul(section.cadence()).min(poll_interval.max(DAY));
             let slot = Slot {
                 base,
                 interval: base,
@@ -126,7 +128,7 @@ impl Schedule {
         (slot.due, slot.not_before) = match ended {
             Ended::Complete => {
                 slot.failures = 0;
-                slot.interval = slot.base.max(took.saturating_mul(DUTY_DIVISOR));
+                slot.interval = slot.base.max(took.saturating_mul(DUTY_DIVISOR).min(DAY));
                 ((started + slot.interval).max(now), now + took)
             }
             Ended::Failed => {

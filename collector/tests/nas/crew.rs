@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use pulse_collector::api::Section;
 use pulse_collector::connection::roster::{Roster, RosterError, RosterOptions};
 use pulse_collector::connection::{Board, Health, Settings, Tls};
 use pulse_collector::secret::Credential;

@@ -77,10 +77,13 @@ impl Mirror {
 
     /// Follows the stream until `holds`, or fails the test.
     pub async fn until(&mut self, what: &str, mut holds: impl FnMut(&Self) -> bool) -> anyhow::Result<()> {
-        while !holds(self) {
-            within(what, self.step()).await.with_context(|| format!("while waiting for {what}"))?;
-        }
-        Ok(())
+        let all = async {
+            while !holds(self) {
+                self.step().await?;
+            }
+            anyhow::Ok(())
+        };
+        within(what, all).await.with_context(|| format!("while waiting for {what}"))
     }
 
     /// The resource with this name and technology.
