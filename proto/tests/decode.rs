@@ -135,7 +135,7 @@ fn the_bad_field_is_named() {
         ..good.clone()
     };
     assert!(IngestRecord::try_from(with_scan(50.0)).is_ok());
-    let cases = [
+    let cases = vec![
         (wire::IngestRecord { name: String::new(), ..good.clone() }, "name"),
         (wire::IngestRecord { source_id: String::new(), ..good.clone() }, "source_id"),
         (wire::IngestRecord { r#type: 0, ..good.clone() }, "type"),

@@ -150,7 +150,7 @@ fn volume(value: &Value) -> AppVolume {
 fn networks(workloads: Fields<'_>) -> Vec<String> {
     let names = workloads.list("networks").iter().map(|network| match network {
         Value::String(name) => super::json::text::line(name),
-        other => Fields::of(other).line("name").to_owned(),
+        other => Fields::of(other).line("name"),
     });
     names.filter(|name| !name.is_empty()).take(ENTRIES_MAX).collect()
 }

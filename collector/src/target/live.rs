@@ -255,13 +255,11 @@ impl Task {
             Err(failure) => {
                 // Once per change, not once per attempt. That a release lacks something is no trouble.
                 if before != Some(&Some(failure.clone())) {
-                    match failure {
-                        SectionFailure::Unsupported => {
-                            tracing::debug!(connection = %id, section = section.token(), "not on this release");
-                        }
-                        _ => tracing::warn!(
-                            connection = %id, section = section.token(), ?failure, "cannot read a section"
-                        ),
+                    let section = section.token();
+                    if *failure == SectionFailure::Unsupported {
+                        tracing::debug!(connection = %id, section, "not on this release");
+                    } else {
+                        tracing::warn!(connection = %id, section, ?failure, "cannot read a section");
                     }
                 }
             }

@@ -86,10 +86,7 @@ impl Reader {
     /// Reads a section with one call after another.
     pub async fn read(&self, section: Section) -> Result<Result<SectionRead, SectionFailure>, Lost> {
         let limit = self.limits.of(section);
-        let _patience = match section.is_urgent() {
-            true => None,
-            false => self.patient_places.acquire().await.ok(),
-        };
+        let _patience = if section.is_urgent() { None } else { self.patient_places.acquire().await.ok() };
         let mut replies = Vec::new();
         for _ in 0..PLANS_MAX {
             let plan = plan::requests(section, self.dialect, &self.unavailable());
