@@ -10,8 +10,12 @@ use crate::api::Section;
 
 /// A section read for 1 second is read at most every 20: duty stays under 5 %.
 const DUTY_DIVISOR: u32 = 20;
-/// Events come in bursts; one read answers them all.
+/// The first event of a burst is answered at once, but for those that come with it.
+const FIRST_HINT_DELAY: Duration = Duration::from_millis(10);
+/// The rest of a burst is answered by one read.
 const HINT_DELAY: Duration = Duration::from_millis(200);
+/// A burst is over when nothing was read for so long.
+const CALM: Duration = Duration::from_secs(1);
 /// What only reports progress comes every second for hours.
 const PROGRESS_DELAY: Duration = Duration::from_secs(10);
 /// A refused or missing section may appear after an upgrade or a change of role.
@@ -42,9 +46,10 @@ pub enum Urgency {
 }
 
 impl Urgency {
-    const fn delay(self) -> Duration {
+    const fn delay(self, is_calm: bool) -> Duration {
         match self {
             Self::Progress => PROGRESS_DELAY,
+            Self::Change if is_calm => FIRST_HINT_DELAY,
             Self::Change => HINT_DELAY,
             Self::Now => Duration::ZERO,
         }
@@ -62,6 +67,7 @@ struct Slot {
     again: Option<Urgency>,
     /// Hints wait until then, so that a stream of them keeps to the duty too.
     not_before: Instant,
+    calm_at: Instant,
     failures: u32,
     /// The last read was complete.
     known: bool,
@@ -85,6 +91,7 @@ impl Schedule {
                 started: None,
                 again: None,
                 not_before: now,
+                calm_at: now,
                 failures: 0,
                 known: false,
             };
@@ -124,6 +131,7 @@ impl Schedule {
         let Some(slot) = self.slots.get_mut(&section) else { return };
         let started = slot.started.take().unwrap_or(now);
         let took = now.saturating_duration_since(started);
+        slot.calm_at = now + CALM;
         slot.known = ended == Ended::Complete;
         (slot.due, slot.not_before) = match ended {
             Ended::Complete => {
@@ -174,7 +182,8 @@ impl Slot {
         } else if urgency == Urgency::Now {
             self.due = now;
         } else {
-            self.due = self.due.min((now + urgency.delay()).max(self.not_before));
+            let delay = urgency.delay(now >= self.calm_at);
+            self.due = self.due.min((now + delay).max(self.not_before));
         }
     }
 }
@@ -242,6 +251,24 @@ mod tests {
         assert!(plan.due(t0 + second(11)).contains(&Section::Pools), "counts from the first of them");
         plan.hint(Section::Pools, Urgency::Change, t0 + second(9));
         assert!(plan.due(t0 + second(10)).contains(&Section::Pools));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_first_event_is_answered_at_once_and_the_rest_of_its_burst_together() {
+        let t0 = Instant::now();
+        let ms = |n: u64| t0 + Duration::from_millis(n);
+        let mut plan = Schedule::new(MINUTE, t0);
+        plan.started(Section::Pools, t0);
+        plan.finished(Section::Pools, Ended::Complete, t0);
+        plan.hint(Section::Pools, Urgency::Change, ms(5_000));
+        assert!(plan.due(ms(5_010)).contains(&Section::Pools));
+        plan.started(Section::Pools, ms(5_010));
+        plan.finished(Section::Pools, Ended::Complete, ms(5_020));
+        for n in 0..10 {
+            plan.hint(Section::Pools, Urgency::Change, ms(5_030 + n));
+        }
+        assert!(!plan.due(ms(5_229)).contains(&Section::Pools));
+        assert!(plan.due(ms(5_230)).contains(&Section::Pools));
     }
 
     #[tokio::test(start_paused = true)]
