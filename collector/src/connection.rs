@@ -16,7 +16,7 @@ pub use fingerprint::Fingerprint;
 pub use refresh::Refresh;
 pub use roster::{Roster, RosterError, RosterOptions};
 pub use settings::{Settings, Tls};
-pub use status::{Board, Health};
+pub use status::{Board, Cost, Health};
 pub use store::{KeySource, StoreError};
 pub use validate::{Raw, Violation, Violations, validate};
 

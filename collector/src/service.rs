@@ -245,6 +245,16 @@ impl ConnectionService for ConnectionApi {
         Ok(Response::new(pb::RefreshConnectionResponse { connection: Some(self.show(&settings)) }))
     }
 
+    async fn rotate_encryption_key(
+        &self,
+        _request: Request<pb::RotateEncryptionKeyRequest>,
+    ) -> Result<Response<pb::RotateEncryptionKeyResponse>, Status> {
+        self.roster.rotate_key().await.map_err(|error| error::stored(&error))?;
+        let connections = u32::try_from(self.roster.all().len()).unwrap_or(u32::MAX);
+        tracing::info!(connections, "stored credentials are encrypted with a new key");
+        Ok(Response::new(pb::RotateEncryptionKeyResponse { connections }))
+    }
+
     type WatchConnectionsStream = watch::Stream;
 
     async fn watch_connections(

@@ -8,6 +8,7 @@ use std::time::Duration;
 use pulse_proto::model::ConnectionId;
 
 pub mod backoff;
+pub mod cost;
 pub mod diagnose;
 mod endpoint;
 mod figures;

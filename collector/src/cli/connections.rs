@@ -10,8 +10,8 @@ use pulse_proto::pb::collector::v1::connection_service_client::ConnectionService
 use pulse_proto::pb::collector::v1::watch_connections_response::Kind;
 use pulse_proto::pb::collector::v1::{
     Connection, CreateConnectionRequest, DeleteConnectionRequest, GetConnectionRequest,
-    ListConnectionsRequest, RefreshConnectionRequest, TestConnectionRequest, UpdateConnectionRequest,
-    WatchConnectionsRequest, test_connection_request,
+    ListConnectionsRequest, RefreshConnectionRequest, RotateEncryptionKeyRequest, TestConnectionRequest,
+    UpdateConnectionRequest, WatchConnectionsRequest, test_connection_request,
 };
 use pulse_shell::answer;
 use pulse_shell::command::Output;
@@ -135,6 +135,11 @@ pub(super) enum Command {
         #[command(flatten)]
         target: Target,
     },
+    /// Encrypt every stored credential with a new key, while the collector goes on.
+    RotateKey {
+        #[command(flatten)]
+        target: Target,
+    },
     /// Take over the connections that Pulse keeps.
     Import(ImportArgs),
     /// Print every change of a connection's state until Ctrl-C.
@@ -184,6 +189,15 @@ pub(super) async fn run(command: Command) -> anyhow::Result<ExitCode> {
             let answer =
                 client.refresh_connection(RefreshConnectionRequest { id }).await.map_err(explained)?;
             shown(&target, answer.into_inner().connection)?;
+        }
+        Command::RotateKey { target } => {
+            let mut client = client(&target).await?;
+            let answer =
+                client.rotate_encryption_key(RotateEncryptionKeyRequest {}).await.map_err(explained)?;
+            print(&[format!(
+                "{} connections are encrypted with a new key",
+                answer.into_inner().connections
+            )])?;
         }
         Command::Import(args) => return import::run(args).await,
         Command::Watch { target } => watch(&target).await?,

@@ -36,6 +36,15 @@ pub(super) fn details(connection: &Connection) -> Vec<String> {
     if !status.remedy.is_empty() {
         text.push(format!("what to do: {}", status.remedy));
     }
+    if let Some(cost) = &status.cost {
+        let busy = cost.busy_per_minute.and_then(|busy| std::time::Duration::try_from(busy).ok());
+        text.push(format!(
+            "costs the NAS, per minute: {} calls, {} bytes, {} ms of work",
+            cost.calls_per_minute,
+            cost.received_bytes_per_minute,
+            busy.unwrap_or_default().as_millis()
+        ));
+    }
     for section in &status.sections {
         let outcome = word(section.outcome().as_str_name(), "SECTION_OUTCOME_");
         text.push(format!("section {}: {outcome} {}", section.section, section.error).trim_end().to_owned());

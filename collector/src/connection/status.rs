@@ -24,6 +24,17 @@ pub struct Health {
     pub poll: PollHealth,
     pub observed: Observed,
     pub sections: Vec<SectionReport>,
+    pub cost: Cost,
+}
+
+/// What reading costs the appliance, per minute.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Cost {
+    pub calls: u64,
+    /// Received: replies and events.
+    pub bytes: u64,
+    /// How long it worked on calls, added up.
+    pub busy: Duration,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -98,6 +109,7 @@ impl Health {
             poll: PollHealth::default(),
             observed: Observed::default(),
             sections: Vec::new(),
+            cost: Cost::default(),
         }
     }
 }

@@ -135,7 +135,11 @@ impl From<RosterError> for Status {
 }
 
 /// Paths and causes are for the operator's log.
-fn stored(error: &StoreError) -> Status {
+pub(super) fn stored(error: &StoreError) -> Status {
+    if matches!(error, StoreError::KeyNotOurs) {
+        let text = format!("{error}; {}", error.remedy());
+        return Status::with_error_details(Code::FailedPrecondition, text, reason("KEY_NOT_OURS", &[]));
+    }
     tracing::error!(%error, remedy = error.remedy(), "connections cannot be stored");
     if let StoreError::TooLarge { limit, .. } = error {
         let limit = limit.to_string();

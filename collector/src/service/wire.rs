@@ -6,7 +6,7 @@ use pulse_proto::pb::collector::v1 as pb;
 use pulse_proto::pb::resource::v1::SectionReport;
 use uuid::Uuid;
 
-use crate::connection::status::{Health, Observed, PollHealth, TransportHealth};
+use crate::connection::status::{Cost, Health, Observed, PollHealth, TransportHealth};
 use crate::connection::validate::{self, MASK};
 use crate::connection::{Raw, Settings, Tls, Violation, Violations};
 use crate::secret::{Credential, Secret};
@@ -131,7 +131,7 @@ fn unwatched(settings: &Settings, switched_on: bool) -> Health {
 
 /// Whoever wrote the texts has redacted them; here it is made sure.
 fn status(health: &Health, credential: &Credential) -> pb::ConnectionHealth {
-    let Health { state, reason, remedy, since, next_attempt_at, transport, poll, observed, sections } =
+    let Health { state, reason, remedy, since, next_attempt_at, transport, poll, observed, sections, cost } =
         health;
     let clean = |text: &str| if text.is_empty() { String::new() } else { credential.redact(text) };
     pb::ConnectionHealth {
@@ -143,6 +143,7 @@ fn status(health: &Health, credential: &Credential) -> pb::ConnectionHealth {
         transport: Some(transport_status(transport, clean)),
         poll: Some(poll_status(poll)),
         observed: Some(observed_inventory(observed)),
+        cost: Some(cost_status(cost)),
         sections: sections
             .iter()
             .map(|report| SectionReport { error: clean(&report.error), ..SectionReport::from(report) })
@@ -173,6 +174,14 @@ fn poll_status(poll: &PollHealth) -> pb::PollStatus {
         last_attempt_at: poll.last_attempt_at.map(timestamp_to_wire),
         last_success_at: poll.last_success_at.map(timestamp_to_wire),
         consecutive_failures: poll.consecutive_failures,
+    }
+}
+
+fn cost_status(cost: &Cost) -> pb::CostStatus {
+    pb::CostStatus {
+        calls_per_minute: cost.calls,
+        received_bytes_per_minute: cost.bytes,
+        busy_per_minute: prost_types::Duration::try_from(cost.busy).ok(),
     }
 }
 

@@ -35,7 +35,8 @@ pub async fn diagnose(settings: &Settings, options: &Options) -> Diagnosis {
 
 async fn sections(settings: &Settings, options: &Options, session: Session) -> Vec<Step> {
     let session = Arc::new(session);
-    let reader = Reader::new(Arc::clone(&session), settings.credential.clone(), options.limits);
+    let reader =
+        Reader::new(Arc::clone(&session), settings.credential.clone(), options.limits, Arc::default());
     let steps = join_all(Section::ALL.map(|section| read(&reader, section))).await;
     session.close().await;
     steps

@@ -1,7 +1,7 @@
 //! While there is a session: subscribe, then read what is due, each section in a task of its own.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
@@ -11,6 +11,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
+use super::cost::Meter;
 use super::figures::{self, Figures};
 use super::machine::Input;
 use super::reader::{Lost, Reader};
@@ -66,7 +67,12 @@ impl Task {
         let cancel = self.cancel.clone();
         let refresh = Arc::clone(&self.refresh);
         let credential = self.settings.credential.clone();
-        let reader = Arc::new(Reader::new(Arc::clone(session), credential, self.shared.options.limits));
+        let reader = Arc::new(Reader::new(
+            Arc::clone(session),
+            credential,
+            self.shared.options.limits,
+            Arc::clone(&self.ledger.meter),
+        ));
         let dialect = reader.dialect();
         let mut figures = Figures::default();
         if dialect.transport.is_rpc() {
@@ -116,7 +122,7 @@ impl Task {
                     return End::Lost(self.settings.credential.redact(&reason.to_string()));
                 }
                 notice = notices.next() => {
-                    hear(session, &mut round, notice);
+                    hear(session, &mut round, notice, &self.ledger.meter);
                     if round.figures.are_first() {
                         self.take_figures(&mut round);
                     }
@@ -279,8 +285,12 @@ impl Round {
     }
 }
 
-fn hear(session: &Arc<Session>, round: &mut Round, notice: Notice) {
+fn hear(session: &Arc<Session>, round: &mut Round, notice: Notice, meter: &Mutex<Meter>) {
     let at = Instant::now();
+    if let Notice::Event(event) = &notice {
+        let bytes = event.fields.as_ref().map_or(0, |fields| fields.get().len());
+        meter.lock().unwrap_or_else(PoisonError::into_inner).event(bytes, at);
+    }
     match notice {
         Notice::Event(event) if figures::is_source(&event.collection) => {
             if let Some(fields) = &event.fields {

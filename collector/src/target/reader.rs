@@ -2,12 +2,14 @@
 //!
 //! Knows which failures end a session; decides nothing about when to read.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::Semaphore;
+use tokio::time::Instant;
 
+use super::cost::Meter;
 use crate::api::dataset::ZFS_RESOURCE_QUERY;
 use crate::api::plan::{self, Call, Request};
 use crate::api::pool::{Pool, decode_pools};
@@ -24,6 +26,8 @@ pub const IN_FLIGHT_MAX: usize = 5;
 const PATIENT_MAX: usize = 3;
 /// Plans of one read: the first, and those in which a call that is not there was replaced.
 const PLANS_MAX: usize = 3;
+/// A method that is not there, or not permitted, is asked for again after that: roles change, and appliances are upgraded.
+const BELIEVED: Duration = Duration::from_hours(6);
 /// The probe is meant to be cheap; when it is not, it is given up.
 const PROBE_LIMIT: Duration = Duration::from_secs(5);
 
@@ -61,12 +65,18 @@ pub struct Reader {
     limits: Limits,
     places: Semaphore,
     patient_places: Semaphore,
-    /// Methods that are not there or not permitted, for the life of this session.
-    unavailable: Mutex<BTreeSet<String>>,
+    /// Methods that are not there or not permitted, and until when that is believed.
+    unavailable: Mutex<BTreeMap<String, Instant>>,
+    meter: Arc<Mutex<Meter>>,
 }
 
 impl Reader {
-    pub fn new(session: Arc<Session>, credential: Credential, limits: Limits) -> Self {
+    pub fn new(
+        session: Arc<Session>,
+        credential: Credential,
+        limits: Limits,
+        meter: Arc<Mutex<Meter>>,
+    ) -> Self {
         let dialect = dialect(session.info());
         Self {
             session,
@@ -76,6 +86,7 @@ impl Reader {
             places: Semaphore::new(IN_FLIGHT_MAX),
             patient_places: Semaphore::new(PATIENT_MAX),
             unavailable: Mutex::default(),
+            meter,
         }
     }
 
@@ -141,6 +152,7 @@ impl Reader {
 
     async fn call(&self, request: &Request, limit: Duration) -> Result<Result<String, CallFailure>, Lost> {
         let Ok(_place) = self.places.acquire().await else { return Err(Lost("closed by us".to_owned())) };
+        let began = Instant::now();
         let outcome = match &request.call {
             Call::Rpc { method, params } => self.session.call_within(method, params, limit).await,
             Call::Rest { path, query } => {
@@ -150,6 +162,9 @@ impl Reader {
             }
             Call::RestPost { path, body } => self.session.rest_post_within(path, body, limit).await,
         };
+        let now = Instant::now();
+        let bytes = outcome.as_ref().map_or(0, |Reply(raw)| raw.get().len());
+        self.meter.lock().unwrap_or_else(PoisonError::into_inner).call(bytes, now.duration_since(began), now);
         let failure = match outcome {
             Ok(Reply(raw)) => return Ok(Ok(Box::<str>::from(raw).into_string())),
             Err(error) if error.is_fatal() => return Err(Lost(self.credential.redact(&error.to_string()))),
@@ -160,7 +175,7 @@ impl Reader {
         };
         if !matches!(failure, CallFailure::Failed(_)) {
             let mut unavailable = self.unavailable.lock().unwrap_or_else(PoisonError::into_inner);
-            unavailable.insert(request.method.to_owned());
+            unavailable.insert(request.method.to_owned(), now + BELIEVED);
         }
         Ok(Err(failure))
     }
@@ -176,7 +191,10 @@ impl Reader {
     }
 
     fn unavailable(&self) -> BTreeSet<String> {
-        self.unavailable.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        let mut unavailable = self.unavailable.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = Instant::now();
+        unavailable.retain(|_, until| *until > now);
+        unavailable.keys().cloned().collect()
     }
 }
 

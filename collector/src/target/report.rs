@@ -1,11 +1,14 @@
 //! What a connection's task knows of itself, put together as the health that others see. Pure.
 
 use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use pulse_proto::model::{ConnectionId, ConnectionState, DataSource, ResourceId, ResourceType, UnixMillis};
 use sha2::{Digest as _, Sha256};
+use tokio::time::Instant;
 
+use super::cost::Meter;
 use super::machine::Machine;
 use crate::api::section::Data;
 use crate::api::{Section, SectionFailure, SectionRead};
@@ -28,6 +31,8 @@ pub(super) struct Ledger {
     last_success_at: Option<UnixMillis>,
     failed_connects: u32,
     failed_reads: BTreeMap<Section, u32>,
+    /// Shared with what makes the calls.
+    pub(super) meter: Arc<Mutex<Meter>>,
     /// How the last read of each section ended.
     pub(super) ended: BTreeMap<Section, Option<SectionFailure>>,
 }
@@ -103,6 +108,7 @@ impl Ledger {
             },
             observed: self.observed.clone(),
             sections: snapshot.reports(),
+            cost: self.meter.lock().unwrap_or_else(PoisonError::into_inner).per_minute(Instant::now()),
         }
     }
 

@@ -1,7 +1,7 @@
 //! What to read next, and when. Pure: hints, results and `now` in, due sections
 //! out. Knows no session and reads nothing itself.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -10,6 +10,10 @@ use crate::api::Section;
 
 /// A section read for 1 second is read at most every 20: duty stays under 5 %.
 const DUTY_DIVISOR: u32 = 20;
+/// A NAS that works for us longer than this share of the window is read less often, up to a limit.
+const BUSY_WINDOW: Duration = Duration::from_mins(10);
+const BUSY_SHARE: Duration = Duration::from_mins(1);
+const PATIENCE_MAX: u32 = 8;
 /// The first event of a burst is answered at once, but for those that come with it.
 const FIRST_HINT_DELAY: Duration = Duration::from_millis(10);
 /// The rest of a burst is answered by one read.
@@ -77,6 +81,8 @@ struct Slot {
 #[derive(Clone, Debug)]
 pub struct Schedule {
     slots: BTreeMap<Section, Slot>,
+    /// When reads ended, and how long they took: how busy the NAS is with us.
+    reads: VecDeque<(Instant, Duration)>,
 }
 
 impl Schedule {
@@ -97,7 +103,7 @@ impl Schedule {
             };
             (*section, slot)
         };
-        Self { slots: Section::ALL.iter().map(slot).collect() }
+        Self { slots: Section::ALL.iter().map(slot).collect(), reads: VecDeque::new() }
     }
 
     /// How often the section is read at present.
@@ -128,15 +134,20 @@ impl Schedule {
 
     /// The next read counts from the start of this one, so that cadence does not drift; after a failure, from its end.
     pub fn finished(&mut self, section: Section, ended: Ended, now: Instant) {
-        let Some(slot) = self.slots.get_mut(&section) else { return };
-        let started = slot.started.take().unwrap_or(now);
+        let Some(started) = self.slots.get_mut(&section).map(|slot| slot.started.take().unwrap_or(now))
+        else {
+            return;
+        };
         let took = now.saturating_duration_since(started);
+        let patience = if section.is_urgent() { 1 } else { self.patience(took, now) };
+        let Some(slot) = self.slots.get_mut(&section) else { return };
         slot.calm_at = now + CALM;
         slot.known = ended == Ended::Complete;
         (slot.due, slot.not_before) = match ended {
             Ended::Complete => {
                 slot.failures = 0;
-                slot.interval = slot.base.max(took.saturating_mul(DUTY_DIVISOR).min(DAY));
+                let duty = took.saturating_mul(DUTY_DIVISOR).min(DAY);
+                slot.interval = slot.base.saturating_mul(patience).min(slot.base.max(DAY)).max(duty);
                 ((started + slot.interval).max(now), now + took)
             }
             Ended::Failed => {
@@ -150,6 +161,17 @@ impl Schedule {
         if let Some(urgency) = slot.again.take() {
             slot.hint(urgency, now);
         }
+    }
+
+    /// By how much all that is not urgent is read less often: the NAS should not be busy with us for more than its share.
+    fn patience(&mut self, took: Duration, now: Instant) -> u32 {
+        self.reads.push_back((now, took));
+        while self.reads.front().is_some_and(|(at, _)| now.duration_since(*at) >= BUSY_WINDOW) {
+            self.reads.pop_front();
+        }
+        let busy: Duration = self.reads.iter().map(|(_, took)| *took).sum();
+        let shares = busy.as_millis() / BUSY_SHARE.as_millis();
+        u32::try_from(shares).unwrap_or(u32::MAX).clamp(1, PATIENCE_MAX)
     }
 
     /// Something may have changed there. An event says when to look, never what is true.
@@ -222,6 +244,29 @@ mod tests {
         plan.started(Section::Datasets, t0);
         plan.finished(Section::Datasets, Ended::Complete, t0 + second(30));
         assert_eq!(plan.interval(Section::Datasets), second(600));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_nas_that_is_slow_all_over_is_read_less_often_but_for_what_is_urgent() {
+        let t0 = Instant::now();
+        let mut plan = Schedule::new(MINUTE, t0);
+        let mut now = t0;
+        for section in [Section::Datasets, Section::Disks, Section::Apps, Section::Vms] {
+            plan.started(section, now);
+            now += second(30);
+            plan.finished(section, Ended::Complete, now);
+        }
+        assert_eq!(plan.interval(Section::Vms), second(600), "its own duty");
+        plan.started(Section::Services, now);
+        plan.finished(Section::Services, Ended::Complete, now + second(1));
+        assert_eq!(plan.interval(Section::Services), second(600), "twice five minutes");
+        plan.started(Section::Pools, now);
+        plan.finished(Section::Pools, Ended::Complete, now + second(1));
+        assert_eq!(plan.interval(Section::Pools), MINUTE);
+        let later = now + second(3_600);
+        plan.started(Section::Services, later);
+        plan.finished(Section::Services, Ended::Complete, later + second(1));
+        assert_eq!(plan.interval(Section::Services), second(300), "it recovers");
     }
 
     #[tokio::test(start_paused = true)]
