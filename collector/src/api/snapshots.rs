@@ -38,9 +38,9 @@ fn plan(ask: &Ask<'_>) -> Vec<Planned> {
             "retrieve_user_props": false, "properties": names, "snapshots_count": true}, "select": ["name", "snapshot_count"]}])
     };
     match ask.dialect.line {
-        Line::Core | Line::V24_04 => Vec::new(),
-        Line::V24_10 | Line::V25_04 if !ask.dialect.transport.is_rpc() => Vec::new(),
-        Line::V24_10 | Line::V25_04 => {
+        Line::Core => Vec::new(),
+        Line::V24_04 | Line::V24_10 | Line::V25_04 if !ask.dialect.transport.is_rpc() => Vec::new(),
+        Line::V24_04 | Line::V24_10 | Line::V25_04 => {
             let extra = json!({"extra": {"flat": false, "retrieve_user_props": false, "properties": ["type"],
                 "snapshots_count": true}});
             vec![required(Tag::Snapshots, "pool.dataset.query", "", json!([[], extra]))]

@@ -45,8 +45,8 @@ fn plan(ask: &Ask<'_>) -> Vec<Planned> {
     let days = optional_with(Tag::TemperatureDays, "disk.temperature_agg", "", json!([[], 7]));
     // Until 25.04 it would run smartctl; what others caused to be measured is there for ten minutes.
     let params = match ask.dialect.line {
-        Line::Core | Line::V24_04 => return Vec::new(),
-        Line::V24_10 | Line::V25_04 => json!([[], {"only_cached": true}]),
+        Line::Core => return Vec::new(),
+        Line::V24_04 | Line::V24_10 | Line::V25_04 => json!([[], {"only_cached": true}]),
         _ => json!([[], true]),
     };
     vec![required(Tag::Temperatures, "disk.temperatures", "", params), days]

@@ -8,5 +8,13 @@ const UPDATE: &str = "PULSE_UPDATE_DOCS";
 
 pub fn all() -> anyhow::Result<()> {
     run(cargo().env(UPDATE, "1").args(["test", "--package", "pulse-registry", "--lib", "health::document"]))?;
-    run(cargo().env(UPDATE, "1").args(["test", "--package", "pulse-tests", "--test", "settings"]))
+    run(cargo().env(UPDATE, "1").args([
+        "test",
+        "--package",
+        "pulse-tests",
+        "--test",
+        "settings",
+        "--test",
+        "methods",
+    ]))
 }
