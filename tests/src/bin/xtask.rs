@@ -26,9 +26,8 @@ enum Task {
     /// Measure, in a release build
     Bench {
         name: task::bench::Name,
-        /// One JSON object per figure instead of a table
-        #[arg(long)]
-        json: bool,
+        #[command(flatten)]
+        options: task::bench::Options,
     },
 }
 
@@ -40,6 +39,6 @@ fn main() -> anyhow::Result<()> {
         Task::Check => task::check::all(),
         Task::Promise => task::check::promise(),
         Task::Docs => task::docs::all(),
-        Task::Bench { name, json } => task::bench::run(name, json),
+        Task::Bench { name, options } => task::bench::run(name, &options),
     }
 }

@@ -54,6 +54,10 @@ impl Process {
         Ok(Self { child, log, grpc, http })
     }
 
+    pub fn pid(&self) -> anyhow::Result<u32> {
+        self.child.id().context("the process has ended by itself")
+    }
+
     pub fn grpc_addr(&self) -> SocketAddr {
         self.grpc
     }

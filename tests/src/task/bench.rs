@@ -1,6 +1,7 @@
 //! `cargo xtask bench NAME [--json]`: measures, and prints each figure beside
 //! what it is compared with.
 
+pub mod fleet;
 pub mod store;
 
 use std::process::Command;
@@ -13,8 +14,35 @@ use super::{cargo, root};
 /// What can be measured.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub enum Name {
+    /// A fleet of appliances against one collector and one registry; a naive poller is the reference
+    Fleet,
     /// Embedded stores side by side: commits, load at start, size, kill -9
     Store,
+}
+
+/// How it is measured and shown.
+#[derive(Clone, Copy, Debug, Default, clap::Args)]
+pub struct Options {
+    /// One JSON object per figure instead of a table
+    #[arg(long)]
+    pub json: bool,
+    /// Small and short: to see that it runs, not how fast
+    #[arg(long)]
+    pub quick: bool,
+    /// How many simulated appliances `fleet` has
+    #[arg(long)]
+    pub appliances: Option<usize>,
+}
+
+impl Options {
+    /// As a bench's own binary takes them.
+    fn arguments(&self) -> Vec<String> {
+        let flags = [("--json", self.json), ("--quick", self.quick)];
+        let mut arguments: Vec<String> =
+            flags.into_iter().filter(|(_, is_set)| *is_set).map(|(flag, _)| flag.to_owned()).collect();
+        arguments.extend(self.appliances.map(|count| format!("--appliances={count}")));
+        arguments
+    }
 }
 
 /// One measured figure.
@@ -36,9 +64,10 @@ impl Figure {
     }
 }
 
-pub fn run(name: Name, json: bool) -> anyhow::Result<()> {
+pub fn run(name: Name, options: &Options) -> anyhow::Result<()> {
     match name {
-        Name::Store => store::run(json),
+        Name::Fleet => fleet::run(options),
+        Name::Store => store::run(options.json),
     }
 }
 
