@@ -192,8 +192,9 @@ impl World {
             }
         } else if let Some(before) = &before {
             // What could not be read is kept as it was known.
-            for item in before.items.values().filter(|item| item.record.section.as_str() == "disks") {
-                records.insert(item.record.source_id.clone(), item.record.clone());
+            for item in before.items.values().filter(|item| item.section.as_str() == "disks") {
+                let record = IngestRecord::try_from(item.wire()).expect("it was a record");
+                records.insert(item.source_id.clone(), record);
             }
         }
         let now = self.now;
@@ -418,8 +419,9 @@ impl World {
             let shard = shard.expect("a connection that was told");
             let mut held: BTreeMap<_, _> =
                 shard.resources.iter().map(|r| (r.record.source_id.clone(), &r.record)).collect();
-            for (source_id, item) in &newest.items {
-                assert_eq!(**held.remove(source_id).expect("a record that was told"), item.record);
+            for (source_id, item) in newest.items.iter() {
+                let told = IngestRecord::try_from(item.wire()).expect("it was a record");
+                assert_eq!(**held.remove(source_id).expect("a record that was told"), told);
             }
             let disks = &newest.sections[&SectionName::parse("disks").unwrap()];
             for left in held.values() {

@@ -57,6 +57,10 @@ macro_rules! lists {
                 }
             }
 
+            fn is_same(&self, other: &Self) -> bool {
+                true $(&& same(self.$field.as_ref(), other.$field.as_ref()))+
+            }
+
             fn has(&self, section: Section, key: &str) -> bool {
                 match section {
                     $(Section::$section => has_row(self.$field.as_deref(), key),)+
@@ -173,6 +177,22 @@ impl Snapshot {
         self.whole.contains(&section)
     }
 
+    /// Cheap: both give the same records. May say no where they do.
+    pub fn is_same(&self, other: &Self) -> bool {
+        let closed = |snapshot: &Self| -> BTreeSet<Section> {
+            let is_closed = |state: &SectionState| {
+                matches!(state.outcome, SectionOutcome::Forbidden | SectionOutcome::Unsupported)
+            };
+            snapshot
+                .states
+                .iter()
+                .filter(|(_, state)| is_closed(state))
+                .map(|(section, _)| *section)
+                .collect()
+        };
+        self.held.is_same(&other.held) && self.whole == other.whole && closed(self) == closed(other)
+    }
+
     pub fn state(&self, section: Section) -> Option<&SectionState> {
         self.states.get(&section)
     }
@@ -245,6 +265,26 @@ impl Held {
             Data::Update(update) => replace(&mut self.update, update),
             rows => self.lists.take(rows, lost),
         }
+    }
+}
+
+impl Held {
+    fn is_same(&self, other: &Self) -> bool {
+        same(self.system.as_ref(), other.system.as_ref())
+            && same(self.pools.as_ref(), other.pools.as_ref())
+            && same(self.boot.as_ref(), other.boot.as_ref())
+            && same(self.metrics.as_ref(), other.metrics.as_ref())
+            && same(self.ups.as_ref(), other.ups.as_ref())
+            && same(self.update.as_ref(), other.update.as_ref())
+            && self.lists.is_same(&other.lists)
+    }
+}
+
+/// Shared, so equal.
+fn same<T>(one: Option<&Arc<T>>, other: Option<&Arc<T>>) -> bool {
+    match (one, other) {
+        (Some(one), Some(other)) => Arc::ptr_eq(one, other),
+        (one, other) => one.is_none() && other.is_none(),
     }
 }
 
@@ -366,6 +406,9 @@ mod tests {
         snapshot.apply(Section::Pools, Ok(pools(r#"[{"name":"tank"}]"#)), at(3), MINUTE);
         let (old, new) = (before.pools().expect("read"), snapshot.pools().expect("read"));
         assert!(Arc::ptr_eq(old, new));
+        assert!(snapshot.is_same(&before));
+        snapshot.apply(Section::Disks, Err(SectionFailure::Forbidden), at(4), MINUTE);
+        assert!(!snapshot.is_same(&before), "nothing is waited for there");
     }
 
     #[test]

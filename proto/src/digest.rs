@@ -24,7 +24,12 @@ impl Digest {
 
 /// Digest of one record as it travels.
 pub fn record_digest(record: &wire::IngestRecord) -> Digest {
-    Digest(Sha256::digest(record.encode_to_vec()).into())
+    encoded_digest(&record.encode_to_vec())
+}
+
+/// The same, of a record that is encoded already.
+pub fn encoded_digest(record: &[u8]) -> Digest {
+    Digest(Sha256::digest(record).into())
 }
 
 /// Digest of a connection's whole state. `records` must come in ascending order

@@ -32,6 +32,8 @@ pub(super) struct Pump {
 #[derive(Debug, Default)]
 struct Line {
     told: Option<Arc<Told>>,
+    /// What `told` was made of.
+    made_of: Option<(Arc<Settings>, Arc<Snapshot>, Session)>,
     /// What came last while the first reading was under way.
     held: Option<Held>,
     /// Told once, or waited long enough.
@@ -40,9 +42,11 @@ struct Line {
     /// How many states came, and which was told last.
     number: u64,
     number_told: u64,
-    /// Protocol and API version of the last session.
-    session: (&'static str, String),
+    session: Session,
 }
+
+/// Protocol and API version of a session.
+type Session = (&'static str, String);
 
 #[derive(Clone, Debug)]
 struct Held {
@@ -72,21 +76,46 @@ impl Pump {
         }
     }
 
+    /// Whether only the times of reading are new: then nothing is mapped and encoded again.
+    fn tell_again(
+        &self,
+        line: &mut Line,
+        settings: &Arc<Settings>,
+        snapshot: &Snapshot,
+        status: &ConnectionStatus,
+    ) -> bool {
+        let (Some(told), Some((of, made_of, session))) = (&line.told, &line.made_of) else { return false };
+        if !Arc::ptr_eq(of, settings) || *session != line.session || !made_of.is_same(snapshot) {
+            return false;
+        }
+        let told = Arc::new(told.again(snapshot.reports(), status.clone()));
+        line.told = Some(Arc::clone(&told));
+        self.mailbox.put(&settings.id, Update::State(told));
+        true
+    }
+
     /// Maps and encodes outside of the lock: a large NAS holds up nobody else.
     fn tell(&self, held: Held) {
         let Held { settings, snapshot, status, number } = held;
-        let (before, session) = match self.lines().get(&settings.id) {
-            Some(line) => (line.told.clone(), line.session.clone()),
+        let (before, session) = match self.lines().get_mut(&settings.id) {
+            Some(line) => {
+                if line.number_told <= number && self.tell_again(line, &settings, &snapshot, &status) {
+                    line.number_told = number;
+                    return;
+                }
+                (line.told.clone(), line.session.clone())
+            }
             None => return,
         };
-        let (transport, api_version) = session;
+        let (transport, api_version) = &session;
         let mapped =
-            mapping::records(&settings.id, &settings.name, &snapshot).with_session(transport, &api_version);
+            mapping::records(&settings.id, &settings.name, &snapshot).with_session(transport, api_version);
         let told =
             Arc::new(Told::new(mapped.records, snapshot.reports(), status, mapped.kept, before.as_deref()));
         let mut lines = self.lines();
         // A newer one may have overtaken this one meanwhile, or the connection is gone.
-        let Some(line) = lines.get_mut(&settings.id).filter(|line| line.number_told <= number) else {
+        let id = settings.id.clone();
+        let Some(line) = lines.get_mut(&id).filter(|line| line.number_told <= number) else {
             return;
         };
         if mapped.skipped.len() > line.skipped {
@@ -99,8 +128,9 @@ impl Pump {
         line.skipped = mapped.skipped.len();
         line.number_told = number;
         line.told = Some(Arc::clone(&told));
+        line.made_of = Some((settings, snapshot, session));
         // Put under the lock: the newest state is the last one put.
-        self.mailbox.put(&settings.id, Update::State(told));
+        self.mailbox.put(&id, Update::State(told));
     }
 }
 

@@ -49,14 +49,14 @@ pub fn delta(stamp: Stamp<'_>, from: &Told, to: &Told, limits: Limits) -> Option
     let mut batch = envelope(stamp, to);
     let mut bytes = 0;
     for (_, item) in changed {
-        bytes += item.bytes;
+        bytes += item.bytes();
         if batch.upserts.len() == limits.records || bytes > limits.bytes_of_records() {
             return None;
         }
-        batch.upserts.push(item.wire.clone());
+        batch.upserts.push(item.wire());
     }
-    let gone = to.gone_since(from).filter(|item| to.is_complete(&item.record.section));
-    batch.removals = gone.map(|item| item.record.source_id.as_str().to_owned()).collect();
+    let gone = to.gone_since(from).filter(|item| to.is_complete(&item.section));
+    batch.removals = gone.map(|item| item.source_id.as_str().to_owned()).collect();
     if batch.upserts.len() + batch.removals.len() > limits.records {
         return None;
     }
@@ -81,13 +81,13 @@ pub fn snapshot_chunk(stamp: Stamp<'_>, told: &Told, after: Option<&SourceId>, l
     let mut last = None;
     let start = after.map_or(Bound::Unbounded, Bound::Excluded);
     for (id, item) in told.items.range::<SourceId, _>((start, Bound::Unbounded)) {
-        bytes += item.bytes;
+        bytes += item.bytes();
         // One record always goes; a registry that finds it too large says so.
         let full = batch.upserts.len() == limits.records || bytes > limits.bytes_of_records();
         if full && !batch.upserts.is_empty() {
             return Step { batch, after: last };
         }
-        batch.upserts.push(item.wire.clone());
+        batch.upserts.push(item.wire());
         last = Some(id.clone());
     }
     batch.snapshot_end = true;

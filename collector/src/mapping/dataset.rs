@@ -99,7 +99,7 @@ fn record(
             condition(dataset, replication_target).map(|word| format!("state:{word}")).unwrap_or_default(),
         ]),
         incidents: Vec::new(),
-        facets: Facets { storage: Some(facet), ..Facets::default() },
+        facets: Facets { storage: Some(Box::new(facet)), ..Facets::default() },
     })
 }
 

@@ -71,7 +71,7 @@ fn record(
         capacity: disk.size.map(|size| Capacity { total_bytes: Some(size), ..Capacity::default() }),
         tags: tags(&["truenas".into(), "disk".into(), disk.bus.to_lowercase()]),
         incidents: Vec::new(),
-        facets: Facets { physical_disk: Some(facet), ..Facets::default() },
+        facets: Facets { physical_disk: Some(Box::new(facet)), ..Facets::default() },
     })
 }
 

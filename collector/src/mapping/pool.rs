@@ -77,7 +77,7 @@ fn record(
             if boot { "boot-pool".into() } else { String::new() },
         ]),
         incidents: Vec::new(),
-        facets: Facets { storage: Some(facet), ..Facets::default() },
+        facets: Facets { storage: Some(Box::new(facet)), ..Facets::default() },
     })
 }
 

@@ -60,7 +60,7 @@ fn record(
         capacity: None,
         tags: tags(&["truenas".into(), "share".into(), facet.protocol.clone()]),
         incidents: Vec::new(),
-        facets: Facets { network_share: Some(facet), ..Facets::default() },
+        facets: Facets { network_share: Some(Box::new(facet)), ..Facets::default() },
     })
 }
 

@@ -53,9 +53,11 @@ pub(super) fn record(ids: &Ids, connection_name: &str, snapshot: &Snapshot) -> O
         tags: tags(&["truenas".into(), "zfs".into(), system.version.clone()]),
         incidents: Vec::new(),
         facets: Facets {
-            agent: Some(agent(system, snapshot)),
-            truenas: Some(truenas(system, snapshot)),
-            metrics: Some(metrics(system, snapshot)).filter(|metrics| *metrics != Metrics::default()),
+            agent: Some(Box::new(agent(system, snapshot))),
+            truenas: Some(Box::new(truenas(system, snapshot))),
+            metrics: Some(metrics(system, snapshot))
+                .filter(|metrics| *metrics != Metrics::default())
+                .map(Box::new),
             ..Facets::default()
         },
     })

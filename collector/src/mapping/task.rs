@@ -43,6 +43,6 @@ fn record(ids: &Ids, section: Section, task: &Item<Task>) -> Result<IngestRecord
             if facet.enabled == Some(false) { "disabled".into() } else { String::new() },
         ]),
         incidents: Vec::new(),
-        facets: Facets { protection_task: Some(facet), ..Facets::default() },
+        facets: Facets { protection_task: Some(Box::new(facet)), ..Facets::default() },
     })
 }

@@ -44,7 +44,7 @@ fn app_record(ids: &Ids, app: &Item<App>) -> Result<IngestRecord, ProtocolError>
             if facet.upgrade_available == Some(true) { "upgrade-available".into() } else { String::new() },
         ]),
         incidents: Vec::new(),
-        facets: Facets { app: Some(facet.clone()), ..Facets::default() },
+        facets: Facets { app: Some(Box::new(facet.clone())), ..Facets::default() },
     })
 }
 
@@ -68,6 +68,6 @@ fn vm_record<T>(
         capacity: None,
         tags: tags(&["truenas".into(), kind.into()]),
         incidents: Vec::new(),
-        facets: Facets { vm: Some(facet.clone()), ..Facets::default() },
+        facets: Facets { vm: Some(Box::new(facet.clone())), ..Facets::default() },
     })
 }

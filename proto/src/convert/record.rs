@@ -56,18 +56,25 @@ impl TryFrom<wire::IngestRecord> for IngestRecord {
                 .map(|(i, incident)| Incident::try_from(incident).map_err(|e| e.at_index("incidents", i)))
                 .collect::<Result<_, _>>()?,
             facets: Facets {
-                agent: agent.map(TryInto::try_into).transpose().at("agent")?,
-                truenas: truenas.map(TryInto::try_into).transpose().at("truenas")?,
-                storage: storage.map(TryInto::try_into).transpose().at("storage")?,
-                physical_disk: physical_disk.map(TryInto::try_into).transpose().at("physical_disk")?,
-                app: app.map(TryInto::try_into).transpose().at("app")?,
-                vm: vm.map(TryInto::try_into).transpose().at("vm")?,
-                network_share: network_share.map(TryInto::try_into).transpose().at("network_share")?,
-                protection_task: protection_task.map(TryInto::try_into).transpose().at("protection_task")?,
-                metrics: metrics.map(TryInto::try_into).transpose().at("metrics")?,
+                agent: boxed(agent).at("agent")?,
+                truenas: boxed(truenas).at("truenas")?,
+                storage: boxed(storage).at("storage")?,
+                physical_disk: boxed(physical_disk).at("physical_disk")?,
+                app: boxed(app).at("app")?,
+                vm: boxed(vm).at("vm")?,
+                network_share: boxed(network_share).at("network_share")?,
+                protection_task: boxed(protection_task).at("protection_task")?,
+                metrics: boxed(metrics).at("metrics")?,
             },
         })
     }
+}
+
+fn boxed<W, M>(facet: Option<W>) -> Result<Option<Box<M>>, ProtocolError>
+where
+    M: TryFrom<W, Error = ProtocolError>,
+{
+    facet.map(M::try_from).transpose().map(|facet| facet.map(Box::new))
 }
 
 impl From<&IngestRecord> for wire::IngestRecord {
@@ -107,15 +114,15 @@ impl From<&IngestRecord> for wire::IngestRecord {
             capacity: capacity.map(Into::into),
             tags: tags.clone(),
             incidents: incidents.iter().map(Into::into).collect(),
-            agent: agent.as_ref().map(Into::into),
-            truenas: truenas.as_ref().map(Into::into),
-            storage: storage.as_ref().map(Into::into),
-            physical_disk: physical_disk.as_ref().map(Into::into),
-            app: app.as_ref().map(Into::into),
-            vm: vm.as_ref().map(Into::into),
-            network_share: network_share.as_ref().map(Into::into),
-            protection_task: protection_task.as_ref().map(Into::into),
-            metrics: metrics.as_ref().map(Into::into),
+            agent: agent.as_deref().map(Into::into),
+            truenas: truenas.as_deref().map(Into::into),
+            storage: storage.as_deref().map(Into::into),
+            physical_disk: physical_disk.as_deref().map(Into::into),
+            app: app.as_deref().map(Into::into),
+            vm: vm.as_deref().map(Into::into),
+            network_share: network_share.as_deref().map(Into::into),
+            protection_task: protection_task.as_deref().map(Into::into),
+            metrics: metrics.as_deref().map(Into::into),
         }
     }
 }

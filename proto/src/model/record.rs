@@ -25,17 +25,18 @@ pub struct IngestRecord {
     pub facets: Facets,
 }
 
+/// Each in a box of its own: most records have one of them.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Facets {
-    pub agent: Option<Agent>,
-    pub truenas: Option<TrueNas>,
-    pub storage: Option<Storage>,
-    pub physical_disk: Option<Disk>,
-    pub app: Option<App>,
-    pub vm: Option<Vm>,
-    pub network_share: Option<Share>,
-    pub protection_task: Option<Task>,
-    pub metrics: Option<Metrics>,
+    pub agent: Option<Box<Agent>>,
+    pub truenas: Option<Box<TrueNas>>,
+    pub storage: Option<Box<Storage>>,
+    pub physical_disk: Option<Box<Disk>>,
+    pub app: Option<Box<App>>,
+    pub vm: Option<Box<Vm>>,
+    pub network_share: Option<Box<Share>>,
+    pub protection_task: Option<Box<Task>>,
+    pub metrics: Option<Box<Metrics>>,
 }
 
 /// What identifies a thing across sources.

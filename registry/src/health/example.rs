@@ -49,7 +49,7 @@ pub(super) fn dataset(change: impl FnOnce(&mut Dataset)) -> IngestRecord {
 fn storage(topology: StorageTopology, zfs: Zfs) -> IngestRecord {
     let facet =
         Storage { topology, kind: "zfs".into(), pool: "tank".into(), path: String::new(), zfs: Some(zfs) };
-    let facets = Facets { storage: Some(facet), ..Facets::default() };
+    let facets = Facets { storage: Some(Box::new(facet)), ..Facets::default() };
     IngestRecord { facets, ..plain(ResourceType::Storage, "") }
 }
 
@@ -62,14 +62,14 @@ pub(super) fn disk(change: impl FnOnce(&mut Disk)) -> IngestRecord {
         ..Disk::default()
     };
     change(&mut disk);
-    let facets = Facets { physical_disk: Some(disk), ..Facets::default() };
+    let facets = Facets { physical_disk: Some(Box::new(disk)), ..Facets::default() };
     IngestRecord { facets, ..plain(ResourceType::PhysicalDisk, "") }
 }
 
 pub(super) fn host(change: impl FnOnce(&mut TrueNas)) -> IngestRecord {
     let mut truenas = TrueNas { system_state: "READY".into(), ..TrueNas::default() };
     change(&mut truenas);
-    let facets = Facets { truenas: Some(truenas), ..Facets::default() };
+    let facets = Facets { truenas: Some(Box::new(truenas)), ..Facets::default() };
     IngestRecord { facets, ..plain(ResourceType::Host, "") }
 }
 

@@ -94,7 +94,7 @@ impl Seed {
                     Vec::new()
                 },
                 incidents: if troubled { vec![incident] } else { Vec::new() },
-                facets: Facets { storage, ..Facets::default() },
+                facets: Facets { storage: storage.map(Box::new), ..Facets::default() },
             }),
             technology: "zfs-pool".to_owned(),
             display_name: format!("Thing {}", self.number),

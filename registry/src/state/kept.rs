@@ -100,8 +100,8 @@ fn keep_metrics(record: &mut IngestRecord, old: &IngestRecord) {
     let Some(held) = &old.facets.metrics else { return };
     let told = record.facets.metrics.get_or_insert_default();
     if told.observed_at.is_none() {
-        let Metrics { load_1m, load_5m, load_15m, uptime_seconds, .. } = told.clone();
-        *told = Metrics { load_1m, load_5m, load_15m, uptime_seconds, ..held.clone() };
+        let Metrics { load_1m, load_5m, load_15m, uptime_seconds, .. } = **told;
+        **told = Metrics { load_1m, load_5m, load_15m, uptime_seconds, ..Metrics::clone(held) };
     }
 }
 
@@ -180,7 +180,7 @@ mod tests {
     fn storage(topology: StorageTopology, zfs: Zfs) -> IngestRecord {
         let (kind, pool, path) = (String::new(), String::new(), String::new());
         let mut record = bare(ResourceType::Storage);
-        record.facets.storage = Some(Storage { topology, kind, pool, path, zfs: Some(zfs) });
+        record.facets.storage = Some(Box::new(Storage { topology, kind, pool, path, zfs: Some(zfs) }));
         record
     }
 
@@ -228,9 +228,9 @@ mod tests {
         old.state = "FAULTED".to_owned();
         old.parent_source_id = Some(SourceId::parse("system:c/pool:p").unwrap());
         old.facets.physical_disk =
-            Some(Disk { pool: "p".to_owned(), model: "old".to_owned(), ..Disk::default() });
+            Some(Box::new(Disk { pool: "p".to_owned(), model: "old".to_owned(), ..Disk::default() }));
         let mut new = bare(ResourceType::PhysicalDisk);
-        new.facets.physical_disk = Some(Disk { model: "new".to_owned(), ..Disk::default() });
+        new.facets.physical_disk = Some(Box::new(Disk { model: "new".to_owned(), ..Disk::default() }));
         let disk = merged(&new, &old, RecordPart::PoolMembership);
         assert_eq!((disk.state.as_str(), &disk.parent_source_id), ("FAULTED", &old.parent_source_id));
         let facet = disk.facets.physical_disk.unwrap();

@@ -118,8 +118,8 @@ impl Line {
         match flight {
             Flight::Delta { to, .. } => {
                 for kept in self.base.iter().flat_map(|base| to.gone_since(base)) {
-                    if !to.is_complete(&kept.record.section) {
-                        self.exact.remove(&kept.record.section);
+                    if !to.is_complete(&kept.section) {
+                        self.exact.remove(&kept.section);
                     }
                 }
                 self.held = Some(to.digest);
