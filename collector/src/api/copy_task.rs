@@ -110,7 +110,7 @@ fn bucket(attributes: Fields<'_>) -> String {
     match (bucket.is_empty(), folder.is_empty()) {
         (true, _) => folder,
         (_, true) => bucket,
-        _ => format!("{bucket}/{}", folder.trim_start_matches('/')),
+        _ => text::line(&format!("{bucket}/{}", folder.trim_start_matches('/'))),
     }
 }
 

@@ -81,7 +81,7 @@ fn address(alias: &Value) -> String {
 /// `192.0.2.1/24`; bare when the length is not told.
 pub(super) fn with_prefix(address: String, length: Option<u32>) -> String {
     match length.filter(|_| !address.is_empty()) {
-        Some(length) => format!("{address}/{length}"),
+        Some(length) => text::line(&format!("{address}/{length}")),
         None => address,
     }
 }

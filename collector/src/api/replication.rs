@@ -62,8 +62,12 @@ pub fn decode_replications(reply: &[u8]) -> Result<Decoded<Replication>, DecodeE
             let host = ssh.object("attributes").map(|attributes| attributes.line("host"));
             host.filter(|host| !host.is_empty()).unwrap_or_else(|| ssh.line("name"))
         });
-        let retention = fields.line("retention_policy");
         let lifetime = fields.line("lifetime_value");
+        let retention = if lifetime.is_empty() {
+            fields.line("retention_policy")
+        } else {
+            format!("{lifetime} {}", fields.line("lifetime_unit"))
+        };
         let facet = Task {
             kind: "replication".to_owned(),
             id: text::line(&id),
@@ -85,12 +89,8 @@ pub fn decode_replications(reply: &[u8]) -> Result<Decoded<Replication>, DecodeE
             remote: remote.unwrap_or_default(),
             recursive: fields.bool("recursive"),
             last_snapshot: run.last_snapshot,
-            retention: if lifetime.is_empty() {
-                retention
-            } else {
-                format!("{lifetime} {}", fields.line("lifetime_unit"))
-            },
-            naming_schema: words(fields, "naming_schema").join(", "),
+            retention: text::line(&retention),
+            naming_schema: text::line(&words(fields, "naming_schema").join(", ")),
             locked: None,
         };
         Ok(Replication {

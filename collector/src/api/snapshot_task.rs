@@ -43,7 +43,7 @@ fn decode(reply: &[u8]) -> Result<Decoded<Item<Task>>, DecodeError> {
             source_datasets: vec![text::line(&dataset)],
             recursive: fields.bool("recursive"),
             last_snapshot: run.last_snapshot,
-            retention: lifetime.trim().to_owned(),
+            retention: text::line(&lifetime),
             naming_schema: fields.line("naming_schema"),
             ..Task::default()
         };
