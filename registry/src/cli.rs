@@ -1,6 +1,7 @@
 //! The command line: serve, check the settings, and look at resources without
 //! grpcurl.
 
+mod detail;
 pub mod resources;
 
 use std::path::PathBuf;

@@ -14,10 +14,12 @@ use pulse_proto::pb::registry::v1::{
 use pulse_proto::pb::resource::v1::{Capacity, Resource};
 use pulse_shell::answer;
 use pulse_shell::command::Output;
-use pulse_shell::table::{complain, lines, print, size};
+use pulse_shell::table::{complain, lines, print};
 use tokio_util::sync::CancellationToken;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Status};
+
+use super::detail::{self, used};
 
 const PAGE_SIZE: i32 = 1_000;
 const CONNECT_DEADLINE: Duration = Duration::from_secs(5);
@@ -292,13 +294,13 @@ pub fn table(resources: &[Resource]) -> Vec<String> {
                 word(r.status().as_str_name(), "STATUS_"),
                 word(r.severity().as_str_name(), "SEVERITY_"),
                 word(r.freshness().as_str_name(), "FRESHNESS_"),
-                used(r.capacity.as_ref()),
+                detail::of(r),
                 r.connection_name.clone(),
                 r.id.clone(),
             ]
         })
         .collect();
-    lines(&["KIND", "NAME", "STATE", "STATUS", "SEVERITY", "FRESHNESS", "USED", "SYSTEM", "ID"], &rows)
+    lines(&["KIND", "NAME", "STATE", "STATUS", "SEVERITY", "FRESHNESS", "DETAIL", "SYSTEM", "ID"], &rows)
 }
 
 fn details(resource: &Resource) -> anyhow::Result<Vec<String>> {
@@ -320,20 +322,6 @@ fn print_json(resources: &[Resource]) -> anyhow::Result<()> {
     let json = |resource| Ok(answer::json("pulse.resource.v1.Resource", resource)?.to_string());
     let lines: Vec<String> = resources.iter().map(json).collect::<anyhow::Result<_>>()?;
     Ok(print(&lines)?)
-}
-
-/// "1.5 TiB of 4.0 TiB (37 %)".
-#[allow(clippy::cast_precision_loss, reason = "a whole percentage is shown")]
-fn used(capacity: Option<&Capacity>) -> String {
-    let Some(capacity) = capacity else { return String::new() };
-    match (capacity.used_bytes, capacity.total_bytes) {
-        (Some(used), Some(total)) if total > 0 => {
-            let percent = used as f64 * 100.0 / total as f64;
-            format!("{} of {} ({percent:.0} %)", size(used), size(total))
-        }
-        (_, Some(total)) => size(total),
-        _ => String::new(),
-    }
 }
 
 fn word(name: &str, prefix: &str) -> String {

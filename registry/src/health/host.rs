@@ -7,7 +7,7 @@ use pulse_proto::model::ConnectionState::{
 };
 use pulse_proto::model::Severity::{Critical, Healthy, Monitor, Warning};
 use pulse_proto::model::Status::{Online, Unknown};
-use pulse_proto::model::{ConnectionState, Status, TrueNas};
+use pulse_proto::model::{ConnectionState, Service, Status, TrueNas};
 
 use super::table::{Table, row};
 use super::unknown::UnknownKind;
@@ -113,6 +113,43 @@ fn judge_truenas(name: &str, truenas: &TrueNas, verdict: &mut Verdict<'_>) {
             }
         }
     }
+    let stopped = |service: &&Service| service.enabled == Some(true) && service.state == "STOPPED";
+    let stopped: Vec<&str> =
+        truenas.services.iter().filter(stopped).map(|service| service.name.as_str()).collect();
+    if !stopped.is_empty() {
+        let names = stopped.join(", ");
+        verdict.reason(
+            "service_stopped",
+            Warning,
+            format!("On system {name} what should run does not: {}.", quote(&names)),
+            [("services", names)],
+        );
+    }
+    let expired: Vec<&str> = truenas
+        .certificates
+        .iter()
+        .filter(|certificate| certificate.expired == Some(true))
+        .map(|certificate| certificate.name.as_str())
+        .collect();
+    if !expired.is_empty() {
+        let names = expired.join(", ");
+        verdict.reason(
+            "certificate_expired",
+            Warning,
+            format!("On system {name} certificates have expired: {}.", quote(&names)),
+            [("certificates", names)],
+        );
+    }
+    if let Some(first) = truenas.failover_disabled_reasons.first()
+        && truenas.failover_licensed == Some(true)
+    {
+        verdict.reason(
+            "failover_disabled",
+            Warning,
+            format!("System {name} would not fail over now: {}.", quote(first)),
+            [("reasons", truenas.failover_disabled_reasons.join(", "))],
+        );
+    }
     if let Some(first) = truenas.reboot_required_reasons.first() {
         let more = truenas.reboot_required_reasons.len() - 1;
         let more = if more > 0 { format!(" (and {more} more)") } else { String::new() };
@@ -148,6 +185,35 @@ mod tests {
         for state in ConnectionState::ALL {
             assert_eq!(CONNECTIONS.iter().filter(|row| row.state == *state).count(), 1, "{state}");
         }
+    }
+
+    #[test]
+    fn services_certificates_and_failover_count_only_when_something_is_wrong() {
+        let service = |name: &str, enabled, state: &str| Service {
+            name: name.to_owned(),
+            enabled: Some(enabled),
+            state: state.to_owned(),
+        };
+        let codes = |judgement: &Judgement| judgement.reasons.iter().map(|r| r.code).collect::<Vec<_>>();
+        let judgement = judged(|truenas| {
+            truenas.services = vec![
+                service("nfs", false, "STOPPED"),
+                service("ssh", true, "RUNNING"),
+                service("ups", true, "UNKNOWN"),
+            ];
+            truenas.failover_disabled_reasons = vec!["NO_LICENSE".to_owned()];
+        });
+        assert_eq!((judgement.severity, codes(&judgement)), (Healthy, vec![]));
+        let judgement = judged(|truenas| {
+            truenas.services = vec![service("cifs", true, "STOPPED")];
+            truenas.failover_licensed = Some(true);
+            truenas.failover_disabled_reasons = vec!["MISMATCH_DISKS".to_owned()];
+            let (name, expired) = ("old".to_owned(), Some(true));
+            truenas.certificates =
+                vec![pulse_proto::model::Certificate { name, expired, ..Default::default() }];
+        });
+        assert_eq!(judgement.severity, Warning);
+        assert_eq!(codes(&judgement), ["certificate_expired", "failover_disabled", "service_stopped"]);
     }
 
     #[test]

@@ -7,13 +7,14 @@ use pulse_proto::model::{IngestRecord, ResourceType, Status};
 
 use super::table::{Table, row};
 use super::unknown::UnknownKind;
-use super::verdict::Verdict;
+use super::verdict::{Verdict, quote};
 
 pub(super) static APPS: Table = Table {
     title: "App state",
     unknown: UnknownKind::WorkloadState,
     rows: &[
         row("RUNNING", Online, Healthy, "it works"),
+        row("ACTIVE", Online, Healthy, "it works"),
         row("DEPLOYING", Status::Warning, Monitor, "it is being set up"),
         row("STOPPING", Status::Warning, Monitor, "it is being stopped"),
         row("CRASHED", Status::Warning, Critical, "it ended by itself"),
@@ -105,12 +106,28 @@ pub(super) fn judge(record: &IngestRecord, verdict: &mut Verdict<'_>) {
         verdict.status(Unknown);
         return;
     };
+    let task = record.facets.protection_task.as_deref();
+    // What was switched off is not missed: its last run is history.
+    if task.is_some_and(|task| task.enabled == Some(false)) {
+        verdict.status(Online);
+        verdict.reason(
+            "task_disabled",
+            Healthy,
+            format!("{} is switched off.", record.name),
+            [("state", record.state.clone())],
+        );
+        return;
+    }
     verdict.status(row.status);
     if row.severity > Healthy {
+        let told = task
+            .map(|task| task.message.as_str())
+            .or_else(|| Some(record.facets.app.as_ref()?.error.as_str()));
+        let told = told.filter(|told| !told.is_empty()).map(|told| format!(" It says: {}", quote(told)));
         verdict.reason(
             "resource_state",
             row.severity,
-            format!("{} is {}: {}.", record.name, row.word, row.meaning),
+            format!("{} is {}: {}.{}", record.name, row.word, row.meaning, told.unwrap_or_default()),
             [("state", record.state.clone())],
         );
     }
@@ -143,6 +160,24 @@ mod tests {
                 assert!(table.find(word).is_some(), "{word}");
             }
         }
+    }
+
+    #[test]
+    fn a_task_that_failed_says_why_unless_it_is_switched_off() {
+        let failed = |enabled| {
+            let mut record = example::plain(ResourceType::ProtectionTask, "ERROR");
+            let message = "no route to host".to_owned();
+            record.facets.protection_task = Some(Box::new(pulse_proto::model::Task {
+                message,
+                enabled: Some(enabled),
+                ..Default::default()
+            }));
+            example::judge(&record)
+        };
+        let judgement = failed(true);
+        assert_eq!((judgement.status, judgement.severity), (Status::Warning, Critical));
+        assert!(judgement.reasons[0].summary.contains("no route to host"));
+        assert_eq!((failed(false).status, failed(false).severity), (Online, Healthy));
     }
 
     #[test]

@@ -116,7 +116,15 @@ fn technology(record: &IngestRecord) -> String {
     {
         return storage.kind.clone();
     }
+    let facets = &record.facets;
+    if let Some(share) = &facets.network_share {
+        return share.protocol.clone();
+    }
+    if let Some(task) = &facets.protection_task {
+        return task.kind.clone();
+    }
     match record.resource_type {
+        ResourceType::AppContainer if facets.app.is_some() => "docker".to_owned(),
         ResourceType::Host if record.facets.truenas.is_some() => "truenas".to_owned(),
         ResourceType::PhysicalDisk => record
             .facets

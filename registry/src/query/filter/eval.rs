@@ -65,6 +65,10 @@ fn text(field: TextField, resource: &Resource) -> &str {
         TextField::ConnectionName => &resource.connection_name,
         TextField::ParentId => resource.parent.as_ref().map_or("", |parent| parent.id.as_str()),
         TextField::Pool => pool(resource),
+        TextField::Dataset => dataset(resource),
+        TextField::Serial => serial(resource),
+        TextField::Model => model(resource),
+        TextField::Version => version(resource),
     }
 }
 
@@ -79,7 +83,50 @@ fn pool(resource: &Resource) -> &str {
             None => "",
         };
     }
-    facets.physical_disk.as_ref().map_or("", |disk| disk.pool.as_str())
+    if let Some(disk) = &facets.physical_disk {
+        return &disk.pool;
+    }
+    dataset(resource).split('/').next().unwrap_or_default()
+}
+
+/// The dataset a thing is, lies in or protects first; empty when it has none.
+fn dataset(resource: &Resource) -> &str {
+    let facets = &resource.record.facets;
+    if let Some(Zfs::Dataset(dataset)) = facets.storage.as_ref().and_then(|storage| storage.zfs.as_ref()) {
+        return &dataset.name;
+    }
+    if let Some(share) = &facets.network_share {
+        return &share.dataset;
+    }
+    let task = facets.protection_task.as_ref();
+    task.and_then(|task| task.source_datasets.first()).map_or("", String::as_str)
+}
+
+fn serial(resource: &Resource) -> &str {
+    let facets = &resource.record.facets;
+    match (&facets.physical_disk, &facets.agent) {
+        (Some(disk), _) => &disk.serial,
+        (None, Some(agent)) => &agent.serial,
+        (None, None) => "",
+    }
+}
+
+fn model(resource: &Resource) -> &str {
+    let facets = &resource.record.facets;
+    match (&facets.physical_disk, &facets.agent) {
+        (Some(disk), _) => &disk.model,
+        (None, Some(agent)) => &agent.product,
+        (None, None) => "",
+    }
+}
+
+fn version(resource: &Resource) -> &str {
+    let facets = &resource.record.facets;
+    match (&facets.app, &facets.agent) {
+        (Some(app), _) => &app.version,
+        (None, Some(agent)) => &agent.os_version,
+        (None, None) => "",
+    }
 }
 
 fn any_text(field: TextsField, resource: &Resource, mut test: impl FnMut(&str) -> bool) -> bool {

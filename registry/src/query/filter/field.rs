@@ -32,6 +32,10 @@ pub enum TextField {
     ConnectionName,
     ParentId,
     Pool,
+    Dataset,
+    Serial,
+    Model,
+    Version,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,6 +63,11 @@ pub enum NumberField {
     UsedBytes,
     AvailableBytes,
     Revision,
+    /// Of a disk, in whole degrees.
+    Temperature,
+    CpuPercent,
+    MemoryUsedPercent,
+    SnapshotCount,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,6 +97,10 @@ pub const FIELDS: &[(&str, Field)] = &[
     ("tags", Field::Texts(TextsField::Tags)),
     ("labels", Field::Labels),
     ("pool", Field::Text(TextField::Pool)),
+    ("dataset", Field::Text(TextField::Dataset)),
+    ("serial", Field::Text(TextField::Serial)),
+    ("model", Field::Text(TextField::Model)),
+    ("version", Field::Text(TextField::Version)),
     ("incidents.klass", Field::Texts(TextsField::IncidentKlass)),
     ("incidents.level", Field::Enum(EnumField::IncidentLevel)),
     ("reasons.code", Field::Texts(TextsField::ReasonCode)),
@@ -95,6 +108,10 @@ pub const FIELDS: &[(&str, Field)] = &[
     ("capacity.used_bytes", Field::Number(NumberField::UsedBytes)),
     ("capacity.available_bytes", Field::Number(NumberField::AvailableBytes)),
     ("capacity.used_ratio", Field::UsedRatio),
+    ("temperature_celsius", Field::Number(NumberField::Temperature)),
+    ("cpu_percent", Field::Number(NumberField::CpuPercent)),
+    ("memory_used_percent", Field::Number(NumberField::MemoryUsedPercent)),
+    ("snapshot_count", Field::Number(NumberField::SnapshotCount)),
     ("observed_at", Field::Time(TimeField::Observed)),
     ("created_at", Field::Time(TimeField::Created)),
     ("updated_at", Field::Time(TimeField::Updated)),
