@@ -5,6 +5,7 @@
 pub mod bench;
 pub mod check;
 pub mod docs;
+pub mod fuzz;
 pub mod test;
 pub mod tools;
 

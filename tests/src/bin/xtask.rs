@@ -23,6 +23,11 @@ enum Task {
     Promise,
     /// Write the tables that documents quote anew
     Docs,
+    /// Feed damaged input to what decodes bytes from a NAS (`-- --help` for its options)
+    Fuzz {
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
     /// Measure, in a release build
     Bench {
         name: task::bench::Name,
@@ -39,6 +44,7 @@ fn main() -> anyhow::Result<()> {
         Task::Check => task::check::all(),
         Task::Promise => task::check::promise(),
         Task::Docs => task::docs::all(),
+        Task::Fuzz { arguments } => task::fuzz::run(&arguments),
         Task::Bench { name, options } => task::bench::run(name, &options),
     }
 }

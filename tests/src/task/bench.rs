@@ -87,7 +87,7 @@ pub fn print(figures: &[Figure], json: bool) -> anyhow::Result<()> {
 }
 
 /// A binary of this package in a release build; its output is the bench's output.
-fn release(feature: &str, binary: &str) -> Command {
+pub(super) fn release(feature: &str, binary: &str) -> Command {
     let mut command = cargo();
     command.current_dir(root()).args(["run", "--quiet", "--release", "--package", "pulse-tests"]);
     command.args(["--features", feature, "--bin", binary, "--"]);
