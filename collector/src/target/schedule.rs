@@ -18,7 +18,7 @@ const PATIENCE_MAX: u32 = 8;
 const FIRST_HINT_DELAY: Duration = Duration::from_millis(10);
 /// The rest of a burst is answered by one read.
 const HINT_DELAY: Duration = Duration::from_millis(200);
-/// A burst is over when nothing was read for so long.
+/// A burst is over when none of it was answered for so long.
 const CALM: Duration = Duration::from_secs(1);
 /// What only reports progress comes every second for hours.
 const PROGRESS_DELAY: Duration = Duration::from_secs(10);
@@ -71,6 +71,9 @@ struct Slot {
     again: Option<Urgency>,
     /// Hints wait until then, so that a stream of them keeps to the duty too.
     not_before: Instant,
+    /// The read under way answers a hint.
+    answers_hint: bool,
+    /// Until then, hints belong to the burst that was answered last.
     calm_at: Instant,
     failures: u32,
     /// The last read was complete.
@@ -97,6 +100,7 @@ impl Schedule {
                 started: None,
                 again: None,
                 not_before: now,
+                answers_hint: false,
                 calm_at: now,
                 failures: 0,
                 known: false,
@@ -141,7 +145,9 @@ impl Schedule {
         let took = now.saturating_duration_since(started);
         let patience = if section.is_urgent() { 1 } else { self.patience(took, now) };
         let Some(slot) = self.slots.get_mut(&section) else { return };
-        slot.calm_at = now + CALM;
+        if std::mem::take(&mut slot.answers_hint) {
+            slot.calm_at = now + CALM;
+        }
         slot.known = ended == Ended::Complete;
         (slot.due, slot.not_before) = match ended {
             Ended::Complete => {
@@ -204,6 +210,7 @@ impl Slot {
         } else if urgency == Urgency::Now {
             self.due = now;
         } else {
+            self.answers_hint = true;
             let delay = urgency.delay(now >= self.calm_at);
             self.due = self.due.min((now + delay).max(self.not_before));
         }

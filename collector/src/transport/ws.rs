@@ -17,6 +17,8 @@ use super::error::TransportError;
 use super::redirect::Redirect;
 use super::{Endpoint, Route, http};
 
+/// A larger message makes room for itself.
+const READ_BUFFER_BYTES: usize = 8 * 1024;
 /// How long a write may wait for a server that does not read.
 const WRITE_LIMIT: Duration = Duration::from_secs(15);
 /// How long a closing handshake may take before the connection is dropped.
@@ -75,6 +77,8 @@ pub async fn upgrade(
     limit: Duration,
 ) -> Result<Socket, TransportError> {
     let config = WebSocketConfig::default()
+        // What is read at once; the default would be 128 KiB for each of a thousand quiet connections.
+        .read_buffer_size(READ_BUFFER_BYTES)
         .max_message_size(Some(limits.message_bytes_max))
         .max_frame_size(Some(limits.message_bytes_max));
     let handshake =
