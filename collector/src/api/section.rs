@@ -1,6 +1,9 @@
 //! Sections: what is read, fails and goes stale together. Puts the replies of
 //! one section's calls together.
 
+use std::collections::BTreeMap;
+use std::sync::LazyLock;
+
 use pulse_proto::model::{
     App, Certificate, Metrics, NetworkInterface, ScrubSchedule, SectionName, Service, Share, SoftwareUpdate,
     Task, Ups, Vm,
@@ -89,9 +92,14 @@ impl Section {
         Self::ALL.into_iter().find(|section| section.token() == token)
     }
 
-    /// As records and reports name it.
+    /// As records and reports name it. Shared: every record carries one.
     pub fn name(self) -> SectionName {
-        SectionName::parse(self.token()).expect("tokens are well formed")
+        static NAMES: LazyLock<BTreeMap<Section, SectionName>> = LazyLock::new(|| {
+            let parse =
+                |section: Section| SectionName::parse(section.token()).expect("tokens are well formed");
+            Section::ALL.into_iter().map(|section| (section, parse(section))).collect()
+        });
+        NAMES[&self].clone()
     }
 
     /// Every how many poll intervals it is read.

@@ -10,13 +10,15 @@ use tokio_tungstenite::tungstenite::error::CapacityError;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::protocol::frame::CloseFrame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
-use tokio_tungstenite::tungstenite::{self, Message};
+use tokio_tungstenite::tungstenite::{self, Message, Utf8Bytes};
 
 use super::dial::{Io, PeerCertificate, Stream};
 use super::error::TransportError;
 use super::redirect::Redirect;
 use super::{Endpoint, Route, http};
 
+/// Room that a message made for itself is given back beyond this.
+const LARGE_BYTES: usize = 32 * 1024;
 /// A larger message makes room for itself.
 const READ_BUFFER_BYTES: usize = 8 * 1024;
 /// How long a write may wait for a server that does not read.
@@ -63,6 +65,9 @@ pub enum Closed {
 
 pub struct Socket {
     inner: WebSocketStream<Box<dyn Io>>,
+    /// Shares the buffer that a large message was read into. While it is held, the next message gets a small buffer of its own,
+    /// and then the large one goes; else it would stay for as long as the connection does.
+    large: Option<Utf8Bytes>,
     limits: Limits,
     pub peer: Option<PeerCertificate>,
     pub route: Option<Route>,
@@ -85,7 +90,9 @@ pub async fn upgrade(
         tokio_tungstenite::client_async_with_config(endpoint.ws_url(path), stream.io, Some(config));
     match timeout(limit, handshake).await {
         Err(_) => Err(TransportError::Deadline { step: "the websocket upgrade", limit }),
-        Ok(Ok((inner, _response))) => Ok(Socket { inner, limits, peer: stream.peer, route: stream.route }),
+        Ok(Ok((inner, _response))) => {
+            Ok(Socket { inner, large: None, limits, peer: stream.peer, route: stream.route })
+        }
         Ok(Err(tungstenite::Error::Http(response))) => {
             let status = response.status();
             let location = response.headers().get(::http::header::LOCATION);
@@ -102,8 +109,14 @@ pub async fn upgrade(
 impl Socket {
     /// Safe to drop while it waits.
     pub async fn recv(&mut self) -> Incoming {
-        match self.inner.next().await {
-            Some(Ok(Message::Text(text))) => Incoming::Text(text.as_str().to_owned()),
+        let next = self.inner.next().await;
+        self.large = None;
+        match next {
+            Some(Ok(Message::Text(text))) => {
+                let message = text.as_str().to_owned();
+                self.large = (message.len() > LARGE_BYTES).then_some(text);
+                Incoming::Text(message)
+            }
             Some(Ok(Message::Pong(_))) => Incoming::Pong,
             Some(Ok(Message::Close(frame))) => Incoming::Closed(by_server(frame)),
             Some(Ok(Message::Binary(_) | Message::Ping(_) | Message::Frame(_))) => Incoming::Noise,
