@@ -5,6 +5,7 @@ use std::error::Error;
 use std::path::PathBuf;
 
 use prost::Message as _;
+use prost_types::{DescriptorProto, FileDescriptorSet};
 
 const FILES: [&str; 12] = [
     "pulse/resource/v1/enums.proto",
@@ -32,6 +33,44 @@ fn main() -> Result<(), Box<dyn Error>> {
     let all = compiler.file_descriptor_set();
     std::fs::write(out.join("pulse_descriptor.bin"), all.encode_to_vec())?;
 
+    let served = serving(&all);
     tonic_prost_build::configure().btree_map(".").bytes(".").emit_package(true).compile_fds(all)?;
+
+    // The read side once more, for a server that holds its resources encoded.
+    let folder = out.join("served");
+    std::fs::create_dir_all(&folder)?;
+    let mut build = tonic_prost_build::configure()
+        .btree_map(".")
+        .bytes(".")
+        .emit_package(true)
+        .build_client(false)
+        .out_dir(folder)
+        .extern_path(".pulse.resource.v1", "crate::pb::resource::v1")
+        .extern_path(".pulse.resource.v1.Resource", "crate::encoded::EncodedResource");
+    build = build.extern_path(".pulse.collector.v1", "crate::pb::collector::v1");
+    for message in messages(&served).filter(|message| !ENCODED.contains(message)) {
+        let (proto, rust) =
+            (format!(".pulse.registry.v1.{message}"), format!("crate::pb::registry::v1::{message}"));
+        build = build.extern_path(proto, rust);
+    }
+    build.compile_fds(served)?;
     Ok(())
+}
+
+/// Messages that hold resources.
+const ENCODED: [&str; 4] =
+    ["GetResourceResponse", "ListResourcesResponse", "ResourceEvent", "WatchResourcesResponse"];
+
+/// The whole contract, with the one service that is generated twice.
+fn serving(all: &FileDescriptorSet) -> FileDescriptorSet {
+    let mut set = all.clone();
+    for file in set.file.iter_mut().filter(|file| !file.name().ends_with("resource_service.proto")) {
+        file.service.clear();
+    }
+    set
+}
+
+fn messages(set: &FileDescriptorSet) -> impl Iterator<Item = &str> {
+    let registry = set.file.iter().filter(|file| file.package() == "pulse.registry.v1");
+    registry.flat_map(|file| &file.message_type).map(DescriptorProto::name)
 }

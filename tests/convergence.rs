@@ -13,13 +13,13 @@ use pulse_collector::batch::Told;
 use pulse_collector::uplink::{Core, Update};
 use pulse_proto::model::{
     CollectorId, ConnectionId, ConnectionState, ConnectionStatus, Epoch, Facets, Freshness, Identity,
-    IngestRecord, Resource, ResourceId, ResourceType, Revision, SectionName, SectionOutcome, SectionReport,
-    Severity, SourceId, Status, UnixMillis,
+    IngestRecord, ResourceId, ResourceType, Revision, SectionName, SectionOutcome, SectionReport, Severity,
+    SourceId, Status, UnixMillis,
 };
 use pulse_proto::pb::registry::v1 as pb;
 use pulse_registry::ingest::{Limits, decode};
 use pulse_registry::state::judge::{Judge, Judgement, Subject};
-use pulse_registry::state::{Answer, Change, State};
+use pulse_registry::state::{Answer, Change, Resource, State};
 use pulse_registry::store::Store;
 use pulse_registry::store::memory::Memory;
 use tokio::time::Instant;
@@ -418,10 +418,11 @@ impl World {
             };
             let shard = shard.expect("a connection that was told");
             let mut held: BTreeMap<_, _> =
-                shard.resources.iter().map(|r| (r.record.source_id.clone(), &r.record)).collect();
+                shard.resources.iter().map(|r| (r.document.source_id.clone(), &r.document)).collect();
             for (source_id, item) in newest.items.iter() {
                 let told = IngestRecord::try_from(item.wire()).expect("it was a record");
-                assert_eq!(**held.remove(source_id).expect("a record that was told"), told);
+                let held = held.remove(source_id).expect("a record that was told");
+                assert_eq!(held.record().expect("a record"), told);
             }
             let disks = &newest.sections[&SectionName::parse("disks").unwrap()];
             for left in held.values() {
@@ -430,8 +431,8 @@ impl World {
             }
             for resource in &shard.resources {
                 let parent = resource.parent.as_ref().map(|parent| parent.id.clone());
-                let host = shard.resources.iter().find(|r| r.record.resource_type == ResourceType::Host);
-                if resource.record.resource_type != ResourceType::Host {
+                let host = shard.resources.iter().find(|r| r.resource_type() == ResourceType::Host);
+                if resource.resource_type() != ResourceType::Host {
                     assert_eq!(parent, host.map(|host| host.id.clone()));
                 }
             }
@@ -442,16 +443,16 @@ impl World {
     /// A serial identifies a disk exactly when one disk has it.
     fn check_disk_ids(&self) {
         let disks = self.state.view().iter().map(|(_, r)| r);
-        let disks: Vec<_> = disks.filter(|r| r.record.resource_type == ResourceType::PhysicalDisk).collect();
+        let disks: Vec<_> = disks.filter(|r| r.resource_type() == ResourceType::PhysicalDisk).collect();
         for disk in &disks {
-            let serial = &disk.record.identity.machine_id;
-            let sharers = disks.iter().filter(|other| other.record.identity.machine_id == *serial).count();
+            let serial = |disk: &Resource| disk.document.record().expect("a record").identity.machine_id;
+            let sharers = disks.iter().filter(|other| serial(other) == serial(disk)).count();
             let scoped = pulse_registry::state::id::scoped(
-                disk.sources[0].source,
+                disk.source,
                 ResourceType::PhysicalDisk,
-                &disk.record.source_id,
+                &disk.document.source_id,
             );
-            assert_eq!(disk.id == scoped, sharers > 1, "{serial} {sharers}");
+            assert_eq!(disk.id == scoped, sharers > 1, "{} {sharers}", serial(disk));
         }
     }
 }

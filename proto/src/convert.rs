@@ -13,7 +13,7 @@ mod value;
 use std::borrow::Cow;
 use std::fmt;
 
-pub use resource::resource_to_wire;
+pub use resource::{record_from_fields, record_to_fields};
 pub use value::{timestamp_from_wire, timestamp_to_wire};
 
 /// A message breaks the contract: which field, and how.

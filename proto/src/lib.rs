@@ -5,6 +5,7 @@
 
 pub mod convert;
 pub mod digest;
+pub mod encoded;
 pub mod model;
 
 /// Generated wire types, one module per package.
@@ -23,6 +24,16 @@ pub mod pb {
     pub mod collector {
         pub mod v1 {
             tonic::include_proto!("pulse.collector.v1");
+        }
+    }
+}
+
+/// The server's side of the read services, with resources that are encoded already.
+#[allow(clippy::all, clippy::pedantic, unreachable_pub, unused_qualifications, rust_2018_idioms)]
+pub mod served {
+    pub mod registry {
+        pub mod v1 {
+            include!(concat!(env!("OUT_DIR"), "/served/pulse.registry.v1.rs"));
         }
     }
 }

@@ -20,6 +20,6 @@ pub use kind::{
     Status, StorageTopology,
 };
 pub use record::{Capacity, Facets, Identity, Incident, IngestRecord};
-pub use resource::{HealthReason, Parent, Resource, SourceBadge, SourceStatus};
+pub use resource::{HealthReason, SourceBadge};
 pub use section::{ConnectionStatus, SectionReport};
 pub use time::UnixMillis;

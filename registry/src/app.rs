@@ -11,7 +11,7 @@ use pulse_proto::model::DataSource;
 use pulse_proto::pb::registry::v1::alert_service_server::AlertServiceServer;
 use pulse_proto::pb::registry::v1::context_service_server::ContextServiceServer;
 use pulse_proto::pb::registry::v1::ingest_service_server::IngestServiceServer;
-use pulse_proto::pb::registry::v1::resource_service_server::ResourceServiceServer;
+use pulse_proto::served::registry::v1::resource_service_server::ResourceServiceServer;
 use pulse_shell::probes::{self, Readiness, Ready};
 use pulse_shell::serve;
 use tokio::task::JoinHandle;

@@ -10,5 +10,6 @@ pub mod mask;
 mod number;
 pub mod order;
 pub mod page;
+pub mod show;
 pub mod summary;
 pub mod token;

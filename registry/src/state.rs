@@ -5,6 +5,7 @@
 pub mod apply;
 pub mod change;
 pub mod derive;
+pub mod document;
 pub mod feed;
 pub mod holding;
 pub mod id;
@@ -12,12 +13,15 @@ pub mod input;
 pub mod judge;
 pub mod kept;
 pub mod lease;
+pub mod resource;
 pub mod row;
 pub mod view;
 
 pub use apply::{Applied, State};
 pub use change::{Change, Changes};
+pub use document::{Document, Upsert};
 pub use feed::{Feed, NotKept, Publisher};
 pub use input::{Answer, Batch, Heartbeat, Input, RejectReason, Rejected, Removal};
+pub use resource::Resource;
 pub use row::{ConnectionRow, RecordRow, Stamp, Write};
 pub use view::{Found, Shard, View};

@@ -1,5 +1,8 @@
 //! The read side from outside: requests against views built by hand.
 
+/// Where the fixture looks for it.
+pub use pulse_registry::state;
+
 #[path = "../src/query/fixture.rs"]
 #[allow(dead_code, unreachable_pub, reason = "shared with the inline tests")]
 mod fixture;
@@ -12,21 +15,27 @@ use fixture::{Seed, capacity};
 use futures_util::StreamExt as _;
 use prost::Message as _;
 use pulse_proto::model::{
-    ConnectionId, Resource, ResourceType, Revision, SectionName, SectionOutcome, SectionReport, Severity,
+    ConnectionId, ResourceType, Revision, SectionName, SectionOutcome, SectionReport, Severity,
     StorageTopology, UnixMillis,
 };
 use pulse_proto::pb::registry::v1 as pb;
 use pulse_proto::pb::registry::v1::resource_event::{Kind, Removal};
-use pulse_proto::pb::registry::v1::resource_service_server::ResourceService as _;
+use pulse_proto::served::registry::v1::resource_service_server::ResourceService;
 use pulse_registry::service::resource::{Options, ResourceApi};
 use pulse_registry::state::change::{Change, Changes};
 use pulse_registry::state::feed::{self, HISTORY_CHANGES_MAX, Publisher};
+use pulse_registry::state::resource::Resource;
 use pulse_registry::state::view::{Shard, View};
 use tokio_util::sync::CancellationToken;
 use tonic::{Code, Request, Status};
 use tonic_types::StatusExt as _;
 
 const OBSERVED: UnixMillis = UnixMillis::new(1_700_000_000_000);
+
+/// As a client reads it.
+fn read<C: prost::Message + Default>(served: &impl prost::Message) -> C {
+    C::decode(served.encode_to_vec().as_slice()).expect("the same message")
+}
 
 struct Registry {
     publisher: Publisher,
@@ -67,7 +76,7 @@ impl Registry {
     }
 
     async fn list(&self, request: pb::ListResourcesRequest) -> Result<pb::ListResourcesResponse, Status> {
-        self.api.list_resources(Request::new(request)).await.map(tonic::Response::into_inner)
+        self.api.list_resources(Request::new(request)).await.map(|answer| read(&answer.into_inner()))
     }
 
     async fn names(&self, filter: &str, order_by: &str) -> Vec<String> {
@@ -92,13 +101,13 @@ impl Registry {
 }
 
 struct Watch {
-    stream: <ResourceApi as pb::resource_service_server::ResourceService>::WatchResourcesStream,
+    stream: <ResourceApi as ResourceService>::WatchResourcesStream,
 }
 
 impl Watch {
     async fn next(&mut self) -> Result<pb::WatchResourcesResponse, Status> {
         let message = tokio::time::timeout(Duration::from_mins(10), self.stream.next()).await;
-        message.expect("a message in time").expect("the stream is open")
+        message.expect("a message in time").expect("the stream is open").map(|message| read(&message))
     }
 
     async fn message(&mut self) -> pb::WatchResourcesResponse {
@@ -152,16 +161,17 @@ async fn one_resource_is_found_by_id() {
     let get = |id: String, paths: Vec<&str>| {
         let paths = paths.into_iter().map(str::to_owned).collect();
         let request = pb::GetResourceRequest { id, read_mask: Some(prost_types::FieldMask { paths }) };
-        registry.api.get_resource(Request::new(request))
+        let answer = registry.api.get_resource(Request::new(request));
+        async { answer.await.map(|answer| read::<pb::GetResourceResponse>(&answer.into_inner())) }
     };
     let id = pool(1).id().to_string();
-    let answer = get(id.clone(), vec![]).await.expect("found").into_inner();
+    let answer = get(id.clone(), vec![]).await.expect("found");
     assert_eq!(answer.revision, 1);
     let resource = answer.resource.expect("a resource");
     assert_eq!((resource.id.as_str(), resource.name.as_str()), (id.as_str(), "tank001"));
     assert_eq!(resource.observed_at.map(|at| at.seconds), Some(1_700_000_000));
 
-    let masked = get(id.clone(), vec!["name"]).await.expect("found").into_inner().resource;
+    let masked = get(id.clone(), vec!["name"]).await.expect("found").resource;
     let expected =
         pulse_proto::pb::resource::v1::Resource { name: "tank001".to_owned(), ..Default::default() };
     assert_eq!(masked, Some(expected));

@@ -14,7 +14,7 @@ use pulse_proto::model::{
     SourceId, UnixMillis,
 };
 use pulse_registry::state::lease::Cursor;
-use pulse_registry::state::{ConnectionRow, Stamp, Write};
+use pulse_registry::state::{ConnectionRow, Document, Stamp, Write};
 use pulse_registry::store::memory::Memory;
 use pulse_registry::store::redb::{FILE_NAME, Redb};
 use pulse_registry::store::{Loaded, Store, StoreError};
@@ -23,8 +23,8 @@ fn connection(id: &str) -> ConnectionId {
     ConnectionId::parse(id).unwrap()
 }
 
-fn record(connection: &str, name: &str) -> Arc<IngestRecord> {
-    Arc::new(IngestRecord {
+fn document(connection: &str, name: &str) -> Arc<Document> {
+    Arc::new(Document::of(&IngestRecord {
         source_id: SourceId::parse(&format!("system:{connection}/pool:{name}")).unwrap(),
         parent_source_id: None,
         resource_type: ResourceType::Storage,
@@ -36,7 +36,7 @@ fn record(connection: &str, name: &str) -> Arc<IngestRecord> {
         tags: vec!["käse".to_owned()],
         incidents: Vec::new(),
         facets: Facets::default(),
-    })
+    }))
 }
 
 fn row(sequence: u64) -> ConnectionRow {
@@ -75,7 +75,7 @@ fn stamp(revision: u64) -> Stamp {
 }
 
 fn put(connection_id: &str, name: &str, revision: u64) -> [Write; 2] {
-    let record = record(connection_id, name);
+    let record = document(connection_id, name);
     let source_id = record.source_id.clone();
     [
         Write::Record(connection(connection_id), record),
@@ -85,7 +85,9 @@ fn put(connection_id: &str, name: &str, revision: u64) -> [Write; 2] {
 
 fn names(loaded: &Loaded, id: &str) -> Vec<String> {
     let found = loaded.connections.iter().find(|(connection, ..)| connection.as_str() == id);
-    found.map(|(_, _, rows)| rows.iter().map(|row| row.record.name.clone()).collect()).unwrap_or_default()
+    found
+        .map(|(_, _, rows)| rows.iter().map(|row| row.document.name().to_owned()).collect())
+        .unwrap_or_default()
 }
 
 /// Everything a store must do. Ids that are prefixes of each other must not mix.
@@ -106,12 +108,12 @@ fn conforms(store: &dyn Store) {
     assert_eq!(loaded.connections.len(), 3);
     let (_, kept, rows) = &loaded.connections[0];
     assert_eq!(*kept, row(1), "a connection reads back as it was written");
-    assert_eq!((&*rows[1].record, rows[1].stamp), (&*record("nas", "tank"), stamp(1)));
+    assert_eq!((&rows[1].document, rows[1].stamp), (&document("nas", "tank"), stamp(1)));
 
-    let source_id = record("nas-1", "tank").source_id.clone();
+    let source_id = document("nas-1", "tank").source_id.clone();
     let mut writes = vec![
         Write::RemoveRecord(connection("nas-1"), source_id),
-        Write::Stamp(connection("nas-10"), record("nas-10", "tank").source_id.clone(), stamp(2)),
+        Write::Stamp(connection("nas-10"), document("nas-10", "tank").source_id.clone(), stamp(2)),
         Write::RemoveRecords(connection("nas")),
         Write::Connection(connection("nas"), Box::new(row(2))),
     ];

@@ -61,7 +61,7 @@ fn batch(sequence: u64, name: &str) -> Input {
         source: DataSource::Truenas,
         snapshot_begin: false,
         snapshot_end: false,
-        upserts: vec![Arc::new(record)],
+        upserts: vec![record.into()],
         removals: Vec::new(),
         sections: None,
         status: None,

@@ -47,7 +47,7 @@ impl Watchful {
         let mut severities: BTreeMap<Severity, i64> =
             Severity::ALL.iter().map(|severity| (*severity, 0)).collect();
         for (_, resource) in view.iter() {
-            *types.entry(resource.record.resource_type).or_default() += 1;
+            *types.entry(resource.resource_type()).or_default() += 1;
             *severities.entry(resource.severity).or_default() += 1;
         }
         self.metrics.revision.set(view.revision.0);

@@ -2,7 +2,6 @@
 //! batch costs itself; nothing here ends a stream.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use prost::Message as _;
 use pulse_proto::ProtocolError;
@@ -73,7 +72,7 @@ fn decode(batch: wire::Batch, collector: &CollectorId) -> Result<Input, Protocol
     for record in upserts {
         let source_id = quote(&record.source_id);
         match IngestRecord::try_from(record) {
-            Ok(record) => records.push(Arc::new(record)),
+            Ok(record) => records.push(record.into()),
             Err(error) => refused.push(rejected(source_id, &error)),
         }
     }

@@ -11,10 +11,11 @@ pub mod syntax;
 #[cfg(test)]
 mod tests;
 
-use pulse_proto::model::{Resource, UnixMillis};
+use pulse_proto::model::UnixMillis;
 
 pub use plan::Scan;
 
+use crate::state::resource::Resource;
 use crate::state::view::View;
 
 /// Longest filter, in characters.

@@ -6,9 +6,12 @@ use std::sync::Arc;
 
 use pulse_proto::model::{
     AlertLevel, Capacity, ConnectionId, DataSource, Facets, Freshness, HealthReason, Identity, Incident,
-    IngestRecord, Parent, Resource, ResourceId, ResourceType, Revision, SectionName, Severity, SourceId,
-    SourceStatus, Status, Storage, StorageTopology, UnixMillis,
+    IngestRecord, ResourceId, ResourceType, Revision, SectionName, Severity, SourceId, Status, Storage,
+    StorageTopology, UnixMillis,
 };
+
+use crate::state::document::Document;
+use crate::state::resource::{Parent, Resource};
 
 /// What tests vary; everything else follows from it.
 #[derive(Clone, Debug)]
@@ -77,50 +80,47 @@ impl Seed {
         if self.number.is_multiple_of(2) {
             labels.insert("rack.row".to_owned(), "7".to_owned());
         }
-        Arc::new(Resource {
-            id: self.id(),
-            record: Arc::new(IngestRecord {
-                source_id: source_id.clone(),
-                parent_source_id: None,
-                resource_type: self.kind,
-                name: self.name.clone(),
-                section: SectionName::parse("pools").expect("a section"),
-                state: if troubled { "DEGRADED" } else { "ONLINE" }.to_owned(),
-                identity: Identity::default(),
-                capacity: self.capacity,
-                tags: if self.number.is_multiple_of(2) {
-                    vec!["even".to_owned(), "prod".to_owned()]
-                } else {
-                    Vec::new()
-                },
-                incidents: if troubled { vec![incident] } else { Vec::new() },
-                facets: Facets { storage: storage.map(Box::new), ..Facets::default() },
-            }),
-            technology: "zfs-pool".to_owned(),
-            display_name: format!("Thing {}", self.number),
-            severity: self.severity,
-            reasons: if troubled {
-                vec![HealthReason {
-                    code: "zfs_pool_state",
-                    severity: self.severity,
-                    summary: "the pool is not well".to_owned(),
-                    evidence: BTreeMap::from([("state".to_owned(), "DEGRADED".to_owned())]),
-                }]
+        let record = IngestRecord {
+            source_id,
+            parent_source_id: None,
+            resource_type: self.kind,
+            name: self.name.clone(),
+            section: SectionName::parse("pools").expect("a section"),
+            state: if troubled { "DEGRADED" } else { "ONLINE" }.to_owned(),
+            identity: Identity::default(),
+            capacity: self.capacity,
+            tags: if self.number.is_multiple_of(2) {
+                vec!["even".to_owned(), "prod".to_owned()]
             } else {
                 Vec::new()
             },
+            incidents: if troubled { vec![incident] } else { Vec::new() },
+            facets: Facets { storage: storage.map(Box::new), ..Facets::default() },
+        };
+        let host = IngestRecord {
+            resource_type: ResourceType::Host,
+            name: "nas".to_owned(),
+            facets: Facets::default(),
+            ..record.clone()
+        };
+        let reason = HealthReason {
+            code: "zfs_pool_state",
+            severity: self.severity,
+            summary: "the pool is not well".to_owned(),
+            evidence: BTreeMap::from([("state".to_owned(), "DEGRADED".to_owned())]),
+        };
+        Arc::new(Resource {
+            id: self.id(),
+            document: Arc::new(Document::of(&record)),
+            severity: self.severity,
             freshness: self.freshness,
             status: self.status,
+            source: if self.number % 5 == 4 { DataSource::Agent } else { DataSource::Truenas },
+            reasons: if troubled { [reason].into() } else { [].into() },
             parent: (self.kind != ResourceType::Host)
-                .then(|| Parent { id: id(ResourceType::Host, 0), name: "nas".to_owned() }),
+                .then(|| Parent::new(id(ResourceType::Host, 0), Arc::new(Document::of(&host)))),
             child_count: 0,
-            sources: vec![SourceStatus {
-                source: if self.number % 5 == 4 { DataSource::Agent } else { DataSource::Truenas },
-                source_id,
-                connection: connection.clone(),
-                freshness: self.freshness,
-                error: String::new(),
-            }],
+            error: None,
             connection,
             connection_name: Arc::from(format!("NAS {}", self.connection)),
             labels: Arc::new(labels),

@@ -4,10 +4,11 @@
 use std::cmp::Ordering;
 use std::sync::Arc;
 
-use pulse_proto::model::{Resource, Revision};
+use pulse_proto::model::Revision;
 
 use super::filter::Filter;
 use super::order::Order;
+use crate::state::resource::Resource;
 use crate::state::view::{Found, Shard, View};
 
 /// How many times longer than its first page a list must be to be sorted only

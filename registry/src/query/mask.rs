@@ -7,7 +7,6 @@ use std::sync::LazyLock;
 use prost::Message as _;
 use prost_types::field_descriptor_proto::Label;
 use prost_types::{DescriptorProto, FileDescriptorSet};
-use pulse_proto::pb::resource::v1 as wire;
 
 /// Most paths in one mask.
 pub const MASK_PATHS_MAX: usize = 128;
@@ -54,12 +53,18 @@ impl Mask {
         Ok(Self { fields: (!whole && !fields.is_empty()).then_some(fields) })
     }
 
-    pub fn apply(&self, resource: wire::Resource) -> wire::Resource {
-        let Some(fields) = &self.fields else { return resource };
-        let mut kept = Vec::new();
-        let complete = prune(&resource.encode_to_vec(), fields, &mut kept);
-        // Both directions are the same generated code, so neither can fail.
-        complete.and_then(|()| wire::Resource::decode(kept.as_slice()).ok()).unwrap_or_default()
+    /// Everything travels.
+    pub const fn is_whole(&self) -> bool {
+        self.fields.is_none()
+    }
+
+    /// Copies what travels of an encoded resource, or of a part of one.
+    pub fn prune(&self, encoded: &[u8], kept: &mut Vec<u8>) {
+        match &self.fields {
+            // What is encoded here is well formed, so it is read to its end.
+            Some(fields) => prune(encoded, fields, kept).unwrap_or_default(),
+            None => kept.extend_from_slice(encoded),
+        }
     }
 }
 
@@ -176,15 +181,22 @@ fn take<'a>(input: &mut &'a [u8], length: usize) -> Option<&'a [u8]> {
 
 #[cfg(test)]
 mod tests {
-    use pulse_proto::convert::resource_to_wire;
     use pulse_proto::model::{ResourceType, UnixMillis};
+    use pulse_proto::pb::resource::v1 as wire;
 
     use super::*;
     use crate::query::fixture::{Seed, capacity};
+    use crate::query::show;
 
     fn resource() -> wire::Resource {
         let seed = Seed { capacity: Some(capacity(10, 5)), ..Seed::new(ResourceType::Storage, 2, "nas") };
-        resource_to_wire(&seed.build(), Some(UnixMillis::new(5_000)))
+        show::decoded(&seed.build(), Some(UnixMillis::new(5_000)))
+    }
+
+    fn applied(mask: &Mask) -> wire::Resource {
+        let mut kept = Vec::new();
+        mask.prune(&resource().encode_to_vec(), &mut kept);
+        wire::Resource::decode(kept.as_slice()).expect("a resource")
     }
 
     #[test]
@@ -200,20 +212,20 @@ mod tests {
             storage: Some(wire::StorageFacet { pool: "thing-2".to_owned(), ..wire::StorageFacet::default() }),
             ..wire::Resource::default()
         };
-        assert_eq!(mask.apply(full), expected);
+        assert_eq!(applied(&mask), expected);
     }
 
     #[test]
     fn no_path_and_the_star_keep_everything() {
         for paths in [vec![], vec!["*"], vec!["id", "*"]] {
-            assert_eq!(Mask::parse(paths).expect("a mask").apply(resource()), resource());
+            assert_eq!(applied(&Mask::parse(paths).expect("a mask")), resource());
         }
     }
 
     #[test]
     fn a_whole_message_contains_its_parts() {
         for paths in [["capacity", "capacity.used_bytes"], ["capacity.used_bytes", "capacity"]] {
-            let kept = Mask::parse(paths).expect("a mask").apply(resource());
+            let kept = applied(&Mask::parse(paths).expect("a mask"));
             assert_eq!(kept.capacity, resource().capacity, "{paths:?}");
         }
     }
@@ -222,7 +234,7 @@ mod tests {
     fn every_field_of_the_contract_can_be_named() {
         let names: Vec<&str> = MESSAGES[RESOURCE].keys().map(String::as_str).collect();
         assert_eq!(names.len(), 35);
-        assert_eq!(Mask::parse(names).expect("a mask").apply(resource()), resource());
+        assert_eq!(applied(&Mask::parse(names).expect("a mask")), resource());
     }
 
     #[test]

@@ -4,10 +4,11 @@
 use std::cmp::Ordering;
 use std::fmt::Write as _;
 
-use pulse_proto::model::{Resource, UnixMillis};
+use pulse_proto::model::UnixMillis;
 
 use super::filter::field::NumberField;
 use super::number::{number, used_ratio};
+use crate::state::resource::Resource;
 
 /// Longest `order_by`, in characters.
 pub const ORDER_CHARS_MAX: usize = 512;
@@ -159,8 +160,8 @@ fn compare(key: Key, (left, left_at): Sortable<'_>, (right, right_at): Sortable<
     let numbers = |field| number(field, left).cmp(&number(field, right));
     match key {
         Key::Id => left.id.cmp(&right.id),
-        Key::Name => left.record.name.cmp(&right.record.name),
-        Key::Type => left.record.resource_type.to_wire().cmp(&right.record.resource_type.to_wire()),
+        Key::Name => left.name().cmp(right.name()),
+        Key::Type => left.resource_type().to_wire().cmp(&right.resource_type().to_wire()),
         Key::Status => left.status.cmp(&right.status),
         Key::Severity => left.severity.cmp(&right.severity),
         Key::Freshness => left.freshness.cmp(&right.freshness),

@@ -4,10 +4,11 @@
 use std::collections::BTreeMap;
 
 use pulse_proto::model::{
-    Capacity, DataSource, Freshness, Resource, ResourceType, Revision, Severity, Status, StorageTopology,
+    Capacity, DataSource, Freshness, ResourceType, Revision, Severity, Status, StorageTopology,
 };
 
 use super::filter::Filter;
+use crate::state::resource::Resource;
 use crate::state::view::View;
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -53,19 +54,18 @@ impl Summary {
     }
 
     fn add(&mut self, resource: &Resource) {
-        let record = &resource.record;
-        let is_pool =
-            record.facets.storage.as_ref().is_some_and(|storage| storage.topology == StorageTopology::Pool);
-        let of_pool = record.capacity.as_ref().filter(|_| is_pool);
-        let of_type =
-            if record.resource_type == ResourceType::Storage { of_pool } else { record.capacity.as_ref() };
+        let document = &resource.document;
+        let capacity = document.capacity();
+        let of_pool = capacity.as_ref().filter(|_| document.topology() == Some(StorageTopology::Pool));
+        let kind = document.resource_type;
+        let of_type = if kind == ResourceType::Storage { of_pool } else { capacity.as_ref() };
         self.total += 1;
-        self.by_type.entry(record.resource_type).or_default().add(of_type);
+        self.by_type.entry(kind).or_default().add(of_type);
         let mut last = None;
-        for status in &resource.sources {
+        for part in resource.sources() {
             // Ascending by source: repetitions stand together.
-            if last.replace(status.source) != Some(status.source) {
-                self.by_source.entry(status.source).or_default().add(of_pool);
+            if last.replace(part.source) != Some(part.source) {
+                self.by_source.entry(part.source).or_default().add(of_pool);
             }
         }
         self.by_status.entry(resource.status).or_default().add(of_pool);

@@ -6,10 +6,10 @@ mod stream;
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use pulse_proto::convert::resource_to_wire;
 use pulse_proto::model::ResourceId;
 use pulse_proto::pb::registry::v1 as pb;
-use pulse_proto::pb::registry::v1::resource_service_server::ResourceService;
+use pulse_proto::served::registry::v1 as served;
+use pulse_proto::served::registry::v1::resource_service_server::ResourceService;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tonic::{Code, Request, Response, Status};
@@ -22,6 +22,7 @@ use crate::query::list::Listing;
 use crate::query::mask::Mask;
 use crate::query::order::Order;
 use crate::query::page::{Listings, PageError, PageToken, QueryHash, page_size};
+use crate::query::show;
 use crate::query::summary::Summary;
 use crate::query::token::Seal;
 use crate::state::feed::Feed;
@@ -150,7 +151,7 @@ impl ResourceService for ResourceApi {
     async fn get_resource(
         &self,
         request: Request<pb::GetResourceRequest>,
-    ) -> Result<Response<pb::GetResourceResponse>, Status> {
+    ) -> Result<Response<served::GetResourceResponse>, Status> {
         let pb::GetResourceRequest { id, read_mask } = request.into_inner();
         let mask = mask(read_mask.as_ref())?;
         let id = ResourceId::parse(&id)
@@ -159,14 +160,14 @@ impl ResourceService for ResourceApi {
         let found = view.get(&id).ok_or_else(|| {
             error::not_found("pulse.resource.v1.Resource", id.as_str(), "ListResources shows what exists")
         })?;
-        let resource = mask.apply(resource_to_wire(&found.resource, found.observed_at));
-        Ok(Response::new(pb::GetResourceResponse { resource: Some(resource), revision: view.revision.0 }))
+        let resource = show::resource(&found.resource, found.observed_at, &mask);
+        Ok(Response::new(served::GetResourceResponse { resource: Some(resource), revision: view.revision.0 }))
     }
 
     async fn list_resources(
         &self,
         request: Request<pb::ListResourcesRequest>,
-    ) -> Result<Response<pb::ListResourcesResponse>, Status> {
+    ) -> Result<Response<served::ListResourcesResponse>, Status> {
         let pb::ListResourcesRequest { page_size: size, page_token, filter, order_by, read_mask } =
             request.into_inner();
         let size = page_size(size)?;
@@ -188,7 +189,7 @@ impl ResourceService for ResourceApi {
         } else {
             String::new()
         };
-        Ok(Response::new(pb::ListResourcesResponse {
+        Ok(Response::new(served::ListResourcesResponse {
             resources,
             next_page_token,
             total_size: i32::try_from(listing.len()).unwrap_or(i32::MAX),

@@ -12,10 +12,12 @@ use pulse_proto::model::{ConnectionId, DataSource, Epoch, Revision, Sequence, So
 
 use super::change::Changes;
 use super::derive::Serials;
+use super::document::Document;
 use super::holding::Holding;
 use super::input::{Answer, Heartbeat, Input, RejectReason, Removal};
 use super::judge::Judge;
 use super::lease::{Cursor, Verdict, judge};
+use super::resource::Resource;
 use super::row::{ConnectionRow, RecordRow, Write};
 use super::view::{Shard, View};
 
@@ -86,7 +88,7 @@ impl State {
                 state.deadlines.insert((deadline, connection.clone()));
             }
             for entry in holding.entries.values() {
-                index(&mut state.serials, &mut state.foreign, &connection, holding.source, &entry.record);
+                index(&mut state.serials, &mut state.foreign, &connection, holding.source, &entry.document);
             }
             state.holdings.insert(connection, holding);
         }
@@ -200,7 +202,7 @@ impl State {
         &mut self,
         connection: &ConnectionId,
         mut touched: Touched,
-        gone: Vec<Arc<pulse_proto::model::Resource>>,
+        gone: Vec<Arc<Resource>>,
         mut writes: Vec<Write>,
         now: UnixMillis,
     ) -> Applied {
@@ -208,8 +210,8 @@ impl State {
             let old = holding.deadline;
             let changed = holding.refresh(&*self.judge, now);
             if !changed.is_empty() {
-                let concerned = holding.entries.values().filter(|e| changed.contains(&e.record.section));
-                touched.extend(concerned.map(|e| (connection.clone(), e.record.source_id.clone())));
+                let concerned = holding.entries.values().filter(|e| changed.contains(&e.document.section));
+                touched.extend(concerned.map(|e| (connection.clone(), e.document.source_id.clone())));
                 holding.unwritten = true;
             }
             if old != holding.deadline {
@@ -234,16 +236,16 @@ impl State {
         connection: &ConnectionId,
         id: &SourceId,
         touched: &mut Touched,
-    ) -> Option<Arc<pulse_proto::model::Resource>> {
+    ) -> Option<Arc<Resource>> {
         let holding = self.holdings.get_mut(connection)?;
         let entry = holding.take(id)?;
-        batch::touch_family(holding, connection, &entry.record, touched);
+        batch::touch_family(holding, connection, &entry.document, touched);
         batch::forget(
             &mut self.serials,
             &mut self.foreign,
             connection,
             holding.source,
-            &entry.record,
+            &entry.document,
             touched,
         );
         entry.resource
@@ -268,14 +270,14 @@ fn index(
     foreign: &mut BTreeMap<(DataSource, SourceId), ConnectionId>,
     connection: &ConnectionId,
     source: DataSource,
-    record: &pulse_proto::model::IngestRecord,
+    document: &Document,
 ) {
-    if let Some(serial) = super::id::disk_serial(record) {
-        let who = (connection.clone(), record.source_id.clone());
+    if let Some(serial) = super::id::disk_serial(document) {
+        let who = (connection.clone(), document.source_id.clone());
         serials.entry(serial.to_owned()).or_default().insert(who);
     }
     if source != DataSource::Truenas {
-        foreign.insert((source, record.source_id.clone()), connection.clone());
+        foreign.insert((source, document.source_id.clone()), connection.clone());
     }
 }
 

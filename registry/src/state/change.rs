@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use pulse_proto::model::{Resource, ResourceId, Revision, UnixMillis};
+use pulse_proto::model::{ResourceId, Revision, UnixMillis};
+
+use super::resource::Resource;
 
 /// All changes of one revision, ascending by resource id, each resource once.
 #[derive(Clone, Debug, PartialEq)]

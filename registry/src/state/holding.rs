@@ -4,20 +4,31 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use pulse_proto::model::{
-    ConnectionStatus, DataSource, Freshness, IngestRecord, Resource, ResourceType, SectionName,
-    SectionReport, SourceId, UnixMillis,
+    ConnectionStatus, DataSource, Freshness, IngestRecord, ResourceType, SectionName, SectionReport,
+    SourceId, UnixMillis,
 };
 
+use super::document::{Document, Upsert};
 use super::judge::Judge;
 use super::lease::Cursor;
+use super::resource::Resource;
 use super::row::{ConnectionRow, RecordRow, Stamp};
 
 #[derive(Clone, Debug)]
 pub(super) struct Entry {
-    pub(super) record: Arc<IngestRecord>,
-    pub(super) stamp: Stamp,
+    pub(super) document: Arc<Document>,
     /// `None` until it was derived for the first time.
     pub(super) resource: Option<Arc<Resource>>,
+    /// Until it is derived anew.
+    pub(super) fresh: Option<Box<Fresh>>,
+}
+
+/// What is needed once, to derive a resource of a record that just came.
+#[derive(Clone, Debug)]
+pub(super) struct Fresh {
+    /// `None` after a restart: decoded when it is needed.
+    pub(super) record: Option<Box<IngestRecord>>,
+    pub(super) stamp: Stamp,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -49,6 +60,20 @@ pub(super) struct Holding {
     pub(super) unwritten: bool,
 }
 
+impl Entry {
+    /// When it came and last changed; of what is shown, as it is shown.
+    pub(super) fn stamp(&self) -> Option<Stamp> {
+        match (&self.resource, &self.fresh) {
+            (Some(shown), _) => Some(Stamp {
+                created_at: shown.created_at,
+                updated_at: shown.updated_at,
+                revision: shown.revision,
+            }),
+            (None, fresh) => fresh.as_ref().map(|fresh| fresh.stamp),
+        }
+    }
+}
+
 impl Holding {
     pub(super) fn new(cursor: Cursor, source: DataSource) -> Self {
         Self {
@@ -77,8 +102,8 @@ impl Holding {
         holding.set_status(status);
         holding.sections = sections;
         holding.freshness = freshness;
-        for RecordRow { record, stamp } in records {
-            holding.put(record, stamp);
+        for RecordRow { document, stamp } in records {
+            holding.place(document, Fresh { record: None, stamp });
         }
         holding
     }
@@ -108,35 +133,47 @@ impl Holding {
         changed
     }
 
-    /// Takes a record, new or changed. Returns the one it replaces.
-    pub(super) fn put(&mut self, record: Arc<IngestRecord>, stamp: Stamp) -> Option<Arc<IngestRecord>> {
-        let id = record.source_id.clone();
-        let old = self.entries.remove(&id);
-        if let Some(old) = &old {
-            self.unlink(&old.record);
+    /// Takes a record, new or changed.
+    pub(super) fn put(&mut self, upsert: Upsert, stamp: Stamp) {
+        let Upsert { document, record } = upsert;
+        self.place(document, Fresh { record: Some(record), stamp });
+    }
+
+    fn place(&mut self, document: Arc<Document>, mut fresh: Fresh) {
+        if let Some(entry) = self.entries.get_mut(&document.source_id)
+            && entry.document.parent_source_id == document.parent_source_id
+            && entry.document.resource_type == document.resource_type
+        {
+            // Its place stays: most changes are of facts.
+            fresh.stamp = entry.stamp().unwrap_or(fresh.stamp);
+            entry.document = document;
+            entry.fresh = Some(Box::new(fresh));
+            return;
         }
-        if let Some(parent) = &record.parent_source_id {
+        let id = document.source_id.clone();
+        let old = self.take(&id);
+        if let Some(parent) = &document.parent_source_id {
             self.children.entry(parent.clone()).or_default().insert(id.clone());
         }
-        if record.resource_type == ResourceType::Host {
+        if document.resource_type == ResourceType::Host {
             self.hosts.insert(id.clone());
         }
-        let (stamp, resource) = old.as_ref().map_or((stamp, None), |old| (old.stamp, old.resource.clone()));
-        self.entries.insert(id, Entry { record, stamp, resource });
-        old.map(|entry| entry.record)
+        fresh.stamp = old.as_ref().and_then(Entry::stamp).unwrap_or(fresh.stamp);
+        let resource = old.and_then(|old| old.resource);
+        self.entries.insert(id, Entry { document, resource, fresh: Some(Box::new(fresh)) });
     }
 
     pub(super) fn take(&mut self, id: &SourceId) -> Option<Entry> {
         let entry = self.entries.remove(id)?;
-        self.unlink(&entry.record);
+        self.unlink(&entry.document);
         Some(entry)
     }
 
-    fn unlink(&mut self, record: &IngestRecord) {
-        self.hosts.remove(&record.source_id);
-        let Some(parent) = &record.parent_source_id else { return };
+    fn unlink(&mut self, document: &Document) {
+        self.hosts.remove(&document.source_id);
+        let Some(parent) = &document.parent_source_id else { return };
         if let Some(children) = self.children.get_mut(parent) {
-            children.remove(&record.source_id);
+            children.remove(&document.source_id);
             if children.is_empty() {
                 self.children.remove(parent);
             }

@@ -2,8 +2,11 @@
 
 use std::fmt::Write as _;
 
-use pulse_proto::model::{DataSource, IngestRecord, ResourceId, ResourceType, SourceId};
+use pulse_proto::model::{DataSource, ResourceId, ResourceType, SourceId};
 use sha2::{Digest as _, Sha256};
+
+use super::document::Document;
+use super::document::read::number;
 
 /// Shorter serials are labels, not serials.
 const SERIAL_CHARS_MIN: usize = 4;
@@ -31,11 +34,11 @@ const PLACEHOLDERS: [&str; 18] = [
 ];
 
 /// The serial that may identify a disk anywhere, when it has one.
-pub fn disk_serial(record: &IngestRecord) -> Option<&str> {
-    if record.resource_type != ResourceType::PhysicalDisk {
+pub fn disk_serial(document: &Document) -> Option<&str> {
+    if document.resource_type != ResourceType::PhysicalDisk {
         return None;
     }
-    let serial = record.identity.machine_id.trim();
+    let serial = document.fields().message(number::IDENTITY)?.text(1).trim();
     is_real_serial(serial).then_some(serial)
 }
 
@@ -48,10 +51,10 @@ fn is_real_serial(serial: &str) -> bool {
 }
 
 /// `unique_serial` is the record's serial when no other disk has it.
-pub fn resource_id(source: DataSource, record: &IngestRecord, unique_serial: Option<&str>) -> ResourceId {
+pub fn resource_id(source: DataSource, document: &Document, unique_serial: Option<&str>) -> ResourceId {
     match unique_serial {
-        Some(serial) => derived(record.resource_type, &format!("machine:{serial}")),
-        None => scoped(source, record.resource_type, &record.source_id),
+        Some(serial) => derived(document.resource_type, &format!("machine:{serial}")),
+        None => scoped(source, document.resource_type, &document.source_id),
     }
 }
 

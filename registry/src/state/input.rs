@@ -1,13 +1,14 @@
 //! What comes in, decoded, and what is said back.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
 use pulse_proto::digest::Digest;
 use pulse_proto::model::{
-    CollectorId, ConnectionId, ConnectionStatus, DataSource, Epoch, IngestRecord, RecordPart, Revision,
-    SectionName, SectionReport, Sequence, SourceId, UnixMillis,
+    CollectorId, ConnectionId, ConnectionStatus, DataSource, Epoch, RecordPart, Revision, SectionName,
+    SectionReport, Sequence, SourceId, UnixMillis,
 };
+
+use super::document::Upsert;
 
 /// One message of a collector.
 #[derive(Clone, Debug, PartialEq)]
@@ -27,7 +28,7 @@ pub struct Batch {
     pub source: DataSource,
     pub snapshot_begin: bool,
     pub snapshot_end: bool,
-    pub upserts: Vec<Arc<IngestRecord>>,
+    pub upserts: Vec<Upsert>,
     pub removals: Vec<SourceId>,
     /// `None`: as before.
     pub sections: Option<BTreeMap<SectionName, SectionReport>>,

@@ -2,18 +2,11 @@
 //! is taken, what it does not tell stays as it is held. Pure.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
 use pulse_proto::model::{Capacity, IngestRecord, Metrics, RecordPart, ResourceType, StorageTopology, Zfs};
 
 /// The record to hold in place of `old`.
-pub fn with_kept(
-    record: Arc<IngestRecord>,
-    old: Option<&IngestRecord>,
-    kept: &BTreeSet<RecordPart>,
-) -> Arc<IngestRecord> {
-    let Some(old) = old.filter(|_| !kept.is_empty()) else { return record };
-    let mut merged = IngestRecord::clone(&record);
+pub fn with_kept(mut merged: IngestRecord, old: &IngestRecord, kept: &BTreeSet<RecordPart>) -> IngestRecord {
     for part in kept {
         match part {
             RecordPart::Incidents => keep_incidents(&mut merged, old),
@@ -30,7 +23,7 @@ pub fn with_kept(
             }
         }
     }
-    Arc::new(merged)
+    merged
 }
 
 fn keep_incidents(record: &mut IngestRecord, old: &IngestRecord) {
@@ -192,7 +185,7 @@ mod tests {
 
     fn merged(new: &IngestRecord, old: &IngestRecord, part: RecordPart) -> IngestRecord {
         let kept = BTreeSet::from([part]);
-        IngestRecord::clone(&with_kept(Arc::new(new.clone()), Some(old), &kept))
+        with_kept(new.clone(), old, &kept)
     }
 
     #[test]
@@ -240,13 +233,5 @@ mod tests {
         let old = storage(StorageTopology::Dataset, dataset(true));
         let new = storage(StorageTopology::Dataset, dataset(false));
         assert_eq!(merged(&new, &old, RecordPart::ReplicationTarget), old);
-    }
-
-    #[test]
-    fn what_is_new_or_fully_known_is_taken_as_it_is() {
-        let record = Arc::new(pool(2));
-        let all: BTreeSet<RecordPart> = RecordPart::ALL.iter().copied().collect();
-        assert!(Arc::ptr_eq(&with_kept(Arc::clone(&record), None, &all), &record));
-        assert!(Arc::ptr_eq(&with_kept(Arc::clone(&record), Some(&pool(1)), &BTreeSet::new()), &record));
     }
 }

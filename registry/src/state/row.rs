@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use pulse_proto::model::{
-    ConnectionId, ConnectionStatus, DataSource, Freshness, IngestRecord, Revision, SectionName,
-    SectionReport, SourceId, UnixMillis,
+    ConnectionId, ConnectionStatus, DataSource, Freshness, Revision, SectionName, SectionReport, SourceId,
+    UnixMillis,
 };
 
+use super::document::Document;
 use super::lease::Cursor;
 
 /// A connection as a whole.
@@ -33,7 +34,7 @@ pub struct Stamp {
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct RecordRow {
-    pub record: Arc<IngestRecord>,
+    pub document: Arc<Document>,
     pub stamp: Stamp,
 }
 
@@ -41,7 +42,7 @@ pub struct RecordRow {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Write {
     Connection(ConnectionId, Box<ConnectionRow>),
-    Record(ConnectionId, Arc<IngestRecord>),
+    Record(ConnectionId, Arc<Document>),
     Stamp(ConnectionId, SourceId, Stamp),
     RemoveRecord(ConnectionId, SourceId),
     /// All records of a connection; its row stays.

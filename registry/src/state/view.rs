@@ -5,8 +5,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use pulse_proto::model::{
-    ConnectionId, ConnectionStatus, Resource, ResourceId, Revision, SectionName, SectionReport, UnixMillis,
+    ConnectionId, ConnectionStatus, ResourceId, Revision, SectionName, SectionReport, UnixMillis,
 };
+
+use super::resource::Resource;
 
 /// What a request sees: exactly one revision.
 #[derive(Clone, Debug, Default)]
@@ -35,7 +37,7 @@ pub struct Found {
 impl Shard {
     /// When the section that brought `resource` was last read completely.
     pub fn observed_at(&self, resource: &Resource) -> Option<UnixMillis> {
-        self.sections.get(&resource.record.section).and_then(|report| report.observed_at)
+        self.sections.get(&resource.document.section).and_then(|report| report.observed_at)
     }
 }
 

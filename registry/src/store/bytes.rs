@@ -13,7 +13,7 @@ use pulse_proto::model::{
 use pulse_proto::pb::resource::v1 as wire;
 
 use crate::state::lease::Cursor;
-use crate::state::{ConnectionRow, Stamp};
+use crate::state::{ConnectionRow, Document, Stamp};
 
 #[derive(Clone, PartialEq, Message)]
 struct Connection {
@@ -83,13 +83,13 @@ pub(super) fn decode_connection(bytes: &[u8]) -> Result<ConnectionRow, ProtocolE
     })
 }
 
-pub(super) fn encode_record(record: &IngestRecord) -> Vec<u8> {
-    wire::IngestRecord::from(record).encode_to_vec()
+pub(super) fn encode_record(document: &Document) -> Result<Vec<u8>, ProtocolError> {
+    Ok(wire::IngestRecord::from(&document.record()?).encode_to_vec())
 }
 
-pub(super) fn decode_record(bytes: &[u8]) -> Result<Arc<IngestRecord>, ProtocolError> {
+pub(super) fn decode_record(bytes: &[u8]) -> Result<Arc<Document>, ProtocolError> {
     let record = wire::IngestRecord::decode(bytes).map_err(|e| ProtocolError::invalid(e.to_string()))?;
-    Ok(Arc::new(IngestRecord::try_from(record)?))
+    Ok(Arc::new(Document::of(&IngestRecord::try_from(record)?)))
 }
 
 /// Three numbers, big endian.

@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use pulse_proto::model::{ConnectionId, IngestRecord, Revision, SourceId};
+use pulse_proto::model::{ConnectionId, Revision, SourceId};
 
 use super::{Loaded, Store, StoreError};
-use crate::state::{ConnectionRow, RecordRow, Stamp, Write};
+use crate::state::{ConnectionRow, Document, RecordRow, Stamp, Write};
 
 #[derive(Debug, Default)]
 pub struct Memory {
@@ -20,7 +20,7 @@ pub struct Memory {
 struct Held {
     revision: Revision,
     connections: BTreeMap<ConnectionId, ConnectionRow>,
-    records: BTreeMap<(ConnectionId, SourceId), Arc<IngestRecord>>,
+    records: BTreeMap<(ConnectionId, SourceId), Arc<Document>>,
     stamps: BTreeMap<(ConnectionId, SourceId), Stamp>,
 }
 
@@ -37,10 +37,10 @@ impl Store for Memory {
         let mut damaged = Vec::new();
         let rows = |connection: &ConnectionId, damaged: &mut Vec<String>| {
             let mut rows = Vec::new();
-            for ((owner, source_id), record) in &held.records {
+            for ((owner, source_id), document) in &held.records {
                 match held.stamps.get(&(owner.clone(), source_id.clone())) {
                     _ if owner != connection => {}
-                    Some(stamp) => rows.push(RecordRow { record: Arc::clone(record), stamp: *stamp }),
+                    Some(stamp) => rows.push(RecordRow { document: Arc::clone(document), stamp: *stamp }),
                     None => damaged.push(format!("{owner}: {source_id} has no stamp")),
                 }
             }
@@ -61,9 +61,9 @@ impl Store for Memory {
         for write in writes.iter().cloned() {
             match write {
                 Write::Connection(id, row) => drop(held.connections.insert(id, *row)),
-                Write::Record(id, record) => {
-                    let key = (id, record.source_id.clone());
-                    held.records.insert(key, record);
+                Write::Record(id, document) => {
+                    let key = (id, document.source_id.clone());
+                    held.records.insert(key, document);
                 }
                 Write::Stamp(id, source_id, stamp) => drop(held.stamps.insert((id, source_id), stamp)),
                 Write::RemoveRecord(id, source_id) => {

@@ -114,7 +114,7 @@ impl Store for Redb {
                 let stamp = stamps.get((connection, source_id)).map_err(engine)?;
                 let stamp = stamp.and_then(|value| decode_stamp(value.value()));
                 match (decode_record(value.value()), stamp) {
-                    (Ok(record), Some(stamp)) => rows.push(RecordRow { record, stamp }),
+                    (Ok(document), Some(stamp)) => rows.push(RecordRow { document, stamp }),
                     (Err(error), _) => loaded.damaged.push(format!("record {source_id:?}: {error}")),
                     (_, None) => loaded.damaged.push(format!("record {source_id:?} has no stamp")),
                 }
@@ -143,9 +143,9 @@ fn write_all(transaction: &WriteTransaction, revision: Revision, writes: &[Write
                 let bytes = encode_connection(row);
                 connections.insert(id.as_str(), bytes.as_slice()).map_err(engine)?;
             }
-            Write::Record(id, record) => {
-                let bytes = encode_record(record);
-                let key = (id.as_str(), record.source_id.as_str());
+            Write::Record(id, document) => {
+                let bytes = encode_record(document).map_err(engine)?;
+                let key = (id.as_str(), document.source_id.as_str());
                 records.insert(key, bytes.as_slice()).map_err(engine)?;
             }
             Write::Stamp(id, source_id, stamp) => {

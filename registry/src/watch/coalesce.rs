@@ -5,11 +5,12 @@ use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-use pulse_proto::model::{Resource, ResourceId, Revision};
+use pulse_proto::model::{ResourceId, Revision};
 use pulse_proto::pb::registry::v1::resource_event::{Kind, Removal};
 
 use crate::query::filter::Filter;
 use crate::state::change::{Change, Changes};
+use crate::state::resource::Resource;
 
 /// A resource before the first and after the last of its changes.
 #[derive(Clone, Debug)]

@@ -9,17 +9,18 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use prost::Message as _;
-use pulse_proto::convert::resource_to_wire;
-use pulse_proto::model::{Resource, Revision, UnixMillis};
+use pulse_proto::model::{Revision, UnixMillis};
 use pulse_proto::pb::registry::v1::resource_event::{Kind, Removal};
-use pulse_proto::pb::registry::v1::{ResourceEvent, WatchResourcesResponse};
+use pulse_proto::served::registry::v1::{ResourceEvent, WatchResourcesResponse};
 
 use super::coalesce::{News, coalesce};
 use super::resume;
 use crate::query::filter::{Filter, FilterError, Scan};
 use crate::query::mask::Mask;
+use crate::query::show;
 use crate::query::token::Seal;
 use crate::state::change::Changes;
+use crate::state::resource::Resource;
 use crate::state::view::View;
 
 /// Most events in one message.
@@ -231,7 +232,7 @@ impl Watcher {
     ) -> ResourceEvent {
         ResourceEvent {
             kind: kind.into(),
-            resource: Some(self.scope.mask.apply(resource_to_wire(resource, observed_at))),
+            resource: Some(show::resource(resource, observed_at, &self.scope.mask)),
             removal: removal.into(),
             revision: revision.0,
         }

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use pulse_proto::model::Revision;
-use pulse_proto::pb::registry::v1::WatchResourcesResponse;
+use pulse_proto::served::registry::v1::WatchResourcesResponse;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;

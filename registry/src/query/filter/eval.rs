@@ -1,11 +1,12 @@
 //! Whether a resource satisfies a typed tree. What a resource does not have
 //! satisfies no comparison, and so every negated one.
 
-use pulse_proto::model::{Resource, UnixMillis, Zfs};
+use pulse_proto::model::UnixMillis;
 
 use super::check::{Node, Operand, Test};
 use super::field::{EnumField, Field, TextField, TextsField, TimeField};
 use crate::query::number::{number, used_ratio};
+use crate::state::resource::Resource;
 
 pub(super) fn matches(node: &Node, resource: &Resource, observed_at: Option<UnixMillis>) -> bool {
     match node {
@@ -55,102 +56,42 @@ fn text_holds(operand: &Operand, value: &str) -> bool {
 }
 
 fn text(field: TextField, resource: &Resource) -> &str {
+    let document = &resource.document;
     match field {
         TextField::Id => resource.id.as_str(),
-        TextField::Technology => &resource.technology,
-        TextField::Name => &resource.record.name,
-        TextField::DisplayName => &resource.display_name,
-        TextField::State => &resource.record.state,
+        TextField::Technology => document.technology(),
+        TextField::Name => document.name(),
+        TextField::DisplayName => resource.display_name(),
+        TextField::State => document.state(),
         TextField::Connection => resource.connection.as_str(),
         TextField::ConnectionName => &resource.connection_name,
         TextField::ParentId => resource.parent.as_ref().map_or("", |parent| parent.id.as_str()),
-        TextField::Pool => pool(resource),
-        TextField::Dataset => dataset(resource),
-        TextField::Serial => serial(resource),
-        TextField::Model => model(resource),
-        TextField::Version => version(resource),
-    }
-}
-
-/// The pool a thing is or lies in; empty when it has none.
-fn pool(resource: &Resource) -> &str {
-    let facets = &resource.record.facets;
-    if let Some(storage) = &facets.storage {
-        return match &storage.zfs {
-            _ if !storage.pool.is_empty() => &storage.pool,
-            Some(Zfs::Pool(pool)) => &pool.name,
-            Some(Zfs::Dataset(dataset)) => &dataset.pool,
-            None => "",
-        };
-    }
-    if let Some(disk) = &facets.physical_disk {
-        return &disk.pool;
-    }
-    dataset(resource).split('/').next().unwrap_or_default()
-}
-
-/// The dataset a thing is, lies in or protects first; empty when it has none.
-fn dataset(resource: &Resource) -> &str {
-    let facets = &resource.record.facets;
-    if let Some(Zfs::Dataset(dataset)) = facets.storage.as_ref().and_then(|storage| storage.zfs.as_ref()) {
-        return &dataset.name;
-    }
-    if let Some(share) = &facets.network_share {
-        return &share.dataset;
-    }
-    let task = facets.protection_task.as_ref();
-    task.and_then(|task| task.source_datasets.first()).map_or("", String::as_str)
-}
-
-fn serial(resource: &Resource) -> &str {
-    let facets = &resource.record.facets;
-    match (&facets.physical_disk, &facets.agent) {
-        (Some(disk), _) => &disk.serial,
-        (None, Some(agent)) => &agent.serial,
-        (None, None) => "",
-    }
-}
-
-fn model(resource: &Resource) -> &str {
-    let facets = &resource.record.facets;
-    match (&facets.physical_disk, &facets.agent) {
-        (Some(disk), _) => &disk.model,
-        (None, Some(agent)) => &agent.product,
-        (None, None) => "",
-    }
-}
-
-fn version(resource: &Resource) -> &str {
-    let facets = &resource.record.facets;
-    match (&facets.app, &facets.agent) {
-        (Some(app), _) => &app.version,
-        (None, Some(agent)) => &agent.os_version,
-        (None, None) => "",
+        TextField::Pool => document.pool(),
+        TextField::Dataset => document.dataset(),
+        TextField::Serial => document.serial(),
+        TextField::Model => document.model(),
+        TextField::Version => document.version(),
     }
 }
 
 fn any_text(field: TextsField, resource: &Resource, mut test: impl FnMut(&str) -> bool) -> bool {
     match field {
-        TextsField::SourceId => resource.sources.iter().any(|status| test(status.source_id.as_str())),
-        TextsField::Tags => resource.record.tags.iter().any(|tag| test(tag)),
-        TextsField::IncidentKlass => resource.record.incidents.iter().any(|incident| test(&incident.klass)),
+        TextsField::SourceId => resource.sources().any(|part| test(part.source_id.as_str())),
+        TextsField::Tags => resource.document.tags().any(test),
+        TextsField::IncidentKlass => resource.document.incident_klasses().any(test),
         TextsField::ReasonCode => resource.reasons.iter().any(|reason| test(reason.code)),
     }
 }
 
 fn any_enum(field: EnumField, resource: &Resource, mut test: impl FnMut(i32) -> bool) -> bool {
     match field {
-        EnumField::Type => test(resource.record.resource_type.to_wire()),
-        EnumField::Topology => {
-            resource.record.facets.storage.as_ref().is_some_and(|storage| test(storage.topology.to_wire()))
-        }
+        EnumField::Type => test(resource.resource_type().to_wire()),
+        EnumField::Topology => resource.document.topology().is_some_and(|topology| test(topology.to_wire())),
         EnumField::Status => test(resource.status.to_wire()),
         EnumField::Severity => test(resource.severity.to_wire()),
         EnumField::Freshness => test(resource.freshness.to_wire()),
-        EnumField::Source => resource.sources.iter().any(|status| test(status.source.to_wire())),
-        EnumField::IncidentLevel => {
-            resource.record.incidents.iter().any(|incident| test(incident.level.to_wire()))
-        }
+        EnumField::Source => resource.sources().any(|part| test(part.source.to_wire())),
+        EnumField::IncidentLevel => resource.document.incident_levels().any(|level| test(level.to_wire())),
     }
 }
 

@@ -5,10 +5,11 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use pulse_proto::model::{Resource, ResourceType};
+use pulse_proto::model::ResourceType;
 
 use super::check::{Node, Operand, Relation, Test};
 use super::field::{EnumField, Field, TextField};
+use crate::state::resource::Resource;
 use crate::state::view::{Shard, View};
 
 /// Parts of a view, each a range of a shard.

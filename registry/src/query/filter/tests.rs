@@ -2,11 +2,13 @@
 //! nothing, and that it agrees with a reading of the wire message.
 
 use proptest::prelude::*;
-use pulse_proto::model::{Freshness, Resource, ResourceType, Severity, Status, UnixMillis};
+use pulse_proto::model::{Freshness, ResourceType, Severity, Status, UnixMillis};
 
 use super::syntax::{Comparison, Expression, Literal, Operator};
 use super::{FILTER_DEPTH_MAX, FILTER_TERMS_MAX, Filter, parse};
 use crate::query::fixture::{Seed, capacity};
+use crate::query::show;
+use crate::state::resource::Resource;
 
 fn pool(number: u64) -> Seed {
     Seed { name: format!("tank{number}"), ..Seed::new(ResourceType::Storage, number, "nas-1") }
@@ -269,7 +271,7 @@ fn naive(expression: &Expression, resource: &Resource) -> bool {
         Expression::Not(inner) => return !naive(inner, resource),
         Expression::Compare(comparison) => comparison,
     };
-    let wire = pulse_proto::convert::resource_to_wire(resource, None);
+    let wire = show::decoded(resource, None);
     let Literal { text, wild, .. } = &comparison.literal;
     let pool = wire.storage.map(|storage| storage.pool).unwrap_or_default();
     let severities = ["healthy", "monitor", "warning", "critical"];

@@ -1,13 +1,13 @@
 //! What was found, as messages.
 
 use prost::Message as _;
-use pulse_proto::convert::resource_to_wire;
+use pulse_proto::encoded::EncodedResource;
 use pulse_proto::model::SourceBadge;
 use pulse_proto::pb::registry::v1 as pb;
-use pulse_proto::pb::resource::v1::Resource;
 
 use crate::query::list::Listing;
 use crate::query::mask::Mask;
+use crate::query::show;
 use crate::query::summary::{Summary, Tally};
 
 /// Encoded resources beyond which a page ends early: clients by default refuse messages above 4 MiB.
@@ -15,11 +15,11 @@ const PAGE_BYTES_MAX: usize = 3 << 20;
 
 /// At most `size` resources from `offset` on; fewer when they are large, but
 /// at least one if there is one.
-pub(super) fn page(listing: &Listing, offset: usize, size: usize, mask: &Mask) -> Vec<Resource> {
+pub(super) fn page(listing: &Listing, offset: usize, size: usize, mask: &Mask) -> Vec<EncodedResource> {
     let mut resources = Vec::with_capacity(size.min(listing.len().saturating_sub(offset)));
     let mut bytes = 0;
     for found in listing.from(offset).take(size) {
-        let resource = mask.apply(resource_to_wire(&found.resource, found.observed_at));
+        let resource = show::resource(&found.resource, found.observed_at, mask);
         bytes += resource.encoded_len();
         if bytes > PAGE_BYTES_MAX && !resources.is_empty() {
             break;

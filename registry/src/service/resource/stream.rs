@@ -4,7 +4,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use futures_util::Stream;
-use pulse_proto::pb::registry::v1::WatchResourcesResponse;
+use pulse_proto::served::registry::v1::WatchResourcesResponse;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tonic::Status;

@@ -3,17 +3,17 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use pulse_proto::model::{
-    ConnectionId, DataSource, IngestRecord, RecordPart, Resource, SectionReport, SourceId, UnixMillis,
-};
+use pulse_proto::model::{ConnectionId, DataSource, RecordPart, SectionReport, SourceId, UnixMillis};
 
 use super::{Applied, CONNECTION_RECORDS_MAX, CONNECTIONS_MAX, State, Touched, fenced, index};
 use crate::state::derive::Serials;
+use crate::state::document::{Document, Upsert};
 use crate::state::holding::{Holding, Seen};
 use crate::state::id;
 use crate::state::input::{Answer, Batch, RejectReason, Rejected};
 use crate::state::kept::with_kept;
 use crate::state::lease::{Cursor, Verdict, judge};
+use crate::state::resource::Resource;
 use crate::state::row::{Stamp, Write};
 
 impl State {
@@ -43,8 +43,8 @@ impl State {
             }
             // Resources that are not fresh show the error of their section.
             if holding.sections.get(&name).is_none_or(|old| old.error != report.error) {
-                let concerned = holding.entries.values().filter(|entry| entry.record.section == name);
-                touched.extend(concerned.map(|entry| (connection.clone(), entry.record.source_id.clone())));
+                let concerned = holding.entries.values().filter(|entry| entry.document.section == name);
+                touched.extend(concerned.map(|entry| (connection.clone(), entry.document.source_id.clone())));
             }
             let mut report = not_later(report, now);
             // A sender that has not read it since it started does not know when it was read before.
@@ -60,8 +60,8 @@ impl State {
         let mut gone = Vec::new();
         self.note_seen(&batch, &refused);
         let kept = std::mem::take(&mut batch.kept);
-        for record in std::mem::take(&mut batch.upserts) {
-            if let Err(rejected) = self.upsert(&connection, record, &kept, now, &mut touched, &mut writes) {
+        for upsert in std::mem::take(&mut batch.upserts) {
+            if let Err(rejected) = self.upsert(&connection, upsert, &kept, now, &mut touched, &mut writes) {
                 refused.push(rejected);
             }
         }
@@ -139,14 +139,14 @@ impl State {
     fn note_seen(&mut self, batch: &Batch, refused: &[Rejected]) {
         let holding = self.holdings.get_mut(&batch.connection);
         let Some(seen) = holding.and_then(|holding| holding.seen.as_mut()) else { return };
-        seen.ids.extend(batch.upserts.iter().map(|record| record.source_id.clone()));
+        seen.ids.extend(batch.upserts.iter().map(|upsert| upsert.document.source_id.clone()));
         seen.ids.extend(refused.iter().filter_map(|rejected| SourceId::parse(&rejected.source_id).ok()));
     }
 
     fn upsert(
         &mut self,
         connection: &ConnectionId,
-        record: Arc<IngestRecord>,
+        mut upsert: Upsert,
         kept: &BTreeSet<RecordPart>,
         now: UnixMillis,
         touched: &mut Touched,
@@ -154,27 +154,32 @@ impl State {
     ) -> Result<(), Rejected> {
         let Some(holding) = self.holdings.get_mut(connection) else { return Ok(()) };
         let source = holding.source;
-        belongs(connection, source, &record, &self.foreign)?;
-        let old = holding.entries.get(&record.source_id).map(|entry| Arc::clone(&entry.record));
-        let record = with_kept(record, old.as_deref(), kept);
-        if old.as_ref().is_some_and(|old| *old == record) {
+        belongs(connection, source, &upsert.document.source_id, &self.foreign)?;
+        let old = holding.entries.get(&upsert.document.source_id).map(|entry| Arc::clone(&entry.document));
+        if !kept.is_empty()
+            && let Some(held) = old.as_ref().and_then(|old| old.record().ok())
+        {
+            upsert = with_kept(*upsert.record, &held, kept).into();
+        }
+        if old.as_ref().is_some_and(|old| *old == upsert.document) {
             return Ok(());
         }
+        let document = Arc::clone(&upsert.document);
         if old.is_none() && holding.entries.len() >= CONNECTION_RECORDS_MAX {
             let message = format!("a connection has at most {CONNECTION_RECORDS_MAX} records");
-            return Err(rejected(&record.source_id, "source_id", message));
+            return Err(rejected(&document.source_id, "source_id", message));
         }
         if let Some(old) = &old {
             touch_family(holding, connection, old, touched);
             forget(&mut self.serials, &mut self.foreign, connection, source, old, touched);
         }
         let stamp = Stamp { created_at: now, updated_at: now, revision: self.view.revision.next() };
-        holding.put(Arc::clone(&record), stamp);
-        touched.insert((connection.clone(), record.source_id.clone()));
-        touch_family(holding, connection, &record, touched);
-        index(&mut self.serials, &mut self.foreign, connection, source, &record);
-        touch_sharers(&self.serials, &record, touched);
-        writes.push(Write::Record(connection.clone(), record));
+        holding.put(upsert, stamp);
+        touched.insert((connection.clone(), document.source_id.clone()));
+        touch_family(holding, connection, &document, touched);
+        index(&mut self.serials, &mut self.foreign, connection, source, &document);
+        touch_sharers(&self.serials, &document, touched);
+        writes.push(Write::Record(connection.clone(), document));
         Ok(())
     }
 
@@ -188,9 +193,11 @@ impl State {
     ) -> Result<Option<Arc<Resource>>, Rejected> {
         let Some(holding) = self.holdings.get(connection) else { return Ok(None) };
         let Some(entry) = holding.entries.get(source_id) else { return Ok(None) };
-        if !holding.is_complete(&entry.record.section) {
-            let message =
-                format!("section {} was not read completely, so nothing in it is gone", entry.record.section);
+        if !holding.is_complete(&entry.document.section) {
+            let message = format!(
+                "section {} was not read completely, so nothing in it is gone",
+                entry.document.section
+            );
             return Err(rejected(source_id, "removals", message));
         }
         writes.push(Write::RemoveRecord(connection.clone(), source_id.clone()));
@@ -207,9 +214,9 @@ impl State {
         let holding = self.holdings.get_mut(connection)?;
         let seen = holding.seen.take()?;
         let unnamed = holding.entries.values().filter(|entry| {
-            !seen.ids.contains(&entry.record.source_id) && seen.complete.contains(&entry.record.section)
+            !seen.ids.contains(&entry.document.source_id) && seen.complete.contains(&entry.document.section)
         });
-        let unnamed: Vec<SourceId> = unnamed.map(|entry| entry.record.source_id.clone()).collect();
+        let unnamed: Vec<SourceId> = unnamed.map(|entry| entry.document.source_id.clone()).collect();
         let mut gone = Vec::new();
         for source_id in unnamed {
             gone.extend(self.take(connection, &source_id, touched));
@@ -223,10 +230,9 @@ impl State {
 fn belongs(
     connection: &ConnectionId,
     source: DataSource,
-    record: &IngestRecord,
+    id: &SourceId,
     foreign: &BTreeMap<(DataSource, SourceId), ConnectionId>,
 ) -> Result<(), Rejected> {
-    let id = &record.source_id;
     if source == DataSource::Truenas {
         let rest =
             id.as_str().strip_prefix("system:").and_then(|rest| rest.strip_prefix(connection.as_str()));
@@ -247,20 +253,20 @@ fn belongs(
 pub(super) fn touch_family(
     holding: &Holding,
     connection: &ConnectionId,
-    record: &IngestRecord,
+    document: &Document,
     touched: &mut Touched,
 ) {
-    if let Some(parent) = &record.parent_source_id {
+    if let Some(parent) = &document.parent_source_id {
         touched.insert((connection.clone(), parent.clone()));
     }
-    for child in holding.children.get(&record.source_id).into_iter().flatten() {
+    for child in holding.children.get(&document.source_id).into_iter().flatten() {
         touched.insert((connection.clone(), child.clone()));
     }
 }
 
 /// All disks with this record's serial: whether it is unique decides about their ids.
-fn touch_sharers(serials: &Serials, record: &IngestRecord, touched: &mut Touched) {
-    if let Some(sharers) = id::disk_serial(record).and_then(|serial| serials.get(serial)) {
+fn touch_sharers(serials: &Serials, document: &Document, touched: &mut Touched) {
+    if let Some(sharers) = id::disk_serial(document).and_then(|serial| serials.get(serial)) {
         touched.extend(sharers.iter().cloned());
     }
 }
@@ -270,19 +276,19 @@ pub(super) fn forget(
     foreign: &mut BTreeMap<(DataSource, SourceId), ConnectionId>,
     connection: &ConnectionId,
     source: DataSource,
-    record: &IngestRecord,
+    document: &Document,
     touched: &mut Touched,
 ) {
-    if let Some(serial) = id::disk_serial(record)
+    if let Some(serial) = id::disk_serial(document)
         && let Some(sharers) = serials.get_mut(serial)
     {
-        sharers.remove(&(connection.clone(), record.source_id.clone()));
+        sharers.remove(&(connection.clone(), document.source_id.clone()));
         touched.extend(sharers.iter().cloned());
         if sharers.is_empty() {
             serials.remove(serial);
         }
     }
-    foreign.remove(&(source, record.source_id.clone()));
+    foreign.remove(&(source, document.source_id.clone()));
 }
 
 /// A collector whose clock is ahead must not keep its facts fresh for ever.

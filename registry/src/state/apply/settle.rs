@@ -4,12 +4,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use pulse_proto::model::{ConnectionId, Resource, ResourceId, Revision, SourceId, UnixMillis};
+use pulse_proto::model::{ConnectionId, ResourceId, Revision, SourceId, UnixMillis};
 
 use super::{State, Touched};
 use crate::state::change::{Change, Changes};
 use crate::state::derive::Deriving;
 use crate::state::holding::Holding;
+use crate::state::resource::Resource;
 use crate::state::row::{Stamp, Write};
 use crate::state::view::Shard;
 
@@ -57,7 +58,7 @@ impl State {
         while let Some((connection, source_id)) = touched.pop_first() {
             let Some(holding) = self.holdings.get(&connection) else { continue };
             let Some(entry) = holding.entries.get(&source_id) else { continue };
-            let resource = self.deriving(&connection, holding).resource(&entry.record, entry.stamp);
+            let Some(resource) = self.deriving(&connection, holding).resource(entry) else { continue };
             if let Some(old) = &entry.resource {
                 if **old == resource {
                     continue;
@@ -82,13 +83,14 @@ impl State {
             resource.updated_at = settling.now;
             resource.revision = settling.revision;
             let resource = Arc::new(resource);
-            entry.stamp = Stamp {
+            let stamp = Stamp {
                 created_at: resource.created_at,
                 updated_at: resource.updated_at,
                 revision: resource.revision,
             };
             entry.resource = Some(Arc::clone(&resource));
-            writes.push(Write::Stamp(connection.clone(), source_id, entry.stamp));
+            entry.fresh = None;
+            writes.push(Write::Stamp(connection.clone(), source_id, stamp));
             settling.moved.insert(connection);
             settling.after.insert(resource.id.clone(), resource);
         }
@@ -164,14 +166,15 @@ impl State {
                 let Some(holding) = self.holdings.get(&connection) else { continue };
                 let entries = holding.entries.iter().filter(|(id, _)| holding.hosts.contains(*id) == hosts);
                 let derive = |(id, entry): (&SourceId, &crate::state::holding::Entry)| {
-                    let resource = self.deriving(&connection, holding).resource(&entry.record, entry.stamp);
-                    (id.clone(), Arc::new(resource))
+                    let resource = self.deriving(&connection, holding).resource(entry)?;
+                    Some((id.clone(), Arc::new(resource)))
                 };
-                let derived: Vec<(SourceId, Arc<Resource>)> = entries.map(derive).collect();
+                let derived: Vec<(SourceId, Arc<Resource>)> = entries.filter_map(derive).collect();
                 let Some(holding) = self.holdings.get_mut(&connection) else { continue };
                 for (id, resource) in derived {
                     if let Some(entry) = holding.entries.get_mut(&id) {
                         entry.resource = Some(resource);
+                        entry.fresh = None;
                     }
                 }
             }

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use proptest::prelude::*;
-use pulse_proto::convert::resource_to_wire;
-use pulse_proto::model::{ConnectionId, Resource, ResourceType, Revision, Severity, UnixMillis};
+use prost::Message as _;
+use pulse_proto::model::{ConnectionId, ResourceType, Revision, Severity, UnixMillis};
 use pulse_proto::pb::registry::v1::WatchResourcesResponse;
 use pulse_proto::pb::registry::v1::resource_event::Kind;
 use pulse_proto::pb::resource::v1 as wire;
@@ -15,9 +15,11 @@ use super::{Limits, Scope, Step, Watcher};
 use crate::query::filter::Filter;
 use crate::query::fixture::Seed;
 use crate::query::mask::Mask;
+use crate::query::show;
 use crate::query::token::Seal;
 use crate::state::change::{Change, Changes};
 use crate::state::feed::{self, Feed, Publisher};
+use crate::state::resource::Resource;
 use crate::state::view::{Shard, View};
 use crate::watch::resume;
 
@@ -34,6 +36,11 @@ enum Act {
     Reconnect,
     /// The reader forgets everything.
     Restart,
+}
+
+/// As a client reads it.
+fn read(served: &pulse_proto::served::registry::v1::WatchResourcesResponse) -> WatchResourcesResponse {
+    WatchResourcesResponse::decode(served.encode_to_vec().as_slice()).expect("the same message")
 }
 
 struct World {
@@ -109,7 +116,7 @@ impl World {
         self.views[usize::try_from(revision).expect("small")]
             .iter()
             .filter(|(_, resource)| filter.matches(resource, None))
-            .map(|(_, resource)| (resource.id.to_string(), resource_to_wire(resource, None)))
+            .map(|(_, resource)| (resource.id.to_string(), show::decoded(resource, None)))
             .collect()
     }
 }
@@ -157,12 +164,12 @@ impl Mirror {
     fn read(&mut self, world: &World) -> Result<bool, TestCaseError> {
         let view = world.feed.view();
         match self.watcher.step(&view) {
-            Step::Message(message) => self.apply(message, world)?,
+            Step::Message(message) => self.apply(read(&message), world)?,
             Step::Working => {}
             Step::Idle => {
                 let changes = world.feed.after(self.watcher.cursor(), 5).expect("all is kept");
                 if changes.is_empty() {
-                    self.apply(self.watcher.bookmark(), world)?;
+                    self.apply(read(&self.watcher.bookmark()), world)?;
                     return Ok(true);
                 }
                 self.watcher.take(&changes);

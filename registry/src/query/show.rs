@@ -1,0 +1,141 @@
+//! A resource as clients get it: the few fields the registry adds are encoded
+//! here, the rest lies encoded in its document.
+
+use bytes::Bytes;
+use prost::Message as _;
+use prost::encoding::{WireType, encode_key, encode_varint};
+use pulse_proto::convert::timestamp_to_wire;
+use pulse_proto::encoded::EncodedResource;
+use pulse_proto::model::{SourceBadge, UnixMillis};
+use pulse_proto::pb::resource::v1 as wire;
+
+use super::mask::Mask;
+use crate::state::resource::{Resource, SourcePart};
+
+/// About what the added fields take.
+const ADDED_BYTES: usize = 384;
+
+/// `observed_at` is when the resource's section was last read; it changes
+/// without the resource changing, so it is not part of it.
+pub fn resource(resource: &Resource, observed_at: Option<UnixMillis>, mask: &Mask) -> EncodedResource {
+    let body = resource.document.body();
+    let mut out = Vec::with_capacity(ADDED_BYTES + body.len());
+    add(resource, observed_at, &mut out);
+    let bytes = if mask.is_whole() {
+        out.extend_from_slice(body);
+        out
+    } else {
+        let mut kept = Vec::new();
+        mask.prune(&out, &mut kept);
+        mask.prune(body, &mut kept);
+        kept
+    };
+    EncodedResource(Bytes::from(bytes))
+}
+
+/// The same, decoded: for readers in this process.
+pub fn decoded(resource: &Resource, observed_at: Option<UnixMillis>) -> wire::Resource {
+    let EncodedResource(bytes) = self::resource(resource, observed_at, &Mask::default());
+    // Both directions are the same generated code, so this cannot fail.
+    wire::Resource::decode(bytes).unwrap_or_default()
+}
+
+fn add(resource: &Resource, observed_at: Option<UnixMillis>, out: &mut Vec<u8>) {
+    let Resource {
+        id,
+        document: _,
+        severity,
+        freshness,
+        status,
+        source: _,
+        reasons,
+        parent,
+        child_count,
+        error: _,
+        connection,
+        connection_name,
+        labels,
+        created_at,
+        updated_at,
+        revision,
+    } = resource;
+    text(1, id.as_str(), out);
+    text(5, resource.display_name(), out);
+    word(7, severity.to_wire(), out);
+    for reason in reasons {
+        message(8, &wire::HealthReason::from(reason), out);
+    }
+    word(9, freshness.to_wire(), out);
+    let observed = observed_at.map(timestamp_to_wire);
+    if let Some(observed) = &observed {
+        message(10, observed, out);
+    }
+    word(11, status.to_wire(), out);
+    if let Some(parent) = parent {
+        text(12, parent.id.as_str(), out);
+        text(13, parent.name(), out);
+    }
+    number(14, u64::from(*child_count), out);
+    let mut last = None;
+    for part in resource.sources() {
+        // Ascending by source: repetitions stand together.
+        if last.replace(part.source) != Some(part.source) {
+            word(15, part.source.to_wire(), out);
+        }
+    }
+    for part in resource.sources() {
+        message(16, &source_status(part, observed), out);
+    }
+    text(17, connection.as_str(), out);
+    text(18, connection_name, out);
+    for (key, value) in labels.iter() {
+        let mut entry = Vec::with_capacity(key.len() + value.len() + 8);
+        text(1, key, &mut entry);
+        text(2, value, &mut entry);
+        bytes(22, &entry, out);
+    }
+    message(28, &timestamp_to_wire(*created_at), out);
+    message(29, &timestamp_to_wire(*updated_at), out);
+    number(30, revision.0, out);
+}
+
+fn source_status(part: SourcePart<'_>, last_seen: Option<prost_types::Timestamp>) -> wire::SourceStatus {
+    let SourcePart { source, source_id, connection, freshness, error } = part;
+    wire::SourceStatus {
+        source: source.to_wire(),
+        source_id: source_id.as_str().to_owned(),
+        connection: connection.as_str().to_owned(),
+        freshness: freshness.to_wire(),
+        last_seen,
+        error: error.to_owned(),
+        badge: Some(SourceBadge::of(source).into()),
+    }
+}
+
+fn number(field: u32, value: u64, out: &mut Vec<u8>) {
+    if value != 0 {
+        encode_key(field, WireType::Varint, out);
+        encode_varint(value, out);
+    }
+}
+
+/// An enum.
+fn word(field: u32, value: i32, out: &mut Vec<u8>) {
+    number(field, u64::try_from(value).unwrap_or_default(), out);
+}
+
+fn text(field: u32, value: &str, out: &mut Vec<u8>) {
+    if !value.is_empty() {
+        bytes(field, value.as_bytes(), out);
+    }
+}
+
+fn message(field: u32, value: &impl prost::Message, out: &mut Vec<u8>) {
+    prost::encoding::message::encode(field, value, out);
+}
+
+fn bytes(field: u32, value: &[u8], out: &mut Vec<u8>) {
+    encode_key(field, WireType::LengthDelimited, out);
+    encode_varint(value.len() as u64, out);
+    out.extend_from_slice(value);
+}

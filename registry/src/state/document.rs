@@ -1,0 +1,146 @@
+//! A record as it is kept: what places it as plain fields, everything a client
+//! sees of it encoded once. Store, list and watch share these bytes; nobody
+//! decodes them but a judge who must look again.
+
+mod facts;
+pub mod read;
+
+use std::fmt;
+use std::sync::Arc;
+
+use prost::Message as _;
+use pulse_proto::ProtocolError;
+use pulse_proto::convert::{record_from_fields, record_to_fields};
+use pulse_proto::model::{Capacity, IngestRecord, ResourceType, SectionName, SourceId, StorageTopology};
+use pulse_proto::pb::resource::v1 as wire;
+
+use self::read::{Message, number};
+
+#[derive(Clone, PartialEq, Eq)]
+pub struct Document {
+    pub source_id: SourceId,
+    pub parent_source_id: Option<SourceId>,
+    pub section: SectionName,
+    pub resource_type: ResourceType,
+    /// A `pulse.resource.v1.Resource` that has the fields of the record alone.
+    body: Box<[u8]>,
+}
+
+impl Document {
+    pub fn of(record: &IngestRecord) -> Self {
+        Self {
+            source_id: record.source_id.clone(),
+            parent_source_id: record.parent_source_id.clone(),
+            section: record.section.clone(),
+            resource_type: record.resource_type,
+            body: record_to_fields(record, technology(record)).encode_to_vec().into(),
+        }
+    }
+
+    /// From stored parts. The body is taken as it is: whoever stored it had it from [`Self::of`].
+    pub fn restore(
+        source_id: SourceId,
+        parent_source_id: Option<SourceId>,
+        section: SectionName,
+        body: Box<[u8]>,
+    ) -> Result<Self, ProtocolError> {
+        let kind = Message::new(&body).integer(number::TYPE).unwrap_or_default();
+        let kind = i32::try_from(kind).map_err(|_| ProtocolError::invalid("unknown value").at("type"))?;
+        let resource_type = ResourceType::from_wire(kind).map_err(|error| error.at("type"))?;
+        Ok(Self { source_id, parent_source_id, section, resource_type, body })
+    }
+
+    /// Decodes everything. Fails only on bytes that were never a record.
+    pub fn record(&self) -> Result<IngestRecord, ProtocolError> {
+        let fields =
+            wire::Resource::decode(&*self.body).map_err(|error| ProtocolError::invalid(error.to_string()))?;
+        record_from_fields(&self.source_id, self.parent_source_id.as_ref(), &self.section, fields)
+    }
+
+    /// As it goes to clients.
+    pub fn body(&self) -> &[u8] {
+        &self.body
+    }
+
+    pub fn fields(&self) -> Message<'_> {
+        Message::new(&self.body)
+    }
+
+    pub fn name(&self) -> &str {
+        self.fields().text(number::NAME)
+    }
+
+    pub fn state(&self) -> &str {
+        self.fields().text(number::STATE)
+    }
+
+    /// Sub-kind for people and filters, e.g. `zfs-pool`.
+    pub fn technology(&self) -> &str {
+        self.fields().text(number::TECHNOLOGY)
+    }
+
+    pub fn capacity(&self) -> Option<Capacity> {
+        let capacity = self.fields().message(number::CAPACITY)?;
+        Some(Capacity {
+            total_bytes: capacity.integer(1),
+            used_bytes: capacity.integer(2),
+            available_bytes: capacity.integer(3),
+            raw_total_bytes: capacity.integer(4),
+            raw_used_bytes: capacity.integer(5),
+            raw_free_bytes: capacity.integer(6),
+        })
+    }
+
+    pub fn topology(&self) -> Option<StorageTopology> {
+        if self.resource_type != ResourceType::Storage {
+            return None;
+        }
+        let topology = self.fields().message(number::STORAGE)?.integer(1)?;
+        StorageTopology::from_wire(i32::try_from(topology).ok()?).ok()
+    }
+}
+
+impl fmt::Debug for Document {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.record() {
+            Ok(record) => record.fmt(f),
+            Err(error) => write!(f, "{} ({error})", self.source_id),
+        }
+    }
+}
+
+/// A record on its way in: kept as a document, judged as a record.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Upsert {
+    pub document: Arc<Document>,
+    pub record: Box<IngestRecord>,
+}
+
+impl From<IngestRecord> for Upsert {
+    fn from(record: IngestRecord) -> Self {
+        Self { document: Arc::new(Document::of(&record)), record: Box::new(record) }
+    }
+}
+
+fn technology(record: &IngestRecord) -> String {
+    let facets = &record.facets;
+    if let Some(storage) = &facets.storage
+        && !storage.kind.is_empty()
+    {
+        return storage.kind.clone();
+    }
+    if let Some(share) = &facets.network_share {
+        return share.protocol.clone();
+    }
+    if let Some(task) = &facets.protection_task {
+        return task.kind.clone();
+    }
+    match record.resource_type {
+        ResourceType::AppContainer if facets.app.is_some() => "docker".to_owned(),
+        ResourceType::Host if facets.truenas.is_some() => "truenas".to_owned(),
+        ResourceType::PhysicalDisk => {
+            facets.physical_disk.as_ref().map_or_else(String::new, |disk| disk.disk_type.to_lowercase())
+        }
+        other => other.token().to_owned(),
+    }
+}

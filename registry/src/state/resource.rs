@@ -1,0 +1,99 @@
+//! One thing in the fleet, as its sources together see it, with health derived.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use pulse_proto::model::{
+    ConnectionId, DataSource, Freshness, HealthReason, ResourceId, ResourceType, Revision, Severity,
+    SourceId, Status, UnixMillis,
+};
+
+use super::document::Document;
+
+/// A unified resource. Immutable once built; a change makes a new one. When it
+/// was last observed is a fact of its section and is added on the way out.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Resource {
+    pub id: ResourceId,
+    /// The newest record of the leading source.
+    pub document: Arc<Document>,
+    pub severity: Severity,
+    pub freshness: Freshness,
+    pub status: Status,
+    pub source: DataSource,
+    pub reasons: Box<[HealthReason]>,
+    pub parent: Option<Parent>,
+    pub child_count: u32,
+    /// Why it is not fresh, when known.
+    pub error: Option<Arc<str>>,
+    pub connection: ConnectionId,
+    pub connection_name: Arc<str>,
+    pub labels: Arc<BTreeMap<String, String>>,
+    pub created_at: UnixMillis,
+    pub updated_at: UnixMillis,
+    pub revision: Revision,
+}
+
+#[derive(Clone, Debug)]
+pub struct Parent {
+    pub id: ResourceId,
+    document: Arc<Document>,
+}
+
+/// One source's part in a resource.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SourcePart<'a> {
+    pub source: DataSource,
+    pub source_id: &'a SourceId,
+    pub connection: &'a ConnectionId,
+    pub freshness: Freshness,
+    /// Why it is not fresh, when known.
+    pub error: &'a str,
+}
+
+impl Resource {
+    pub fn resource_type(&self) -> ResourceType {
+        self.document.resource_type
+    }
+
+    pub fn name(&self) -> &str {
+        self.document.name()
+    }
+
+    /// People call a system by the name they gave its connection.
+    pub fn display_name(&self) -> &str {
+        if self.resource_type() == ResourceType::Host && !self.connection_name.is_empty() {
+            &self.connection_name
+        } else {
+            self.name()
+        }
+    }
+
+    /// Ascending by source; never empty.
+    pub fn sources(&self) -> impl Iterator<Item = SourcePart<'_>> {
+        std::iter::once(SourcePart {
+            source: self.source,
+            source_id: &self.document.source_id,
+            connection: &self.connection,
+            freshness: self.freshness,
+            error: self.error.as_deref().unwrap_or_default(),
+        })
+    }
+}
+
+impl Parent {
+    pub const fn new(id: ResourceId, document: Arc<Document>) -> Self {
+        Self { id, document }
+    }
+
+    pub fn name(&self) -> &str {
+        self.document.name()
+    }
+}
+
+/// What a child shows of its parent.
+impl PartialEq for Parent {
+    fn eq(&self, other: &Self) -> bool {
+        self.id == other.id && (Arc::ptr_eq(&self.document, &other.document) || self.name() == other.name())
+    }
+}
