@@ -208,7 +208,7 @@ mod tests {
             id: full.id.clone(),
             capacity: Some(wire::Capacity { used_bytes: Some(5), ..wire::Capacity::default() }),
             labels: full.labels.clone(),
-            tags: full.tags.clone(),
+            tags: full.tags,
             storage: Some(wire::StorageFacet { pool: "thing-2".to_owned(), ..wire::StorageFacet::default() }),
             ..wire::Resource::default()
         };

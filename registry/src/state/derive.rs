@@ -30,12 +30,12 @@ impl Deriving<'_> {
     pub(super) fn resource(&self, entry: &Entry) -> Option<Resource> {
         let holding = self.holding;
         let decoded;
-        let record: &IngestRecord = match entry.fresh.as_ref().and_then(|fresh| fresh.record.as_deref()) {
-            Some(record) => record,
-            None => {
-                decoded = entry.document.record().ok()?;
-                &decoded
-            }
+        let fresh = entry.fresh.as_ref().and_then(|fresh| fresh.record.as_deref());
+        let record: &IngestRecord = if let Some(record) = fresh {
+            record
+        } else {
+            decoded = entry.document.record().ok()?;
+            &decoded
         };
         let stamp: Stamp = entry.stamp()?;
         let document = &entry.document;
