@@ -202,6 +202,7 @@ fn service_options(config: &Config) -> service::Options {
     service::Options {
         enabled: config.enable_truenas,
         target: target_options(config),
+        message_bytes_max: config.grpc.max_message_bytes,
         ..service::Options::default()
     }
 }

@@ -13,6 +13,8 @@ pub const REDACTED: &str = "[redacted]";
 
 /// Shorter secrets are still replaced as a whole; their parts are not, since they would match ordinary words.
 const PART_CHARS_MIN: usize = 8;
+/// So much of a secret is replaced where the rest of it was cut off.
+const CUT_CHARS_MIN: usize = 8;
 
 /// A text that is wiped on drop and prints as a fixed mark.
 #[derive(Clone)]
@@ -66,13 +68,11 @@ impl Credential {
         }
     }
 
-    /// Removes every form of the secret from a diagnostic text.
+    /// Removes every form of the secret from a diagnostic text, also one that was cut short.
     pub fn redact(&self, text: &str) -> String {
         let mut out = text.to_owned();
         for form in self.forms() {
-            if out.contains(form.expose()) {
-                out = out.replace(form.expose(), REDACTED);
-            }
+            out = without(&out, form.expose());
         }
         out
     }
@@ -100,6 +100,23 @@ impl Credential {
         forms.dedup();
         forms.into_iter().map(Secret::new).collect()
     }
+}
+
+/// Replaces each run of `text` that begins as `form` does: the whole of it, or a beginning that is long enough to tell.
+fn without(text: &str, form: &str) -> String {
+    let least = form.char_indices().nth(CUT_CHARS_MIN).map_or(form.len(), |(at, _)| at);
+    let Some(first) = text.find(&form[..least]) else { return text.to_owned() };
+    let mut out = text[..first].to_owned();
+    let mut rest = &text[first..];
+    while let Some(at) = rest.find(&form[..least]) {
+        out.push_str(&rest[..at]);
+        rest = &rest[at..];
+        let same = rest.chars().zip(form.chars()).take_while(|(a, b)| a == b);
+        rest = &rest[same.map(|(c, _)| c.len_utf8()).sum()..];
+        out.push_str(REDACTED);
+    }
+    out.push_str(rest);
+    out
 }
 
 /// `<id>-<64 characters>` as TrueNAS makes keys; `None` when the text has another form.
@@ -163,6 +180,16 @@ mod tests {
         }
         let basic = STANDARD.encode("root:p@ss \"word\"/1");
         assert_eq!(password.redact(&format!("Basic {basic}")), format!("Basic {REDACTED}"));
+    }
+
+    #[test]
+    fn a_secret_that_was_cut_short_is_no_less_secret() {
+        for length in CUT_CHARS_MIN..KEY.len() {
+            let shown = key().redact(&format!("error: {} {}", &KEY[..length], &KEY[2..length.max(12)]));
+            assert_eq!(shown, format!("error: {REDACTED} {REDACTED}"), "{length}");
+        }
+        let twice = key().redact(&format!("{KEY}{KEY}, {}", &KEY[..20]));
+        assert_eq!(twice, format!("{REDACTED}{REDACTED}, {REDACTED}"));
     }
 
     #[test]

@@ -28,7 +28,7 @@ mod wire;
 mod tests;
 
 /// Largest message that a client may send: a connection with the longest certificates, and room.
-pub const MESSAGE_BYTES_MAX: usize = 256 * 1024;
+pub const MESSAGE_BYTES_MAX: usize = 4 * 1024 * 1024;
 
 #[derive(Debug, Clone)]
 pub struct Options {
@@ -45,6 +45,8 @@ pub struct Options {
     /// A whole round that somebody waits for.
     pub refresh_deadline: Duration,
     pub watchers_max: usize,
+    /// Longest message that is taken.
+    pub message_bytes_max: usize,
 }
 
 impl Default for Options {
@@ -57,6 +59,7 @@ impl Default for Options {
             tests_per_minute_max: 6,
             refresh_deadline: Duration::from_mins(2),
             watchers_max: 256,
+            message_bytes_max: MESSAGE_BYTES_MAX,
         }
     }
 }
@@ -93,7 +96,8 @@ impl ConnectionApi {
 
     /// With the limits that belong to it.
     pub fn into_server(self) -> ConnectionServiceServer<Self> {
-        ConnectionServiceServer::new(self).max_decoding_message_size(MESSAGE_BYTES_MAX)
+        let bytes_max = self.options.message_bytes_max;
+        ConnectionServiceServer::new(self).max_decoding_message_size(bytes_max)
     }
 
     fn now() -> UnixMillis {
@@ -249,6 +253,7 @@ impl ConnectionService for ConnectionApi {
         &self,
         _request: Request<pb::RotateEncryptionKeyRequest>,
     ) -> Result<Response<pb::RotateEncryptionKeyResponse>, Status> {
+        self.enabled()?;
         self.roster.rotate_key().await.map_err(|error| error::stored(&error))?;
         let connections = u32::try_from(self.roster.all().len()).unwrap_or(u32::MAX);
         tracing::info!(connections, "stored credentials are encrypted with a new key");

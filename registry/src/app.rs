@@ -3,11 +3,12 @@
 
 mod watchful;
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use pulse_proto::model::DataSource;
+use pulse_proto::model::{ConnectionId, DataSource};
 use pulse_proto::pb::registry::v1::alert_service_server::AlertServiceServer;
 use pulse_proto::pb::registry::v1::context_service_server::ContextServiceServer;
 use pulse_proto::pb::registry::v1::ingest_service_server::IngestServiceServer;
@@ -24,7 +25,7 @@ use self::watchful::Watchful;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::health::Tables;
-use crate::ingest::{Limits, Writer};
+use crate::ingest::{Limits, Observer, Writer};
 use crate::service::alert::Alerts;
 use crate::service::context::Contexts;
 use crate::service::ingest::{IngestApi, Options as IngestOptions};
@@ -67,7 +68,7 @@ impl App {
         let router = probes::router(Arc::new(figures), watchful.refresh(), readiness.clone());
         let probes = tokio::spawn(serve::http(http, router, http_stop.clone()));
 
-        let (store, loaded) = open(&config).await?;
+        let (store, loaded, hidden) = open(&config).await?;
         let registry_id = loaded.registry_id.clone();
         let judge: Arc<dyn Judge> = Arc::new(tables);
         let state =
@@ -75,10 +76,13 @@ impl App {
         let (revision, resources) = (state.view().revision, state.view().len());
         let (publisher, feed) = feed::channel(state.view().clone());
         watchful.follow(feed.clone());
-        let (writer, handle) = Writer::new(state, judge, store, publisher, clock.clone(), watchful);
+        let observer: Arc<dyn Observer> = watchful;
+        let (writer, handle) =
+            Writer::new(state, judge, store, publisher, clock.clone(), Arc::clone(&observer));
         let writer = tokio::spawn(writer.run());
 
-        let ingest = IngestApi::new(handle, &registry_id, ingest_options(&config), streams, draining.clone());
+        let options = ingest_options(&config, hidden);
+        let ingest = IngestApi::new(handle, &registry_id, options, observer, streams, draining.clone());
         let resource = ResourceApi::new(feed, &registry_id, resource_options(&config), draining.clone());
         let bytes_max = config.grpc.max_message_bytes;
         // Bound when there is somebody to answer: until then clients are refused at once.
@@ -153,27 +157,29 @@ const SERVICES: [&str; 4] = [
 ];
 
 /// Opens the store and reads it. Rows that cannot be read are told and left alone.
-async fn open(config: &Config) -> anyhow::Result<(Arc<dyn Store>, Loaded)> {
+async fn open(config: &Config) -> anyhow::Result<(Arc<dyn Store>, Loaded, BTreeSet<ConnectionId>)> {
     let folder = config.data_dir.clone();
     let enable_truenas = config.enable_truenas;
     let opened = tokio::task::spawn_blocking(move || {
         serve::own_folder(&folder)?;
         let store = Redb::open(&folder, &uuid::Uuid::new_v4().to_string())?;
         let mut loaded = store.load()?;
+        let mut hidden = BTreeSet::new();
         if !enable_truenas {
             // Kept on disk, not shown: switching back on brings them back.
-            loaded.connections.retain(|(_, row, _)| row.source != DataSource::Truenas);
+            let off = loaded.connections.extract_if(.., |(_, row, _)| row.source == DataSource::Truenas);
+            hidden.extend(off.map(|(id, _, _)| id));
         }
-        Ok::<_, anyhow::Error>((Arc::new(store) as Arc<dyn Store>, loaded))
+        Ok::<_, anyhow::Error>((Arc::new(store) as Arc<dyn Store>, loaded, hidden))
     });
-    let (store, loaded) = opened.await??;
+    let (store, loaded, hidden) = opened.await??;
     for row in &loaded.damaged {
         error!(row, "a stored row cannot be read and is left out");
     }
-    Ok((store, loaded))
+    Ok((store, loaded, hidden))
 }
 
-fn ingest_options(config: &Config) -> IngestOptions {
+fn ingest_options(config: &Config, hidden: BTreeSet<ConnectionId>) -> IngestOptions {
     IngestOptions {
         limits: Limits {
             batch_records_max: config.ingest.max_batch_records,
@@ -182,6 +188,7 @@ fn ingest_options(config: &Config) -> IngestOptions {
         unacked_batches_max: config.ingest.max_unacked_batches,
         heartbeat_interval: config.ingest.heartbeat_interval,
         enable_truenas: config.enable_truenas,
+        hidden: Arc::new(hidden),
     }
 }
 

@@ -5,8 +5,6 @@
 
 pub mod clock;
 
-pub mod alert;
-pub mod context;
 pub mod health;
 pub mod ingest;
 pub mod query;

@@ -29,7 +29,23 @@ pub fn finish(binary: &str, done: anyhow::Result<ExitCode>) -> ExitCode {
     }
 }
 
+/// An address as people type it: without a scheme it is plain HTTP.
+pub fn url(address: &str) -> String {
+    if address.contains("://") { address.to_owned() } else { format!("http://{address}") }
+}
+
 fn is_broken_pipe(error: &anyhow::Error) -> bool {
     let pipe = |cause: &std::io::Error| cause.kind() == std::io::ErrorKind::BrokenPipe;
     error.downcast_ref::<std::io::Error>().is_some_and(pipe)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_scheme_may_be_left_out() {
+        assert_eq!(url("127.0.0.1:7660"), "http://127.0.0.1:7660");
+        assert_eq!(url("https://pulse.example:7660"), "https://pulse.example:7660");
+    }
 }

@@ -79,7 +79,8 @@ impl Settings {
             settings.read_file(path);
         }
         for key in keys {
-            if let Some(text) = env(key.env) {
+            // Set to nothing is not set: that is how compose files and manifests leave a variable out.
+            if let Some(text) = env(key.env).filter(|text| !text.is_empty()) {
                 settings.put(key.name, text, Origin::Env(key.env));
             }
         }
@@ -101,8 +102,16 @@ impl Settings {
             Ok(metadata) if metadata.len() > FILE_BYTES_MAX => {
                 return self.problems.push(format!("{shown}: longer than {FILE_BYTES_MAX} bytes"));
             }
-            _ => match std::fs::read_to_string(path) {
-                Ok(text) => text,
+            _ => match std::fs::read(path).map(String::from_utf8) {
+                Ok(Ok(text)) => text,
+                Ok(Err(bad)) => {
+                    let at = bad.utf8_error().valid_up_to();
+                    let good = String::from_utf8_lossy(&bad.as_bytes()[..at]).into_owned();
+                    let (line, column) = position(&good, good.len());
+                    return self
+                        .problems
+                        .push(format!("{shown}:{line}:{column}: not UTF-8; save the file as UTF-8"));
+                }
                 Err(error) => {
                     return self.problems.push(format!(
                         "{shown}: cannot be read: {error}; check --config and its permissions"

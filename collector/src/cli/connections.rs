@@ -271,7 +271,8 @@ async fn watch(target: &Target) -> anyhow::Result<()> {
 }
 
 pub(super) async fn client(target: &Target) -> anyhow::Result<Client> {
-    let endpoint = Endpoint::from_shared(target.address.clone())
+    let address = pulse_shell::command::url(&target.address);
+    let endpoint = Endpoint::from_shared(address)
         .with_context(|| format!("--address {:?} is no URL such as http://127.0.0.1:7670", target.address))?
         .connect_timeout(CONNECT_DEADLINE);
     let channel = endpoint.connect().await.with_context(|| {

@@ -8,7 +8,7 @@ use tonic_types::{ErrorDetails, FieldViolation, StatusExt as _};
 
 use crate::connection::{RosterError, StoreError, Violation, Violations};
 
-const DOMAIN: &str = "pulse.truenas";
+const DOMAIN: &str = "pulse.collector";
 const RESOURCE: &str = "pulse.collector.v1.Connection";
 /// What is shown of an id that nobody has.
 const SHOWN_CHARS_MAX: usize = 128;

@@ -9,7 +9,7 @@ use futures_util::future::join_all;
 use tokio::time::Instant;
 
 use super::reader::{Lost, Reader};
-use super::{Options, endpoint};
+use super::{Options, endpoint, figures};
 use crate::api::section::Data;
 use crate::api::{Section, SectionFailure, SectionRead};
 use crate::connection::Settings;
@@ -37,9 +37,26 @@ async fn sections(settings: &Settings, options: &Options, session: Session) -> V
     let session = Arc::new(session);
     let reader =
         Reader::new(Arc::clone(&session), settings.credential.clone(), options.limits, Arc::default());
-    let steps = join_all(Section::ALL.map(|section| read(&reader, section))).await;
+    let (pushes, reader, session) = (reader.dialect().transport.is_rpc(), &reader, &session);
+    let steps = join_all(Section::ALL.map(|section| async move {
+        // Figures are pushed to whoever subscribes; where nothing is pushed, reading says so.
+        if section == Section::Metrics && pushes {
+            pushed(session).await
+        } else {
+            read(reader, section).await
+        }
+    }))
+    .await;
     session.close().await;
     steps
+}
+
+async fn pushed(session: &Session) -> Step {
+    let started = Instant::now();
+    match figures::offered(session).await {
+        Ok(()) => step(Section::Metrics, Outcome::Ok, started.elapsed(), "pushed by the NAS".to_owned()),
+        Err(failure) => judge(Section::Metrics, Err(failure), started.elapsed()),
+    }
 }
 
 async fn read(reader: &Reader, section: Section) -> Step {

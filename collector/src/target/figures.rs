@@ -47,6 +47,14 @@ pub(super) fn is_source(collection: &str) -> bool {
     collection.split(':').next() == Some(REALTIME)
 }
 
+/// Whether they would be pushed: what a diagnosis can know of them.
+pub(super) async fn offered(session: &Session) -> Result<(), SectionFailure> {
+    match subscribe(session, &source(INTERVAL_MAX)).await.refused {
+        None => Ok(()),
+        Some(failure) => Err(failure),
+    }
+}
+
 pub(super) async fn subscribe(session: &Session, source: &str) -> Figures {
     let answer = session.call_within("core.subscribe", &json!([source]), LIMIT).await;
     let refused = match answer {

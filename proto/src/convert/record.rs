@@ -39,6 +39,9 @@ impl TryFrom<wire::IngestRecord> for IngestRecord {
         tags.sort_unstable();
         tags.dedup();
         at_most(incidents.len(), LIST_MAX).at("incidents")?;
+        if parent_source_id == source_id && !source_id.is_empty() {
+            return Err(ProtocolError::invalid("a thing is not its own parent").at("parent_source_id"));
+        }
         let parent = (!parent_source_id.is_empty()).then(|| SourceId::parse(&parent_source_id)).transpose();
         Ok(Self {
             source_id: SourceId::parse(&source_id).at("source_id")?,

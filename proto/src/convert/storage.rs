@@ -86,8 +86,7 @@ impl TryFrom<wire::ZfsPool> for Pool {
             let wire::VdevGroup { role, vdevs } = group;
             let at = |error: ProtocolError| error.at_index("groups", i);
             let role = line(role).map_err(|error| at(error.at("role")))?;
-            let vdevs =
-                vdevs_from_wire(vdevs, VDEV_DEPTH_MAX, &mut budget).map_err(|error| at(error.at("vdevs")))?;
+            let vdevs = vdevs_from_wire("vdevs", vdevs, VDEV_DEPTH_MAX, &mut budget).map_err(at)?;
             decoded.push(VdevGroup { role, vdevs });
         }
         Ok(Self {
@@ -169,6 +168,7 @@ impl From<&Pool> for wire::ZfsPool {
 
 /// `depth` and `budget` bound what a hostile tree can cost.
 fn vdevs_from_wire(
+    field: &str,
     vdevs: Vec<wire::Vdev>,
     depth: usize,
     budget: &mut usize,
@@ -184,7 +184,7 @@ fn vdevs_from_wire(
         .ok_or_else(|| ProtocolError::invalid(format!("more than {VDEVS_MAX} vdevs")))?;
     let mut decoded = Vec::with_capacity(vdevs.len());
     for (i, vdev) in vdevs.into_iter().enumerate() {
-        decoded.push(vdev_from_wire(vdev, depth - 1, budget).map_err(|error| error.at(&i.to_string()))?);
+        decoded.push(vdev_from_wire(vdev, depth - 1, budget).map_err(|error| error.at_index(field, i))?);
     }
     Ok(decoded)
 }
@@ -218,7 +218,7 @@ fn vdev_from_wire(vdev: wire::Vdev, depth: usize, budget: &mut usize) -> Result<
         slow_ios,
         size_bytes,
         missing,
-        children: vdevs_from_wire(children, depth, budget).at("children")?,
+        children: vdevs_from_wire("children", children, depth, budget)?,
     })
 }
 

@@ -104,7 +104,8 @@ pub(super) async fn run(command: Command, stop: CancellationToken) -> anyhow::Re
 }
 
 async fn client(target: &Target) -> anyhow::Result<ResourceServiceClient<Channel>> {
-    let endpoint = Endpoint::from_shared(target.address.clone())
+    let address = pulse_shell::command::url(&target.address);
+    let endpoint = Endpoint::from_shared(address)
         .with_context(|| format!("--address {:?} is no URL such as http://127.0.0.1:7660", target.address))?
         .connect_timeout(CONNECT_DEADLINE);
     let channel = endpoint.connect().await.with_context(|| {

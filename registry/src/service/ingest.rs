@@ -1,6 +1,7 @@
 //! One ingest stream: hello, welcome, then messages to the writer and its
 //! answers back. Reads no further while too much is unanswered.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,7 +22,7 @@ use tracing::{debug, info, warn};
 
 use crate::error;
 use crate::ingest::writer::{Outcome, StreamId};
-use crate::ingest::{Handle, Limits, decode};
+use crate::ingest::{Handle, Limits, Observer, decode};
 use crate::state::lease::Cursor;
 use crate::state::{Answer, Input, RejectReason, Rejected};
 
@@ -41,28 +42,32 @@ pub struct Options {
     pub heartbeat_interval: Duration,
     /// `PULSE_ENABLE_TRUENAS`: off refuses what TrueNAS connections bring.
     pub enable_truenas: bool,
+    /// Stored connections that are not shown while it is off.
+    pub hidden: Arc<BTreeSet<ConnectionId>>,
 }
 
 /// The ingest service.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct IngestApi {
     writer: Handle,
     registry_id: Arc<str>,
     options: Options,
+    observer: Arc<dyn Observer>,
     streams: Gauge,
     draining: CancellationToken,
 }
 
 impl IngestApi {
-    /// `streams` counts what is open.
+    /// `observer` hears of what is refused before the writer sees it; `streams` counts what is open.
     pub fn new(
         writer: Handle,
         registry_id: &str,
         options: Options,
+        observer: Arc<dyn Observer>,
         streams: Gauge,
         draining: CancellationToken,
     ) -> Self {
-        Self { writer, registry_id: Arc::from(registry_id), options, streams, draining }
+        Self { writer, registry_id: Arc::from(registry_id), options, observer, streams, draining }
     }
 }
 
@@ -179,21 +184,30 @@ impl IngestApi {
                         }
                         Ok(None) => return Err(error::invalid("hello", "SECOND_HELLO", "an ingest stream has one Hello")),
                         Err(answer) => {
+                            self.observer.answered(std::slice::from_ref(&answer));
                             note(collector, &answer);
                             say(outbox, answer_to_wire(answer)).await?;
                         }
                     },
                     Ok(None) => reading = false,
-                    // What was accepted is answered even when the client is gone.
-                    Err(status) => {
+                    Err(status) if is_gone(&status) => {
                         debug!(%collector, %status, "ingest stream broke");
                         return Ok(());
+                    }
+                    // A message that cannot be read leaves no way to know what the next one means.
+                    Err(status) => {
+                        warn!(%collector, %status, "ingest stream ended: a message cannot be read");
+                        return Err(status);
                     }
                 },
                 () = self.draining.cancelled(), if reading => reading = false,
             }
         }
         if self.draining.is_cancelled() { Err(draining()) } else { Ok(()) }
+    }
+
+    fn is_hidden(&self, connection: &str) -> bool {
+        self.options.hidden.contains(connection)
     }
 
     /// `None` for a second Hello.
@@ -208,11 +222,23 @@ impl IngestApi {
                 off(&batch.connection, batch.epoch, batch.sequence)
             }
             Some(Message::Batch(batch)) => decode::batch(batch, collector, self.options.limits).map(Some),
+            Some(Message::Heartbeat(heartbeat)) if self.is_hidden(&heartbeat.connection) => {
+                off(&heartbeat.connection, heartbeat.epoch, 0)
+            }
+            // Removing what is not loaded would remove nothing, and it would come back.
+            Some(Message::ConnectionRemoval(removal)) if self.is_hidden(&removal.connection) => {
+                off(&removal.connection, removal.epoch, removal.sequence)
+            }
             Some(Message::Heartbeat(heartbeat)) => decode::heartbeat(heartbeat).map(Some),
             Some(Message::ConnectionRemoval(removal)) => decode::removal(&removal).map(Some),
             None => Err(decode::refuse("", 0, 0, RejectReason::Invalid, "a message without content")),
         }
     }
+}
+
+/// The client ended or lost the stream: nobody is there to be told.
+fn is_gone(status: &Status) -> bool {
+    matches!(status.code(), Code::Cancelled | Code::Unknown | Code::Unavailable)
 }
 
 fn is_truenas(batch: &wire::Batch) -> bool {

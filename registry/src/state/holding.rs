@@ -14,6 +14,9 @@ use super::lease::Cursor;
 use super::resource::Resource;
 use super::row::{ConnectionRow, RecordRow, Stamp};
 
+/// Longest way from a record to what has no parent.
+const PARENTS_MAX: usize = 256;
+
 #[derive(Clone, Debug)]
 pub(super) struct Entry {
     pub(super) document: Arc<Document>,
@@ -167,6 +170,19 @@ impl Holding {
         let entry = self.entries.remove(id)?;
         self.unlink(&entry.document);
         Some(entry)
+    }
+
+    /// Whether the record's parent is the record itself, or lies below it.
+    pub(super) fn is_below(&self, document: &Document) -> bool {
+        let mut above = document.parent_source_id.as_ref();
+        for _ in 0..PARENTS_MAX {
+            let Some(id) = above else { return false };
+            if *id == document.source_id {
+                return true;
+            }
+            above = self.entries.get(id).and_then(|entry| entry.document.parent_source_id.as_ref());
+        }
+        true
     }
 
     fn unlink(&mut self, document: &Document) {

@@ -37,8 +37,12 @@ pub fn judge(
     base: Option<Digest>,
 ) -> Verdict {
     let Some(held) = held else {
-        // Nobody held the connection: a state that is to be changed is missing.
-        return if base.is_some() && !snapshot_begin { Verdict::OtherBase } else { Verdict::Apply };
+        // Nobody held the connection: a state that is to be changed, or what came before, is missing.
+        return match (snapshot_begin, base, sequence) {
+            (true, ..) | (false, None, Sequence(1)) => Verdict::Apply,
+            (false, Some(_), _) => Verdict::OtherBase,
+            (false, None, _) => Verdict::Gap { expected: Sequence(1) },
+        };
     };
     if epoch < held.epoch {
         return Verdict::Fenced(held.epoch);
@@ -91,7 +95,9 @@ mod tests {
             let verdict = judge(Some(&held), Epoch(epoch), Sequence(sequence), begin, base);
             assert_eq!(verdict, expected, "{epoch} {sequence} {begin} {base:?}");
         }
-        assert_eq!(judge(None, Epoch(1), Sequence(9), false, None), Verdict::Apply);
+        assert_eq!(judge(None, Epoch(1), Sequence(1), false, None), Verdict::Apply);
+        assert_eq!(judge(None, Epoch(1), Sequence(9), false, None), gap(1));
+        assert_eq!(judge(None, Epoch(1), Sequence(9), true, None), Verdict::Apply);
         assert_eq!(judge(None, Epoch(1), Sequence(1), false, digest(1)), Verdict::OtherBase);
         assert_eq!(judge(None, Epoch(1), Sequence(1), true, digest(1)), Verdict::Apply);
     }

@@ -29,6 +29,7 @@ async fn switched_off_one_may_look_and_delete() {
         client.update_connection(update(connection("nas1"), &["name"])).await.expect_err("off"),
         client.test_connection(test).await.expect_err("off"),
         client.refresh_connection(refresh("nas1")).await.expect_err("off"),
+        client.rotate_encryption_key(pb::RotateEncryptionKeyRequest {}).await.expect_err("off"),
     ];
     for status in refused {
         assert_eq!(verdict(&status), (Code::FailedPrecondition, "TRUENAS_DISABLED".to_owned()));

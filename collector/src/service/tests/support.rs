@@ -123,7 +123,7 @@ impl Served {
 pub(super) fn verdict(status: &Status) -> (Code, String) {
     let details = status.get_error_details();
     let info = details.error_info().expect("each error has a reason");
-    assert_eq!(info.domain, "pulse.truenas");
+    assert_eq!(info.domain, "pulse.collector");
     (status.code(), info.reason.clone())
 }
 

@@ -118,13 +118,20 @@ pub const FIELDS: &[(&str, Field)] = &[
     ("revision", Field::Number(NumberField::Revision)),
 ];
 
+/// Other words for a field.
+const ALIASES: [(&str, &str); 2] = [("parent", "parent_id"), ("label", "labels")];
+
 impl Field {
     /// The field a path names.
     pub fn find(path: &[String]) -> Option<Self> {
         match path {
-            [labels, key @ ..] if labels == "labels" && !key.is_empty() => Some(Self::Label(key.join("."))),
+            [labels, key @ ..] if (labels == "labels" || labels == "label") && !key.is_empty() => {
+                Some(Self::Label(key.join(".")))
+            }
             _ => {
                 let name = path.join(".");
+                let name =
+                    ALIASES.iter().find(|(alias, _)| *alias == name).map_or(name.as_str(), |(_, name)| name);
                 FIELDS.iter().find(|(known, _)| *known == name).map(|(_, field)| field.clone())
             }
         }

@@ -126,6 +126,9 @@ impl Parser {
             return self.simple();
         }
         self.skip_space();
+        if self.at_keyword("NOT") || self.peek() == Some('-') {
+            return Err(self.error("a negation of a negation; leave out both, or write NOT (NOT ...)"));
+        }
         Ok(Expression::Not(Box::new(self.simple()?)))
     }
 

@@ -115,6 +115,11 @@ impl State {
         }
         let cursor = held.map(|holding| &holding.cursor);
         match judge(cursor, batch.epoch, batch.sequence, batch.snapshot_begin, batch.base) {
+            Verdict::Apply if held.is_some_and(|held| held.removed) && !batch.snapshot_begin => {
+                let message = "the connection was removed; it comes back with a snapshot";
+                let reject = reject(RejectReason::OutOfSequence, message.to_owned());
+                Some(answered(vec![reject, resync("the connection was removed")]))
+            }
             Verdict::Apply => None,
             Verdict::Replay => Some(answered(vec![Answer::Ack {
                 connection: batch.connection.clone(),
@@ -165,6 +170,10 @@ impl State {
             return Ok(());
         }
         let document = Arc::clone(&upsert.document);
+        if holding.is_below(&document) {
+            let message = "the parent lies below this record".to_owned();
+            return Err(rejected(&document.source_id, "parent_source_id", message));
+        }
         if old.is_none() && holding.entries.len() >= CONNECTION_RECORDS_MAX {
             let message = format!("a connection has at most {CONNECTION_RECORDS_MAX} records");
             return Err(rejected(&document.source_id, "source_id", message));
