@@ -4,6 +4,7 @@
 
 pub mod bench;
 pub mod check;
+pub mod crash;
 pub mod docs;
 pub mod fuzz;
 pub mod test;

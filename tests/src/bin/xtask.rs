@@ -28,6 +28,11 @@ enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
+    /// Kill the registry under load, again and again, and audit what it acknowledged
+    Crash {
+        #[command(flatten)]
+        options: task::crash::Options,
+    },
     /// Measure, in a release build
     Bench {
         name: task::bench::Name,
@@ -45,6 +50,7 @@ fn main() -> anyhow::Result<()> {
         Task::Promise => task::check::promise(),
         Task::Docs => task::docs::all(),
         Task::Fuzz { arguments } => task::fuzz::run(&arguments),
+        Task::Crash { options } => task::crash::run(options),
         Task::Bench { name, options } => task::bench::run(name, &options),
     }
 }
