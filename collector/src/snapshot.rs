@@ -2,6 +2,8 @@
 //!
 //! Pure: results and `now` in, state out. A failed read keeps what was known. Knows no call, no session and no record.
 
+mod transit;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -36,6 +38,8 @@ struct Held {
     system: Option<Arc<System>>,
     pools: Option<Arc<Vec<Pool>>>,
     boot: Option<Arc<Pool>>,
+    /// Disks between the list and a pool, as last known.
+    transit: Option<Arc<Vec<Disk>>>,
     metrics: Option<Arc<Metrics>>,
     ups: Option<Arc<Option<Ups>>>,
     update: Option<Arc<SoftwareUpdate>>,
@@ -135,7 +139,9 @@ impl Snapshot {
                     }
                     _ => skipped.clone(),
                 };
+                let disks = self.held.known_disks(section);
                 let changed = self.held.take(data, &odd);
+                self.held.follow(disks.as_deref());
                 let lost = self.held.lost(section, &odd, &notes);
                 if lost.is_none() {
                     self.whole.insert(section);
@@ -220,6 +226,11 @@ impl Snapshot {
         self.held.pools.as_ref()
     }
 
+    /// Disks that are told neither by their list nor by the pool they have a place in, as last known.
+    pub fn disks_in_transit(&self) -> &[Disk] {
+        self.held.transit.as_deref().map(Vec::as_slice).unwrap_or_default()
+    }
+
     /// Belongs to the pools, and is read with them.
     pub fn boot(&self) -> Option<&Arc<Pool>> {
         self.held.boot.as_ref()
@@ -273,10 +284,32 @@ impl Held {
         same(self.system.as_ref(), other.system.as_ref())
             && same(self.pools.as_ref(), other.pools.as_ref())
             && same(self.boot.as_ref(), other.boot.as_ref())
+            && same(self.transit.as_ref(), other.transit.as_ref())
             && same(self.metrics.as_ref(), other.metrics.as_ref())
             && same(self.ups.as_ref(), other.ups.as_ref())
             && same(self.update.as_ref(), other.update.as_ref())
             && self.lists.is_same(&other.lists)
+    }
+}
+
+impl Held {
+    /// Before a reading that may tell of disks: all of them, listed, missed or between the two.
+    fn known_disks(&self, section: Section) -> Option<Vec<Disk>> {
+        if !matches!(section, Section::Disks | Section::Pools) {
+            return None;
+        }
+        let lists = [self.lists.disks.as_ref(), self.transit.as_ref()];
+        let mut disks: Vec<Disk> =
+            lists.into_iter().flatten().flat_map(|disks| disks.iter()).cloned().collect();
+        disks.extend(self.pools.as_ref().map(|pools| transit::lost(pools)).unwrap_or_default());
+        Some(disks)
+    }
+
+    fn follow(&mut self, before: Option<&[Disk]>) {
+        let (Some(before), Some(listed), Some(pools)) = (before, &self.lists.disks, &self.pools) else {
+            return;
+        };
+        replace(&mut self.transit, transit::disks(before.iter(), listed, pools));
     }
 }
 
