@@ -3,4 +3,5 @@
 
 pub mod fuzz;
 pub mod harness;
+pub mod soak;
 pub mod task;
