@@ -6,6 +6,7 @@ pub mod bench;
 pub mod check;
 pub mod docs;
 pub mod fuzz;
+pub mod soak;
 pub mod test;
 pub mod tools;
 
