@@ -68,7 +68,7 @@ mod tests {
 
     use crate::api::disk::decode_disks;
     use crate::api::pool::decode_pools;
-    use crate::api::section::{Data, Part};
+    use crate::api::section::Data;
     use crate::api::{Section, SectionRead};
     use crate::snapshot::Snapshot;
 
@@ -84,7 +84,7 @@ mod tests {
         let row =
             r#"[{"name":"tank","topology":{"data":[{"type":"DISK","guid":"7","status":"ONLINE",LEAF}]}}]"#;
         let pools = decode_pools(row.replace("LEAF", leaf).as_bytes()).expect("a list").rows;
-        read(Section::Pools, Data::Pools { pools, boot: Part::Kept })
+        read(Section::Pools, Data::Pools(pools))
     }
 
     fn there() -> (Section, SectionRead) {
@@ -136,7 +136,7 @@ mod tests {
         let mut replaced = snapshot.clone();
         apply(other, &mut replaced);
         assert!(replaced.disks_in_transit().is_empty());
-        apply(read(Section::Pools, Data::Pools { pools: Vec::new(), boot: Part::Kept }), &mut snapshot);
+        apply(read(Section::Pools, Data::Pools(Vec::new())), &mut snapshot);
         assert!(snapshot.disks_in_transit().is_empty());
     }
 
