@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::net::SocketAddr;
 
 use pulse_proto::pb::registry::v1::resource_event::Kind;
-use pulse_proto::pb::registry::v1::{WatchResourcesRequest, WatchResourcesResponse};
+use pulse_proto::pb::registry::v1::{ResourceEvent, WatchResourcesRequest, WatchResourcesResponse};
 use pulse_proto::pb::resource::v1::{Resource, ResourceType, Status, storage_facet};
 
 use tokio::sync::watch;
@@ -69,16 +69,27 @@ impl Seen {
         let wrong = (told > 0 && told < before).then(|| format!("revision {told} was told after {before}"));
         self.wrong = self.wrong.take().or(wrong);
         self.revision = before.max(told);
+        // What is told anew under another id in the same breath is not gone.
+        let kept: BTreeSet<Gone> =
+            message.events.iter().filter(|event| event.kind() != Kind::Removed).filter_map(told_of).collect();
         for event in message.events {
             let kind = event.kind();
             let Some(resource) = event.resource else { continue };
             if kind == Kind::Removed {
-                self.gone.insert((resource.connection.clone(), model::key(&resource)));
+                self.gone.extend(
+                    Some((resource.connection.clone(), model::key(&resource)))
+                        .filter(|gone| !kept.contains(gone)),
+                );
             } else if self.wrong.is_none() {
                 self.wrong = offline_without_reason(&resource);
             }
         }
     }
+}
+
+fn told_of(event: &ResourceEvent) -> Option<Gone> {
+    let resource = event.resource.as_ref()?;
+    Some((resource.connection.clone(), model::key(resource)))
 }
 
 /// A NAS that cannot be reached makes what it has stale, never offline.
@@ -103,8 +114,6 @@ fn offline_without_reason(resource: &Resource) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use pulse_proto::pb::registry::v1::ResourceEvent;
-
     use super::*;
 
     fn told(revision: u64, kind: Kind, resource: Resource) -> WatchResourcesResponse {
