@@ -53,8 +53,8 @@ fn read(world: &World, way: &(ApiLine, Dialect, BTreeSet<String>), section: Sect
 }
 
 fn pools(world: &World, way: &(ApiLine, Dialect, BTreeSet<String>)) -> (Vec<Pool>, Pool) {
-    match read(world, way, Section::Pools).data {
-        Data::Pools { pools, boot: Part::Read(Some(boot)) } => (pools, *boot),
+    match (read(world, way, Section::Pools).data, read(world, way, Section::Boot).data) {
+        (Data::Pools(pools), Data::Boot(boot)) => (pools, *boot),
         other => panic!("{other:?}"),
     }
 }

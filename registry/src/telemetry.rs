@@ -46,6 +46,7 @@ pub struct Metrics {
     pub store_failures: Counter,
     pub changes: Counter,
     pub streams: Gauge,
+    pub tasks: Gauge,
     pub unknown_values: Family<KindLabel, Gauge<u64, AtomicU64>>,
 }
 
@@ -65,6 +66,7 @@ impl Metrics {
             store_failures: Counter::default(),
             changes: Counter::default(),
             streams: Gauge::default(),
+            tasks: Gauge::default(),
             unknown_values: Family::default(),
         });
         let mut registry = Registry::with_prefix("pulse_registry");
@@ -88,6 +90,7 @@ impl Metrics {
         registry.register("store_failures", "Commits that failed", metrics.store_failures.clone());
         registry.register("changes", "Changes of resources published", metrics.changes.clone());
         registry.register("ingest_streams", "Open streams of collectors", metrics.streams.clone());
+        registry.register("tasks", "Tasks alive in this process", metrics.tasks.clone());
         registry.register(
             "unknown_values",
             "Times a word was met that no health table knows, by kind",

@@ -4,4 +4,5 @@
 pub mod crash;
 pub mod fuzz;
 pub mod harness;
+pub mod soak;
 pub mod task;

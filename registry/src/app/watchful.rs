@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use pulse_proto::model::{ResourceType, Revision, Severity};
 use pulse_shell::probes::{Readiness, Ready, Refresh};
+use tokio::runtime::Handle;
 use tracing::error;
 
 use crate::health::{UnknownKind, UnknownValues};
@@ -18,11 +19,12 @@ pub(super) struct Watchful {
     unknown: UnknownValues,
     readiness: Readiness,
     feed: OnceLock<Feed>,
+    runtime: Handle,
 }
 
 impl Watchful {
     pub(super) fn new(metrics: Arc<Metrics>, unknown: UnknownValues, readiness: Readiness) -> Self {
-        Self { metrics, unknown, readiness, feed: OnceLock::new() }
+        Self { metrics, unknown, readiness, feed: OnceLock::new(), runtime: Handle::current() }
     }
 
     /// From now on the gauges show this feed's view.
@@ -37,6 +39,8 @@ impl Watchful {
     }
 
     fn gauges(&self) {
+        let tasks = self.runtime.metrics().num_alive_tasks();
+        self.metrics.tasks.set(i64::try_from(tasks).unwrap_or(i64::MAX));
         for kind in UnknownKind::ALL {
             let label = KindLabel { kind: kind.token() };
             self.metrics.unknown_values.get_or_create(&label).set(self.unknown.count(kind));

@@ -33,6 +33,8 @@ enum Task {
         #[command(flatten)]
         options: task::crash::Options,
     },
+    /// Run the pair under random changes, faults and kills, and check that it ends up with what every appliance says
+    Soak(task::soak::Arguments),
     /// Measure, in a release build
     Bench {
         name: task::bench::Name,
@@ -51,6 +53,7 @@ fn main() -> anyhow::Result<()> {
         Task::Docs => task::docs::all(),
         Task::Fuzz { arguments } => task::fuzz::run(&arguments),
         Task::Crash { options } => task::crash::run(options),
+        Task::Soak(arguments) => task::soak::run(&arguments),
         Task::Bench { name, options } => task::bench::run(name, &options),
     }
 }
