@@ -31,7 +31,8 @@ use crate::service::ingest::{IngestApi, Options as IngestOptions};
 use crate::service::resource::{Options as ResourceOptions, ResourceApi};
 use crate::state::judge::Judge;
 use crate::state::{State, feed};
-use crate::store::redb::Redb;
+use crate::store::hiding::Hiding;
+use crate::store::journal::Journal;
 use crate::store::{Loaded, Store};
 use crate::telemetry::Metrics;
 use crate::watch::task::Pace;
@@ -158,13 +159,13 @@ async fn open(config: &Config) -> anyhow::Result<(Arc<dyn Store>, Loaded)> {
     let enable_truenas = config.enable_truenas;
     let opened = tokio::task::spawn_blocking(move || {
         serve::own_folder(&folder)?;
-        let store = Redb::open(&folder, &uuid::Uuid::new_v4().to_string())?;
-        let mut loaded = store.load()?;
+        let mut store: Arc<dyn Store> = Arc::new(Journal::open(&folder, &uuid::Uuid::new_v4().to_string())?);
         if !enable_truenas {
             // Kept on disk, not shown: switching back on brings them back.
-            loaded.connections.retain(|(_, row, _)| row.source != DataSource::Truenas);
+            store = Arc::new(Hiding::new(store, DataSource::Truenas));
         }
-        Ok::<_, anyhow::Error>((Arc::new(store) as Arc<dyn Store>, loaded))
+        let loaded = store.load()?;
+        Ok::<_, anyhow::Error>((store, loaded))
     });
     let (store, loaded) = opened.await??;
     for row in &loaded.damaged {

@@ -19,5 +19,5 @@ pub use apply::{Applied, State};
 pub use change::{Change, Changes};
 pub use feed::{Feed, NotKept, Publisher};
 pub use input::{Answer, Batch, Heartbeat, Input, RejectReason, Rejected, Removal};
-pub use row::{ConnectionRow, RecordRow, Stamp, Write};
+pub use row::{ConnectionRow, KeptConnection, RecordRow, Stamp, Write};
 pub use view::{Found, Shard, View};

@@ -37,11 +37,12 @@ struct Connection {
     freshness: BTreeMap<String, String>,
 }
 
-pub(super) fn encode_connection(row: &ConnectionRow) -> Vec<u8> {
+/// Puts the row behind what `out` holds.
+pub(super) fn encode_connection(row: &ConnectionRow, out: &mut Vec<u8>) {
     let ConnectionRow { cursor, source, removed, status, sections, freshness } = row;
     let Cursor { collector, epoch, sequence, digest } = cursor;
     let freshness = freshness.iter().map(|(name, f)| (name.to_string(), f.token().to_owned()));
-    Connection {
+    let row = Connection {
         collector: collector.to_string(),
         epoch: epoch.0,
         sequence: sequence.0,
@@ -51,8 +52,8 @@ pub(super) fn encode_connection(row: &ConnectionRow) -> Vec<u8> {
         status: status.as_ref().map(Into::into),
         sections: sections.values().map(Into::into).collect(),
         freshness: freshness.collect(),
-    }
-    .encode_to_vec()
+    };
+    append(&row, out);
 }
 
 pub(super) fn decode_connection(bytes: &[u8]) -> Result<ConnectionRow, ProtocolError> {
@@ -83,13 +84,19 @@ pub(super) fn decode_connection(bytes: &[u8]) -> Result<ConnectionRow, ProtocolE
     })
 }
 
-pub(super) fn encode_record(record: &IngestRecord) -> Vec<u8> {
-    wire::IngestRecord::from(record).encode_to_vec()
+/// Puts the record behind what `out` holds.
+pub(super) fn encode_record(record: &IngestRecord, out: &mut Vec<u8>) {
+    append(&wire::IngestRecord::from(record), out);
 }
 
 pub(super) fn decode_record(bytes: &[u8]) -> Result<Arc<IngestRecord>, ProtocolError> {
     let record = wire::IngestRecord::decode(bytes).map_err(|e| ProtocolError::invalid(e.to_string()))?;
     Ok(Arc::new(IngestRecord::try_from(record)?))
+}
+
+/// Memory grows with what is put in, so there is always room.
+fn append(message: &impl Message, out: &mut Vec<u8>) {
+    let _ = message.encode(out);
 }
 
 /// Three numbers, big endian.
