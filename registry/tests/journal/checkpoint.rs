@@ -8,7 +8,7 @@ use pulse_proto::model::{DataSource, Revision};
 use pulse_registry::state::Write;
 use pulse_registry::store::Store;
 use pulse_registry::store::hiding::Hiding;
-use pulse_registry::store::journal::disk::{Disk, OsDisk};
+use pulse_registry::store::journal::disk::Disk;
 use pulse_registry::store::journal::{Journal, Options};
 
 use crate::faulty::{Faulty, Step};
@@ -16,7 +16,7 @@ use crate::rows::{after, batch, commit, copy, files, held, id, reopened, row};
 
 /// A journal that wants a checkpoint after every commit.
 pub(crate) fn eager(data_dir: &Path) -> Journal {
-    eager_on(data_dir, Arc::new(OsDisk))
+    eager_on(data_dir, Arc::new(Faulty::default()))
 }
 
 pub(crate) fn eager_on(data_dir: &Path, disk: Arc<dyn Disk>) -> Journal {

@@ -1,12 +1,15 @@
 //! A crash at every byte, damage at every byte, and files that do not belong.
 
-use pulse_registry::store::journal::{FOLDER, Journal};
+use std::sync::Arc;
+
+use pulse_registry::store::journal::{FOLDER, Journal, Options};
 use pulse_registry::store::{Store, StoreError};
 
+use crate::faulty::Faulty;
 use crate::rows::{after, commit, copy, files, held, last_segment, open, reopened};
 
 fn refused(data_dir: &std::path::Path) -> StoreError {
-    Journal::open(data_dir, "registry").unwrap_err()
+    Journal::open_with(data_dir, "registry", Arc::new(Faulty::default()), Options::default()).unwrap_err()
 }
 
 #[test]

@@ -81,7 +81,7 @@ fn a_restart_proves_the_last_frame_before_it_counts() {
         steps.lock().unwrap().push(step.clone());
         None
     });
-    Journal::open_with(folder.path(), "registry", disk.clone(), Options::default()).unwrap();
+    Journal::open_with(folder.path(), "registry", disk, Options::default()).unwrap();
     let proven = proven.lock().unwrap();
     let place = |wanted: &Step| proven.iter().position(|step| step == wanted).unwrap();
     assert!(place(&Step::Write(path.clone())) < place(&Step::Sync(path)), "{proven:?}");

@@ -1,4 +1,5 @@
-//! A disk whose steps can be made to fail, or looked at.
+//! A disk whose steps can be made to fail, or looked at. No test cuts the power,
+//! so nothing is really synced.
 
 use std::fmt;
 use std::io;
@@ -14,7 +15,7 @@ pub(crate) enum Step {
     Open(PathBuf),
     Rename(PathBuf),
     Remove(PathBuf),
-    SyncFolder,
+    SyncFolder(PathBuf),
     Write(PathBuf),
     Sync(PathBuf),
     Cut(PathBuf),
@@ -104,8 +105,7 @@ impl Disk for Faulty {
     }
 
     fn sync_folder(&self, folder: &Path) -> io::Result<()> {
-        self.0.check(&Step::SyncFolder)?;
-        OsDisk.sync_folder(folder)
+        self.0.check(&Step::SyncFolder(folder.to_owned()))
     }
 }
 
@@ -131,8 +131,7 @@ impl Output for File {
     }
 
     fn sync(&mut self) -> io::Result<()> {
-        self.faults.check(&Step::Sync(self.path.clone()))?;
-        self.inner.sync()
+        self.faults.check(&Step::Sync(self.path.clone()))
     }
 
     fn cut(&mut self, length: u64) -> io::Result<()> {

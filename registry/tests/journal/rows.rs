@@ -11,8 +11,10 @@ use pulse_proto::model::{
 };
 use pulse_registry::state::lease::Cursor;
 use pulse_registry::state::{ConnectionRow, Stamp, Write};
-use pulse_registry::store::journal::{FOLDER, Journal};
+use pulse_registry::store::journal::{FOLDER, Journal, Options};
 use pulse_registry::store::{Loaded, Store};
+
+use crate::faulty::Faulty;
 
 pub(crate) fn id(connection: &str) -> ConnectionId {
     ConnectionId::parse(connection).unwrap()
@@ -82,7 +84,7 @@ pub(crate) fn after(last: u64) -> (u64, Vec<String>) {
 }
 
 pub(crate) fn open(data_dir: &Path) -> Journal {
-    Journal::open(data_dir, "registry").unwrap()
+    Journal::open_with(data_dir, "registry", Arc::new(Faulty::default()), Options::default()).unwrap()
 }
 
 pub(crate) fn reopened(data_dir: &Path) -> (u64, Vec<String>) {

@@ -83,7 +83,7 @@ fn put_aside(old_file: &Path, data_dir: &Path, disk: &dyn Disk) {
     match renamed {
         Ok(()) => info!(file = %aside.display(), "the old file is kept; remove it when you like"),
         Err(error) => {
-            warn!(file = %old_file.display(), %error, "the old file is not used and could not be renamed")
+            warn!(file = %old_file.display(), %error, "the old file is not used and could not be renamed");
         }
     }
 }

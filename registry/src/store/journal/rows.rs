@@ -119,13 +119,14 @@ pub(super) struct NoRows;
 pub(super) fn groups(payload: &[u8]) -> impl Iterator<Item = Result<(&str, &[u8]), NoRows>> {
     let mut rest = Slice(payload);
     std::iter::from_fn(move || {
-        (!rest.is_empty()).then(|| match (rest.text(), rest.sized()) {
-            (Some(connection), Some(steps)) => Ok((connection, steps)),
-            _ => {
-                rest = Slice(&[]);
-                Err(NoRows)
-            }
-        })
+        if rest.is_empty() {
+            return None;
+        }
+        let group = rest.text().zip(rest.sized());
+        if group.is_none() {
+            rest = Slice(&[]);
+        }
+        Some(group.ok_or(NoRows))
     })
 }
 
@@ -133,13 +134,15 @@ pub(super) fn groups(payload: &[u8]) -> impl Iterator<Item = Result<(&str, &[u8]
 pub(super) fn steps(group: &[u8]) -> impl Iterator<Item = Result<Step<'_>, NoRows>> {
     let mut rest = Slice(group);
     std::iter::from_fn(move || {
-        (!rest.is_empty()).then(|| match (rest.u8(), rest.sized()) {
-            (Some(tag), Some(body)) => Ok(parse(tag, Slice(body)).unwrap_or(Step::Unknown(tag))),
-            _ => {
-                rest = Slice(&[]);
-                Err(NoRows)
-            }
-        })
+        if rest.is_empty() {
+            return None;
+        }
+        let step = rest.u8().zip(rest.sized());
+        if step.is_none() {
+            rest = Slice(&[]);
+        }
+        let parsed = step.map(|(tag, body)| parse(tag, Slice(body)).unwrap_or(Step::Unknown(tag)));
+        Some(parsed.ok_or(NoRows))
     })
 }
 
