@@ -7,7 +7,7 @@ use std::time::Duration;
 use pulse_proto::model::{ResourceType, Revision, Severity};
 use pulse_shell::probes::{Readiness, Ready, Refresh};
 use tokio::runtime::Handle;
-use tracing::error;
+use tracing::{error, info, warn};
 
 use crate::health::{UnknownKind, UnknownValues};
 use crate::ingest::Observer;
@@ -100,6 +100,16 @@ impl Observer for Watchful {
 
     fn published(&self, _revision: Revision, changes: usize) {
         self.metrics.changes.inc_by(changes as u64);
+    }
+
+    fn checkpointed(&self, took: Duration) {
+        info!(?took, "checkpoint written");
+        self.metrics.checkpoints.inc();
+    }
+
+    fn checkpoint_failed(&self, reason: &str) {
+        warn!(reason, "no checkpoint could be written; the journal grows until one can");
+        self.metrics.checkpoint_failures.inc();
     }
 }
 
