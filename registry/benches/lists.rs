@@ -231,7 +231,7 @@ async fn main() {
     println!("resident bytes per resource: {}", (resident_bytes() - before) / resources);
 
     let view = fleet.state.view();
-    let middle = view.iter().nth(resources / 2).expect("a resource").1.clone();
+    let middle = view.iter().nth(resources / 2 + 500).expect("a resource").1.clone();
     let id = middle.id.to_string();
     let parent = middle.parent.as_ref().expect("a parent").id.to_string();
     fleet.ask("get", |api| get(api, &id)).await;

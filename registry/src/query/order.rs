@@ -129,7 +129,7 @@ mod tests {
             ("nme", 1, "known fields"),
             ("name, ", 7, "expected a field"),
             ("name downwards", 6, "desc"),
-            ("name desc desc", 1, "commas"),
+            ("name desc desc", 11, "commas"),
             ("name, name desc", 7, "twice"),
             ("labels.a, labels.\"a\"", 11, "twice"),
             ("severity, tags", 11, "many values"),

@@ -45,7 +45,7 @@ fn seed() -> impl Strategy<Value = Seed> {
             // One number is at one connection only, and spread over the digits of the id.
             ..Seed::new(
                 kind,
-                (number << 58)
+                (number << 47)
                     + CONNECTIONS.iter().position(|known| *known == connection).map_or(0, |at| at as u64),
                 connection,
             )
@@ -107,7 +107,7 @@ fn comparison() -> impl Strategy<Value = String> {
         "labels.none = x",
         "labels:site",
         "labels:rack.row",
-        "id = storage-0400000000000001",
+        "id = storage-0004000000000001",
         "id = 'no id'",
         "id:network",
         "name = tank",
