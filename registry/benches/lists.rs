@@ -220,7 +220,7 @@ fn resident_bytes() -> usize {
 
 #[tokio::main]
 async fn main() {
-    let resources = std::env::args().filter_map(|word| word.parse().ok()).next().unwrap_or(1_000_000_usize);
+    let resources = std::env::args().find_map(|word| word.parse().ok()).unwrap_or(1_000_000_usize);
     let connections = resources.div_ceil(PER_CONNECTION);
     let resources = connections * PER_CONNECTION;
     let before = resident_bytes();

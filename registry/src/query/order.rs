@@ -8,7 +8,7 @@ mod parse;
 use std::cmp::Ordering;
 use std::fmt::Write as _;
 
-use pulse_proto::model::UnixMillis;
+use pulse_proto::model::{StorageTopology, UnixMillis};
 
 use super::filter::field::{EnumField, FIELDS, Field, TextField, TimeField};
 use super::number::{number, used_ratio};
@@ -75,13 +75,12 @@ impl Order {
         let mut canonical = String::new();
         for (field, direction) in &self.keys {
             let sign = if *direction == Direction::Descending { '-' } else { '+' };
-            let _ = match field {
-                // The key may hold anything, so it is quoted.
-                Field::Label(key) => write!(canonical, "{sign}labels.{key:?},"),
-                _ => {
-                    let name = FIELDS.iter().find(|(_, known)| known == field).map_or("", |(name, _)| name);
-                    write!(canonical, "{sign}{name},")
-                }
+            // A label's key may hold anything, so it is quoted.
+            let _ = if let Field::Label(key) = field {
+                write!(canonical, "{sign}labels.{key:?},")
+            } else {
+                let name = FIELDS.iter().find(|(_, known)| known == field).map_or("", |(name, _)| name);
+                write!(canonical, "{sign}{name},")
             };
         }
         canonical
@@ -108,7 +107,7 @@ fn compare(field: &Field, (left, left_at): Sortable<'_>, (right, right_at): Sort
 fn word(field: EnumField, resource: &Resource) -> Option<i32> {
     match field {
         EnumField::Type => Some(resource.resource_type().to_wire()),
-        EnumField::Topology => resource.document.topology().map(|topology| topology.to_wire()),
+        EnumField::Topology => resource.document.topology().map(StorageTopology::to_wire),
         EnumField::Status => Some(resource.status.to_wire()),
         EnumField::Severity => Some(resource.severity.to_wire()),
         EnumField::Freshness => Some(resource.freshness.to_wire()),

@@ -242,12 +242,11 @@ impl ResourceService for ResourceApi {
     ) -> Result<Response<pb::SummarizeResourcesResponse>, Status> {
         let filter = Filter::parse(&request.into_inner().filter)?;
         let view = self.feed.view();
-        let summary = match Summary::counted(&view, &filter) {
-            Some(summary) => summary,
-            None => {
-                let (scan, filter) = self.scan(Arc::clone(&view), filter).await?;
-                self.compute(scan.len(), move || Summary::scanned(&view, &filter, scan)).await?
-            }
+        let summary = if let Some(summary) = Summary::counted(&view, &filter) {
+            summary
+        } else {
+            let (scan, filter) = self.scan(Arc::clone(&view), filter).await?;
+            self.compute(scan.len(), move || Summary::scanned(&view, &filter, scan)).await?
         };
         Ok(Response::new(answer::summary(summary)))
     }

@@ -290,8 +290,9 @@ fn cost(node: &Node) -> u32 {
         Node::All(parts) | Node::Any(parts) => parts.iter().map(cost).sum(),
         Node::Not(inner) => cost(inner),
         Node::Test(test) => match &test.field {
-            Field::Text(TextField::Connection | TextField::ConnectionName) => 1,
-            Field::Label(_) | Field::Labels => 1,
+            Field::Text(TextField::Connection | TextField::ConnectionName)
+            | Field::Label(_)
+            | Field::Labels => 1,
             Field::Enum(EnumField::IncidentLevel) | Field::Texts(_) => 30,
             Field::Enum(_) => 2,
             Field::Number(NumberField::Revision) | Field::Time(_) => 4,

@@ -3,7 +3,7 @@
 
 use std::sync::LazyLock;
 
-use pulse_proto::model::{ResourceId, ResourceType};
+use pulse_proto::model::{ResourceId, ResourceType, StorageTopology, UnixMillis};
 
 use super::{Direction, Order, word};
 use crate::query::filter::field::{EnumField, Field, TextField};
@@ -82,15 +82,13 @@ fn words(field: &Field, shard: &Shard, at: usize) -> Words {
                 EnumField::Severity => Some(profile.severity().to_wire()),
                 EnumField::Freshness => Some(profile.freshness().to_wire()),
                 EnumField::Type => Some(profile.resource_type().to_wire()),
-                EnumField::Topology => profile.topology().map(|topology| topology.to_wire()),
+                EnumField::Topology => profile.topology().map(StorageTopology::to_wire),
                 EnumField::Source | EnumField::IncidentLevel => word(*field, resource),
             };
             Words::Exact(known.map_or(0, |known| u64::try_from(known).unwrap_or_default() + 1))
         }
         Field::Number(field) => whole(number(*field, resource)),
-        Field::Time(field) => {
-            whole(time(*field, resource, shard.observed_at(resource)).map(|time| time.get()))
-        }
+        Field::Time(field) => whole(time(*field, resource, shard.observed_at(resource)).map(UnixMillis::get)),
         Field::UsedRatio => Words::Exact(used_ratio(resource).map_or(0, |ratio| {
             // As `total_cmp` has it.
             let bits = ratio.to_bits();

@@ -126,12 +126,14 @@ mod tests {
             let (left, right) = (within(left), within(right));
             let bits = |set: &BTreeSet<usize>| {
                 let mut bits = Bits::none(rows);
-                set.iter().for_each(|row| bits.insert(*row));
+                for row in set {
+                    bits.insert(*row);
+                }
                 bits
             };
             let held = |bits: &Bits| bits.iter().collect::<BTreeSet<_>>();
             let all: BTreeSet<usize> = (0..rows).collect();
-            prop_assert_eq!(held(&bits(&left)), left.clone());
+            prop_assert_eq!(&held(&bits(&left)), &left);
             prop_assert_eq!(held(&bits(&left).union(&bits(&right))), &left | &right);
             prop_assert_eq!(held(&bits(&left).intersection(&bits(&right))), &left & &right);
             prop_assert_eq!(held(&bits(&left).complement()), &all - &left);

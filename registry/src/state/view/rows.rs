@@ -154,15 +154,15 @@ impl Rows {
     /// Rows that may have this text, and all that have it; `None` when there are none.
     pub fn with_text(&self, column: Column, text: &str) -> Option<Bits> {
         let wanted = hash(text);
-        let is_hit = |hash: u32| (hash == wanted) | (hash == SEVERAL);
+        let hits = |hash: u32| usize::from(hash == wanted) + usize::from(hash == SEVERAL);
         let mut found: Option<Bits> = None;
         // A block that holds nothing, as most do, is passed without a branch for each row.
         for (block, hashes) in self.hashes[column as usize].chunks(64).enumerate() {
-            if !hashes.iter().fold(false, |any, hash| any | is_hit(*hash)) {
+            if hashes.iter().map(|hash| hits(*hash)).sum::<usize>() == 0 {
                 continue;
             }
             let bits = found.get_or_insert_with(|| Bits::none(self.len()));
-            for (at, _) in hashes.iter().enumerate().filter(|(_, hash)| is_hit(**hash)) {
+            for (at, _) in hashes.iter().enumerate().filter(|(_, hash)| hits(**hash) > 0) {
                 bits.insert(block * 64 + at);
             }
         }
