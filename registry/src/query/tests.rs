@@ -1,5 +1,7 @@
 //! Every plan, order and sum gives what asking each resource gives.
 
+mod view;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -53,7 +55,7 @@ fn seed() -> impl Strategy<Value = Seed> {
     })
 }
 
-fn view(seeds: &[Seed], shared_labels: bool) -> Arc<View> {
+fn view_of(seeds: &[Seed], shared_labels: bool) -> Arc<View> {
     let mut shards: BTreeMap<&str, BTreeMap<String, Arc<Resource>>> = BTreeMap::new();
     for seed in seeds {
         let mut resource = seed.build();
@@ -219,7 +221,7 @@ proptest! {
         order in order(),
         first in 0_usize..30,
     ) {
-        let view = view(&seeds, shared_labels);
+        let view = view_of(&seeds, shared_labels);
         let filter = Filter::parse(&filter).map_err(|e| TestCaseError::fail(format!("{filter}: {e}")))?;
         let order = Order::parse(&order).map_err(|e| TestCaseError::fail(format!("{order}: {e}")))?;
         let mut expected = matching(&view, &filter);

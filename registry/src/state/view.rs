@@ -10,8 +10,6 @@ pub mod profile;
 pub mod rows;
 mod shard;
 pub mod tally;
-#[cfg(test)]
-mod tests;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -1,4 +1,5 @@
-//! A view that followed its changes is the view built at once.
+//! A view that followed its changes is the view built at once. Stands here for
+//! the resources that questions are tested with.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -8,11 +9,11 @@ use pulse_proto::model::{
     ConnectionId, Freshness, ResourceType, Revision, Severity, Status, StorageTopology,
 };
 
-use super::rows::Column;
-use super::tally::Tallies;
-use super::{Shard, View};
 use crate::query::fixture::{Seed, capacity, id};
 use crate::state::resource::Resource;
+use crate::state::view::rows::Column;
+use crate::state::view::tally::Tallies;
+use crate::state::view::{Shard, View};
 
 const CONNECTIONS: [&str; 3] = ["nas-a", "nas-b", "nas-c"];
 const KINDS: [ResourceType; 4] =
@@ -67,7 +68,7 @@ proptest! {
     #[test]
     fn following_is_building_anew(batches in prop::collection::vec(prop::collection::vec(told(), 1..30), 1..12)) {
         let mut world = vec![BTreeMap::new(); CONNECTIONS.len()];
-        let mut followed = View { revision: Revision(1), ..View::default() };
+        let mut followed = View::of(Revision(1), []);
         let mut kept = Vec::new();
         for batch in batches {
             // Versions before stay as they were, whatever is shared with them.
