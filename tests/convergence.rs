@@ -411,7 +411,7 @@ impl World {
         }
         assert!(self.core.is_settled(), "nothing is left to send");
         for (id, newest) in &self.newest {
-            let shard = self.state.view().shards.get(id);
+            let shard = self.state.view().shard(id);
             let Some(newest) = newest else {
                 assert!(shard.is_none(), "{id} was removed");
                 continue;

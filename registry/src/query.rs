@@ -12,4 +12,7 @@ pub mod order;
 pub mod page;
 pub mod show;
 pub mod summary;
+#[cfg(test)]
+mod tests;
 pub mod token;
+mod value;

@@ -137,9 +137,9 @@ fn view(revision: u64, resources: &BTreeMap<String, Arc<Resource>>) -> View {
     };
     let shards = shards.into_iter().map(|(connection, resources)| {
         let sections = BTreeMap::from([(section.clone(), report.clone())]);
-        (connection.clone(), Arc::new(Shard { connection, status: None, sections, resources }))
+        Shard::build(None, connection, None, sections, resources)
     });
-    View { revision: Revision(revision), shards: shards.collect() }
+    View::of(Revision(revision), shards)
 }
 
 fn pool(number: u64) -> Seed {

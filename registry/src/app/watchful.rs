@@ -55,7 +55,7 @@ impl Watchful {
             *severities.entry(resource.severity).or_default() += 1;
         }
         self.metrics.revision.set(view.revision.0);
-        self.metrics.connections.set(i64::try_from(view.shards.len()).unwrap_or(i64::MAX));
+        self.metrics.connections.set(i64::try_from(view.shards().len()).unwrap_or(i64::MAX));
         self.metrics.resources.clear();
         for (kind, count) in types {
             self.metrics.resources.get_or_create(&TypeLabel { r#type: kind.token() }).set(count);

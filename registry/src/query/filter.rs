@@ -3,6 +3,7 @@
 //! that fit them.
 
 mod check;
+mod decide;
 mod eval;
 pub mod field;
 mod parse;
@@ -13,10 +14,11 @@ mod tests;
 
 use pulse_proto::model::UnixMillis;
 
-pub use plan::Scan;
+pub use plan::{Candidates, Scan};
 
 use crate::state::resource::Resource;
-use crate::state::view::View;
+use crate::state::view::profile::Profile;
+use crate::state::view::{Shard, View};
 
 /// Longest filter, in characters.
 pub const FILTER_CHARS_MAX: usize = 4_096;
@@ -56,7 +58,7 @@ impl Filter {
 
     pub fn parse(text: &str) -> Result<Self, FilterError> {
         let Some(expression) = parse::parse(text)? else { return Ok(Self::all()) };
-        let root = check::check(&expression)?;
+        let root = plan::cheap_first(check::check(&expression)?);
         Ok(Self { root: Some(root), canonical: expression.to_string() })
     }
 
@@ -72,6 +74,11 @@ impl Filter {
     /// Where a comparison asks for the time of observation, which moves without a revision.
     pub fn observed_at_position(&self) -> Option<usize> {
         self.root.as_ref().and_then(check::observed_at_position)
+    }
+
+    /// Whether resources with this profile match, as far as it tells; `shard` tells more of those in it.
+    pub fn decide(&self, profile: Profile, shard: Option<&Shard>) -> Option<bool> {
+        self.root.as_ref().map_or(Some(true), |root| decide::decide(root, profile, shard))
     }
 
     /// The parts of `view` that may hold matches.

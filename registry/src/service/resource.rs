@@ -17,7 +17,7 @@ use tonic::{Code, Request, Response, Status};
 use super::absent::absent;
 use crate::clock::Clock;
 use crate::error;
-use crate::query::filter::Filter;
+use crate::query::filter::{Filter, Scan};
 use crate::query::list::Listing;
 use crate::query::mask::Mask;
 use crate::query::order::Order;
@@ -26,11 +26,12 @@ use crate::query::show;
 use crate::query::summary::Summary;
 use crate::query::token::Seal;
 use crate::state::feed::Feed;
+use crate::state::view::View;
 use crate::watch::core::{Scope, Watcher};
 use crate::watch::resume;
 use crate::watch::task::{self, OUTBOX_MAX, Pace};
 
-/// Resources a request may test on the thread it came in on.
+/// Resources or shards a request may look at on the thread it came in on.
 const INLINE_ROWS_MAX: usize = 2_000;
 /// Showing a resource costs as much as testing so many.
 const PAGE_ROW_WEIGHT: usize = 10;
@@ -97,6 +98,11 @@ impl ResourceApi {
         .map_err(|_panicked| failed("see the log of the registry"))
     }
 
+    async fn scan(&self, view: Arc<View>, filter: Filter) -> Result<(Scan, Filter), Status> {
+        let shards = view.shards().len();
+        self.compute(shards, move || (filter.scan(&view), filter)).await
+    }
+
     fn listings(&self) -> std::sync::MutexGuard<'_, Listings> {
         self.listings.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -122,8 +128,9 @@ impl ResourceApi {
             Some(listing) if listing.covers(end) => listing,
             Some(listing) => self.compute(listing.len(), move || Arc::new(listing.sort_all(&order))).await?,
             None => {
-                let rows = filter.scan(&view).len();
-                self.compute(rows, move || Arc::new(Listing::find(view, &filter, &order, end))).await?
+                let (scan, filter) = self.scan(Arc::clone(&view), filter).await?;
+                let cost = Listing::cost(&scan, &order);
+                self.compute(cost, move || Arc::new(Listing::of(view, scan, &filter, &order, end))).await?
             }
         };
         Ok((listing, offset))
@@ -235,8 +242,12 @@ impl ResourceService for ResourceApi {
     ) -> Result<Response<pb::SummarizeResourcesResponse>, Status> {
         let filter = Filter::parse(&request.into_inner().filter)?;
         let view = self.feed.view();
-        let rows = filter.scan(&view).len();
-        let summary = self.compute(rows, move || Summary::of(&view, &filter)).await?;
+        let summary = if let Some(summary) = Summary::counted(&view, &filter) {
+            summary
+        } else {
+            let (scan, filter) = self.scan(Arc::clone(&view), filter).await?;
+            self.compute(scan.len(), move || Summary::scanned(&view, &filter, scan)).await?
+        };
         Ok(Response::new(answer::summary(summary)))
     }
 

@@ -194,7 +194,7 @@ impl State {
             writes.push(Write::Connection(connection.clone(), Box::new(holding.row())));
         }
         let changes = self.settle(touched, gone, now, &mut writes);
-        self.view.shards.remove(connection);
+        self.view.remove(connection);
         Applied { answers: vec![ack(self.view.revision)], writes, changes }
     }
 
@@ -255,14 +255,13 @@ impl State {
     /// Puts the connection's current sections and status into the view.
     fn show(&mut self, connection: &ConnectionId) {
         let Some(holding) = self.holdings.get(connection).filter(|holding| !holding.removed) else { return };
-        let resources = self.view.shards.get(connection).map(|shard| shard.resources.clone());
-        let shard = Shard {
+        let resources = self.view.shard(connection).map(|shard| Arc::clone(&shard.resources));
+        self.view.put(Shard {
             connection: connection.clone(),
             status: holding.status.clone(),
             sections: holding.sections.clone(),
             resources: resources.unwrap_or_default(),
-        };
-        self.view.shards.insert(connection.clone(), Arc::new(shard));
+        });
     }
 }
 

@@ -163,7 +163,7 @@ impl Watcher {
         let mut message = Batch::default();
         let mut tested = 0;
         let limits = self.scope.limits;
-        while let Some((shard, range)) = scan.parts.get(part) {
+        while let Some((shard, candidates)) = scan.parts.get(part) {
             if message.is_full(limits) || tested == limits.scan {
                 let events = message.events;
                 self.stage = Stage::Listing { scan, part, at, revision };
@@ -173,11 +173,12 @@ impl Watcher {
                     Step::Message(self.unfinished(events))
                 };
             }
-            let Some(resource) = range.clone().nth(at).and_then(|index| shard.resources.get(index)) else {
+            let Some(row) = candidates.next(at) else {
                 (part, at) = (part + 1, 0);
                 continue;
             };
-            at += 1;
+            let resource = &shard.resources[row];
+            at = row + 1;
             tested += 1;
             // Only what may change without a revision needs the time, and that is not in the filter.
             if self.scope.filter.matches(resource, None) {
@@ -199,7 +200,7 @@ impl Watcher {
         let mut message = Batch::default();
         while !message.is_full(self.scope.limits) {
             let Some(News { kind, removal, resource, revision }) = news.pop_front() else { break };
-            let shard = view.shards.get(&resource.connection);
+            let shard = view.shard(&resource.connection);
             let observed_at = shard.and_then(|shard| shard.observed_at(&resource));
             message.add(self.event(kind, removal, &resource, observed_at, revision));
         }

@@ -3,6 +3,7 @@
 use super::FilterError;
 use super::field::{EnumField, Field, TimeField, names};
 use super::syntax::{Comparison, Expression, Literal, Operator};
+use crate::state::view::profile::Dimension;
 
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Node {
@@ -18,6 +19,8 @@ pub(super) struct Test {
     pub field: Field,
     pub operand: Operand,
     pub position: usize,
+    /// Of a field that profiles have: the values that satisfy the comparison, a bit each.
+    pub values: Option<(Dimension, u32)>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -80,7 +83,7 @@ pub(super) fn check(expression: &Expression) -> Result<Node, FilterError> {
 
 pub(super) fn observed_at_position(node: &Node) -> Option<usize> {
     match node {
-        Node::All(parts) | Node::Any(parts) => parts.iter().find_map(observed_at_position),
+        Node::All(parts) | Node::Any(parts) => parts.iter().filter_map(observed_at_position).min(),
         Node::Not(inner) => observed_at_position(inner),
         Node::Test(test) => (test.field == Field::Time(TimeField::Observed)).then_some(test.position),
     }
@@ -103,7 +106,19 @@ fn test(comparison: &Comparison) -> Result<Test, FilterError> {
         ));
     }
     let operand = operand(&name, &field, *operator, literal)?;
-    Ok(Test { field, operand, position: *path_position })
+    let values = values(&field, &operand);
+    Ok(Test { field, operand, position: *path_position, values })
+}
+
+fn values(field: &Field, operand: &Operand) -> Option<(Dimension, u32)> {
+    let Field::Enum(kind) = field else { return None };
+    let dimension = kind.dimension()?;
+    let satisfies = |number: i32| match operand {
+        Operand::Enum(relation, wanted) => relation.holds(number, *wanted),
+        _ => matches!(operand, Operand::Present),
+    };
+    let bits = kind.numbers().into_iter().enumerate();
+    Some((dimension, bits.fold(0, |bits, (at, number)| bits | u32::from(satisfies(number)) << at)))
 }
 
 fn operand(name: &str, field: &Field, operator: Operator, literal: &Literal) -> Result<Operand, FilterError> {

@@ -1,10 +1,11 @@
-//! The fields a filter may name, and the words their values may have.
+//! The fields a filter or an order may name, and the words their values may have.
 
 use pulse_proto::model::{
     AlertLevel, DataSource, Freshness, ResourceType, Severity, Status, StorageTopology,
 };
 
 use super::syntax::Operator;
+use crate::state::view::profile::Dimension;
 
 /// A field as its values are read.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -137,6 +138,15 @@ impl Field {
         }
     }
 
+    /// Has one value at most: a list can be ordered by it.
+    pub const fn is_scalar(&self) -> bool {
+        match self {
+            Self::Text(_) | Self::Number(_) | Self::UsedRatio | Self::Time(_) | Self::Label(_) => true,
+            Self::Enum(field) => !matches!(field, EnumField::Source | EnumField::IncidentLevel),
+            Self::Texts(_) | Self::Labels => false,
+        }
+    }
+
     pub fn operators(&self) -> &'static [Operator] {
         use Operator::{Equal, Greater, GreaterEqual, Has, Less, LessEqual, NotEqual};
         match self {
@@ -159,7 +169,33 @@ pub(super) fn names() -> String {
     names.join(", ")
 }
 
+/// Names of what a list can be ordered by, for people.
+pub(in crate::query) fn scalar_names() -> String {
+    let scalar = FIELDS.iter().filter(|(_, field)| field.is_scalar());
+    let mut names: Vec<&str> = scalar.map(|(name, _)| *name).collect();
+    names.push("labels.<key>");
+    names.join(", ")
+}
+
 impl EnumField {
+    /// Where profiles have it.
+    pub(super) const fn dimension(self) -> Option<Dimension> {
+        match self {
+            Self::Type => Some(Dimension::Type),
+            Self::Topology => Some(Dimension::Topology),
+            Self::Status => Some(Dimension::Status),
+            Self::Severity => Some(Dimension::Severity),
+            Self::Freshness => Some(Dimension::Freshness),
+            Self::Source => Some(Dimension::Source),
+            Self::IncidentLevel => None,
+        }
+    }
+
+    /// The numbers on the wire, in the order of the vocabulary.
+    pub(super) fn numbers(self) -> Vec<i32> {
+        self.values().into_iter().map(|(_, _, number)| number).collect()
+    }
+
     pub const fn is_ordered(self) -> bool {
         matches!(self, Self::Severity | Self::Freshness | Self::IncidentLevel)
     }

@@ -131,11 +131,11 @@ impl State {
 
     /// Makes a shard with the edits; both sides are sorted by id.
     fn edit(&mut self, connection: &ConnectionId, edits: BTreeMap<ResourceId, Option<Arc<Resource>>>) {
-        let old = self.view.shards.get(connection).cloned();
-        let old = old.as_ref().map_or(&[][..], |shard| &shard.resources);
-        let mut resources = Vec::with_capacity(old.len() + edits.len());
+        let old = self.view.shard(connection).cloned();
+        let before = old.as_ref().map_or(&[][..], |shard| &shard.resources);
+        let mut resources = Vec::with_capacity(before.len() + edits.len());
         let mut edits = edits.into_iter().peekable();
-        for resource in old {
+        for resource in before {
             while let Some((_, new)) = edits.next_if(|(id, _)| *id < resource.id) {
                 resources.extend(new);
             }
@@ -146,16 +146,11 @@ impl State {
         }
         resources.extend(edits.filter_map(|(_, new)| new));
         let Some(holding) = self.holdings.get(connection).filter(|holding| !holding.removed) else {
-            self.view.shards.remove(connection);
+            self.view.remove(connection);
             return;
         };
-        let shard = Shard {
-            connection: connection.clone(),
-            status: holding.status.clone(),
-            sections: holding.sections.clone(),
-            resources,
-        };
-        self.view.shards.insert(connection.clone(), Arc::new(shard));
+        let (status, sections) = (holding.status.clone(), holding.sections.clone());
+        self.view.put(Shard::build(old.as_deref(), connection.clone(), status, sections, resources));
     }
 
     /// After a restart: resources as they were, stamps and revision untouched.
@@ -184,13 +179,8 @@ impl State {
             let mut resources: Vec<Arc<Resource>> =
                 holding.entries.values().filter_map(|entry| entry.resource.clone()).collect();
             resources.sort_by(|a, b| a.id.cmp(&b.id));
-            let shard = Shard {
-                connection: connection.clone(),
-                status: holding.status.clone(),
-                sections: holding.sections.clone(),
-                resources,
-            };
-            self.view.shards.insert(connection, Arc::new(shard));
+            let (status, sections) = (holding.status.clone(), holding.sections.clone());
+            self.view.put(Shard::build(None, connection, status, sections, resources));
         }
     }
 }

@@ -88,28 +88,19 @@ impl World {
                 }
             }
         }
-        let view = Arc::new(View { revision, shards: self.shards() });
+        let view = Arc::new(View::of(revision, self.shards()));
         self.views.push(Arc::clone(&view));
         self.publisher.publish(view, [Arc::new(Changes { revision, at: UnixMillis::new(0), items })]);
     }
 
-    fn shards(&self) -> BTreeMap<ConnectionId, Arc<Shard>> {
+    fn shards(&self) -> impl Iterator<Item = Shard> {
         let mut shards: BTreeMap<ConnectionId, Vec<Arc<Resource>>> = BTreeMap::new();
         for resource in self.resources.values() {
             shards.entry(resource.connection.clone()).or_default().push(Arc::clone(resource));
         }
         shards
             .into_iter()
-            .map(|(connection, resources)| {
-                let shard = Shard {
-                    connection: connection.clone(),
-                    status: None,
-                    sections: BTreeMap::new(),
-                    resources,
-                };
-                (connection, Arc::new(shard))
-            })
-            .collect()
+            .map(|(connection, resources)| Shard::build(None, connection, None, BTreeMap::new(), resources))
     }
 
     fn shown(&self, revision: u64, filter: &Filter) -> BTreeMap<String, wire::Resource> {
