@@ -10,6 +10,7 @@ use pulse_proto::model::{
 
 use super::document::Document;
 use super::lease::Cursor;
+use super::merge::link::{Link, Pair};
 
 /// A connection as a whole.
 #[derive(Clone, Debug, PartialEq)]
@@ -47,4 +48,7 @@ pub enum Write {
     RemoveRecord(ConnectionId, SourceId),
     /// All records of a connection; its row stays.
     RemoveRecords(ConnectionId),
+    /// What an operator said about two records; takes the place of what was said before.
+    Link(Box<Link>),
+    RemoveLink(Box<Pair>),
 }

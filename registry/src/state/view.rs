@@ -8,13 +8,16 @@ use pulse_proto::model::{
     ConnectionId, ConnectionStatus, ResourceId, Revision, SectionName, SectionReport, UnixMillis,
 };
 
-use super::resource::Resource;
+use super::merge::link::Links;
+use super::resource::{Resource, SourcePart};
 
 /// What a request sees: exactly one revision.
 #[derive(Clone, Debug, Default)]
 pub struct View {
     pub revision: Revision,
     pub shards: BTreeMap<ConnectionId, Arc<Shard>>,
+    /// What operators said about pairs of records.
+    pub links: Arc<Links>,
 }
 
 /// One connection's part of a view.
@@ -49,6 +52,11 @@ impl View {
             let observed_at = shard.observed_at(&resource);
             Some(Found { resource, observed_at })
         })
+    }
+
+    /// When the section that brought one source's part was last read completely.
+    pub fn seen(&self, part: &SourcePart<'_>) -> Option<UnixMillis> {
+        self.shards.get(part.connection)?.sections.get(part.section)?.observed_at
     }
 
     /// Every resource, shard by shard.

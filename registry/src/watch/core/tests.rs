@@ -88,7 +88,7 @@ impl World {
                 }
             }
         }
-        let view = Arc::new(View { revision, shards: self.shards() });
+        let view = Arc::new(View { revision, shards: self.shards(), ..View::default() });
         self.views.push(Arc::clone(&view));
         self.publisher.publish(view, [Arc::new(Changes { revision, at: UnixMillis::new(0), items })]);
     }
