@@ -70,8 +70,7 @@ impl App {
         let (store, loaded) = open(&config).await?;
         let registry_id = loaded.registry_id.clone();
         let judge: Arc<dyn Judge> = Arc::new(tables);
-        let state =
-            State::restore(
+        let state = State::restore(
             Arc::clone(&judge),
             loaded.revision,
             loaded.connections,

@@ -32,7 +32,8 @@ impl Observer for Deaf {
 fn start(store: &Arc<Memory>) -> (Handle, Feed, tokio::task::JoinHandle<()>) {
     let judge = Arc::new(Tables::default());
     let loaded = store.load().unwrap();
-    let state = State::restore(judge.clone(), loaded.revision, loaded.connections, loaded.links, UnixMillis::new(0));
+    let state =
+        State::restore(judge.clone(), loaded.revision, loaded.connections, loaded.links, UnixMillis::new(0));
     let (publisher, feed) = feed::channel(state.view().clone());
     let store = Arc::clone(store) as Arc<dyn Store>;
     let (writer, handle) = Writer::new(state, judge, store, publisher, Clock::default(), Arc::new(Deaf));

@@ -62,7 +62,12 @@ enum Request {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Statement {
     /// The time is the writer's.
-    Say { pair: Pair, stand: Stand, reason: String, who: String },
+    Say {
+        pair: Pair,
+        stand: Stand,
+        reason: String,
+        who: String,
+    },
     Forget(Pair),
 }
 
@@ -345,8 +350,7 @@ impl Writer {
             Ok(Ok(loaded)) => {
                 let judge = Arc::clone(&self.judge);
                 let now = self.clock.now();
-                self.state =
-                    State::restore(judge, loaded.revision, loaded.connections, loaded.links, now);
+                self.state = State::restore(judge, loaded.revision, loaded.connections, loaded.links, now);
                 self.broken = false;
             }
             Ok(Err(error)) => self.observer.failed(&error.to_string()),

@@ -17,7 +17,7 @@ use pulse_proto::model::{ConnectionId, DataSource, ResourceType, SourceId};
 use self::claims::Register;
 use self::evidence::{Evidence, Kind};
 use self::link::{Links, Stand};
-use self::solve::{Edges, Member, OPERATOR_WEIGHT, solve};
+use self::solve::{Edges, Member, operator_weight, solve};
 use super::document::Document;
 use super::holding::Holding;
 use super::id;
@@ -164,7 +164,8 @@ impl Merge {
         touched: &BTreeSet<Key>,
         holdings: &Holdings,
     ) -> BTreeSet<Key> {
-        let mut open: Vec<Key> = touched.iter().filter(|key| self.is_tied(kind, key, holdings)).cloned().collect();
+        let mut open: Vec<Key> =
+            touched.iter().filter(|key| self.is_tied(kind, key, holdings)).cloned().collect();
         let mut seen = BTreeSet::new();
         let mut members = BTreeMap::new();
         let mut edges = Edges::new();
@@ -175,7 +176,8 @@ impl Merge {
             if let Some(group) = self.group(&key.0, &key.1).filter(|group| group.kind == kind) {
                 open.extend(group.keys().cloned());
             }
-            let Some((source, document)) = held(&key, holdings).filter(|(_, d)| d.resource_type == kind) else {
+            let Some((source, document)) = held(&key, holdings).filter(|(_, d)| d.resource_type == kind)
+            else {
                 continue;
             };
             members.insert(key.clone(), source);
@@ -244,13 +246,13 @@ impl Merge {
         source: DataSource,
         document: &Document,
         holdings: &Holdings,
-    ) -> Vec<(Key, u8)> {
+    ) -> Vec<(Key, u64)> {
         let mut found = Vec::new();
         let mut add = |claimants: Vec<(DataSource, &Key)>, weight: u8| {
             // Who is not alone with a claim in his own source has no claim.
             if claimants.iter().any(|(_, claimant)| *claimant == key) {
                 let others = claimants.into_iter().filter(|(other, _)| *other != source);
-                found.extend(others.map(|(_, other)| (other.clone(), weight)));
+                found.extend(others.map(|(_, other)| (other.clone(), u64::from(weight))));
             }
         };
         if document.resource_type == ResourceType::Host {
@@ -266,11 +268,12 @@ impl Merge {
             };
             add(self.serials.alone(serial).filter(beside).collect(), Kind::MachineId.percent());
         }
-        for other in self.links.same_as(key) {
-            let fits = held(other, holdings)
-                .is_some_and(|(other, found)| other != source && found.resource_type == document.resource_type);
+        for (other, at) in self.links.same_as(key) {
+            let fits = held(other, holdings).is_some_and(|(other, found)| {
+                other != source && found.resource_type == document.resource_type
+            });
             if fits {
-                found.push((other.clone(), OPERATOR_WEIGHT));
+                found.push((other.clone(), operator_weight(at)));
             }
         }
         found

@@ -7,8 +7,8 @@ use prost::Message;
 use pulse_proto::ProtocolError;
 use pulse_proto::digest::Digest;
 use pulse_proto::model::{
-    CollectorId, ConnectionId, ConnectionStatus, DataSource, Epoch, Freshness, IngestRecord, Revision, SectionName,
-    SectionReport, Sequence, SourceId, UnixMillis,
+    CollectorId, ConnectionId, ConnectionStatus, DataSource, Epoch, Freshness, IngestRecord, Revision,
+    SectionName, SectionReport, Sequence, SourceId, UnixMillis,
 };
 use pulse_proto::pb::resource::v1 as wire;
 

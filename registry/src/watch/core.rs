@@ -221,12 +221,7 @@ impl Watcher {
 }
 
 fn event(kind: Kind, removal: Removal, shown: EncodedResource, revision: Revision) -> ResourceEvent {
-    ResourceEvent {
-        kind: kind.into(),
-        resource: Some(shown),
-        removal: removal.into(),
-        revision: revision.0,
-    }
+    ResourceEvent { kind: kind.into(), resource: Some(shown), removal: removal.into(), revision: revision.0 }
 }
 
 /// The events of one message.

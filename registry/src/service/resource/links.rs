@@ -57,9 +57,11 @@ pub(super) fn refused(error: LinkError) -> Status {
             &format!("{connection} {id}"),
             "source_status of a resource names its records",
         ),
-        LinkError::NotThere => {
-            error::not_found("pulse.registry.v1.ResourceLink", "this link", "ListResourceLinks shows what exists")
-        }
+        LinkError::NotThere => error::not_found(
+            "pulse.registry.v1.ResourceLink",
+            "this link",
+            "ListResourceLinks shows what exists",
+        ),
         LinkError::OneRecord | LinkError::Type(..) | LinkError::OneSource(_) => {
             error::invalid("right", "NOT_MERGEABLE", &message)
         }
@@ -80,7 +82,13 @@ pub(super) fn offset(token: &str, seal: &Seal) -> Result<usize, PageError> {
 }
 
 /// One page of what `rows` found in `view`.
-pub(super) fn page(view: &View, rows: Vec<Row>, offset: usize, size: usize, seal: &Seal) -> pb::ListResourceLinksResponse {
+pub(super) fn page(
+    view: &View,
+    rows: Vec<Row>,
+    offset: usize,
+    size: usize,
+    seal: &Seal,
+) -> pb::ListResourceLinksResponse {
     let total = rows.len();
     let rows: Vec<Row> = rows.into_iter().skip(offset).take(size).collect();
     let next = offset.saturating_add(rows.len());

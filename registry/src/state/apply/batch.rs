@@ -201,11 +201,15 @@ impl State {
 
     /// Parent and children show each other's name, id and count.
     pub(super) fn touch_family(&self, key: &Key, document: &Document, touched: &mut Touched) {
-        let (connection, id) = key;
         if let Some(parent) = &document.parent_source_id {
-            touched.insert((connection.clone(), parent.clone()));
+            touched.insert((key.0.clone(), parent.clone()));
         }
-        if let Some(group) = self.merge.group(connection, id) {
+        self.touch_below(key, touched);
+    }
+
+    /// Children of a record, and of those it is one thing with.
+    pub(super) fn touch_below(&self, key: &Key, touched: &mut Touched) {
+        if let Some(group) = self.merge.group(&key.0, &key.1) {
             group.keys().for_each(|member| self.touch_children(member, touched));
         } else {
             self.touch_children(key, touched);
@@ -218,17 +222,16 @@ impl State {
         touched.extend(children.map(|child| (connection.clone(), child.clone())));
     }
 
-    /// Disks that this record puts into a machine: merging them depends on it.
+    /// Disks that this record puts into a machine, for merging them depends on it, and the machine.
     pub(super) fn touch_disks(&self, (connection, id): &Key, document: &Document, touched: &mut Touched) {
-        if document.resource_type == ResourceType::PhysicalDisk {
-            return;
-        }
         let Some(holding) = self.holdings.get(connection) else { return };
         // While there is one machine or none, disks are in it without saying so.
         let all = document.resource_type == ResourceType::Host && holding.hosts.len() <= 2;
         let is_disk = |entry: &&Entry| entry.document.resource_type == ResourceType::PhysicalDisk;
         let key = |entry: &Entry| (connection.clone(), entry.document.source_id.clone());
+        touched.extend(holding.host_of(document).map(|host| (connection.clone(), host.clone())));
         if all {
+            touched.extend(holding.hosts.iter().map(|host| (connection.clone(), host.clone())));
             touched.extend(holding.entries.values().filter(is_disk).map(key));
         } else {
             touched.extend(holding.below(id).into_iter().filter(is_disk).map(key));

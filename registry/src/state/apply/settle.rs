@@ -42,10 +42,7 @@ impl State {
         let revision = self.view.revision.next();
         let mut settling = Settling { revision, now, before, after: BTreeMap::new(), moved };
         // Hosts last: they are judged by what lies below them.
-        let is_host = |(connection, id): &(ConnectionId, SourceId)| {
-            self.holdings.get(connection).is_some_and(|holding| holding.hosts.contains(id))
-        };
-        let (mut hosts, others): (Touched, Touched) = touched.into_iter().partition(is_host);
+        let (mut hosts, others): (Touched, Touched) = touched.into_iter().partition(|key| self.is_host(key));
         self.derive(others, &mut settling, writes);
         hosts.append(&mut settling.moved);
         self.derive(hosts, &mut settling, writes);
@@ -70,8 +67,11 @@ impl State {
                 settling.moved.extend(self.host_of(old));
                 if old.id != resource.id {
                     let mut below = Touched::new();
-                    self.touch_family(&(connection.clone(), source_id.clone()), &resource.document, &mut below);
-                    touched.append(&mut self.led(below, settling, writes));
+                    self.touch_below(&(connection.clone(), source_id.clone()), &mut below);
+                    let (hosts, others): (Touched, Touched) =
+                        below.into_iter().partition(|key| self.is_host(key));
+                    settling.moved.extend(hosts);
+                    touched.append(&mut self.led(others, settling, writes));
                 }
             }
             settling.moved.extend(self.host_of(&resource));
@@ -111,7 +111,8 @@ impl State {
             };
             led.insert(leader.clone());
             let entry = self.holdings.get_mut(&key.0).and_then(|holding| holding.entries.get_mut(&key.1));
-            let Some((entry, stamp)) = entry.and_then(|entry| entry.stamp().map(|stamp| (entry, stamp))) else {
+            let Some((entry, stamp)) = entry.and_then(|entry| entry.stamp().map(|stamp| (entry, stamp)))
+            else {
                 continue;
             };
             if entry.fresh.as_ref().is_some_and(|fresh| fresh.record.is_some()) {
@@ -124,6 +125,10 @@ impl State {
             }
         }
         led
+    }
+
+    fn is_host(&self, (connection, id): &Key) -> bool {
+        self.holdings.get(connection).is_some_and(|holding| holding.hosts.contains(id))
     }
 
     /// The machine a resource is in.

@@ -147,9 +147,7 @@ const fn is_container_network(ip: Ipv4Addr) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use pulse_proto::model::{
-        Facets, Identity, IngestRecord, ResourceType, SectionName, SourceId,
-    };
+    use pulse_proto::model::{Facets, Identity, IngestRecord, ResourceType, SectionName, SourceId};
 
     use super::*;
 
@@ -224,12 +222,24 @@ mod tests {
         for name in ["", "localhost", "LOCALHOST.localdomain", "192.0.2.1", "fe80::1", "."] {
             assert_eq!(hostname(name), None, "{name:?}");
         }
-        for told in ["", "00:00:00:00:00:00", "ff:ff:ff:ff:ff:ff", "02:42:ac:11:00:02", "3c:ec:ef", "no mac 3cecef00"] {
+        for told in
+            ["", "00:00:00:00:00:00", "ff:ff:ff:ff:ff:ff", "02:42:ac:11:00:02", "3c:ec:ef", "no mac 3cecef00"]
+        {
             assert_eq!(mac(told), None, "{told:?}");
         }
         for told in [
-            "", "127.0.0.1", "127.9.9.9/8", "::1", "0.0.0.0", "169.254.3.4", "fe80::1/64", "224.0.0.1",
-            "172.17.0.1", "172.31.255.1/16", "::ffff:127.0.0.1", "no address",
+            "",
+            "127.0.0.1",
+            "127.9.9.9/8",
+            "::1",
+            "0.0.0.0",
+            "169.254.3.4",
+            "fe80::1/64",
+            "224.0.0.1",
+            "172.17.0.1",
+            "172.31.255.1/16",
+            "::ffff:127.0.0.1",
+            "no address",
         ] {
             assert_eq!(address(told), None, "{told:?}");
         }

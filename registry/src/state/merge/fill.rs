@@ -46,7 +46,10 @@ pub(super) fn record(record: &mut IngestRecord, other: &IngestRecord) {
     record.tags.sort();
     record.tags.dedup();
     let known = |theirs: &pulse_proto::model::Incident| {
-        record.incidents.iter().any(|ours| (&ours.provider, &ours.native_id) == (&theirs.provider, &theirs.native_id))
+        record
+            .incidents
+            .iter()
+            .any(|ours| (&ours.provider, &ours.native_id) == (&theirs.provider, &theirs.native_id))
     };
     let more: Vec<_> = other.incidents.iter().filter(|theirs| !known(theirs)).cloned().collect();
     record.incidents.extend(more);
@@ -156,8 +159,15 @@ mod tests {
             ..Agent::default()
         };
         agent(&mut ours, &theirs);
-        assert_eq!((ours.hostname.as_str(), ours.cpu_model.as_str(), ours.cpu_count), ("nas1", "Xeon", Some(8)));
-        assert_eq!((ours.os_name.as_str(), ours.os_version.as_str()), ("", "25.10"), "a name without its version is none");
+        assert_eq!(
+            (ours.hostname.as_str(), ours.cpu_model.as_str(), ours.cpu_count),
+            ("nas1", "Xeon", Some(8))
+        );
+        assert_eq!(
+            (ours.os_name.as_str(), ours.os_version.as_str()),
+            ("", "25.10"),
+            "a name without its version is none"
+        );
     }
 
     #[test]
@@ -170,15 +180,28 @@ mod tests {
             ..Metrics::default()
         };
         metrics(&mut ours, &theirs);
-        assert_eq!((ours.memory_used_bytes, ours.memory_total_bytes, ours.cpu_percent), (Some(3), None, Some(5.0)));
+        assert_eq!(
+            (ours.memory_used_bytes, ours.memory_total_bytes, ours.cpu_percent),
+            (Some(3), None, Some(5.0))
+        );
 
         let mut ours = Capacity { raw_total_bytes: Some(9), ..Capacity::default() };
-        let theirs = Capacity { total_bytes: Some(4), raw_total_bytes: Some(8), raw_used_bytes: Some(1), ..Capacity::default() };
+        let theirs = Capacity {
+            total_bytes: Some(4),
+            raw_total_bytes: Some(8),
+            raw_used_bytes: Some(1),
+            ..Capacity::default()
+        };
         capacity(&mut ours, &theirs);
         assert_eq!((ours.total_bytes, ours.raw_total_bytes, ours.raw_used_bytes), (Some(4), Some(9), None));
 
         let mut ours = Disk { vdev_state: "FAULTED".to_owned(), missing: true, ..Disk::default() };
-        let theirs = Disk { pool: "tank".to_owned(), wwn: "0x5".to_owned(), checksum_errors: Some(0), ..Disk::default() };
+        let theirs = Disk {
+            pool: "tank".to_owned(),
+            wwn: "0x5".to_owned(),
+            checksum_errors: Some(0),
+            ..Disk::default()
+        };
         disk(&mut ours, &theirs);
         assert_eq!((ours.pool.as_str(), ours.checksum_errors, ours.wwn.as_str()), ("", None, "0x5"));
         assert!(ours.missing);

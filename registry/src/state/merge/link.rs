@@ -97,9 +97,13 @@ impl Links {
         self.others.contains_key(key)
     }
 
-    pub(super) fn same_as(&self, key: &Key) -> impl Iterator<Item = &Key> {
+    /// Records that are said to be the same, and since when.
+    pub(super) fn same_as(&self, key: &Key) -> impl Iterator<Item = (&Key, UnixMillis)> {
         let others = self.others.get(key).into_iter().flatten();
-        others.filter(move |other| self.stand(key, other) == Some(Stand::Same))
+        others.filter_map(move |other| {
+            let link = self.get(&Pair::of(key.clone(), other.clone()))?;
+            (link.stand == Stand::Same).then_some((other, link.at))
+        })
     }
 
     pub(in crate::state) fn put(&mut self, link: Link) -> Option<Link> {
@@ -129,7 +133,8 @@ impl Links {
             return Vec::new();
         }
         let named = self.others.iter().filter(|((owner, _), _)| owner == connection);
-        let pairs = named.flat_map(|(key, others)| others.iter().map(|other| Pair::of(key.clone(), other.clone())));
+        let pairs =
+            named.flat_map(|(key, others)| others.iter().map(|other| Pair::of(key.clone(), other.clone())));
         pairs.collect::<BTreeSet<_>>().into_iter().collect()
     }
 }

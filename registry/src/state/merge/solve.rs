@@ -3,12 +3,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use pulse_proto::model::DataSource;
+use pulse_proto::model::{DataSource, UnixMillis};
 
 use super::Key;
 
-/// An operator's word weighs more than any evidence.
-pub(super) const OPERATOR_WEIGHT: u8 = u8::MAX;
+/// An operator's word weighs more than any evidence; what was said first stands when a later word contradicts it.
+pub(super) const fn operator_weight(at: UnixMillis) -> u64 {
+    u64::MAX - at.get()
+}
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Member {
@@ -17,7 +19,7 @@ pub(super) struct Member {
 }
 
 /// How sure two records are the same thing.
-pub(super) type Edges = BTreeMap<(Key, Key), u8>;
+pub(super) type Edges = BTreeMap<(Key, Key), u64>;
 
 /// Groups of two and more, each with at most one member of a source. The surest pairs come first; a pair counts only
 /// when for both it is the one surest of the other's source, so that nothing is decided by the order of names.
@@ -26,7 +28,7 @@ pub(super) fn solve(
     edges: &Edges,
     are_apart: impl Fn(&Key, &Key) -> bool,
 ) -> Vec<Vec<Member>> {
-    let mut best: BTreeMap<(&Key, DataSource), (u8, usize)> = BTreeMap::new();
+    let mut best: BTreeMap<(&Key, DataSource), (u64, usize)> = BTreeMap::new();
     let ends = |edge: &'_ (Key, Key)| Some((*members.get(&edge.0)?, *members.get(&edge.1)?));
     for (edge, weight) in edges {
         let Some((left, right)) = ends(edge) else { continue };
@@ -39,7 +41,7 @@ pub(super) fn solve(
             }
         }
     }
-    let mut sure: Vec<(u8, &(Key, Key))> = Vec::new();
+    let mut sure: Vec<(u64, &(Key, Key))> = Vec::new();
     for (edge, weight) in edges {
         let Some((left, right)) = ends(edge).filter(|(left, right)| left != right) else { continue };
         let is_best = |end| best.get(&end) == Some(&(*weight, 1));
@@ -54,9 +56,9 @@ pub(super) fn solve(
     for (_, (left, right)) in sure {
         let (Some(&into), Some(&from)) = (group_of.get(left), group_of.get(right)) else { continue };
         let clash = into == from
-            || groups[into].iter().any(|a| {
-                groups[from].iter().any(|b| members.get(*a) == members.get(*b) || are_apart(a, b))
-            });
+            || groups[into]
+                .iter()
+                .any(|a| groups[from].iter().any(|b| members.get(*a) == members.get(*b) || are_apart(a, b)));
         if !clash {
             for key in std::mem::take(&mut groups[from]) {
                 group_of.insert(key, into);
@@ -80,7 +82,11 @@ mod tests {
         (ConnectionId::parse(name).unwrap(), SourceId::parse(name).unwrap())
     }
 
-    fn solved(members: &[(&str, DataSource)], edges: &[(&str, &str, u8)], apart: &[(&str, &str)]) -> Vec<String> {
+    fn solved(
+        members: &[(&str, DataSource)],
+        edges: &[(&str, &str, u64)],
+        apart: &[(&str, &str)],
+    ) -> Vec<String> {
         let members = members.iter().map(|(name, source)| (key(name), *source)).collect();
         let edges = edges.iter().map(|(a, b, weight)| ((key(a), key(b)), *weight)).collect();
         let are_apart = |a: &Key, b: &Key| {
@@ -108,6 +114,11 @@ mod tests {
             ["a d"],
             "also not by way of a third"
         );
-        assert_eq!(solved(&all, &[("a", "t", 100), ("a", "u", OPERATOR_WEIGHT)], &[]), ["a u"]);
+        let (early, late) =
+            (operator_weight(UnixMillis::new(1_000)), operator_weight(UnixMillis::new(2_000)));
+        assert_eq!(solved(&all, &[("a", "t", 100), ("a", "u", late)], &[]), ["a u"], "an operator's word");
+        assert_eq!(solved(&all, &[("a", "t", late), ("a", "u", early)], &[]), ["a u"], "the first word");
+        let chain = [("a", "d", late), ("a", "t", early), ("d", "u", early)];
+        assert_eq!(solved(&all, &chain, &[]), ["a t", "d u"], "a later word breaks no earlier one");
     }
 }
