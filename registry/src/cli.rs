@@ -2,6 +2,7 @@
 //! grpcurl.
 
 mod detail;
+mod links;
 pub mod resources;
 
 use std::path::PathBuf;
@@ -35,6 +36,9 @@ enum Command {
     /// Ask a running registry for resources.
     #[command(subcommand)]
     Resources(resources::Command),
+    /// Say which records are the same thing and which are not, and see what may be.
+    #[command(subcommand)]
+    Links(links::Command),
 }
 
 #[derive(Debug, Subcommand)]
@@ -81,6 +85,7 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             let lines = table::lines(&["SETTING", "VALUE", "FROM"], &rows);
             table::print(&lines)?;
         }
+        Some(Command::Links(command)) => links::run(command).await?,
         Some(Command::Resources(command)) => {
             let stop = CancellationToken::new();
             tokio::select! {

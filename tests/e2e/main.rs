@@ -5,6 +5,7 @@ mod faults;
 mod health;
 mod ingest;
 mod lines;
+mod merge;
 mod reflection;
 mod restarts;
 mod secrets;

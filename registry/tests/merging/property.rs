@@ -1,5 +1,7 @@
 //! The view is a function of the latest records alone.
 
+use std::collections::VecDeque;
+
 use DataSource::{Agent, Docker, Proxmox, Truenas};
 use proptest::prelude::*;
 use pulse_proto::model::{DataSource, IngestRecord};
@@ -158,7 +160,7 @@ proptest! {
             run(&mut one, op);
         }
         // Each connection's own order stays; between them it is another.
-        let mut own: Vec<std::collections::VecDeque<&Op>> = vec![Default::default(); CONNECTIONS.len()];
+        let mut own: Vec<VecDeque<&Op>> = vec![VecDeque::new(); CONNECTIONS.len()];
         for op in &ops {
             own[at(op)].push_back(op);
         }

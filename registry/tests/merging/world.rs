@@ -218,8 +218,8 @@ pub(crate) fn identity(machine_id: &str, hostname: &str, mac: &str) -> Identity 
 
 pub(crate) fn disk(source_id: &str, parent: Option<&str>, serial: &str, vdev_state: &str) -> IngestRecord {
     let mut record = record(ResourceType::PhysicalDisk, source_id, parent);
-    record.state = vdev_state.to_owned();
-    record.identity.machine_id = serial.to_owned();
+    vdev_state.clone_into(&mut record.state);
+    serial.clone_into(&mut record.identity.machine_id);
     record.facets.physical_disk = Some(Box::new(Disk {
         name: source_id.to_owned(),
         serial: serial.to_owned(),

@@ -16,7 +16,7 @@ pub(super) struct Register<K>(BTreeMap<K, Claimants>);
 #[derive(Debug)]
 enum Claimants {
     One(DataSource, Key),
-    Many(Box<BTreeMap<DataSource, BTreeSet<Key>>>),
+    Many(BTreeMap<DataSource, BTreeSet<Key>>),
 }
 
 impl<K> Default for Register<K> {
@@ -116,7 +116,7 @@ impl Claimants {
             Self::One(only, held) => {
                 let mut many = BTreeMap::from([(*only, BTreeSet::from([held.clone()]))]);
                 many.entry(source).or_default().insert(key.clone());
-                *self = Self::Many(Box::new(many));
+                *self = Self::Many(many);
             }
             Self::Many(many) => drop(many.entry(source).or_default().insert(key.clone())),
         }
@@ -148,6 +148,7 @@ impl Claimants {
 
 #[cfg(test)]
 mod tests {
+    use DataSource::{Agent, Truenas};
     use pulse_proto::model::{ConnectionId, SourceId};
 
     use super::*;
@@ -160,7 +161,7 @@ mod tests {
     fn what_two_of_a_source_claim_is_nobodys() {
         let (a, b, c) = (key("a"), key("b"), key("c"));
         let mut register = Register::<Box<str>>::default();
-        let mut step = |register: &mut Register<Box<str>>, add: bool, source, key: &Key| {
+        let step = |register: &mut Register<Box<str>>, add: bool, source, key: &Key| {
             let mut affected = BTreeSet::new();
             if add {
                 register.add("x".into(), source, key, &mut affected);
@@ -170,7 +171,6 @@ mod tests {
             let alone: Vec<Key> = register.alone("x").map(|(_, key)| key.clone()).collect();
             (affected.into_iter().collect::<Vec<_>>(), alone, register.is_shared("x"))
         };
-        use DataSource::{Agent, Truenas};
         assert_eq!(step(&mut register, true, Truenas, &a), (vec![], vec![a.clone()], false));
         assert_eq!(step(&mut register, true, Truenas, &a), (vec![a.clone()], vec![a.clone()], false));
         // Ascending by source: agent stands before truenas.
