@@ -340,7 +340,8 @@ impl World {
     fn kill_registry(&mut self) {
         let loaded = self.store.load().unwrap();
         assert!(loaded.damaged.is_empty(), "{:?}", loaded.damaged);
-        self.state = State::restore(Arc::new(Plain), loaded.revision, loaded.connections, self.now);
+        self.state =
+            State::restore(Arc::new(Plain), loaded.revision, loaded.connections, loaded.links, self.now);
         self.compare_with_view();
         self.break_line();
     }
@@ -429,7 +430,7 @@ impl World {
                 assert_eq!(left.section.as_str(), "disks", "only what could not be read again is kept");
                 assert!(!disks.outcome.is_complete());
             }
-            for resource in &shard.resources {
+            for resource in shard.resources.iter() {
                 let parent = resource.parent.as_ref().map(|parent| parent.id.clone());
                 let host = shard.resources.iter().find(|r| r.resource_type() == ResourceType::Host);
                 if resource.resource_type() != ResourceType::Host {

@@ -72,8 +72,13 @@ impl App {
         let (store, loaded, hidden) = open(&config).await?;
         let registry_id = loaded.registry_id.clone();
         let judge: Arc<dyn Judge> = Arc::new(tables);
-        let state =
-            State::restore(Arc::clone(&judge), loaded.revision, loaded.connections, clock.now() + GRACE);
+        let state = State::restore(
+            Arc::clone(&judge),
+            loaded.revision,
+            loaded.connections,
+            loaded.links,
+            clock.now() + GRACE,
+        );
         let (revision, resources) = (state.view().revision, state.view().len());
         let (publisher, feed) = feed::channel(state.view().clone());
         watchful.follow(feed.clone());
@@ -82,9 +87,11 @@ impl App {
             Writer::new(state, judge, store, publisher, clock.clone(), Arc::clone(&observer));
         let writer = tokio::spawn(writer.run());
 
+        let resource_writer = handle.clone();
         let options = ingest_options(&config, hidden);
         let ingest = IngestApi::new(handle, &registry_id, options, observer, streams, draining.clone());
-        let resource = ResourceApi::new(feed, &registry_id, resource_options(&config), draining.clone());
+        let resource = ResourceApi::new(feed, &registry_id, resource_options(&config), draining.clone())
+            .with_writer(resource_writer);
         let bytes_max = config.grpc.max_message_bytes;
         // Bound when there is somebody to answer: until then clients are refused at once.
         let grpc = serve::listen(config.grpc.listen, "grpc.listen").await?;

@@ -3,6 +3,7 @@
 
 mod backup;
 mod detail;
+mod links;
 pub mod resources;
 
 use std::path::PathBuf;
@@ -40,6 +41,9 @@ enum Command {
     /// Ask a running registry for resources.
     #[command(subcommand)]
     Resources(resources::Command),
+    /// Say which records are the same thing and which are not, and see what may be.
+    #[command(subcommand)]
+    Links(links::Command),
 }
 
 #[derive(Debug, Subcommand)]
@@ -88,6 +92,7 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         }
         Some(Command::Backup(arguments)) => backup::save(&cli.settings.read().0?, &arguments)?,
         Some(Command::Restore(arguments)) => backup::restore(&cli.settings.read().0?, &arguments)?,
+        Some(Command::Links(command)) => links::run(command).await?,
         Some(Command::Resources(command)) => {
             let stop = CancellationToken::new();
             tokio::select! {

@@ -5,6 +5,7 @@ pub mod filter;
 #[cfg(test)]
 #[allow(unreachable_pub, reason = "the integration tests include this file, too")]
 pub(crate) mod fixture;
+pub mod links;
 pub mod list;
 pub mod mask;
 mod number;

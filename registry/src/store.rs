@@ -9,7 +9,7 @@ pub mod redb;
 
 use pulse_proto::model::Revision;
 
-use crate::state::{KeptConnection, Write};
+use crate::state::{KeptConnection, Link, Write};
 
 /// Durable state of one registry. `commit` returns only when the writes would survive a power cut.
 pub trait Store: Send + Sync + 'static {
@@ -29,13 +29,14 @@ pub trait Store: Send + Sync + 'static {
         Ok(None)
     }
 
-    /// Writes all rows, while commits go on. When it fails the store is as if it had not begun.
+    /// Writes all rows, `common` being what is kept besides connections, while commits go on. When it fails the store is as if it had not begun.
     fn finish_checkpoint(
         &self,
         ticket: Ticket,
+        common: &[Write],
         connections: &mut dyn Iterator<Item = KeptConnection>,
     ) -> Result<(), StoreError> {
-        let (_, _) = (ticket, connections);
+        let (_, _, _) = (ticket, common, connections);
         Ok(())
     }
 }
@@ -61,6 +62,8 @@ pub struct Loaded {
     pub registry_id: String,
     pub revision: Revision,
     pub connections: Vec<KeptConnection>,
+    /// What operators said about pairs of records.
+    pub links: Vec<Link>,
     /// Rows that cannot be read, and why. They cost themselves only.
     pub damaged: Vec<String>,
 }

@@ -14,7 +14,7 @@ use pulse_proto::model::{
     SourceId, UnixMillis,
 };
 use pulse_registry::state::lease::Cursor;
-use pulse_registry::state::{ConnectionRow, Document, Stamp, Write};
+use pulse_registry::state::{ConnectionRow, Document, Link, Pair, Stamp, Stand, Write};
 use pulse_registry::store::journal::Journal;
 use pulse_registry::store::memory::Memory;
 use pulse_registry::store::redb::{FILE_NAME, Redb};
@@ -130,6 +130,26 @@ fn conforms(store: &dyn Store) {
     store.commit(Revision(2), &[]).unwrap();
     store.recover().unwrap();
     assert_eq!(store.load().unwrap().revision, Revision(2), "asking whether it works changes nothing");
+
+    let (one, other) = (link("tank", Stand::Same), link("backup", Stand::Different));
+    let writes = [&one, &other].map(|link| Write::Link(Box::new(link.clone())));
+    store.commit(Revision(3), &writes).unwrap();
+    let anew = Link { stand: Stand::Different, ..one.clone() };
+    store.commit(Revision(4), &[Write::Link(Box::new(anew.clone()))]).unwrap();
+    assert_eq!(store.load().unwrap().links, [other.clone(), anew], "the last word about a pair");
+    store.commit(Revision(5), &[Write::RemoveLink(Box::new(one.pair))]).unwrap();
+    assert_eq!(store.load().unwrap().links, [other]);
+}
+
+fn link(name: &str, stand: Stand) -> Link {
+    let key = |id: &str| (connection(id), document(id, name).source_id.clone());
+    Link {
+        pair: Pair::of(key("nas-1"), key("nas-10")),
+        stand,
+        reason: "käse".to_owned(),
+        who: "ops".to_owned(),
+        at: UnixMillis::new(7),
+    }
 }
 
 #[test]

@@ -6,6 +6,7 @@ mod faults;
 mod health;
 mod ingest;
 mod lines;
+mod merge;
 mod reflection;
 mod restarts;
 mod secrets;

@@ -16,7 +16,9 @@ use self::checkpoint::Checkpoints;
 use crate::clock::Clock;
 use crate::state::judge::Judge;
 use crate::state::lease::Cursor;
-use crate::state::{Answer, Changes, Input, Publisher, RejectReason, State, Write};
+use crate::state::{
+    Answer, Changes, Input, Link, LinkError, Pair, Publisher, RejectReason, Stand, State, Write,
+};
 use crate::store::{Store, StoreError, Ticket};
 
 /// Inputs that may wait for the writer, over all streams.
@@ -29,6 +31,8 @@ const GROUP_WRITES_MAX: usize = 50_000;
 const FLUSH_INTERVAL: Duration = Duration::from_secs(15);
 /// After a failed commit the store is asked again this often.
 const RETRY_INTERVAL: Duration = Duration::from_secs(1);
+
+const NO_WRITES: &str = "the store does not take writes at the moment";
 
 /// Hears how the writer does; for metrics and readiness.
 pub trait Observer: Send + Sync + 'static {
@@ -56,7 +60,24 @@ pub struct Stopped;
 enum Request {
     Open(StreamId, Vec<ConnectionId>, Cursors),
     Apply(StreamId, Input, Reply),
+    Link(Statement, Linked),
 }
+
+/// What an operator says of two records.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Statement {
+    /// The time is the writer's.
+    Say {
+        pair: Pair,
+        stand: Stand,
+        reason: String,
+        who: String,
+    },
+    Forget(Pair),
+}
+
+/// Durable as of this revision.
+type Linked = oneshot::Sender<Result<Revision, LinkError>>;
 
 type Cursors = oneshot::Sender<Vec<(ConnectionId, Cursor)>>;
 
@@ -100,6 +121,15 @@ impl Handle {
     }
 }
 
+impl Handle {
+    /// Says something of two records; returns the revision that shows it.
+    pub async fn link(&self, statement: Statement) -> Result<Result<Revision, LinkError>, Stopped> {
+        let (reply, answer) = oneshot::channel();
+        self.requests.send(Request::Link(statement, reply)).await.map_err(|_gone| Stopped)?;
+        answer.await.map_err(|_gone| Stopped)
+    }
+}
+
 /// Owns the state; everything else sees views.
 pub struct Writer {
     state: State,
@@ -124,6 +154,7 @@ struct Group {
     changes: Vec<Arc<Changes>>,
     answers: Vec<(Origin, Vec<Answer>, Reply)>,
     questions: Vec<(Vec<ConnectionId>, Cursors)>,
+    links: Vec<(Result<Revision, LinkError>, Linked)>,
     inputs: usize,
 }
 
@@ -220,6 +251,11 @@ impl Writer {
                 // What was applied in this group is not durable yet: told after the commit.
                 group.questions.push((ids, reply));
             }
+            Request::Link(statement, reply) => {
+                group.inputs += 1;
+                let outcome = self.link(statement, group, now);
+                group.links.push((outcome, reply));
+            }
             Request::Apply(stream, _, reply)
                 if self.streams.get(&stream.collector) != Some(&stream.number) =>
             {
@@ -229,7 +265,7 @@ impl Writer {
                 let origin = Origin::of(&input);
                 group.inputs += 1;
                 if self.broken {
-                    let refusal = origin.exhausted("the store does not take writes at the moment");
+                    let refusal = origin.exhausted(NO_WRITES);
                     group.answers.push((origin, refusal, reply));
                     return;
                 }
@@ -239,6 +275,26 @@ impl Writer {
                 group.answers.push((origin, applied.answers, reply));
             }
         }
+    }
+
+    fn link(
+        &mut self,
+        statement: Statement,
+        group: &mut Group,
+        now: UnixMillis,
+    ) -> Result<Revision, LinkError> {
+        if self.broken {
+            return Err(LinkError::Store(NO_WRITES.to_owned()));
+        }
+        let applied = match statement {
+            Statement::Say { pair, stand, reason, who } => {
+                self.state.link(Link { pair, stand, reason, who, at: now })
+            }
+            Statement::Forget(pair) => self.state.forget_link(&pair, now),
+        }?;
+        group.writes.extend(applied.writes);
+        group.changes.extend(applied.changes);
+        Ok(self.state.view().revision)
     }
 
     /// Makes the group durable, shows it, answers it.
@@ -270,6 +326,9 @@ impl Writer {
                     for (origin, answers, _) in &mut group.answers {
                         *answers = origin.exhausted(&error);
                     }
+                    for (outcome, _) in &mut group.links {
+                        *outcome = Err(LinkError::Store(error.clone()));
+                    }
                 }
             }
         }
@@ -283,6 +342,9 @@ impl Writer {
             self.observer.answered(&answers);
             // A stream that has ended needs no answer.
             drop(reply.try_send(Outcome::Answered(answers)));
+        }
+        for (outcome, reply) in group.links {
+            drop(reply.send(outcome));
         }
         for (ids, reply) in group.questions {
             let cursor = |id: &ConnectionId| Some((id.clone(), self.state.cursor(id)?.clone()));
@@ -314,7 +376,8 @@ impl Writer {
         match loaded.await {
             Ok(Ok(loaded)) => {
                 let judge = Arc::clone(&self.judge);
-                self.state = State::restore(judge, loaded.revision, loaded.connections, self.clock.now());
+                let now = self.clock.now();
+                self.state = State::restore(judge, loaded.revision, loaded.connections, loaded.links, now);
                 self.broken = false;
             }
             Ok(Err(error)) => self.observer.failed(&error.to_string()),

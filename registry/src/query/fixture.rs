@@ -124,6 +124,7 @@ impl Seed {
             connection,
             connection_name: Arc::from(format!("NAS {}", self.connection)),
             labels: Arc::new(labels),
+            parts: None,
             created_at: UnixMillis::new(1_700_000_000_000 + self.number * 1_000),
             updated_at: UnixMillis::new(1_700_000_500_000 + self.revision * 1_000),
             revision: Revision(self.revision),

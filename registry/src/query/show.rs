@@ -11,16 +11,22 @@ use pulse_proto::pb::resource::v1 as wire;
 
 use super::mask::Mask;
 use crate::state::resource::{Resource, SourcePart};
+use crate::state::view::View;
 
 /// About what the added fields take.
 const ADDED_BYTES: usize = 384;
 
-/// `observed_at` is when the resource's section was last read; it changes
-/// without the resource changing, so it is not part of it.
-pub fn resource(resource: &Resource, observed_at: Option<UnixMillis>, mask: &Mask) -> EncodedResource {
+/// When things were last read changes without the resource changing, so it is not part of it: `observed_at` is of the
+/// resource's own section, `view` tells it of the further sources, where it has any.
+pub fn resource(
+    resource: &Resource,
+    observed_at: Option<UnixMillis>,
+    view: &View,
+    mask: &Mask,
+) -> EncodedResource {
     let body = resource.document.body();
     let mut out = Vec::with_capacity(ADDED_BYTES + body.len());
-    add(resource, observed_at, &mut out);
+    add(resource, observed_at, view, &mut out);
     let bytes = if mask.is_whole() {
         out.extend_from_slice(body);
         out
@@ -35,12 +41,12 @@ pub fn resource(resource: &Resource, observed_at: Option<UnixMillis>, mask: &Mas
 
 /// The same, decoded: for readers in this process.
 pub fn decoded(resource: &Resource, observed_at: Option<UnixMillis>) -> wire::Resource {
-    let EncodedResource(bytes) = self::resource(resource, observed_at, &Mask::default());
+    let EncodedResource(bytes) = self::resource(resource, observed_at, &View::default(), &Mask::default());
     // Both directions are the same generated code, so this cannot fail.
     wire::Resource::decode(bytes).unwrap_or_default()
 }
 
-fn add(resource: &Resource, observed_at: Option<UnixMillis>, out: &mut Vec<u8>) {
+fn add(resource: &Resource, observed_at: Option<UnixMillis>, view: &View, out: &mut Vec<u8>) {
     let Resource {
         id,
         document: _,
@@ -55,6 +61,7 @@ fn add(resource: &Resource, observed_at: Option<UnixMillis>, out: &mut Vec<u8>) 
         connection,
         connection_name,
         labels,
+        parts: _,
         created_at,
         updated_at,
         revision,
@@ -84,7 +91,9 @@ fn add(resource: &Resource, observed_at: Option<UnixMillis>, out: &mut Vec<u8>) 
         }
     }
     for part in resource.sources() {
-        message(16, &source_status(part, observed), out);
+        let is_leading = (part.connection, part.source_id) == (connection, &resource.document.source_id);
+        let seen = if is_leading { observed } else { view.seen(&part).map(timestamp_to_wire) };
+        message(16, &source_status(part, seen), out);
     }
     text(17, connection.as_str(), out);
     text(18, connection_name, out);
@@ -100,7 +109,7 @@ fn add(resource: &Resource, observed_at: Option<UnixMillis>, out: &mut Vec<u8>) 
 }
 
 fn source_status(part: SourcePart<'_>, last_seen: Option<prost_types::Timestamp>) -> wire::SourceStatus {
-    let SourcePart { source, source_id, connection, freshness, error } = part;
+    let SourcePart { source, source_id, connection, section: _, freshness, error } = part;
     wire::SourceStatus {
         source: source.to_wire(),
         source_id: source_id.as_str().to_owned(),

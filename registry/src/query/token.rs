@@ -17,6 +17,8 @@ const CHECKSUM: usize = 4;
 pub enum Purpose {
     Page = 1,
     Resume = 2,
+    /// Of a list of links.
+    Links = 3,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

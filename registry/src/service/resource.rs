@@ -2,11 +2,12 @@
 //! questions are answered off the threads that serve everybody else.
 
 mod answer;
+mod links;
 mod stream;
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use pulse_proto::model::ResourceId;
+use pulse_proto::model::{ResourceId, Revision};
 use pulse_proto::pb::registry::v1 as pb;
 use pulse_proto::served::registry::v1 as served;
 use pulse_proto::served::registry::v1::resource_service_server::ResourceService;
@@ -17,6 +18,8 @@ use tonic::{Code, Request, Response, Status};
 use super::absent::absent;
 use crate::clock::Clock;
 use crate::error;
+use crate::ingest::{Handle, Statement};
+use crate::query;
 use crate::query::filter::{Filter, Scan};
 use crate::query::list::Listing;
 use crate::query::mask::Mask;
@@ -27,6 +30,7 @@ use crate::query::summary::Summary;
 use crate::query::token::Seal;
 use crate::state::feed::Feed;
 use crate::state::view::View;
+use crate::state::{Pair, Stand};
 use crate::watch::core::{Scope, Watcher};
 use crate::watch::resume;
 use crate::watch::task::{self, OUTBOX_MAX, Pace};
@@ -62,6 +66,8 @@ pub struct ResourceApi {
     watchers: Arc<Semaphore>,
     draining: CancellationToken,
     clock: Clock,
+    /// Takes what operators say; `None`: this registry is only read.
+    writer: Option<Handle>,
 }
 
 impl ResourceApi {
@@ -75,7 +81,35 @@ impl ResourceApi {
             watchers: Arc::new(Semaphore::new(options.watchers_max)),
             draining,
             clock: Clock::default(),
+            writer: None,
         }
+    }
+
+    /// With links between records that can be changed.
+    #[must_use]
+    pub fn with_writer(self, writer: Handle) -> Self {
+        Self { writer: Some(writer), ..self }
+    }
+
+    /// Durable and visible when it returns.
+    async fn state(&self, statement: Statement) -> Result<Revision, Status> {
+        let stopping = || error::reasoned(Code::Unavailable, "DRAINING", "the registry is stopping", []);
+        let writer = self.writer.as_ref().ok_or_else(stopping)?;
+        let said = writer.link(statement).await.map_err(|_stopped| stopping())?;
+        said.map_err(links::refused)
+    }
+
+    async fn say(
+        &self,
+        stand: Stand,
+        pair: &Pair,
+        who: String,
+        reason: String,
+    ) -> Result<(Option<pb::ResourceLink>, u64), Status> {
+        let (who, reason) = links::checked(who, reason)?;
+        let revision = self.state(Statement::Say { pair: pair.clone(), stand, reason, who }).await?;
+        let (view, pair) = (self.feed.view(), pair.clone());
+        self.compute(view.len(), move || links::answer(&view, &pair, revision)).await
     }
 
     /// Runs `work` where it holds up nobody.
@@ -167,7 +201,7 @@ impl ResourceService for ResourceApi {
         let found = view.get(&id).ok_or_else(|| {
             error::not_found("pulse.resource.v1.Resource", id.as_str(), "ListResources shows what exists")
         })?;
-        let resource = show::resource(&found.resource, found.observed_at, &mask);
+        let resource = show::resource(&found.resource, found.observed_at, &view, &mask);
         Ok(Response::new(served::GetResourceResponse { resource: Some(resource), revision: view.revision.0 }))
     }
 
@@ -256,5 +290,48 @@ impl ResourceService for ResourceApi {
         _: Request<pb::ListResourceChangesRequest>,
     ) -> Result<Response<pb::ListResourceChangesResponse>, Status> {
         Err(absent("ResourceService.ListResourceChanges", "ResourceService.WatchResources"))
+    }
+
+    async fn link_resources(
+        &self,
+        request: Request<pb::LinkResourcesRequest>,
+    ) -> Result<Response<pb::LinkResourcesResponse>, Status> {
+        let pb::LinkResourcesRequest { left, right, reason, who } = request.into_inner();
+        let pair = links::pair(left, right)?;
+        let (link, revision) = self.say(Stand::Same, &pair, who, reason).await?;
+        Ok(Response::new(pb::LinkResourcesResponse { link, revision }))
+    }
+
+    async fn unlink_resources(
+        &self,
+        request: Request<pb::UnlinkResourcesRequest>,
+    ) -> Result<Response<pb::UnlinkResourcesResponse>, Status> {
+        let pb::UnlinkResourcesRequest { left, right, reason, who } = request.into_inner();
+        let pair = links::pair(left, right)?;
+        let (link, revision) = self.say(Stand::Different, &pair, who, reason).await?;
+        Ok(Response::new(pb::UnlinkResourcesResponse { link, revision }))
+    }
+
+    async fn delete_resource_link(
+        &self,
+        request: Request<pb::DeleteResourceLinkRequest>,
+    ) -> Result<Response<pb::DeleteResourceLinkResponse>, Status> {
+        let pb::DeleteResourceLinkRequest { left, right } = request.into_inner();
+        let revision = self.state(Statement::Forget(links::pair(left, right)?)).await?;
+        Ok(Response::new(pb::DeleteResourceLinkResponse { revision: revision.0 }))
+    }
+
+    async fn list_resource_links(
+        &self,
+        request: Request<pb::ListResourceLinksRequest>,
+    ) -> Result<Response<pb::ListResourceLinksResponse>, Status> {
+        let pb::ListResourceLinksRequest { page_size: size, page_token } = request.into_inner();
+        let (size, offset) = (page_size(size)?, links::offset(&page_token, &self.seal)?);
+        let (view, seal) = (self.feed.view(), self.seal.clone());
+        let listed = self.compute(view.len(), move || {
+            let rows = query::links::rows(&view);
+            links::page(&view, rows, offset, size, &seal)
+        });
+        Ok(Response::new(listed.await?))
     }
 }

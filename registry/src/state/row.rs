@@ -10,6 +10,7 @@ use pulse_proto::model::{
 
 use super::document::Document;
 use super::lease::Cursor;
+use super::merge::link::{Link, Pair};
 
 /// A connection as a whole.
 #[derive(Clone, Debug, PartialEq)]
@@ -41,6 +42,14 @@ pub struct RecordRow {
 /// A connection with all that is kept of it, ascending by source id.
 pub type KeptConnection = (ConnectionId, ConnectionRow, Vec<RecordRow>);
 
+/// Everything that is kept, at one revision.
+#[derive(Clone, Debug, Default)]
+pub struct Snapshot {
+    /// Steps that make what is kept besides connections.
+    pub common: Vec<Write>,
+    pub connections: Vec<KeptConnection>,
+}
+
 /// One step of a commit. Later steps win.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Write {
@@ -50,4 +59,7 @@ pub enum Write {
     RemoveRecord(ConnectionId, SourceId),
     /// All records of a connection; its row stays.
     RemoveRecords(ConnectionId),
+    /// What an operator said about two records; takes the place of what was said before.
+    Link(Box<Link>),
+    RemoveLink(Box<Pair>),
 }

@@ -19,7 +19,8 @@ use pulse_proto::model::{ConnectionId, ResourceId, Revision, UnixMillis};
 use self::directory::Directory;
 use self::rows::{Step, compare};
 use self::tally::Tallies;
-use super::resource::Resource;
+use super::merge::link::Links;
+use super::resource::{Resource, SourcePart};
 
 pub use self::rows::Rows;
 pub use self::shard::Shard;
@@ -34,6 +35,8 @@ pub struct View {
     directory: Directory,
     tallies: Tallies,
     len: usize,
+    /// What operators said about pairs of records.
+    pub links: Arc<Links>,
 }
 
 #[derive(Clone, Debug)]
@@ -135,6 +138,11 @@ impl View {
     /// Everything, counted.
     pub const fn tallies(&self) -> &Tallies {
         &self.tallies
+    }
+
+    /// When the section that brought one source's part was last read completely.
+    pub fn seen(&self, part: &SourcePart<'_>) -> Option<UnixMillis> {
+        self.shard(part.connection)?.sections.get(part.section)?.observed_at
     }
 
     /// Every resource, shard by shard.

@@ -7,13 +7,13 @@ use prost::Message;
 use pulse_proto::ProtocolError;
 use pulse_proto::digest::Digest;
 use pulse_proto::model::{
-    CollectorId, ConnectionStatus, DataSource, Epoch, Freshness, IngestRecord, Revision, SectionName,
-    SectionReport, Sequence, SourceId, UnixMillis,
+    CollectorId, ConnectionId, ConnectionStatus, DataSource, Epoch, Freshness, IngestRecord, Revision,
+    SectionName, SectionReport, Sequence, SourceId, UnixMillis,
 };
 use pulse_proto::pb::resource::v1 as wire;
 
 use crate::state::lease::Cursor;
-use crate::state::{ConnectionRow, Document, Stamp};
+use crate::state::{ConnectionRow, Document, Link, Pair, Stamp, Stand};
 
 #[derive(Clone, PartialEq, Message)]
 struct Connection {
@@ -126,6 +126,66 @@ pub(super) fn decode_document(source_id: &str, bytes: &[u8]) -> Result<Arc<Docum
 fn append(message: &impl Message, out: &mut Vec<u8>) {
     let _ = message.encode(out);
 }
+
+/// What an operator said of two records. A store keeps it under [`link_key`].
+#[derive(Clone, PartialEq, Message)]
+struct Linked {
+    #[prost(string, tag = "1")]
+    left_connection: String,
+    #[prost(string, tag = "2")]
+    left_source_id: String,
+    #[prost(string, tag = "3")]
+    right_connection: String,
+    #[prost(string, tag = "4")]
+    right_source_id: String,
+    #[prost(bool, tag = "5")]
+    same: bool,
+    #[prost(string, tag = "6")]
+    reason: String,
+    #[prost(string, tag = "7")]
+    who: String,
+    #[prost(uint64, tag = "8")]
+    at: u64,
+}
+
+/// Equal for equal pairs: ids hold no control characters.
+pub(super) fn link_key(pair: &Pair) -> String {
+    let [left, right] = pair.ends().map(|(connection, source_id)| format!("{connection}\0{source_id}"));
+    format!("{left}\0{right}")
+}
+
+pub(super) fn encode_link(link: &Link) -> Vec<u8> {
+    let Link { pair, stand, reason, who, at } = link;
+    let [left, right] = pair.ends();
+    Linked {
+        left_connection: left.0.to_string(),
+        left_source_id: left.1.to_string(),
+        right_connection: right.0.to_string(),
+        right_source_id: right.1.to_string(),
+        same: *stand == Stand::Same,
+        reason: reason.clone(),
+        who: who.clone(),
+        at: at.get(),
+    }
+    .encode_to_vec()
+}
+
+pub(super) fn decode_link(bytes: &[u8]) -> Result<Link, ProtocolError> {
+    let row = Linked::decode(bytes).map_err(|error| ProtocolError::invalid(error.to_string()))?;
+    let key = |connection: &str, source_id: &str| {
+        Ok::<_, ProtocolError>((ConnectionId::parse(connection)?, SourceId::parse(source_id)?))
+    };
+    let left = key(&row.left_connection, &row.left_source_id)?;
+    let right = key(&row.right_connection, &row.right_source_id)?;
+    Ok(Link {
+        pair: Pair::of(left, right),
+        stand: if row.same { Stand::Same } else { Stand::Different },
+        reason: row.reason,
+        who: row.who,
+        at: UnixMillis::new(row.at),
+    })
+}
+
 
 /// Three numbers, big endian.
 pub(super) fn encode_stamp(stamp: Stamp) -> [u8; 24] {

@@ -59,6 +59,7 @@ impl Store for Hiding {
     fn finish_checkpoint(
         &self,
         ticket: Ticket,
+        common: &[Write],
         connections: &mut dyn Iterator<Item = KeptConnection>,
     ) -> Result<(), StoreError> {
         let hidden = if let Some(hidden) = self.hidden() {
@@ -76,6 +77,6 @@ impl Store for Hiding {
             }
             hidden.find(|(id, ..)| !shown.contains(id)).cloned()
         });
-        self.store.finish_checkpoint(ticket, &mut all)
+        self.store.finish_checkpoint(ticket, common, &mut all)
     }
 }

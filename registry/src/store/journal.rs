@@ -140,10 +140,11 @@ impl Store for Journal {
     fn finish_checkpoint(
         &self,
         ticket: Ticket,
+        common: &[Write],
         connections: &mut dyn Iterator<Item = KeptConnection>,
     ) -> Result<(), StoreError> {
         let Ticket { segment, commit, revision, written } = ticket;
-        let checkpoint = checkpoint::write(&self.place, segment, commit, revision, connections)?;
+        let checkpoint = checkpoint::write(&self.place, segment, commit, revision, common, connections)?;
         let mut first_segment = held(&self.first_segment);
         if *first_segment >= segment {
             // A later one was faster.

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use pulse_proto::model::{ConnectionId, Revision, SourceId};
 
 use super::{Loaded, Store, StoreError};
-use crate::state::{ConnectionRow, Document, RecordRow, Stamp, Write};
+use crate::state::{ConnectionRow, Document, Link, Pair, RecordRow, Stamp, Write};
 
 #[derive(Debug, Default)]
 pub struct Memory {
@@ -22,6 +22,7 @@ struct Held {
     connections: BTreeMap<ConnectionId, ConnectionRow>,
     records: BTreeMap<(ConnectionId, SourceId), Arc<Document>>,
     stamps: BTreeMap<(ConnectionId, SourceId), Stamp>,
+    links: BTreeMap<Pair, Link>,
 }
 
 impl Memory {
@@ -49,7 +50,13 @@ impl Store for Memory {
         let connections = held.connections.iter();
         let connections =
             connections.map(|(id, row)| (id.clone(), row.clone(), rows(id, &mut damaged))).collect();
-        Ok(Loaded { registry_id: "memory".to_owned(), revision: held.revision, connections, damaged })
+        Ok(Loaded {
+            registry_id: "memory".to_owned(),
+            revision: held.revision,
+            connections,
+            links: held.links.values().cloned().collect(),
+            damaged,
+        })
     }
 
     fn commit(&self, revision: Revision, writes: &[Write]) -> Result<(), StoreError> {
@@ -73,6 +80,8 @@ impl Store for Memory {
                     held.records.retain(|(owner, _), _| *owner != id);
                     held.stamps.retain(|(owner, _), _| *owner != id);
                 }
+                Write::Link(link) => drop(held.links.insert(link.pair.clone(), *link)),
+                Write::RemoveLink(pair) => drop(held.links.remove(&pair)),
             }
         }
         Ok(())

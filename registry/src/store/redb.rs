@@ -9,7 +9,8 @@ use redb::{
 };
 
 use super::bytes::{
-    decode_connection, decode_record, decode_stamp, encode_connection, encode_record, encode_stamp,
+    decode_connection, decode_link, decode_record, decode_stamp, encode_connection, encode_link,
+    encode_record, encode_stamp, link_key,
 };
 use super::{Loaded, Store, StoreError};
 use crate::state::{RecordRow, Write};
@@ -25,6 +26,7 @@ const CONNECTIONS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("conn
 /// Key: connection, source id.
 const RECORDS: TableDefinition<'_, (&str, &str), &[u8]> = TableDefinition::new("records");
 const STAMPS: TableDefinition<'_, (&str, &str), &[u8]> = TableDefinition::new("stamps");
+const LINKS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("links");
 
 #[derive(Debug)]
 pub struct Redb {
@@ -74,6 +76,7 @@ fn prepare(database: &Database, new_id: &str, path: &str) -> Result<String, Stor
     transaction.open_table(CONNECTIONS).map_err(engine)?;
     transaction.open_table(RECORDS).map_err(engine)?;
     transaction.open_table(STAMPS).map_err(engine)?;
+    transaction.open_table(LINKS).map_err(engine)?;
     transaction.commit().map_err(engine)?;
     Ok(registry_id)
 }
@@ -90,6 +93,7 @@ impl Store for Redb {
             registry_id: self.registry_id.clone(),
             revision: Revision(revision),
             connections: Vec::new(),
+            links: Vec::new(),
             damaged: Vec::new(),
         };
         for row in connections.iter().map_err(engine)? {
@@ -125,6 +129,12 @@ impl Store for Redb {
                 row.cursor.digest = None;
             }
         }
+        for row in transaction.open_table(LINKS).map_err(engine)?.iter().map_err(engine)? {
+            match decode_link(row.map_err(engine)?.1.value()) {
+                Ok(link) => loaded.links.push(link),
+                Err(error) => loaded.damaged.push(format!("link: {error}")),
+            }
+        }
         Ok(loaded)
     }
 
@@ -149,6 +159,7 @@ fn write_all(transaction: &WriteTransaction, revision: Revision, writes: &[Write
     let mut connections = transaction.open_table(CONNECTIONS).map_err(engine)?;
     let mut records = transaction.open_table(RECORDS).map_err(engine)?;
     let mut stamps = transaction.open_table(STAMPS).map_err(engine)?;
+    let mut links = transaction.open_table(LINKS).map_err(engine)?;
     for write in writes {
         match write {
             Write::Connection(id, row) => {
@@ -178,6 +189,11 @@ fn write_all(transaction: &WriteTransaction, revision: Revision, writes: &[Write
                     stamps.remove(key).map_err(engine)?;
                 }
             }
+            Write::Link(link) => {
+                let bytes = encode_link(link);
+                links.insert(link_key(&link.pair).as_str(), bytes.as_slice()).map_err(engine)?;
+            }
+            Write::RemoveLink(pair) => drop(links.remove(link_key(pair).as_str()).map_err(engine)?),
         }
     }
     Ok(())

@@ -9,7 +9,8 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use prost::Message as _;
-use pulse_proto::model::{Revision, UnixMillis};
+use pulse_proto::encoded::EncodedResource;
+use pulse_proto::model::Revision;
 use pulse_proto::pb::registry::v1::resource_event::{Kind, Removal};
 use pulse_proto::served::registry::v1::{ResourceEvent, WatchResourcesResponse};
 
@@ -20,7 +21,6 @@ use crate::query::mask::Mask;
 use crate::query::show;
 use crate::query::token::Seal;
 use crate::state::change::Changes;
-use crate::state::resource::Resource;
 use crate::state::view::View;
 
 /// Most events in one message.
@@ -149,7 +149,7 @@ impl Watcher {
     pub fn step(&mut self, view: &View) -> Step {
         match std::mem::replace(&mut self.stage, Stage::Idle) {
             Stage::Idle => Step::Idle,
-            Stage::Listing { scan, part, at, revision } => self.list_on(scan, part, at, revision),
+            Stage::Listing { scan, part, at, revision } => self.list_on(scan, (part, at), revision, view),
             Stage::Telling { news, revision } => self.tell_on(news, revision, view),
         }
     }
@@ -159,7 +159,8 @@ impl Watcher {
         WatchResourcesResponse { bookmark: true, ..self.message(Vec::new()) }
     }
 
-    fn list_on(&mut self, scan: Scan, mut part: usize, mut at: usize, revision: Revision) -> Step {
+    fn list_on(&mut self, scan: Scan, from: (usize, usize), revision: Revision, view: &View) -> Step {
+        let (mut part, mut at) = from;
         let mut message = Batch::default();
         let mut tested = 0;
         let limits = self.scope.limits;
@@ -183,13 +184,8 @@ impl Watcher {
             // Only what may change without a revision needs the time, and that is not in the filter.
             if self.scope.filter.matches(resource, None) {
                 let observed_at = shard.observed_at(resource);
-                message.add(self.event(
-                    Kind::Existing,
-                    Removal::Unspecified,
-                    resource,
-                    observed_at,
-                    resource.revision,
-                ));
+                let shown = show::resource(resource, observed_at, view, &self.scope.mask);
+                message.add(event(Kind::Existing, Removal::Unspecified, shown, resource.revision));
             }
         }
         self.through = revision;
@@ -202,7 +198,8 @@ impl Watcher {
             let Some(News { kind, removal, resource, revision }) = news.pop_front() else { break };
             let shard = view.shard(&resource.connection);
             let observed_at = shard.and_then(|shard| shard.observed_at(&resource));
-            message.add(self.event(kind, removal, &resource, observed_at, revision));
+            let shown = show::resource(&resource, observed_at, view, &self.scope.mask);
+            message.add(event(kind, removal, shown, revision));
         }
         if !news.is_empty() {
             self.stage = Stage::Telling { news, revision };
@@ -222,22 +219,10 @@ impl Watcher {
     fn unfinished(&self, events: Vec<ResourceEvent>) -> WatchResourcesResponse {
         WatchResourcesResponse { events, revision: self.through.0, ..WatchResourcesResponse::default() }
     }
+}
 
-    fn event(
-        &self,
-        kind: Kind,
-        removal: Removal,
-        resource: &Resource,
-        observed_at: Option<UnixMillis>,
-        revision: Revision,
-    ) -> ResourceEvent {
-        ResourceEvent {
-            kind: kind.into(),
-            resource: Some(show::resource(resource, observed_at, &self.scope.mask)),
-            removal: removal.into(),
-            revision: revision.0,
-        }
-    }
+fn event(kind: Kind, removal: Removal, shown: EncodedResource, revision: Revision) -> ResourceEvent {
+    ResourceEvent { kind: kind.into(), resource: Some(shown), removal: removal.into(), revision: revision.0 }
 }
 
 /// The events of one message.

@@ -49,7 +49,7 @@ fn start(data_dir: &Path, disk: Arc<Faulty>, options: Options) -> Running {
     let store: Arc<dyn Store> = Arc::new(Journal::open_with(data_dir, "registry", disk, options).unwrap());
     let judge = Arc::new(Tables::default());
     let loaded = store.load().unwrap();
-    let state = State::restore(judge.clone(), loaded.revision, loaded.connections, UnixMillis::new(0));
+    let state = State::restore(judge.clone(), loaded.revision, loaded.connections, loaded.links, UnixMillis::new(0));
     let (publisher, feed) = feed::channel(state.view().clone());
     let (tell, checkpoints) = mpsc::unbounded_channel();
     let observer = Arc::new(Telling(tell));

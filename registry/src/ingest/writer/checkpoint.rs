@@ -10,7 +10,7 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use super::Observer;
-use crate::state::KeptConnection;
+use crate::state::Snapshot;
 use crate::store::{Store, StoreError, Ticket};
 
 /// After a failed checkpoint the next one begins no sooner.
@@ -37,12 +37,13 @@ impl Checkpoints {
         &mut self,
         store: Arc<dyn Store>,
         ticket: Ticket,
-        connections: Vec<KeptConnection>,
+        snapshot: Snapshot,
         observer: &dyn Observer,
     ) {
         let (tell, outcome) = oneshot::channel();
         let write = move || {
-            let done = store.finish_checkpoint(ticket, &mut connections.into_iter());
+            let Snapshot { common, connections } = snapshot;
+            let done = store.finish_checkpoint(ticket, &common, &mut connections.into_iter());
             // Let go of first: who hears of the end may open the store anew.
             drop(store);
             drop(tell.send(done));

@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use super::State;
-use crate::state::row::{KeptConnection, RecordRow};
+use crate::state::row::{RecordRow, Snapshot, Write};
 
 impl State {
     /// Shares the records; costs a pointer for each.
-    pub fn snapshot(&self) -> Vec<KeptConnection> {
+    pub fn snapshot(&self) -> Snapshot {
+        let links = self.view.links.iter().map(|link| Write::Link(Box::new(link.clone())));
         let connections = self.holdings.iter();
-        connections
+        let connections = connections
             .map(|(id, holding)| {
                 let entries = holding.entries.values();
                 let rows = entries.filter_map(|entry| {
@@ -17,6 +18,7 @@ impl State {
                 });
                 (id.clone(), holding.row(), rows.collect())
             })
-            .collect()
+            .collect();
+        Snapshot { common: links.collect(), connections }
     }
 }

@@ -10,11 +10,13 @@ use super::frame::FrameKind;
 use super::header::{Header, Kind, new_salt};
 use super::place::{CHECKPOINT, Place};
 use super::rows;
-use crate::state::KeptConnection;
+use crate::state::{KeptConnection, Write};
 use crate::store::StoreError;
 
 /// Rows of one frame.
 const FRAME_BYTES: usize = 1024 * 1024;
+/// Rows of no connection that are put in before the frame is looked at.
+const COMMON_OF_FRAME: usize = 256;
 /// Bytes after which what was written is synced, so that a commit never waits for a whole checkpoint to reach the disk.
 const SYNC_BYTES: u64 = 8 * 1024 * 1024;
 
@@ -31,6 +33,7 @@ pub(super) fn write(
     first: u64,
     commit: u64,
     revision: Revision,
+    common: &[Write],
     connections: &mut dyn Iterator<Item = KeptConnection>,
 ) -> Result<Written, StoreError> {
     let path = place.unfinished(&format!("{CHECKPOINT}-{first}"));
@@ -45,7 +48,7 @@ pub(super) fn write(
     };
     let file = FrameFile::create(&*place.disk, &path, &header, 1);
     let written = file.and_then(|mut file| {
-        fill(&mut file, revision, connections)?;
+        fill(&mut file, revision, common, connections)?;
         Ok(file.at())
     });
     match written {
@@ -61,6 +64,7 @@ pub(super) fn write(
 fn fill(
     file: &mut FrameFile,
     revision: Revision,
+    common: &[Write],
     connections: &mut dyn Iterator<Item = KeptConnection>,
 ) -> Result<(), StoreError> {
     let mut synced = 0;
@@ -74,11 +78,18 @@ fn fill(
         }
         Ok(())
     };
+    for some in common.chunks(COMMON_OF_FRAME) {
+        rows::encode(some, &mut frame);
+        if frame.len() >= FRAME_BYTES {
+            flush(&mut frame, file)?;
+        }
+    }
     for (id, row, records) in connections {
-        rows::group(&id, &mut frame, |out| rows::connection(&row, out));
+        let id = id.as_str();
+        rows::group(id, &mut frame, |out| rows::connection(&row, out));
         let mut records = records.iter().peekable();
         while records.peek().is_some() {
-            rows::group(&id, &mut frame, |out| {
+            rows::group(id, &mut frame, |out| {
                 while out.len() < FRAME_BYTES
                     && let Some(record) = records.next()
                 {

@@ -5,13 +5,21 @@ use std::collections::BTreeMap;
 
 use pulse_proto::model::ConnectionId;
 
-use super::rows::{NoRows, STAMP_BYTES, Step, groups, steps};
-use crate::state::{KeptConnection, RecordRow};
-use crate::store::bytes::{decode_connection, decode_document, decode_stamp};
+use super::rows::{COMMON, NoRows, STAMP_BYTES, Step, groups, steps};
+use crate::state::{KeptConnection, Link, RecordRow};
+use crate::store::bytes::{decode_connection, decode_document, decode_link, decode_stamp};
 
 #[derive(Debug, Default)]
 pub(super) struct Fold {
     connections: BTreeMap<Box<str>, Held>,
+    common: Common,
+}
+
+/// Rows of no connection.
+#[derive(Debug, Default)]
+struct Common {
+    links: BTreeMap<Box<[u8]>, Box<[u8]>>,
+    unknown: usize,
 }
 
 #[derive(Debug, Default)]
@@ -31,6 +39,7 @@ struct Raw {
 #[derive(Debug, Default)]
 pub(super) struct Folded {
     pub(super) connections: Vec<KeptConnection>,
+    pub(super) links: Vec<Link>,
     /// Rows that cannot be read, and why.
     pub(super) damaged: Vec<String>,
 }
@@ -41,6 +50,12 @@ impl Fold {
         for group in groups(payload) {
             let (connection, group) = group?;
             if !mine(connection) {
+                continue;
+            }
+            if connection == COMMON {
+                for step in steps(group) {
+                    self.common.take(step?);
+                }
                 continue;
             }
             if !self.connections.contains_key(connection) {
@@ -59,7 +74,30 @@ impl Fold {
         for (name, held) in self.connections {
             held.finish(&name, &mut folded);
         }
+        self.common.finish(&mut folded);
         folded
+    }
+}
+
+impl Common {
+    fn take(&mut self, step: Step<'_>) {
+        match step {
+            Step::Link(key, bytes) => drop(self.links.insert(key.into(), bytes.into())),
+            Step::RemoveLink(key) => drop(self.links.remove(key)),
+            _ => self.unknown += 1,
+        }
+    }
+
+    fn finish(self, folded: &mut Folded) {
+        for bytes in self.links.into_values() {
+            match decode_link(&bytes) {
+                Ok(link) => folded.links.push(link),
+                Err(error) => folded.damaged.push(format!("a link: {error}")),
+            }
+        }
+        if self.unknown > 0 {
+            folded.damaged.push(format!("{} steps are not known here", self.unknown));
+        }
     }
 }
 
@@ -75,7 +113,7 @@ impl Held {
                 let new = Raw { record: Some(bytes.into()), stamp: stamp.try_into().ok() };
                 self.edit(source_id, |raw| *raw = new);
             }
-            Step::Unknown(_) => self.unknown += 1,
+            Step::Link(..) | Step::RemoveLink(_) | Step::Unknown(_) => self.unknown += 1,
         }
     }
 

@@ -41,13 +41,14 @@ pub(super) fn load(plan: Plan) -> Result<(Loaded, End), StoreError> {
         for handle in handles {
             let part = handle.join().map_err(|_panic| panicked())??;
             folded.connections.extend(part.connections);
+            folded.links.extend(part.links);
             folded.damaged.extend(part.damaged);
         }
         let end = read?;
         folded.connections.sort_unstable_by(|(a, ..), (b, ..)| a.cmp(b));
-        let Folded { connections, damaged } = folded;
+        let Folded { connections, links, damaged } = folded;
         let registry_id = end.registry_id.clone();
-        Ok((Loaded { registry_id, revision: end.revision, connections, damaged }, end))
+        Ok((Loaded { registry_id, revision: end.revision, connections, links, damaged }, end))
     })
 }
 

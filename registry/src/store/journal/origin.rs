@@ -11,6 +11,7 @@ use super::disk::Disk;
 use super::header::{HEADER_BYTES, fits, unreadable};
 use super::place::{Place, segment, segments};
 use super::{checkpoint, tail};
+use crate::state::Write;
 use crate::store::redb::{FILE_NAME, Redb};
 use crate::store::{Loaded, Store as _, StoreError};
 
@@ -48,13 +49,14 @@ pub(super) fn begin(
 }
 
 fn create(place: &Place, loaded: Loaded) -> Result<(), StoreError> {
-    let Loaded { registry_id, revision, connections, damaged: _ } = loaded;
+    let Loaded { registry_id, revision, connections, links, damaged: _ } = loaded;
+    let common: Vec<Write> = links.into_iter().map(|link| Write::Link(Box::new(link))).collect();
     if !fits(&registry_id) {
         let reason = format!("the identity {registry_id:?} is too long");
         return Err(StoreError::Open { path: place.folder.display().to_string(), reason });
     }
     tail::create(place, FIRST, 0, revision, 0)?;
-    let written = checkpoint::write(place, FIRST, 0, revision, &mut connections.into_iter())?;
+    let written = checkpoint::write(place, FIRST, 0, revision, &common, &mut connections.into_iter())?;
     place.publish(&written.path, &place.checkpoint())
 }
 

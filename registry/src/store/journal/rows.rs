@@ -1,11 +1,11 @@
 //! What a frame of rows holds: steps, grouped by connection, so that who reads
 //! for other connections passes over a group at once. Pure.
 
-use pulse_proto::model::{ConnectionId, SourceId};
+use pulse_proto::model::SourceId;
 
 use super::slice::Slice;
 use crate::state::{ConnectionRow, RecordRow, Stamp, Write};
-use crate::store::bytes::{encode_connection, encode_document, encode_stamp};
+use crate::store::bytes::{encode_connection, encode_document, encode_link, encode_stamp, link_key};
 
 pub(super) const STAMP_BYTES: usize = 24;
 
@@ -16,6 +16,11 @@ const REMOVE_RECORD: u8 = 4;
 const REMOVE_RECORDS: u8 = 5;
 /// Record and stamp together, as a checkpoint has them.
 const ROW: u8 = 6;
+const LINK: u8 = 7;
+const REMOVE_LINK: u8 = 8;
+
+/// Where rows of no connection stand: no connection has this name.
+pub(super) const COMMON: &str = "";
 
 /// Puts the writes behind what `out` holds.
 pub(super) fn encode(writes: &[Write], out: &mut Vec<u8>) {
@@ -25,13 +30,14 @@ pub(super) fn encode(writes: &[Write], out: &mut Vec<u8>) {
     }
 }
 
-fn connection_of(write: &Write) -> &ConnectionId {
+fn connection_of(write: &Write) -> &str {
     match write {
         Write::Connection(id, _)
         | Write::Record(id, _)
         | Write::Stamp(id, ..)
         | Write::RemoveRecord(id, _)
-        | Write::RemoveRecords(id) => id,
+        | Write::RemoveRecords(id) => id.as_str(),
+        Write::Link(_) | Write::RemoveLink(_) => COMMON,
     }
 }
 
@@ -50,12 +56,17 @@ fn step(write: &Write, out: &mut Vec<u8>) {
             tagged(REMOVE_RECORD, out, |out| text(SourceId::as_str(source_id), out));
         }
         Write::RemoveRecords(_) => tagged(REMOVE_RECORDS, out, |_| {}),
+        Write::Link(link) => tagged(LINK, out, |out| {
+            key(link_key(&link.pair).as_bytes(), out);
+            out.extend(encode_link(link));
+        }),
+        Write::RemoveLink(pair) => tagged(REMOVE_LINK, out, |out| key(link_key(pair).as_bytes(), out)),
     }
 }
 
-/// One connection's steps.
-pub(super) fn group(id: &ConnectionId, out: &mut Vec<u8>, fill: impl FnOnce(&mut Vec<u8>)) {
-    text(id.as_str(), out);
+/// One connection's steps, or those of none.
+pub(super) fn group(id: &str, out: &mut Vec<u8>, fill: impl FnOnce(&mut Vec<u8>)) {
+    text(id, out);
     sized(out, fill);
 }
 
@@ -78,9 +89,13 @@ fn put_stamp(stamp: Stamp, out: &mut Vec<u8>) {
 
 /// Ids are far shorter than two bytes can say.
 fn text(text: &str, out: &mut Vec<u8>) {
-    let length = u16::try_from(text.len()).unwrap_or(u16::MAX);
+    key(text.as_bytes(), out);
+}
+
+fn key(key: &[u8], out: &mut Vec<u8>) {
+    let length = u16::try_from(key.len()).unwrap_or(u16::MAX);
     out.extend_from_slice(&length.to_be_bytes());
-    out.extend_from_slice(&text.as_bytes()[..usize::from(length)]);
+    out.extend_from_slice(&key[..usize::from(length)]);
 }
 
 fn tagged(tag: u8, out: &mut Vec<u8>, fill: impl FnOnce(&mut Vec<u8>)) {
@@ -106,6 +121,8 @@ pub(super) enum Step<'a> {
     RemoveRecord(&'a str),
     RemoveRecords,
     Row(&'a str, &'a [u8], &'a [u8]),
+    Link(&'a [u8], &'a [u8]),
+    RemoveLink(&'a [u8]),
     /// Of a later release, or not readable.
     Unknown(u8),
 }
@@ -153,6 +170,8 @@ fn parse(tag: u8, mut body: Slice<'_>) -> Option<Step<'_>> {
         STAMP => Step::Stamp(body.text()?, body.0),
         REMOVE_RECORD => Step::RemoveRecord(body.text()?),
         REMOVE_RECORDS => Step::RemoveRecords,
+        LINK => Step::Link(body.key()?, body.0),
+        REMOVE_LINK => Step::RemoveLink(body.key()?),
         ROW => Step::Row(body.text()?, body.bytes(STAMP_BYTES)?, body.0),
         _ => return None,
     })

@@ -33,10 +33,15 @@ impl<'a> Slice<'a> {
         self.array().map(u64::from_be_bytes)
     }
 
+    /// Bytes behind their length of two bytes.
+    pub(super) fn key(&mut self) -> Option<&'a [u8]> {
+        let length = self.array().map(u16::from_be_bytes)?;
+        self.bytes(usize::from(length))
+    }
+
     /// Text behind its length of two bytes.
     pub(super) fn text(&mut self) -> Option<&'a str> {
-        let length = self.array().map(u16::from_be_bytes)?;
-        std::str::from_utf8(self.bytes(usize::from(length))?).ok()
+        std::str::from_utf8(self.key()?).ok()
     }
 
     /// Bytes behind their length of four bytes.
