@@ -340,7 +340,8 @@ impl World {
     fn kill_registry(&mut self) {
         let loaded = self.store.load().unwrap();
         assert!(loaded.damaged.is_empty(), "{:?}", loaded.damaged);
-        self.state = State::restore(Arc::new(Plain), loaded.revision, loaded.connections, self.now);
+        self.state =
+            State::restore(Arc::new(Plain), loaded.revision, loaded.connections, loaded.remembered, self.now);
         self.compare_with_view();
         self.break_line();
     }

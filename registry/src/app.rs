@@ -71,8 +71,13 @@ impl App {
         let (store, loaded, hidden) = open(&config).await?;
         let registry_id = loaded.registry_id.clone();
         let judge: Arc<dyn Judge> = Arc::new(tables);
-        let state =
-            State::restore(Arc::clone(&judge), loaded.revision, loaded.connections, clock.now() + GRACE);
+        let state = State::restore(
+            Arc::clone(&judge),
+            loaded.revision,
+            loaded.connections,
+            loaded.remembered,
+            clock.now() + GRACE,
+        );
         let (revision, resources) = (state.view().revision, state.view().len());
         let (publisher, feed) = feed::channel(state.view().clone());
         watchful.follow(feed.clone());
@@ -164,6 +169,13 @@ async fn open(config: &Config) -> anyhow::Result<(Arc<dyn Store>, Loaded, BTreeS
         serve::own_folder(&folder)?;
         let store = Redb::open(&folder, &uuid::Uuid::new_v4().to_string())?;
         let mut loaded = store.load()?;
+        let shown_by = format!("{} enable_truenas={enable_truenas}", env!("CARGO_PKG_VERSION"));
+        let damaged = !loaded.damaged.is_empty();
+        let (revision, write) = loaded.remembered.begin(loaded.revision, &shown_by, damaged);
+        if let Some(write) = write {
+            store.commit(revision, &[write])?;
+            loaded.revision = revision;
+        }
         let mut hidden = BTreeSet::new();
         if !enable_truenas {
             // Kept on disk, not shown: switching back on brings them back.

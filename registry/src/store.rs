@@ -7,7 +7,7 @@ pub mod redb;
 
 use pulse_proto::model::{ConnectionId, Revision};
 
-use crate::state::{ConnectionRow, RecordRow, Write};
+use crate::state::{ConnectionRow, RecordRow, Remembered, Write};
 
 /// Durable state of one registry. `commit` returns only when the writes would survive a power cut.
 pub trait Store: Send + Sync + 'static {
@@ -24,6 +24,7 @@ pub struct Loaded {
     pub registry_id: String,
     pub revision: Revision,
     pub connections: Vec<(ConnectionId, ConnectionRow, Vec<RecordRow>)>,
+    pub remembered: Remembered,
     /// Rows that cannot be read, and why. They cost themselves only.
     pub damaged: Vec<String>,
 }

@@ -139,7 +139,7 @@ fn view(revision: u64, resources: &BTreeMap<String, Arc<Resource>>) -> View {
         let sections = BTreeMap::from([(section.clone(), report.clone())]);
         (connection.clone(), Arc::new(Shard { connection, status: None, sections, resources }))
     });
-    View { revision: Revision(revision), shards: shards.collect() }
+    View { revision: Revision(revision), shards: shards.collect(), ..View::default() }
 }
 
 fn pool(number: u64) -> Seed {

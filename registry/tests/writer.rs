@@ -32,7 +32,8 @@ impl Observer for Deaf {
 fn start(store: &Arc<Memory>) -> (Handle, Feed, tokio::task::JoinHandle<()>) {
     let judge = Arc::new(Tables::default());
     let loaded = store.load().unwrap();
-    let state = State::restore(judge.clone(), loaded.revision, loaded.connections, UnixMillis::new(0));
+    let start = UnixMillis::new(0);
+    let state = State::restore(judge.clone(), loaded.revision, loaded.connections, loaded.remembered, start);
     let (publisher, feed) = feed::channel(state.view().clone());
     let store = Arc::clone(store) as Arc<dyn Store>;
     let (writer, handle) = Writer::new(state, judge, store, publisher, Clock::default(), Arc::new(Deaf));
@@ -155,7 +156,7 @@ fn a_restart_gives_collectors_time_to_say_that_nothing_changed() {
     let due = back + Duration::from_secs(20);
     let restored = || {
         let loaded = store.load().unwrap();
-        State::restore(judge.clone(), loaded.revision, loaded.connections, due)
+        State::restore(judge.clone(), loaded.revision, loaded.connections, loaded.remembered, due)
     };
     let freshness = |state: &State| state.view().iter().map(|(_, r)| r.freshness).collect::<Vec<_>>();
     let mut silent = restored();

@@ -7,4 +7,5 @@ mod ingest;
 mod lines;
 mod reflection;
 mod restarts;
+mod resume;
 mod secrets;

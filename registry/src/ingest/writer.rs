@@ -14,7 +14,7 @@ use crate::clock::Clock;
 use crate::state::judge::Judge;
 use crate::state::lease::Cursor;
 use crate::state::{Answer, Changes, Input, Publisher, RejectReason, State, Write};
-use crate::store::Store;
+use crate::store::{Loaded, Store};
 
 /// Inputs that may wait for the writer, over all streams.
 pub const QUEUE_MAX: usize = 256;
@@ -287,8 +287,11 @@ impl Writer {
         match loaded.await {
             Ok(Ok(loaded)) => {
                 let judge = Arc::clone(&self.judge);
-                self.state = State::restore(judge, loaded.revision, loaded.connections, self.clock.now());
+                let Loaded { revision, connections, remembered, .. } = loaded;
+                self.state = State::restore(judge, revision, connections, remembered, self.clock.now());
                 self.broken = false;
+                // What failed here may be durable all the same; then it is shown.
+                self.publisher.publish(Arc::new(self.state.view().clone()), []);
             }
             Ok(Err(error)) => self.observer.failed(&error.to_string()),
             Err(panic) => self.observer.failed(&panic.to_string()),

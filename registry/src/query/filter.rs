@@ -11,7 +11,7 @@ pub mod syntax;
 #[cfg(test)]
 mod tests;
 
-use pulse_proto::model::UnixMillis;
+use pulse_proto::model::{ResourceId, UnixMillis};
 
 pub use plan::Scan;
 
@@ -77,5 +77,15 @@ impl Filter {
     /// The parts of `view` that may hold matches.
     pub fn scan(&self, view: &View) -> Scan {
         plan::scan(self.root.as_ref(), view)
+    }
+
+    /// The parts of `view` that may hold what matches now or did before: of a resource only the id stays.
+    pub fn scan_by_id(&self, view: &View) -> Scan {
+        plan::scan_by_id(self.root.as_ref(), view)
+    }
+
+    /// Whether a resource with this id can ever match.
+    pub fn may_match(&self, id: &ResourceId) -> bool {
+        plan::may_match(self.root.as_ref(), id)
     }
 }

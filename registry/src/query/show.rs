@@ -10,6 +10,7 @@ use pulse_proto::model::{SourceBadge, UnixMillis};
 use pulse_proto::pb::resource::v1 as wire;
 
 use super::mask::Mask;
+use crate::state::past::Tombstone;
 use crate::state::resource::{Resource, SourcePart};
 
 /// About what the added fields take.
@@ -31,6 +32,32 @@ pub fn resource(resource: &Resource, observed_at: Option<UnixMillis>, mask: &Mas
         kept
     };
     EncodedResource(Bytes::from(bytes))
+}
+
+/// What is remembered of a resource that is gone.
+pub fn tombstone(tombstone: &Tombstone, mask: &Mask) -> EncodedResource {
+    let Tombstone { position, at, id, resource_type, name, technology, connection, connection_name, source } =
+        tombstone;
+    let resource = wire::Resource {
+        id: id.to_string(),
+        r#type: resource_type.to_wire(),
+        technology: technology.to_string(),
+        name: name.to_string(),
+        display_name: name.to_string(),
+        sources: vec![source.to_wire()],
+        connection: connection.to_string(),
+        connection_name: connection_name.to_string(),
+        updated_at: Some(timestamp_to_wire(*at)),
+        revision: position.revision.0,
+        ..wire::Resource::default()
+    };
+    let whole = resource.encode_to_vec();
+    if mask.is_whole() {
+        return EncodedResource(whole.into());
+    }
+    let mut kept = Vec::new();
+    mask.prune(&whole, &mut kept);
+    EncodedResource(kept.into())
 }
 
 /// The same, decoded: for readers in this process.
@@ -58,6 +85,7 @@ fn add(resource: &Resource, observed_at: Option<UnixMillis>, out: &mut Vec<u8>) 
         created_at,
         updated_at,
         revision,
+        created: _,
     } = resource;
     text(1, id.as_str(), out);
     text(5, resource.display_name(), out);

@@ -129,7 +129,8 @@ mod tests {
         let connection = ConnectionId::parse("nas").expect("an id");
         let shard =
             Shard { connection: connection.clone(), status: None, sections: BTreeMap::new(), resources };
-        let view = View { revision: Revision(9), shards: BTreeMap::from([(connection, Arc::new(shard))]) };
+        let shards = BTreeMap::from([(connection, Arc::new(shard))]);
+        let view = View { revision: Revision(9), shards, ..View::default() };
 
         let all = Summary::of(&view, &Filter::all());
         assert_eq!((all.revision, all.total), (Revision(9), 5));

@@ -25,7 +25,7 @@ use crate::query::page::{Listings, PageError, PageToken, QueryHash, page_size};
 use crate::query::show;
 use crate::query::summary::Summary;
 use crate::query::token::Seal;
-use crate::state::feed::Feed;
+use crate::state::feed::{Feed, Resumption};
 use crate::watch::core::{Scope, Watcher};
 use crate::watch::resume;
 use crate::watch::task::{self, OUTBOX_MAX, Pace};
@@ -211,8 +211,13 @@ impl ResourceService for ResourceApi {
             Watcher::list(scope, &self.feed.view())
         } else {
             let revision = resume::decode(&self.seal, &resume_token).map_err(error::resume_token)?;
-            self.feed.after(revision, 1)?;
-            Watcher::resume(scope, revision)
+            match self.feed.resume(revision)? {
+                Resumption::Changes => Watcher::resume(scope, revision),
+                Resumption::View(view) => {
+                    let rows = view.past.tombstones.len();
+                    self.compute(rows, move || Watcher::catch_up(scope, revision, &view)).await?
+                }
+            }
         };
         let permit = Arc::clone(&self.watchers).try_acquire_owned().map_err(|_full| {
             let max = self.options.watchers_max;

@@ -10,6 +10,7 @@ use pulse_proto::model::{
 
 use super::document::Document;
 use super::lease::Cursor;
+use super::past::{Horizon, Tombstone};
 
 /// A connection as a whole.
 #[derive(Clone, Debug, PartialEq)]
@@ -30,6 +31,8 @@ pub struct Stamp {
     pub created_at: UnixMillis,
     pub updated_at: UnixMillis,
     pub revision: Revision,
+    /// The revision it came with.
+    pub created: Revision,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -47,4 +50,8 @@ pub enum Write {
     RemoveRecord(ConnectionId, SourceId),
     /// All records of a connection; its row stays.
     RemoveRecords(ConnectionId),
+    /// A resource went. Never changed, kept until a horizon passes it.
+    Tombstone(Arc<Tombstone>),
+    /// In place of the one before; tombstones at or before its floor go.
+    Horizon(Horizon),
 }

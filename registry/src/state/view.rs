@@ -8,6 +8,7 @@ use pulse_proto::model::{
     ConnectionId, ConnectionStatus, ResourceId, Revision, SectionName, SectionReport, UnixMillis,
 };
 
+use super::past::Past;
 use super::resource::Resource;
 
 /// What a request sees: exactly one revision.
@@ -15,6 +16,7 @@ use super::resource::Resource;
 pub struct View {
     pub revision: Revision,
     pub shards: BTreeMap<ConnectionId, Arc<Shard>>,
+    pub past: Past,
 }
 
 /// One connection's part of a view.

@@ -8,7 +8,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use pulse_proto::model::{ConnectionId, Revision, SourceId};
 
 use super::{Loaded, Store, StoreError};
-use crate::state::{ConnectionRow, Document, RecordRow, Stamp, Write};
+use crate::state::{
+    ConnectionRow, Document, Horizon, Position, RecordRow, Remembered, Stamp, Tombstone, Write,
+};
 
 #[derive(Debug, Default)]
 pub struct Memory {
@@ -22,6 +24,8 @@ struct Held {
     connections: BTreeMap<ConnectionId, ConnectionRow>,
     records: BTreeMap<(ConnectionId, SourceId), Arc<Document>>,
     stamps: BTreeMap<(ConnectionId, SourceId), Stamp>,
+    horizon: Option<Horizon>,
+    tombstones: BTreeMap<Position, Arc<Tombstone>>,
 }
 
 impl Memory {
@@ -49,7 +53,12 @@ impl Store for Memory {
         let connections = held.connections.iter();
         let connections =
             connections.map(|(id, row)| (id.clone(), row.clone(), rows(id, &mut damaged))).collect();
-        Ok(Loaded { registry_id: "memory".to_owned(), revision: held.revision, connections, damaged })
+        let remembered = Remembered {
+            horizon: held.horizon.clone(),
+            tombstones: held.tombstones.values().cloned().collect(),
+        };
+        let registry_id = "memory".to_owned();
+        Ok(Loaded { registry_id, revision: held.revision, connections, remembered, damaged })
     }
 
     fn commit(&self, revision: Revision, writes: &[Write]) -> Result<(), StoreError> {
@@ -74,6 +83,13 @@ impl Store for Memory {
                 Write::RemoveRecords(id) => {
                     held.records.retain(|(owner, _), _| *owner != id);
                     held.stamps.retain(|(owner, _), _| *owner != id);
+                }
+                Write::Tombstone(tombstone) => {
+                    held.tombstones.insert(tombstone.position, tombstone);
+                }
+                Write::Horizon(horizon) => {
+                    held.tombstones.retain(|position, _| position.revision > horizon.floor);
+                    held.horizon = Some(horizon);
                 }
             }
         }

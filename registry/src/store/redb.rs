@@ -2,6 +2,7 @@
 //! other, so a batch writes one run of pages.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use pulse_proto::model::{ConnectionId, Revision, SourceId};
 use redb::{
@@ -9,10 +10,11 @@ use redb::{
 };
 
 use super::bytes::{
-    decode_connection, decode_record, decode_stamp, encode_connection, encode_record, encode_stamp,
+    decode_connection, decode_horizon, decode_record, decode_stamp, decode_tombstone, encode_connection,
+    encode_horizon, encode_position, encode_record, encode_stamp, encode_tombstone,
 };
 use super::{Loaded, Store, StoreError};
-use crate::state::{RecordRow, Write};
+use crate::state::{Position, RecordRow, Remembered, Write};
 
 /// Format of the file.
 const FORMAT: u64 = 1;
@@ -25,6 +27,9 @@ const CONNECTIONS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("conn
 /// Key: connection, source id.
 const RECORDS: TableDefinition<'_, (&str, &str), &[u8]> = TableDefinition::new("records");
 const STAMPS: TableDefinition<'_, (&str, &str), &[u8]> = TableDefinition::new("stamps");
+
+/// Key: position.
+const TOMBSTONES: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("tombstones");
 
 #[derive(Debug)]
 pub struct Redb {
@@ -74,6 +79,7 @@ fn prepare(database: &Database, new_id: &str, path: &str) -> Result<String, Stor
     transaction.open_table(CONNECTIONS).map_err(engine)?;
     transaction.open_table(RECORDS).map_err(engine)?;
     transaction.open_table(STAMPS).map_err(engine)?;
+    transaction.open_table(TOMBSTONES).map_err(engine)?;
     transaction.commit().map_err(engine)?;
     Ok(registry_id)
 }
@@ -90,8 +96,22 @@ impl Store for Redb {
             registry_id: self.registry_id.clone(),
             revision: Revision(revision),
             connections: Vec::new(),
+            remembered: Remembered::default(),
             damaged: Vec::new(),
         };
+        if let Some(bytes) = meta.get("horizon").map_err(engine)? {
+            match decode_horizon(bytes.value()) {
+                Ok(horizon) => loaded.remembered.horizon = Some(horizon),
+                Err(error) => loaded.damaged.push(format!("horizon: {error}")),
+            }
+        }
+        for row in transaction.open_table(TOMBSTONES).map_err(engine)?.iter().map_err(engine)? {
+            let (key, value) = row.map_err(engine)?;
+            match decode_tombstone(key.value(), value.value()) {
+                Ok(tombstone) => loaded.remembered.tombstones.push(Arc::new(tombstone)),
+                Err(error) => loaded.damaged.push(format!("tombstone {:?}: {error}", key.value())),
+            }
+        }
         for row in connections.iter().map_err(engine)? {
             let (key, value) = row.map_err(engine)?;
             let name = key.value();
@@ -137,6 +157,7 @@ fn write_all(transaction: &WriteTransaction, revision: Revision, writes: &[Write
     let mut connections = transaction.open_table(CONNECTIONS).map_err(engine)?;
     let mut records = transaction.open_table(RECORDS).map_err(engine)?;
     let mut stamps = transaction.open_table(STAMPS).map_err(engine)?;
+    let mut tombstones = transaction.open_table(TOMBSTONES).map_err(engine)?;
     for write in writes {
         match write {
             Write::Connection(id, row) => {
@@ -163,6 +184,15 @@ fn write_all(transaction: &WriteTransaction, revision: Revision, writes: &[Write
                     records.remove(key).map_err(engine)?;
                     stamps.remove(key).map_err(engine)?;
                 }
+            }
+            Write::Tombstone(tombstone) => {
+                let key = encode_position(tombstone.position);
+                tombstones.insert(&key[..], encode_tombstone(tombstone).as_slice()).map_err(engine)?;
+            }
+            Write::Horizon(horizon) => {
+                meta.insert("horizon", encode_horizon(horizon).as_slice()).map_err(engine)?;
+                let above = encode_position(Position { revision: horizon.floor.next(), index: 0 });
+                tombstones.retain_in(..&above[..], |_, _| false).map_err(engine)?;
             }
         }
     }

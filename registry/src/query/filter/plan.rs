@@ -5,7 +5,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use pulse_proto::model::ResourceType;
+use pulse_proto::model::{ResourceId, ResourceType};
 
 use super::check::{Node, Operand, Relation, Test};
 use super::field::{EnumField, Field, TextField};
@@ -37,6 +37,21 @@ struct Narrow<'a> {
 }
 
 pub(super) fn scan(root: Option<&Node>, view: &View) -> Scan {
+    ranges(&narrow(root), view)
+}
+
+/// Like [`scan`], but wherever the resource was: an id begins with its type, and a connection can change.
+pub(super) fn scan_by_id(root: Option<&Node>, view: &View) -> Scan {
+    ranges(&Narrow { connection: None, ..narrow(root) }, view)
+}
+
+pub(super) fn may_match(root: Option<&Node>, id: &ResourceId) -> bool {
+    let Narrow { id: wanted, connection: _, kind } = narrow(root);
+    wanted.is_none_or(|wanted| wanted == id.as_str())
+        && kind.is_none_or(|kind| id.as_str().starts_with(&format!("{}-", kind.token())))
+}
+
+fn narrow(root: Option<&Node>) -> Narrow<'_> {
     let mut narrow = Narrow::default();
     if let Some(root) = root {
         required(root, &mut |test| match (&test.field, &test.operand) {
@@ -48,8 +63,12 @@ pub(super) fn scan(root: Option<&Node>, view: &View) -> Scan {
             _ => {}
         });
     }
+    narrow
+}
+
+fn ranges(narrow: &Narrow<'_>, view: &View) -> Scan {
     let ranged = |shard: &Arc<Shard>| {
-        let range = range(&narrow, &shard.resources);
+        let range = range(narrow, &shard.resources);
         (!range.is_empty()).then(|| (Arc::clone(shard), range))
     };
     let parts = match narrow.connection {

@@ -182,7 +182,8 @@ impl State {
             touch_family(holding, connection, old, touched);
             forget(&mut self.serials, &mut self.foreign, connection, source, old, touched);
         }
-        let stamp = Stamp { created_at: now, updated_at: now, revision: self.view.revision.next() };
+        let revision = self.view.revision.next();
+        let stamp = Stamp { created_at: now, updated_at: now, revision, created: revision };
         holding.put(upsert, stamp);
         touched.insert((connection.clone(), document.source_id.clone()));
         touch_family(holding, connection, &document, touched);
