@@ -31,7 +31,7 @@ use crate::service::context::Contexts;
 use crate::service::ingest::{IngestApi, Options as IngestOptions};
 use crate::service::resource::{Options as ResourceOptions, ResourceApi};
 use crate::state::judge::Judge;
-use crate::state::{State, feed};
+use crate::state::{Retention, State, feed};
 use crate::store::redb::Redb;
 use crate::store::{Loaded, Store};
 use crate::telemetry::Metrics;
@@ -75,7 +75,7 @@ impl App {
             Arc::clone(&judge),
             loaded.revision,
             loaded.connections,
-            loaded.remembered,
+            (loaded.remembered, retention(&config)),
             clock.now() + GRACE,
         );
         let (revision, resources) = (state.view().revision, state.view().len());
@@ -207,4 +207,8 @@ fn ingest_options(config: &Config, hidden: BTreeSet<ConnectionId>) -> IngestOpti
 fn resource_options(config: &Config) -> ResourceOptions {
     let pace = Pace { bookmark_interval: config.watch.bookmark_interval, ..Pace::default() };
     ResourceOptions { pace, watchers_max: config.watch.max_watchers }
+}
+
+fn retention(config: &Config) -> Retention {
+    Retention { entries: config.timeline.max_entries, age: config.timeline.max_age }
 }

@@ -1,6 +1,7 @@
 //! The command line: serve, check the settings, and look at resources without
 //! grpcurl.
 
+pub mod changes;
 mod detail;
 pub mod resources;
 
@@ -35,6 +36,8 @@ enum Command {
     /// Ask a running registry for resources.
     #[command(subcommand)]
     Resources(resources::Command),
+    /// Ask a running registry what changed, newest first.
+    Changes(changes::Arguments),
 }
 
 #[derive(Debug, Subcommand)]
@@ -81,6 +84,7 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             let lines = table::lines(&["SETTING", "VALUE", "FROM"], &rows);
             table::print(&lines)?;
         }
+        Some(Command::Changes(arguments)) => changes::run(arguments).await?,
         Some(Command::Resources(command)) => {
             let stop = CancellationToken::new();
             tokio::select! {

@@ -17,6 +17,7 @@ pub mod log;
 pub mod past;
 pub mod resource;
 pub mod row;
+pub mod timeline;
 pub mod view;
 
 pub use apply::{Applied, State};
@@ -24,7 +25,8 @@ pub use change::{Change, Changes};
 pub use document::{Document, Upsert};
 pub use feed::{Feed, NotKept, Publisher};
 pub use input::{Answer, Batch, Heartbeat, Input, RejectReason, Rejected, Removal};
-pub use past::{Horizon, Past, Position, Remembered, Tombstone};
+pub use past::{Horizon, Past, Position, Remembered, Retention, Tombstone};
 pub use resource::Resource;
 pub use row::{ConnectionRow, RecordRow, Stamp, Write};
+pub use timeline::Entry;
 pub use view::{Found, Shard, View};

@@ -14,8 +14,9 @@ use pulse_proto::model::{
     Sequence, SourceId, UnixMillis,
 };
 use pulse_registry::state::lease::Cursor;
+use pulse_registry::state::timeline::{EntryKind, Step};
 use pulse_registry::state::{
-    ConnectionRow, Document, Horizon, Position, RecordRow, Remembered, Stamp, Tombstone, Write,
+    ConnectionRow, Document, Entry, Horizon, Position, RecordRow, Remembered, Stamp, Tombstone, Write,
 };
 use pulse_registry::store::memory::Memory;
 use pulse_registry::store::redb::{FILE_NAME, Redb};
@@ -152,6 +153,23 @@ fn tombstone(revision: u64, index: u32) -> Arc<Tombstone> {
     })
 }
 
+fn entry(revision: u64, index: u32) -> Arc<Entry> {
+    let step = |field: &str| Step { field: field.into(), from: "käse".into(), to: "".into() };
+    Arc::new(Entry {
+        position: Position { revision: Revision(revision), index },
+        at: UnixMillis::new(78),
+        kind: EntryKind::RelationshipChange,
+        id: ResourceId::parse("storage-0123456789abcdef").unwrap(),
+        resource_type: ResourceType::Storage,
+        name: "tank".into(),
+        technology: "zfs-pool".into(),
+        connection: connection("nas"),
+        source: DataSource::Truenas,
+        steps: [step("status"), step("state")].into(),
+        reason: "the pool is not well".into(),
+    })
+}
+
 /// What went is kept in order, until a horizon passes it.
 fn remembers(store: &dyn Store) {
     assert_eq!(store.load().unwrap().remembered, Remembered::default());
@@ -159,12 +177,20 @@ fn remembers(store: &dyn Store) {
     let gone = [tombstone(255, 0), tombstone(256, 0), tombstone(256, 1), tombstone(257, 300)];
     let mut writes: Vec<Write> = gone.iter().rev().cloned().map(Write::Tombstone).collect();
     writes.push(Write::Horizon(horizon(9)));
+    let told = [entry(255, 0), entry(256, 0), entry(256, 1), entry(257, 300)];
+    writes.extend(told.iter().rev().cloned().map(Write::Entry));
     store.commit(Revision(257), &writes).unwrap();
     let loaded = store.load().unwrap();
     assert!(loaded.damaged.is_empty(), "{:?}", loaded.damaged);
-    assert_eq!(loaded.remembered, Remembered { horizon: Some(horizon(9)), tombstones: gone.to_vec() });
-    store.commit(Revision(258), &[Write::Horizon(horizon(256))]).unwrap();
-    let left = Remembered { horizon: Some(horizon(256)), tombstones: vec![tombstone(257, 300)] };
+    let all = Remembered { horizon: Some(horizon(9)), tombstones: gone.to_vec(), entries: told.to_vec() };
+    assert_eq!(loaded.remembered, all);
+    let forget = Write::ForgetEntries(told[1].position);
+    store.commit(Revision(258), &[Write::Horizon(horizon(256)), forget]).unwrap();
+    let left = Remembered {
+        horizon: Some(horizon(256)),
+        tombstones: vec![tombstone(257, 300)],
+        entries: told[2..].to_vec(),
+    };
     assert_eq!(store.load().unwrap().remembered, left);
 }
 
@@ -197,7 +223,9 @@ fn a_file_of_the_release_before_opens_with_everything_in_it() {
     // As it was: stamps of three numbers, and nothing of what went.
     let file = redb::Database::create(folder.path().join(FILE_NAME)).unwrap();
     let change = file.begin_write().unwrap();
-    change.delete_table(redb::TableDefinition::<&[u8], &[u8]>::new("tombstones")).unwrap();
+    for added in ["tombstones", "timeline"] {
+        change.delete_table(redb::TableDefinition::<&[u8], &[u8]>::new(added)).unwrap();
+    }
     {
         let mut stamps = change.open_table(STAMPS).unwrap();
         let key = ("nas", "system:nas/pool:tank");

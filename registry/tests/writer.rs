@@ -15,7 +15,7 @@ use pulse_registry::clock::Clock;
 use pulse_registry::health::Tables;
 use pulse_registry::ingest::writer::Outcome;
 use pulse_registry::ingest::{Handle, Observer, Writer};
-use pulse_registry::state::{Answer, Batch, Feed, Heartbeat, Input, RejectReason, State, feed};
+use pulse_registry::state::{Answer, Batch, Feed, Heartbeat, Input, RejectReason, Retention, State, feed};
 use pulse_registry::store::Store;
 use pulse_registry::store::memory::Memory;
 use tokio::sync::mpsc;
@@ -33,7 +33,8 @@ fn start(store: &Arc<Memory>) -> (Handle, Feed, tokio::task::JoinHandle<()>) {
     let judge = Arc::new(Tables::default());
     let loaded = store.load().unwrap();
     let start = UnixMillis::new(0);
-    let state = State::restore(judge.clone(), loaded.revision, loaded.connections, loaded.remembered, start);
+    let past = (loaded.remembered, Retention::default());
+    let state = State::restore(judge.clone(), loaded.revision, loaded.connections, past, start);
     let (publisher, feed) = feed::channel(state.view().clone());
     let store = Arc::clone(store) as Arc<dyn Store>;
     let (writer, handle) = Writer::new(state, judge, store, publisher, Clock::default(), Arc::new(Deaf));
@@ -156,7 +157,8 @@ fn a_restart_gives_collectors_time_to_say_that_nothing_changed() {
     let due = back + Duration::from_secs(20);
     let restored = || {
         let loaded = store.load().unwrap();
-        State::restore(judge.clone(), loaded.revision, loaded.connections, loaded.remembered, due)
+        let past = (loaded.remembered, Retention::default());
+        State::restore(judge.clone(), loaded.revision, loaded.connections, past, due)
     };
     let freshness = |state: &State| state.view().iter().map(|(_, r)| r.freshness).collect::<Vec<_>>();
     let mut silent = restored();

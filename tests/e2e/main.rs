@@ -9,3 +9,4 @@ mod reflection;
 mod restarts;
 mod resume;
 mod secrets;
+mod timeline;

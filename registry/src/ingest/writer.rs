@@ -288,7 +288,8 @@ impl Writer {
             Ok(Ok(loaded)) => {
                 let judge = Arc::clone(&self.judge);
                 let Loaded { revision, connections, remembered, .. } = loaded;
-                self.state = State::restore(judge, revision, connections, remembered, self.clock.now());
+                let past = (remembered, self.state.view().past.retention);
+                self.state = State::restore(judge, revision, connections, past, self.clock.now());
                 self.broken = false;
                 // What failed here may be durable all the same; then it is shown.
                 self.publisher.publish(Arc::new(self.state.view().clone()), []);

@@ -3,6 +3,7 @@
 //! that fit them.
 
 mod check;
+mod entry;
 mod eval;
 pub mod field;
 mod parse;
@@ -13,6 +14,7 @@ mod tests;
 
 use pulse_proto::model::{ResourceId, UnixMillis};
 
+pub use entry::EntryFilter;
 pub use plan::Scan;
 
 use crate::state::resource::Resource;
@@ -56,7 +58,7 @@ impl Filter {
 
     pub fn parse(text: &str) -> Result<Self, FilterError> {
         let Some(expression) = parse::parse(text)? else { return Ok(Self::all()) };
-        let root = check::check(&expression)?;
+        let root = check::check(&expression, &field::OF_RESOURCES)?;
         Ok(Self { root: Some(root), canonical: expression.to_string() })
     }
 

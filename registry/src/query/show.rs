@@ -7,11 +7,13 @@ use prost::encoding::{WireType, encode_key, encode_varint};
 use pulse_proto::convert::timestamp_to_wire;
 use pulse_proto::encoded::EncodedResource;
 use pulse_proto::model::{SourceBadge, UnixMillis};
+use pulse_proto::pb::registry::v1::{ChangeStep, ResourceChange};
 use pulse_proto::pb::resource::v1 as wire;
 
 use super::mask::Mask;
 use crate::state::past::Tombstone;
 use crate::state::resource::{Resource, SourcePart};
+use crate::state::timeline::{Entry, Step};
 
 /// About what the added fields take.
 const ADDED_BYTES: usize = 384;
@@ -60,7 +62,34 @@ pub fn tombstone(tombstone: &Tombstone, mask: &Mask) -> EncodedResource {
     EncodedResource(kept.into())
 }
 
-/// The same, decoded: for readers in this process.
+/// One entry of the timeline.
+pub fn change(entry: &Entry) -> ResourceChange {
+    let Entry { position, at, kind, id, resource_type, name, technology, connection, source, steps, reason } =
+        entry;
+    let step = |step: &Step| ChangeStep {
+        field: step.field.to_string(),
+        from: step.from.to_string(),
+        to: step.to.to_string(),
+    };
+    let (from, to) = steps.first().map(|first| (first.from.to_string(), first.to.to_string())).unzip();
+    ResourceChange {
+        resource_id: id.to_string(),
+        kind: kind.token().to_owned(),
+        from: from.unwrap_or_default(),
+        to: to.unwrap_or_default(),
+        observed_at: Some(timestamp_to_wire(*at)),
+        source: source.to_wire(),
+        reason: reason.to_string(),
+        revision: position.revision.0,
+        resource_name: name.to_string(),
+        resource_type: resource_type.to_wire(),
+        technology: technology.to_string(),
+        connection: connection.to_string(),
+        steps: steps.iter().map(step).collect(),
+    }
+}
+
+/// A resource, decoded: for readers in this process.
 pub fn decoded(resource: &Resource, observed_at: Option<UnixMillis>) -> wire::Resource {
     let EncodedResource(bytes) = self::resource(resource, observed_at, &Mask::default());
     // Both directions are the same generated code, so this cannot fail.

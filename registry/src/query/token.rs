@@ -17,6 +17,7 @@ const CHECKSUM: usize = 4;
 pub enum Purpose {
     Page = 1,
     Resume = 2,
+    Changes = 3,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

@@ -14,10 +14,10 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tonic::{Code, Request, Response, Status};
 
-use super::absent::absent;
 use crate::clock::Clock;
 use crate::error;
-use crate::query::filter::Filter;
+use crate::query::changes::ChangesQuery;
+use crate::query::filter::{EntryFilter, Filter};
 use crate::query::list::Listing;
 use crate::query::mask::Mask;
 use crate::query::order::Order;
@@ -247,8 +247,24 @@ impl ResourceService for ResourceApi {
 
     async fn list_resource_changes(
         &self,
-        _: Request<pb::ListResourceChangesRequest>,
+        request: Request<pb::ListResourceChangesRequest>,
     ) -> Result<Response<pb::ListResourceChangesResponse>, Status> {
-        Err(absent("ResourceService.ListResourceChanges", "ResourceService.WatchResources"))
+        let pb::ListResourceChangesRequest { resource_id, page_size: size, page_token, filter } =
+            request.into_inner();
+        let size = page_size(size)?;
+        let resource = (!resource_id.is_empty()).then(|| ResourceId::parse(&resource_id)).transpose();
+        let resource =
+            resource.map_err(|problem| error::invalid("resource_id", "INVALID_ID", &problem.to_string()))?;
+        let query = ChangesQuery::new(resource, EntryFilter::parse(&filter)?);
+        let before = (!page_token.is_empty()).then(|| query.decode(&page_token, &self.seal)).transpose()?;
+        let view = self.feed.view();
+        let (revision, asked) = (view.revision.0, query.clone());
+        let rows = view.past.timeline.len();
+        let page = self.compute(rows, move || asked.page(&view.past.timeline, before, size)).await?;
+        Ok(Response::new(pb::ListResourceChangesResponse {
+            changes: page.entries.iter().map(|entry| show::change(entry)).collect(),
+            next_page_token: page.next.map(|next| query.encode(next, &self.seal)).unwrap_or_default(),
+            revision,
+        }))
     }
 }

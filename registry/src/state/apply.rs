@@ -17,7 +17,7 @@ use super::holding::Holding;
 use super::input::{Answer, Heartbeat, Input, RejectReason, Removal};
 use super::judge::Judge;
 use super::lease::{Cursor, Verdict, judge};
-use super::past::{Past, Remembered};
+use super::past::{Past, Remembered, Retention};
 use super::resource::Resource;
 use super::row::{ConnectionRow, RecordRow, Write};
 use super::view::{Shard, View};
@@ -78,12 +78,12 @@ impl State {
         judge: Arc<dyn Judge>,
         revision: Revision,
         rows: Vec<(ConnectionId, ConnectionRow, Vec<RecordRow>)>,
-        remembered: Remembered,
+        (remembered, retention): (Remembered, Retention),
         due: UnixMillis,
     ) -> Self {
         let mut state = Self::new(judge);
         state.view.revision = revision;
-        state.view.past = Past::restore(remembered, revision);
+        state.view.past = Past::restore(remembered, revision, retention);
         for (connection, row, records) in rows {
             let mut holding = Holding::restore(row, records);
             holding.deadline = (!holding.removed).then_some(due);

@@ -128,9 +128,8 @@ impl Feed {
 
     /// How to go on after `revision`, which may be older than this process.
     pub fn resume(&self, revision: Revision) -> Result<Resumption, NotKept> {
-        let NotKept { asked, floor, head } = match self.after(revision, 0) {
-            Ok(_) => return Ok(Resumption::Changes),
-            Err(not_kept) => not_kept,
+        let Err(NotKept { asked, floor, head }) = self.after(revision, 0) else {
+            return Ok(Resumption::Changes);
         };
         let view = self.view();
         let oldest = view.past.horizon.floor.min(floor);

@@ -10,6 +10,7 @@ use super::change::{Change, Changes};
 use super::log::Log;
 use super::resource::Resource;
 use super::row::Write;
+use super::timeline::Entry;
 
 /// Removed resources remembered for watchers who come back.
 pub const TOMBSTONES_MAX: usize = 100_000;
@@ -62,11 +63,28 @@ pub struct Horizon {
     pub shown_by: String,
 }
 
+/// How much of the timeline is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Retention {
+    /// At least so many entries; at most a chunk more.
+    pub entries: usize,
+    pub age: Duration,
+}
+
+/// What Pulse keeps.
+impl Default for Retention {
+    fn default() -> Self {
+        Self { entries: 200_000, age: Duration::from_hours(30 * 24) }
+    }
+}
+
 /// Part of every view.
 #[derive(Clone, Debug, Default)]
 pub struct Past {
     pub horizon: Horizon,
     pub tombstones: Log<Tombstone>,
+    pub timeline: Log<Entry>,
+    pub retention: Retention,
 }
 
 /// As it was stored. Without a horizon the store is new, or older than horizons.
@@ -75,6 +93,8 @@ pub struct Remembered {
     pub horizon: Option<Horizon>,
     /// Ascending by position.
     pub tombstones: Vec<Arc<Tombstone>>,
+    /// Ascending by position.
+    pub entries: Vec<Arc<Entry>>,
 }
 
 impl Remembered {
@@ -97,17 +117,24 @@ impl Remembered {
 
 impl Past {
     /// At `revision`, without trust in what was there before its horizon.
-    pub fn restore(remembered: Remembered, revision: Revision) -> Self {
-        let Remembered { horizon, tombstones } = remembered;
+    pub fn restore(remembered: Remembered, revision: Revision, retention: Retention) -> Self {
+        let Remembered { horizon, tombstones, entries } = remembered;
         let horizon = horizon.unwrap_or(Horizon { floor: revision, shown_by: String::new() });
         let floor = horizon.floor;
         let kept = tombstones.into_iter().filter(|tombstone| tombstone.position.revision > floor);
-        Self { horizon, tombstones: kept.collect() }
+        let timeline = entries.into_iter().collect();
+        Self { horizon, tombstones: kept.collect(), timeline, retention }
     }
 
     /// Takes in one revision; says what must become durable with it.
     pub fn take(&mut self, changes: &Changes, writes: &mut Vec<Write>) {
-        let Changes { revision, at, items } = changes;
+        let Changes { revision, at, items, entries } = changes;
+        writes.extend(entries.iter().map(|entry| Write::Entry(Arc::clone(entry))));
+        self.timeline.append(entries.iter().cloned());
+        let Retention { entries: max, age } = self.retention;
+        if let Some(forgotten) = self.timeline.trim(max, |entry| at.since(entry.at) > age) {
+            writes.push(Write::ForgetEntries(forgotten.position));
+        }
         let gone = items.iter().filter_map(|change| match change {
             Change::Removed(resource) => Some(resource),
             Change::Added(_) | Change::Changed { .. } => None,
@@ -141,7 +168,7 @@ mod tests {
 
     fn removal(number: u64, revision: u64, at: UnixMillis) -> Changes {
         let resource = Seed { revision: 1, ..Seed::new(ResourceType::Storage, number, "nas") }.build();
-        Changes { revision: Revision(revision), at, items: vec![Change::Removed(resource)] }
+        Changes::new(Revision(revision), at, vec![Change::Removed(resource)])
     }
 
     fn horizon(floor: u64) -> Horizon {
@@ -151,7 +178,7 @@ mod tests {
     #[test]
     fn a_start_goes_on_only_when_it_shows_the_same_in_the_same_way() {
         let none = Remembered::default();
-        let some = Remembered { horizon: Some(horizon(3)), tombstones: Vec::new() };
+        let some = Remembered { horizon: Some(horizon(3)), ..Remembered::default() };
         for (remembered, revision, shown_by, damaged, expected) in [
             (&none, 0, "one", false, (0, Some(0))),
             (&none, 7, "one", false, (8, Some(8))),
@@ -176,7 +203,8 @@ mod tests {
         for revision in 1..=600 {
             past.take(&removal(revision, revision, start), &mut writes);
         }
-        assert_eq!(writes.len(), 600);
+        let buried = writes.iter().filter(|write| matches!(write, Write::Tombstone(_)));
+        assert_eq!((buried.count(), past.timeline.len()), (600, 600));
         let gone: Vec<u64> = past.gone_after(Revision(597)).map(|t| t.position.revision.0).collect();
         assert_eq!(gone, [598, 599, 600]);
         let shown = past.tombstones.from(|_| false).next().expect("the first");
@@ -185,10 +213,13 @@ mod tests {
         writes.clear();
         past.take(&removal(601, 601, start + TOMBSTONE_AGE_MAX + Duration::from_secs(1)), &mut writes);
         assert_eq!(past.horizon.floor, Revision(512), "whole chunks, and only when all of one is too old");
-        assert!(matches!(&writes[..], [Write::Tombstone(_), Write::Horizon(h)] if h.floor == Revision(512)));
+        let [Write::Entry(_), Write::Tombstone(_), Write::Horizon(written)] = &writes[..] else {
+            panic!("{writes:?}");
+        };
+        assert_eq!(written, &past.horizon);
         let all = past.tombstones.from(|_| false).cloned().collect();
-        let again = Remembered { horizon: Some(past.horizon.clone()), tombstones: all };
-        let again = Past::restore(again, Revision(601));
+        let again = Remembered { horizon: Some(past.horizon.clone()), tombstones: all, entries: Vec::new() };
+        let again = Past::restore(again, Revision(601), Retention::default());
         assert_eq!(again.tombstones.len(), past.tombstones.len());
     }
 }

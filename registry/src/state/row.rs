@@ -10,7 +10,8 @@ use pulse_proto::model::{
 
 use super::document::Document;
 use super::lease::Cursor;
-use super::past::{Horizon, Tombstone};
+use super::past::{Horizon, Position, Tombstone};
+use super::timeline::Entry;
 
 /// A connection as a whole.
 #[derive(Clone, Debug, PartialEq)]
@@ -54,4 +55,8 @@ pub enum Write {
     Tombstone(Arc<Tombstone>),
     /// In place of the one before; tombstones at or before its floor go.
     Horizon(Horizon),
+    /// A line of the timeline. Never changed.
+    Entry(Arc<Entry>),
+    /// The timeline begins after this position.
+    ForgetEntries(Position),
 }

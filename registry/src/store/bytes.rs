@@ -13,7 +13,8 @@ use pulse_proto::model::{
 use pulse_proto::pb::resource::v1 as wire;
 
 use crate::state::lease::Cursor;
-use crate::state::{ConnectionRow, Document, Horizon, Position, Stamp, Tombstone};
+use crate::state::timeline::{EntryKind, Step};
+use crate::state::{ConnectionRow, Document, Entry, Horizon, Position, Stamp, Tombstone};
 
 #[derive(Clone, PartialEq, Message)]
 struct Connection {
@@ -209,6 +210,95 @@ pub(super) fn decode_tombstone(position: &[u8], bytes: &[u8]) -> Result<Tombston
         connection: ConnectionId::parse(&row.connection)?,
         connection_name: row.connection_name.into(),
         source: source(&row.source)?,
+    })
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct KeptEntry {
+    #[prost(uint64, tag = "1")]
+    at: u64,
+    #[prost(string, tag = "2")]
+    kind: String,
+    #[prost(string, tag = "3")]
+    id: String,
+    #[prost(int32, tag = "4")]
+    resource_type: i32,
+    #[prost(string, tag = "5")]
+    name: String,
+    #[prost(string, tag = "6")]
+    technology: String,
+    #[prost(string, tag = "7")]
+    connection: String,
+    #[prost(string, tag = "8")]
+    source: String,
+    #[prost(message, repeated, tag = "9")]
+    steps: Vec<KeptStep>,
+    #[prost(string, tag = "10")]
+    reason: String,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct KeptStep {
+    #[prost(string, tag = "1")]
+    field: String,
+    #[prost(string, tag = "2")]
+    from: String,
+    #[prost(string, tag = "3")]
+    to: String,
+}
+
+/// Without its position: that is the key.
+pub(super) fn encode_entry(entry: &Entry) -> Vec<u8> {
+    let Entry {
+        position: _,
+        at,
+        kind,
+        id,
+        resource_type,
+        name,
+        technology,
+        connection,
+        source,
+        steps,
+        reason,
+    } = entry;
+    let step = |Step { field, from, to }: &Step| KeptStep {
+        field: field.to_string(),
+        from: from.to_string(),
+        to: to.to_string(),
+    };
+    KeptEntry {
+        at: at.get(),
+        kind: kind.token().to_owned(),
+        id: id.to_string(),
+        resource_type: resource_type.to_wire(),
+        name: name.to_string(),
+        technology: technology.to_string(),
+        connection: connection.to_string(),
+        source: source.token().to_owned(),
+        steps: steps.iter().map(step).collect(),
+        reason: reason.to_string(),
+    }
+    .encode_to_vec()
+}
+
+pub(super) fn decode_entry(position: &[u8], bytes: &[u8]) -> Result<Entry, ProtocolError> {
+    let position = decode_position(position).ok_or_else(|| ProtocolError::invalid("no position"))?;
+    let row: KeptEntry = decoded(bytes)?;
+    let unknown = || ProtocolError::invalid("unknown word").at("kind");
+    let step = |KeptStep { field, from, to }| Step { field: field.into(), from: from.into(), to: to.into() };
+    Ok(Entry {
+        position,
+        at: UnixMillis::new(row.at),
+        kind: EntryKind::from_token(&row.kind).ok_or_else(unknown)?,
+        id: ResourceId::parse(&row.id)?,
+        resource_type: ResourceType::from_wire(row.resource_type)?,
+        name: row.name.into(),
+        technology: row.technology.into(),
+        connection: ConnectionId::parse(&row.connection)?,
+        source: source(&row.source)?,
+        steps: row.steps.into_iter().map(step).collect(),
+        reason: row.reason.into(),
     })
 }
 

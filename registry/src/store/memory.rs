@@ -9,7 +9,7 @@ use pulse_proto::model::{ConnectionId, Revision, SourceId};
 
 use super::{Loaded, Store, StoreError};
 use crate::state::{
-    ConnectionRow, Document, Horizon, Position, RecordRow, Remembered, Stamp, Tombstone, Write,
+    ConnectionRow, Document, Entry, Horizon, Position, RecordRow, Remembered, Stamp, Tombstone, Write,
 };
 
 #[derive(Debug, Default)]
@@ -26,6 +26,7 @@ struct Held {
     stamps: BTreeMap<(ConnectionId, SourceId), Stamp>,
     horizon: Option<Horizon>,
     tombstones: BTreeMap<Position, Arc<Tombstone>>,
+    entries: BTreeMap<Position, Arc<Entry>>,
 }
 
 impl Memory {
@@ -56,6 +57,7 @@ impl Store for Memory {
         let remembered = Remembered {
             horizon: held.horizon.clone(),
             tombstones: held.tombstones.values().cloned().collect(),
+            entries: held.entries.values().cloned().collect(),
         };
         let registry_id = "memory".to_owned();
         Ok(Loaded { registry_id, revision: held.revision, connections, remembered, damaged })
@@ -91,6 +93,10 @@ impl Store for Memory {
                     held.tombstones.retain(|position, _| position.revision > horizon.floor);
                     held.horizon = Some(horizon);
                 }
+                Write::Entry(entry) => {
+                    held.entries.insert(entry.position, entry);
+                }
+                Write::ForgetEntries(through) => held.entries.retain(|position, _| *position > through),
             }
         }
         Ok(())

@@ -10,8 +10,9 @@ use redb::{
 };
 
 use super::bytes::{
-    decode_connection, decode_horizon, decode_record, decode_stamp, decode_tombstone, encode_connection,
-    encode_horizon, encode_position, encode_record, encode_stamp, encode_tombstone,
+    decode_connection, decode_entry, decode_horizon, decode_record, decode_stamp, decode_tombstone,
+    encode_connection, encode_entry, encode_horizon, encode_position, encode_record, encode_stamp,
+    encode_tombstone,
 };
 use super::{Loaded, Store, StoreError};
 use crate::state::{Position, RecordRow, Remembered, Write};
@@ -30,6 +31,8 @@ const STAMPS: TableDefinition<'_, (&str, &str), &[u8]> = TableDefinition::new("s
 
 /// Key: position.
 const TOMBSTONES: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("tombstones");
+/// Key: position.
+const TIMELINE: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("timeline");
 
 #[derive(Debug)]
 pub struct Redb {
@@ -80,6 +83,7 @@ fn prepare(database: &Database, new_id: &str, path: &str) -> Result<String, Stor
     transaction.open_table(RECORDS).map_err(engine)?;
     transaction.open_table(STAMPS).map_err(engine)?;
     transaction.open_table(TOMBSTONES).map_err(engine)?;
+    transaction.open_table(TIMELINE).map_err(engine)?;
     transaction.commit().map_err(engine)?;
     Ok(registry_id)
 }
@@ -110,6 +114,13 @@ impl Store for Redb {
             match decode_tombstone(key.value(), value.value()) {
                 Ok(tombstone) => loaded.remembered.tombstones.push(Arc::new(tombstone)),
                 Err(error) => loaded.damaged.push(format!("tombstone {:?}: {error}", key.value())),
+            }
+        }
+        for row in transaction.open_table(TIMELINE).map_err(engine)?.iter().map_err(engine)? {
+            let (key, value) = row.map_err(engine)?;
+            match decode_entry(key.value(), value.value()) {
+                Ok(entry) => loaded.remembered.entries.push(Arc::new(entry)),
+                Err(error) => loaded.damaged.push(format!("timeline {:?}: {error}", key.value())),
             }
         }
         for row in connections.iter().map_err(engine)? {
@@ -158,6 +169,7 @@ fn write_all(transaction: &WriteTransaction, revision: Revision, writes: &[Write
     let mut records = transaction.open_table(RECORDS).map_err(engine)?;
     let mut stamps = transaction.open_table(STAMPS).map_err(engine)?;
     let mut tombstones = transaction.open_table(TOMBSTONES).map_err(engine)?;
+    let mut timeline = transaction.open_table(TIMELINE).map_err(engine)?;
     for write in writes {
         match write {
             Write::Connection(id, row) => {
@@ -193,6 +205,14 @@ fn write_all(transaction: &WriteTransaction, revision: Revision, writes: &[Write
                 meta.insert("horizon", encode_horizon(horizon).as_slice()).map_err(engine)?;
                 let above = encode_position(Position { revision: horizon.floor.next(), index: 0 });
                 tombstones.retain_in(..&above[..], |_, _| false).map_err(engine)?;
+            }
+            Write::Entry(entry) => {
+                let key = encode_position(entry.position);
+                timeline.insert(&key[..], encode_entry(entry).as_slice()).map_err(engine)?;
+            }
+            Write::ForgetEntries(through) => {
+                let through = encode_position(*through);
+                timeline.retain_in(..=&through[..], |_, _| false).map_err(engine)?;
             }
         }
     }

@@ -221,6 +221,7 @@ impl Watcher {
                     resource: Some(show::tombstone(&tombstone, &self.scope.mask)),
                     removal: Removal::Deleted.into(),
                     revision: tombstone.position.revision.0,
+                    changes: Vec::new(),
                 },
             });
         }
@@ -238,10 +239,12 @@ impl Watcher {
     fn tell_on(&mut self, mut news: VecDeque<News>, revision: Revision, view: &View) -> Step {
         let mut message = Batch::default();
         while !message.is_full(self.scope.limits) {
-            let Some(News { kind, removal, resource, revision }) = news.pop_front() else { break };
+            let Some(News { kind, removal, resource, revision, entries }) = news.pop_front() else { break };
             let shard = view.shards.get(&resource.connection);
             let observed_at = shard.and_then(|shard| shard.observed_at(&resource));
-            message.add(self.event(kind, removal, &resource, observed_at, revision));
+            let event = self.event(kind, removal, &resource, observed_at, revision);
+            message
+                .add(ResourceEvent { changes: entries.iter().map(|e| show::change(e)).collect(), ..event });
         }
         if !news.is_empty() {
             self.stage = Stage::Telling { news, revision };
@@ -275,6 +278,7 @@ impl Watcher {
             resource: Some(show::resource(resource, observed_at, &self.scope.mask)),
             removal: removal.into(),
             revision: revision.0,
+            changes: Vec::new(),
         }
     }
 }

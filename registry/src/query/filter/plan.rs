@@ -51,6 +51,11 @@ pub(super) fn may_match(root: Option<&Node>, id: &ResourceId) -> bool {
         && kind.is_none_or(|kind| id.as_str().starts_with(&format!("{}-", kind.token())))
 }
 
+/// The only id that can match.
+pub(super) fn wanted_id(root: Option<&Node>) -> Option<&str> {
+    narrow(root).id
+}
+
 fn narrow(root: Option<&Node>) -> Narrow<'_> {
     let mut narrow = Narrow::default();
     if let Some(root) = root {

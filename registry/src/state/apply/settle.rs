@@ -130,7 +130,7 @@ impl State {
                 (None, None) => None,
             })
             .collect();
-        let changes = Changes { revision, at: now, items };
+        let changes = Changes::new(revision, now, items);
         self.view.past.take(&changes, writes);
         Some(Arc::new(changes))
     }

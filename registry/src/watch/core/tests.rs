@@ -19,7 +19,7 @@ use crate::query::show;
 use crate::query::token::Seal;
 use crate::state::change::{Change, Changes};
 use crate::state::feed::{self, Feed, NotKept, Publisher, Resumption};
-use crate::state::past::{Past, Remembered};
+use crate::state::past::{Past, Remembered, Retention};
 use crate::state::resource::Resource;
 use crate::state::row::Write;
 use crate::state::view::{Shard, View};
@@ -71,7 +71,7 @@ impl World {
         let (publisher, feed) = feed::channel(View::default());
         let mut remembered = Remembered::default();
         remembered.begin(Revision(0), RELEASES[0], false);
-        let past = Past::restore(remembered.clone(), Revision(0));
+        let past = Past::restore(remembered.clone(), Revision(0), Retention::default());
         Self { resources: BTreeMap::new(), views: vec![Arc::default()], publisher, feed, past, remembered }
     }
 
@@ -79,7 +79,7 @@ impl World {
     fn crash(&mut self, shown_by: &str) {
         let mut view = (**self.views.last().expect("the first")).clone();
         let (revision, _) = self.remembered.begin(view.revision, shown_by, false);
-        self.past = Past::restore(self.remembered.clone(), revision);
+        self.past = Past::restore(self.remembered.clone(), revision, Retention::default());
         view.past = self.past.clone();
         if view.revision != revision {
             view.revision = revision;
@@ -121,12 +121,15 @@ impl World {
                 }
             }
         }
-        let changes = Changes { revision, at: UnixMillis::new(0), items };
+        let changes = Changes::new(revision, UnixMillis::new(0), items);
         let mut writes = Vec::new();
         self.past.take(&changes, &mut writes);
         for write in writes {
-            let Write::Tombstone(tombstone) = write else { panic!("{write:?}") };
-            self.remembered.tombstones.push(tombstone);
+            match write {
+                Write::Tombstone(tombstone) => self.remembered.tombstones.push(tombstone),
+                Write::Entry(entry) => self.remembered.entries.push(entry),
+                other => panic!("{other:?}"),
+            }
         }
         let view = Arc::new(View { revision, shards: self.shards(), past: self.past.clone() });
         self.views.push(Arc::clone(&view));
