@@ -19,7 +19,7 @@ use pulse_proto::model::{
 use pulse_proto::pb::registry::v1 as pb;
 use pulse_registry::ingest::{Limits, decode};
 use pulse_registry::state::judge::{Judge, Judgement, Subject};
-use pulse_registry::state::{Answer, Change, Resource, State};
+use pulse_registry::state::{Answer, Change, Resource, Retention, State};
 use pulse_registry::store::Store;
 use pulse_registry::store::memory::Memory;
 use tokio::time::Instant;
@@ -340,8 +340,14 @@ impl World {
     fn kill_registry(&mut self) {
         let loaded = self.store.load().unwrap();
         assert!(loaded.damaged.is_empty(), "{:?}", loaded.damaged);
-        self.state =
-            State::restore(Arc::new(Plain), loaded.revision, loaded.connections, loaded.links, self.now);
+        self.state = State::restore(
+            Arc::new(Plain),
+            loaded.revision,
+            loaded.connections,
+            loaded.links,
+            (loaded.remembered, Retention::default()),
+            self.now,
+        );
         self.compare_with_view();
         self.break_line();
     }

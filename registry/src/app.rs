@@ -31,7 +31,7 @@ use crate::service::context::Contexts;
 use crate::service::ingest::{IngestApi, Options as IngestOptions};
 use crate::service::resource::{Options as ResourceOptions, ResourceApi};
 use crate::state::judge::Judge;
-use crate::state::{State, feed};
+use crate::state::{Retention, State, feed};
 use crate::store::hiding::Hiding;
 use crate::store::journal::Journal;
 use crate::store::{Loaded, Store};
@@ -77,6 +77,7 @@ impl App {
             loaded.revision,
             loaded.connections,
             loaded.links,
+            (loaded.remembered, retention(&config)),
             clock.now() + GRACE,
         );
         let (revision, resources) = (state.view().revision, state.view().len());
@@ -172,16 +173,23 @@ async fn open(config: &Config) -> anyhow::Result<(Arc<dyn Store>, Loaded, BTreeS
         serve::own_folder(&folder)?;
         let opened = Journal::open(&folder, &uuid::Uuid::new_v4().to_string())?;
         let mut store: Arc<dyn Store> = Arc::new(opened);
-        if enable_truenas {
-            let loaded = store.load()?;
-            return Ok::<_, anyhow::Error>((store, loaded, BTreeSet::new()));
+        let mut hiding = None;
+        if !enable_truenas {
+            // Kept on disk, not shown: switching back on brings them back.
+            let hides = Arc::new(Hiding::new(store, DataSource::Truenas));
+            hiding = Some(Arc::clone(&hides));
+            store = hides;
         }
-        // Kept on disk, not shown: switching back on brings them back.
-        let hiding = Arc::new(Hiding::new(store, DataSource::Truenas));
-        let loaded = hiding.load()?;
-        let hidden = hiding.connections();
-        store = hiding;
-        Ok((store, loaded, hidden))
+        let mut loaded = store.load()?;
+        let hidden = hiding.map(|hiding| hiding.connections()).unwrap_or_default();
+        let shown_by = format!("{} enable_truenas={enable_truenas}", env!("CARGO_PKG_VERSION"));
+        let damaged = !loaded.damaged.is_empty();
+        let (revision, write) = loaded.remembered.begin(loaded.revision, &shown_by, damaged);
+        if let Some(write) = write {
+            store.commit(revision, &[write])?;
+            loaded.revision = revision;
+        }
+        Ok::<_, anyhow::Error>((store, loaded, hidden))
     });
     let (store, loaded, hidden) = opened.await??;
     for row in &loaded.damaged {
@@ -206,4 +214,8 @@ fn ingest_options(config: &Config, hidden: BTreeSet<ConnectionId>) -> IngestOpti
 fn resource_options(config: &Config) -> ResourceOptions {
     let pace = Pace { bookmark_interval: config.watch.bookmark_interval, ..Pace::default() };
     ResourceOptions { pace, watchers_max: config.watch.max_watchers }
+}
+
+fn retention(config: &Config) -> Retention {
+    Retention { entries: config.timeline.max_entries, age: config.timeline.max_age }
 }

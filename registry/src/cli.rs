@@ -2,6 +2,7 @@
 //! at resources without grpcurl.
 
 mod backup;
+pub mod changes;
 mod detail;
 mod links;
 pub mod resources;
@@ -44,6 +45,8 @@ enum Command {
     /// Say which records are the same thing and which are not, and see what may be.
     #[command(subcommand)]
     Links(links::Command),
+    /// Ask a running registry what changed, newest first.
+    Changes(changes::Arguments),
 }
 
 #[derive(Debug, Subcommand)]
@@ -93,6 +96,7 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Some(Command::Backup(arguments)) => backup::save(&cli.settings.read().0?, &arguments)?,
         Some(Command::Restore(arguments)) => backup::restore(&cli.settings.read().0?, &arguments)?,
         Some(Command::Links(command)) => links::run(command).await?,
+        Some(Command::Changes(arguments)) => changes::run(arguments).await?,
         Some(Command::Resources(command)) => {
             let stop = CancellationToken::new();
             tokio::select! {

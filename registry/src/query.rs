@@ -1,6 +1,7 @@
 //! Questions to a view: filters, order, pages, masks and sums. Pure: a view
 //! and a request go in, rows come out. Knows no gRPC and no clock.
 
+pub mod changes;
 pub mod filter;
 #[cfg(test)]
 #[allow(unreachable_pub, reason = "the integration tests include this file, too")]

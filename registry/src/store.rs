@@ -9,7 +9,7 @@ pub mod redb;
 
 use pulse_proto::model::Revision;
 
-use crate::state::{KeptConnection, Link, Write};
+use crate::state::{KeptConnection, Link, Remembered, Write};
 
 /// Durable state of one registry. `commit` returns only when the writes would survive a power cut.
 pub trait Store: Send + Sync + 'static {
@@ -64,6 +64,7 @@ pub struct Loaded {
     pub connections: Vec<KeptConnection>,
     /// What operators said about pairs of records.
     pub links: Vec<Link>,
+    pub remembered: Remembered,
     /// Rows that cannot be read, and why. They cost themselves only.
     pub damaged: Vec<String>,
 }

@@ -15,7 +15,7 @@ use pulse_registry::clock::Clock;
 use pulse_registry::health::Tables;
 use pulse_registry::ingest::writer::Outcome;
 use pulse_registry::ingest::{Handle, Observer, Writer};
-use pulse_registry::state::{Answer, Batch, Feed, Heartbeat, Input, RejectReason, State, feed};
+use pulse_registry::state::{Answer, Batch, Feed, Heartbeat, Input, RejectReason, Retention, State, feed};
 use pulse_registry::store::Store;
 use pulse_registry::store::memory::Memory;
 use tokio::sync::mpsc;
@@ -34,8 +34,9 @@ impl Observer for Deaf {
 fn start(store: &Arc<Memory>) -> (Handle, Feed, tokio::task::JoinHandle<()>) {
     let judge = Arc::new(Tables::default());
     let loaded = store.load().unwrap();
-    let state =
-        State::restore(judge.clone(), loaded.revision, loaded.connections, loaded.links, UnixMillis::new(0));
+    let start = UnixMillis::new(0);
+    let past = (loaded.remembered, Retention::default());
+    let state = State::restore(judge.clone(), loaded.revision, loaded.connections, loaded.links, past, start);
     let (publisher, feed) = feed::channel(state.view().clone());
     let store = Arc::clone(store) as Arc<dyn Store>;
     let (writer, handle) = Writer::new(state, judge, store, publisher, Clock::default(), Arc::new(Deaf));
@@ -158,7 +159,8 @@ fn a_restart_gives_collectors_time_to_say_that_nothing_changed() {
     let due = back + Duration::from_secs(20);
     let restored = || {
         let loaded = store.load().unwrap();
-        State::restore(judge.clone(), loaded.revision, loaded.connections, loaded.links, due)
+        let past = (loaded.remembered, Retention::default());
+        State::restore(judge.clone(), loaded.revision, loaded.connections, loaded.links, past, due)
     };
     let freshness = |state: &State| state.view().iter().map(|(_, r)| r.freshness).collect::<Vec<_>>();
     let mut silent = restored();

@@ -9,4 +9,6 @@ mod lines;
 mod merge;
 mod reflection;
 mod restarts;
+mod resume;
 mod secrets;
+mod timeline;

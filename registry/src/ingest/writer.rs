@@ -19,7 +19,7 @@ use crate::state::lease::Cursor;
 use crate::state::{
     Answer, Changes, Input, Link, LinkError, Pair, Publisher, RejectReason, Stand, State, Write,
 };
-use crate::store::{Store, StoreError, Ticket};
+use crate::store::{Loaded, Store, StoreError, Ticket};
 
 /// Inputs that may wait for the writer, over all streams.
 pub const QUEUE_MAX: usize = 256;
@@ -376,9 +376,12 @@ impl Writer {
         match loaded.await {
             Ok(Ok(loaded)) => {
                 let judge = Arc::clone(&self.judge);
-                let now = self.clock.now();
-                self.state = State::restore(judge, loaded.revision, loaded.connections, loaded.links, now);
+                let Loaded { revision, connections, links, remembered, .. } = loaded;
+                let past = (remembered, self.state.view().past.retention);
+                self.state = State::restore(judge, revision, connections, links, past, self.clock.now());
                 self.broken = false;
+                // What failed here may be durable all the same; then it is shown.
+                self.publisher.publish(Arc::new(self.state.view().clone()), []);
             }
             Ok(Err(error)) => self.observer.failed(&error.to_string()),
             Err(panic) => self.observer.failed(&panic.to_string()),

@@ -4,6 +4,7 @@
 
 mod check;
 mod decide;
+mod entry;
 mod eval;
 pub mod field;
 mod parse;
@@ -12,8 +13,9 @@ pub mod syntax;
 #[cfg(test)]
 mod tests;
 
-use pulse_proto::model::UnixMillis;
+use pulse_proto::model::{ResourceId, UnixMillis};
 
+pub use entry::EntryFilter;
 pub use plan::{Candidates, Scan};
 
 use crate::state::resource::Resource;
@@ -58,7 +60,7 @@ impl Filter {
 
     pub fn parse(text: &str) -> Result<Self, FilterError> {
         let Some(expression) = parse::parse(text)? else { return Ok(Self::all()) };
-        let root = plan::cheap_first(check::check(&expression)?);
+        let root = plan::cheap_first(check::check(&expression, &field::OF_RESOURCES)?);
         Ok(Self { root: Some(root), canonical: expression.to_string() })
     }
 
@@ -84,5 +86,15 @@ impl Filter {
     /// The parts of `view` that may hold matches.
     pub fn scan(&self, view: &View) -> Scan {
         plan::scan(self.root.as_ref(), view)
+    }
+
+    /// The parts of `view` that may hold what matches now or did before: of a resource only the id stays.
+    pub fn scan_by_id(&self, view: &View) -> Scan {
+        plan::scan_by_id(self.root.as_ref(), view)
+    }
+
+    /// Whether a resource with this id can ever match.
+    pub fn may_match(&self, id: &ResourceId) -> bool {
+        plan::may_match(self.root.as_ref(), id)
     }
 }

@@ -7,10 +7,13 @@ use prost::encoding::{WireType, encode_key, encode_varint};
 use pulse_proto::convert::timestamp_to_wire;
 use pulse_proto::encoded::EncodedResource;
 use pulse_proto::model::{SourceBadge, UnixMillis};
+use pulse_proto::pb::registry::v1::{ChangeStep, ResourceChange};
 use pulse_proto::pb::resource::v1 as wire;
 
 use super::mask::Mask;
+use crate::state::past::Tombstone;
 use crate::state::resource::{Resource, SourcePart};
+use crate::state::timeline::{Entry, Step};
 use crate::state::view::View;
 
 /// About what the added fields take.
@@ -39,7 +42,60 @@ pub fn resource(
     EncodedResource(Bytes::from(bytes))
 }
 
-/// The same, decoded: for readers in this process.
+/// What is remembered of a resource that is gone.
+pub fn tombstone(tombstone: &Tombstone, mask: &Mask) -> EncodedResource {
+    let Tombstone { position, at, id, resource_type, name, technology, connection, connection_name, source } =
+        tombstone;
+    let resource = wire::Resource {
+        id: id.to_string(),
+        r#type: resource_type.to_wire(),
+        technology: technology.to_string(),
+        name: name.to_string(),
+        display_name: name.to_string(),
+        sources: vec![source.to_wire()],
+        connection: connection.to_string(),
+        connection_name: connection_name.to_string(),
+        updated_at: Some(timestamp_to_wire(*at)),
+        revision: position.revision.0,
+        ..wire::Resource::default()
+    };
+    let whole = resource.encode_to_vec();
+    if mask.is_whole() {
+        return EncodedResource(whole.into());
+    }
+    let mut kept = Vec::new();
+    mask.prune(&whole, &mut kept);
+    EncodedResource(kept.into())
+}
+
+/// One entry of the timeline.
+pub fn change(entry: &Entry) -> ResourceChange {
+    let Entry { position, at, kind, id, resource_type, name, technology, connection, source, steps, reason } =
+        entry;
+    let step = |step: &Step| ChangeStep {
+        field: step.field.to_string(),
+        from: step.from.to_string(),
+        to: step.to.to_string(),
+    };
+    let (from, to) = steps.first().map(|first| (first.from.to_string(), first.to.to_string())).unzip();
+    ResourceChange {
+        resource_id: id.to_string(),
+        kind: kind.token().to_owned(),
+        from: from.unwrap_or_default(),
+        to: to.unwrap_or_default(),
+        observed_at: Some(timestamp_to_wire(*at)),
+        source: source.to_wire(),
+        reason: reason.to_string(),
+        revision: position.revision.0,
+        resource_name: name.to_string(),
+        resource_type: resource_type.to_wire(),
+        technology: technology.to_string(),
+        connection: connection.to_string(),
+        steps: steps.iter().map(step).collect(),
+    }
+}
+
+/// A resource, decoded: for readers in this process.
 pub fn decoded(resource: &Resource, observed_at: Option<UnixMillis>) -> wire::Resource {
     let EncodedResource(bytes) = self::resource(resource, observed_at, &View::default(), &Mask::default());
     // Both directions are the same generated code, so this cannot fail.
@@ -65,6 +121,7 @@ fn add(resource: &Resource, observed_at: Option<UnixMillis>, view: &View, out: &
         created_at,
         updated_at,
         revision,
+        created: _,
     } = resource;
     text(1, id.as_str(), out);
     text(5, resource.display_name(), out);

@@ -19,6 +19,8 @@ pub enum Purpose {
     Resume = 2,
     /// Of a list of links.
     Links = 3,
+    /// Of a list of changes.
+    Changes = 4,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

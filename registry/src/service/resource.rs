@@ -15,12 +15,12 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tonic::{Code, Request, Response, Status};
 
-use super::absent::absent;
 use crate::clock::Clock;
 use crate::error;
 use crate::ingest::{Handle, Statement};
 use crate::query;
-use crate::query::filter::{Filter, Scan};
+use crate::query::changes::ChangesQuery;
+use crate::query::filter::{EntryFilter, Filter, Scan};
 use crate::query::list::Listing;
 use crate::query::mask::Mask;
 use crate::query::order::Order;
@@ -28,7 +28,7 @@ use crate::query::page::{Listings, PageError, PageToken, QueryHash, page_size};
 use crate::query::show;
 use crate::query::summary::Summary;
 use crate::query::token::Seal;
-use crate::state::feed::Feed;
+use crate::state::feed::{Feed, Resumption};
 use crate::state::view::View;
 use crate::state::{Pair, Stand};
 use crate::watch::core::{Scope, Watcher};
@@ -252,8 +252,13 @@ impl ResourceService for ResourceApi {
             Watcher::list(scope, &self.feed.view())
         } else {
             let revision = resume::decode(&self.seal, &resume_token).map_err(error::resume_token)?;
-            self.feed.after(revision, 1)?;
-            Watcher::resume(scope, revision)
+            match self.feed.resume(revision)? {
+                Resumption::Changes => Watcher::resume(scope, revision),
+                Resumption::View(view) => {
+                    let rows = view.past.tombstones.len();
+                    self.compute(rows, move || Watcher::catch_up(scope, revision, &view)).await?
+                }
+            }
         };
         let permit = Arc::clone(&self.watchers).try_acquire_owned().map_err(|_full| {
             let max = self.options.watchers_max;
@@ -287,9 +292,25 @@ impl ResourceService for ResourceApi {
 
     async fn list_resource_changes(
         &self,
-        _: Request<pb::ListResourceChangesRequest>,
+        request: Request<pb::ListResourceChangesRequest>,
     ) -> Result<Response<pb::ListResourceChangesResponse>, Status> {
-        Err(absent("ResourceService.ListResourceChanges", "ResourceService.WatchResources"))
+        let pb::ListResourceChangesRequest { resource_id, page_size: size, page_token, filter } =
+            request.into_inner();
+        let size = page_size(size)?;
+        let resource = (!resource_id.is_empty()).then(|| ResourceId::parse(&resource_id)).transpose();
+        let resource =
+            resource.map_err(|problem| error::invalid("resource_id", "INVALID_ID", &problem.to_string()))?;
+        let query = ChangesQuery::new(resource, EntryFilter::parse(&filter)?);
+        let before = (!page_token.is_empty()).then(|| query.decode(&page_token, &self.seal)).transpose()?;
+        let view = self.feed.view();
+        let (revision, asked) = (view.revision.0, query.clone());
+        let rows = view.past.timeline.len();
+        let page = self.compute(rows, move || asked.page(&view.past.timeline, before, size)).await?;
+        Ok(Response::new(pb::ListResourceChangesResponse {
+            changes: page.entries.iter().map(|entry| show::change(entry)).collect(),
+            next_page_token: page.next.map(|next| query.encode(next, &self.seal)).unwrap_or_default(),
+            revision,
+        }))
     }
 
     async fn link_resources(

@@ -20,6 +20,7 @@ use super::judge::Judge;
 use super::lease::{Cursor, Verdict, judge};
 use super::merge::link::Link;
 use super::merge::{Holdings, Key, Merge};
+use super::past::{Past, Remembered, Retention};
 use super::resource::Resource;
 use super::row::{KeptConnection, Write};
 use super::view::{Shard, View};
@@ -81,10 +82,12 @@ impl State {
         revision: Revision,
         rows: Vec<KeptConnection>,
         links: Vec<Link>,
+        (remembered, retention): (Remembered, Retention),
         due: UnixMillis,
     ) -> Self {
         let mut state = Self::new(judge);
         state.view.revision = revision;
+        state.view.past = Past::restore(remembered, revision, retention);
         for (connection, row, records) in rows {
             let mut holding = Holding::restore(row, records);
             holding.deadline = (!holding.removed).then_some(due);

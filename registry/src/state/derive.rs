@@ -101,6 +101,7 @@ impl Deriving<'_> {
             created_at: stamp.created_at,
             updated_at: stamp.updated_at,
             revision: stamp.revision,
+            created: stamp.created,
         })
     }
 

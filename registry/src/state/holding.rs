@@ -73,6 +73,7 @@ impl Entry {
                 created_at: shown.created_at,
                 updated_at: shown.updated_at,
                 revision: shown.revision,
+                created: shown.created,
             }),
             (None, fresh) => fresh.as_ref().map(|fresh| fresh.stamp),
         }

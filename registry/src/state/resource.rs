@@ -34,6 +34,8 @@ pub struct Resource {
     pub created_at: UnixMillis,
     pub updated_at: UnixMillis,
     pub revision: Revision,
+    /// The revision it came with.
+    pub created: Revision,
 }
 
 #[derive(Clone, Debug)]

@@ -11,6 +11,8 @@ use pulse_proto::model::{
 use super::document::Document;
 use super::lease::Cursor;
 use super::merge::link::{Link, Pair};
+use super::past::{Horizon, Position, Tombstone};
+use super::timeline::Entry;
 
 /// A connection as a whole.
 #[derive(Clone, Debug, PartialEq)]
@@ -31,6 +33,8 @@ pub struct Stamp {
     pub created_at: UnixMillis,
     pub updated_at: UnixMillis,
     pub revision: Revision,
+    /// The revision it came with.
+    pub created: Revision,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -62,4 +66,12 @@ pub enum Write {
     /// What an operator said about two records; takes the place of what was said before.
     Link(Box<Link>),
     RemoveLink(Box<Pair>),
+    /// A resource went. Never changed, kept until a horizon passes it.
+    Tombstone(Arc<Tombstone>),
+    /// In place of the one before; tombstones at or before its floor go.
+    Horizon(Horizon),
+    /// A line of the timeline. Never changed.
+    Entry(Arc<Entry>),
+    /// The timeline begins after this position.
+    ForgetEntries(Position),
 }

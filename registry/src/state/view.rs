@@ -20,6 +20,7 @@ use self::directory::Directory;
 use self::rows::{Step, compare};
 use self::tally::Tallies;
 use super::merge::link::Links;
+use super::past::Past;
 use super::resource::{Resource, SourcePart};
 
 pub use self::rows::Rows;
@@ -37,6 +38,7 @@ pub struct View {
     len: usize,
     /// What operators said about pairs of records.
     pub links: Arc<Links>,
+    pub past: Past,
 }
 
 #[derive(Clone, Debug)]

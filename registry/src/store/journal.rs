@@ -4,6 +4,7 @@
 
 mod archive;
 mod checkpoint;
+mod common;
 pub mod disk;
 mod file;
 mod fold;

@@ -2,6 +2,7 @@
 //! registry moves to the journal, and stays what the journal is compared with.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use pulse_proto::model::{ConnectionId, Revision, SourceId};
 use redb::{
@@ -9,11 +10,12 @@ use redb::{
 };
 
 use super::bytes::{
-    decode_connection, decode_link, decode_record, decode_stamp, encode_connection, encode_link,
-    encode_record, encode_stamp, link_key,
+    decode_connection, decode_entry, decode_horizon, decode_link, decode_record, decode_stamp,
+    decode_tombstone, encode_connection, encode_entry, encode_horizon, encode_link, encode_position,
+    encode_record, encode_stamp, encode_tombstone, link_key,
 };
 use super::{Loaded, Store, StoreError};
-use crate::state::{RecordRow, Write};
+use crate::state::{Position, RecordRow, Remembered, Write};
 
 /// Format of the file.
 const FORMAT: u64 = 1;
@@ -27,6 +29,11 @@ const CONNECTIONS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("conn
 const RECORDS: TableDefinition<'_, (&str, &str), &[u8]> = TableDefinition::new("records");
 const STAMPS: TableDefinition<'_, (&str, &str), &[u8]> = TableDefinition::new("stamps");
 const LINKS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("links");
+
+/// Key: position.
+const TOMBSTONES: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("tombstones");
+/// Key: position.
+const TIMELINE: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("timeline");
 
 #[derive(Debug)]
 pub struct Redb {
@@ -77,6 +84,8 @@ fn prepare(database: &Database, new_id: &str, path: &str) -> Result<String, Stor
     transaction.open_table(RECORDS).map_err(engine)?;
     transaction.open_table(STAMPS).map_err(engine)?;
     transaction.open_table(LINKS).map_err(engine)?;
+    transaction.open_table(TOMBSTONES).map_err(engine)?;
+    transaction.open_table(TIMELINE).map_err(engine)?;
     transaction.commit().map_err(engine)?;
     Ok(registry_id)
 }
@@ -94,8 +103,29 @@ impl Store for Redb {
             revision: Revision(revision),
             connections: Vec::new(),
             links: Vec::new(),
+            remembered: Remembered::default(),
             damaged: Vec::new(),
         };
+        if let Some(bytes) = meta.get("horizon").map_err(engine)? {
+            match decode_horizon(bytes.value()) {
+                Ok(horizon) => loaded.remembered.horizon = Some(horizon),
+                Err(error) => loaded.damaged.push(format!("horizon: {error}")),
+            }
+        }
+        for row in transaction.open_table(TOMBSTONES).map_err(engine)?.iter().map_err(engine)? {
+            let (key, value) = row.map_err(engine)?;
+            match decode_tombstone(key.value(), value.value()) {
+                Ok(tombstone) => loaded.remembered.tombstones.push(Arc::new(tombstone)),
+                Err(error) => loaded.damaged.push(format!("tombstone {:?}: {error}", key.value())),
+            }
+        }
+        for row in transaction.open_table(TIMELINE).map_err(engine)?.iter().map_err(engine)? {
+            let (key, value) = row.map_err(engine)?;
+            match decode_entry(key.value(), value.value()) {
+                Ok(entry) => loaded.remembered.entries.push(Arc::new(entry)),
+                Err(error) => loaded.damaged.push(format!("timeline {:?}: {error}", key.value())),
+            }
+        }
         for row in connections.iter().map_err(engine)? {
             let (key, value) = row.map_err(engine)?;
             let name = key.value();
@@ -160,6 +190,8 @@ fn write_all(transaction: &WriteTransaction, revision: Revision, writes: &[Write
     let mut records = transaction.open_table(RECORDS).map_err(engine)?;
     let mut stamps = transaction.open_table(STAMPS).map_err(engine)?;
     let mut links = transaction.open_table(LINKS).map_err(engine)?;
+    let mut tombstones = transaction.open_table(TOMBSTONES).map_err(engine)?;
+    let mut timeline = transaction.open_table(TIMELINE).map_err(engine)?;
     for write in writes {
         match write {
             Write::Connection(id, row) => {
@@ -194,6 +226,23 @@ fn write_all(transaction: &WriteTransaction, revision: Revision, writes: &[Write
                 links.insert(link_key(&link.pair).as_str(), bytes.as_slice()).map_err(engine)?;
             }
             Write::RemoveLink(pair) => drop(links.remove(link_key(pair).as_str()).map_err(engine)?),
+            Write::Tombstone(tombstone) => {
+                let key = encode_position(tombstone.position);
+                tombstones.insert(&key[..], encode_tombstone(tombstone).as_slice()).map_err(engine)?;
+            }
+            Write::Horizon(horizon) => {
+                meta.insert("horizon", encode_horizon(horizon).as_slice()).map_err(engine)?;
+                let above = encode_position(Position { revision: horizon.floor.next(), index: 0 });
+                tombstones.retain_in(..&above[..], |_, _| false).map_err(engine)?;
+            }
+            Write::Entry(entry) => {
+                let key = encode_position(entry.position);
+                timeline.insert(&key[..], encode_entry(entry).as_slice()).map_err(engine)?;
+            }
+            Write::ForgetEntries(through) => {
+                let through = encode_position(*through);
+                timeline.retain_in(..=&through[..], |_, _| false).map_err(engine)?;
+            }
         }
     }
     Ok(())

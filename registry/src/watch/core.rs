@@ -15,6 +15,7 @@ use pulse_proto::pb::registry::v1::resource_event::{Kind, Removal};
 use pulse_proto::served::registry::v1::{ResourceEvent, WatchResourcesResponse};
 
 use super::coalesce::{News, coalesce};
+use super::past::{CatchUp, Missed};
 use super::resume;
 use crate::query::filter::{Filter, FilterError, Scan};
 use crate::query::mask::Mask;
@@ -91,6 +92,7 @@ pub struct Watcher {
 #[derive(Clone, Debug)]
 enum Stage {
     Listing { scan: Scan, part: usize, at: usize, revision: Revision },
+    CatchingUp(Box<CatchUp>),
     Telling { news: VecDeque<News>, revision: Revision },
     Idle,
 }
@@ -108,10 +110,17 @@ impl Watcher {
         Self { scope, through: revision, stage: Stage::Idle }
     }
 
+    /// Tells first what of `view` came after `revision`, where the changes themselves are no longer held.
+    pub fn catch_up(scope: Scope, revision: Revision, view: &View) -> Self {
+        let stage = Stage::CatchingUp(Box::new(CatchUp::new(&scope.filter, revision, view)));
+        Self { scope, through: revision, stage }
+    }
+
     /// The revision after which changes are needed next.
     pub const fn cursor(&self) -> Revision {
         match &self.stage {
             Stage::Listing { revision, .. } | Stage::Telling { revision, .. } => *revision,
+            Stage::CatchingUp(missed) => missed.revision,
             Stage::Idle => self.through,
         }
     }
@@ -150,6 +159,7 @@ impl Watcher {
         match std::mem::replace(&mut self.stage, Stage::Idle) {
             Stage::Idle => Step::Idle,
             Stage::Listing { scan, part, at, revision } => self.list_on(scan, (part, at), revision, view),
+            Stage::CatchingUp(missed) => self.catch_up_on(missed, view),
             Stage::Telling { news, revision } => self.tell_on(news, revision, view),
         }
     }
@@ -192,14 +202,47 @@ impl Watcher {
         Step::Message(WatchResourcesResponse { initial_list_end: true, ..self.message(message.events) })
     }
 
+    fn catch_up_on(&mut self, mut missed: Box<CatchUp>, view: &View) -> Step {
+        let mut message = Batch::default();
+        let limits = self.scope.limits;
+        let mut budget = limits.scan;
+        while !message.is_full(limits)
+            && let Some(item) = missed.next(&self.scope.filter, &mut budget)
+        {
+            message.add(match item {
+                Missed::Changed { kind, removal, resource, observed_at } => {
+                    let shown = show::resource(&resource, observed_at, view, &self.scope.mask);
+                    event(kind, removal, shown, resource.revision)
+                }
+                Missed::Gone(tombstone) => ResourceEvent {
+                    kind: Kind::Removed.into(),
+                    resource: Some(show::tombstone(&tombstone, &self.scope.mask)),
+                    removal: Removal::Deleted.into(),
+                    revision: tombstone.position.revision.0,
+                    changes: Vec::new(),
+                },
+            });
+        }
+        let events = message.events;
+        if missed.is_done() {
+            self.through = missed.revision;
+            // Also when nothing was missed: the reader came for a token of now.
+            let bookmark = events.is_empty();
+            return Step::Message(WatchResourcesResponse { bookmark, ..self.message(events) });
+        }
+        self.stage = Stage::CatchingUp(missed);
+        if events.is_empty() { Step::Working } else { Step::Message(self.unfinished(events)) }
+    }
+
     fn tell_on(&mut self, mut news: VecDeque<News>, revision: Revision, view: &View) -> Step {
         let mut message = Batch::default();
         while !message.is_full(self.scope.limits) {
-            let Some(News { kind, removal, resource, revision }) = news.pop_front() else { break };
+            let Some(News { kind, removal, resource, revision, entries }) = news.pop_front() else { break };
             let shard = view.shard(&resource.connection);
             let observed_at = shard.and_then(|shard| shard.observed_at(&resource));
             let shown = show::resource(&resource, observed_at, view, &self.scope.mask);
-            message.add(event(kind, removal, shown, revision));
+            let changes = entries.iter().map(|entry| show::change(entry)).collect();
+            message.add(ResourceEvent { changes, ..event(kind, removal, shown, revision) });
         }
         if !news.is_empty() {
             self.stage = Stage::Telling { news, revision };
@@ -222,7 +265,13 @@ impl Watcher {
 }
 
 fn event(kind: Kind, removal: Removal, shown: EncodedResource, revision: Revision) -> ResourceEvent {
-    ResourceEvent { kind: kind.into(), resource: Some(shown), removal: removal.into(), revision: revision.0 }
+    ResourceEvent {
+        kind: kind.into(),
+        resource: Some(shown),
+        removal: removal.into(),
+        revision: revision.0,
+        changes: Vec::new(),
+    }
 }
 
 /// The events of one message.

@@ -56,7 +56,8 @@ pub(crate) fn row(source: DataSource, sequence: u64) -> ConnectionRow {
 pub(crate) fn batch(connection: &str, name: &str, revision: u64) -> Vec<Write> {
     let record = Arc::new(Document::of(&record(connection, name)));
     let now = UnixMillis::new(revision * 1_000);
-    let stamp = Stamp { created_at: now, updated_at: now, revision: Revision(revision) };
+    let stamp =
+        Stamp { created_at: now, updated_at: now, revision: Revision(revision), created: Revision(revision) };
     let source_id = record.source_id.clone();
     vec![
         Write::Record(id(connection), record),

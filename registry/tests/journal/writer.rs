@@ -12,7 +12,7 @@ use pulse_registry::clock::Clock;
 use pulse_registry::health::Tables;
 use pulse_registry::ingest::writer::Outcome;
 use pulse_registry::ingest::{Handle, Observer, Writer};
-use pulse_registry::state::{Answer, Batch, Feed, Input, RejectReason, State, feed};
+use pulse_registry::state::{Answer, Batch, Feed, Input, RejectReason, Retention, State, feed};
 use pulse_registry::store::Store;
 use pulse_registry::store::journal::{Journal, Options};
 use tokio::sync::mpsc;
@@ -49,7 +49,14 @@ fn start(data_dir: &Path, disk: Arc<Faulty>, options: Options) -> Running {
     let store: Arc<dyn Store> = Arc::new(Journal::open_with(data_dir, "registry", disk, options).unwrap());
     let judge = Arc::new(Tables::default());
     let loaded = store.load().unwrap();
-    let state = State::restore(judge.clone(), loaded.revision, loaded.connections, loaded.links, UnixMillis::new(0));
+    let state = State::restore(
+        judge.clone(),
+        loaded.revision,
+        loaded.connections,
+        loaded.links,
+        (loaded.remembered, Retention::default()),
+        UnixMillis::new(0),
+    );
     let (publisher, feed) = feed::channel(state.view().clone());
     let (tell, checkpoints) = mpsc::unbounded_channel();
     let observer = Arc::new(Telling(tell));

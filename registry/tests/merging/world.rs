@@ -11,7 +11,7 @@ use pulse_proto::model::{
 };
 use pulse_registry::health::Tables;
 use pulse_registry::state::{
-    Batch, Changes, Input, Link, LinkError, Pair, Removal, Resource, Stand, State, Write,
+    Batch, Changes, Input, Link, LinkError, Pair, Removal, Resource, Retention, Stand, State, Write,
 };
 use pulse_registry::store::Store;
 use pulse_registry::store::memory::Memory;
@@ -160,7 +160,9 @@ impl World {
     pub(crate) fn restarted(&self) -> State {
         let loaded = self.store.load().unwrap();
         assert_eq!(loaded.damaged, Vec::<String>::new());
-        State::restore(Arc::new(Tables::default()), loaded.revision, loaded.connections, loaded.links, NOW)
+        let past = (loaded.remembered, Retention::default());
+        let judge = Arc::new(Tables::default());
+        State::restore(judge, loaded.revision, loaded.connections, loaded.links, past, NOW)
     }
 
     pub(crate) fn resources(&self) -> Vec<Arc<Resource>> {

@@ -1,7 +1,7 @@
 //! Syntax tree to typed tree: fields exist, operators and values fit them.
 
 use super::FilterError;
-use super::field::{EnumField, Field, TimeField, names};
+use super::field::{EnumField, Field, TimeField, Vocabulary};
 use super::syntax::{Comparison, Expression, Literal, Operator};
 use crate::state::view::profile::Dimension;
 
@@ -68,14 +68,15 @@ impl Relation {
     }
 }
 
-pub(super) fn check(expression: &Expression) -> Result<Node, FilterError> {
-    let all = |parts: &[Expression]| parts.iter().map(check).collect::<Result<Vec<_>, _>>();
+pub(super) fn check(expression: &Expression, known: &Vocabulary) -> Result<Node, FilterError> {
+    let all =
+        |parts: &[Expression]| parts.iter().map(|part| check(part, known)).collect::<Result<Vec<_>, _>>();
     Ok(match expression {
         Expression::All(parts) => Node::All(all(parts)?),
         Expression::Any(parts) => Node::Any(all(parts)?),
-        Expression::Not(inner) => Node::Not(Box::new(check(inner)?)),
+        Expression::Not(inner) => Node::Not(Box::new(check(inner, known)?)),
         Expression::Compare(comparison) => {
-            let test = Node::Test(test(comparison)?);
+            let test = Node::Test(test(comparison, known)?);
             if comparison.operator == Operator::NotEqual { Node::Not(Box::new(test)) } else { test }
         }
     })
@@ -89,13 +90,13 @@ pub(super) fn observed_at_position(node: &Node) -> Option<usize> {
     }
 }
 
-fn test(comparison: &Comparison) -> Result<Test, FilterError> {
+fn test(comparison: &Comparison, known: &Vocabulary) -> Result<Test, FilterError> {
     let Comparison { path, path_position, operator, operator_position, literal } = comparison;
     let name = path.join(".");
-    let Some(field) = Field::find(path) else {
+    let Some(field) = (known.find)(path) else {
         return Err(FilterError::new(
             *path_position,
-            format!("unknown field {name:?}; known fields are {}", names()),
+            format!("unknown field {name:?}; known fields are {}", (known.names)()),
         ));
     };
     if !field.operators().contains(operator) {
@@ -133,11 +134,17 @@ fn operand(name: &str, field: &Field, operator: Operator, literal: &Literal) -> 
         if literal.wild { Err(wrong(format!("{name} takes no '*'; write the whole value"))) } else { Ok(()) }
     };
     Ok(match field {
-        Field::Text(_) | Field::Label(_) | Field::Texts(_) | Field::Labels if literal.wild => {
+        Field::Text(_) | Field::Entry(_) | Field::Label(_) | Field::Texts(_) | Field::Labels
+            if literal.wild =>
+        {
             Operand::Prefix(text.clone())
         }
-        Field::Text(_) | Field::Label(_) if operator == Operator::Has => Operand::Contains(text.clone()),
-        Field::Text(_) | Field::Label(_) | Field::Texts(_) | Field::Labels => Operand::Exact(text.clone()),
+        Field::Text(_) | Field::Entry(_) | Field::Label(_) if operator == Operator::Has => {
+            Operand::Contains(text.clone())
+        }
+        Field::Text(_) | Field::Entry(_) | Field::Label(_) | Field::Texts(_) | Field::Labels => {
+            Operand::Exact(text.clone())
+        }
         Field::Enum(kind) => {
             no_star()?;
             Operand::Enum(relation, enum_value(name, *kind, text).map_err(wrong)?)

@@ -47,6 +47,7 @@ pub(super) fn shared(test: &Test, shard: &Shard) -> Option<bool> {
         | Field::Enum(_)
         | Field::Number(_)
         | Field::UsedRatio
-        | Field::Time(_) => None,
+        | Field::Time(_)
+        | Field::Entry(_) => None,
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use pulse_proto::model::{ConnectionId, ResourceId, ResourceType};
 
-use super::check::{Node, Operand, Test};
+use super::check::{Node, Operand, Relation, Test};
 use super::decide::{decide, shared};
 use super::eval::holds;
 use super::field::{EnumField, Field, NumberField, TextField, TextsField};
@@ -157,6 +157,45 @@ impl Candidates {
     }
 }
 
+/// Like [`scan`], but wherever the resource was: its id and its type stay, all else can change.
+pub(super) fn scan_by_id(root: Option<&Node>, view: &View) -> Scan {
+    let tests: Vec<Node> = lasting(root).into_iter().cloned().map(Node::Test).collect();
+    let root = (!tests.is_empty()).then_some(Node::All(tests));
+    scan(root.as_ref(), view)
+}
+
+/// Whether a resource with this id can ever match.
+pub(super) fn may_match(root: Option<&Node>, id: &ResourceId) -> bool {
+    lasting(root).into_iter().all(|test| match &test.operand {
+        Operand::Exact(wanted) => wanted == id.as_str(),
+        Operand::Enum(Relation::Equal, number) => ResourceType::from_wire(*number).is_ok_and(|kind| {
+            id.as_str().strip_prefix(kind.token()).is_some_and(|rest| rest.starts_with('-'))
+        }),
+        _ => true,
+    })
+}
+
+/// The only id that can match.
+pub(super) fn wanted_id(root: Option<&Node>) -> Option<&str> {
+    lasting(root).into_iter().find_map(|test| match (&test.field, &test.operand) {
+        (Field::Text(TextField::Id), Operand::Exact(id)) => Some(id.as_str()),
+        _ => None,
+    })
+}
+
+/// Comparisons that must hold, of what a resource has for good.
+fn lasting(root: Option<&Node>) -> Vec<&Test> {
+    let mut found = Vec::new();
+    if let Some(root) = root {
+        required(root, &mut |test| {
+            if matches!(test.field, Field::Text(TextField::Id) | Field::Enum(EnumField::Type)) {
+                found.push(test);
+            }
+        });
+    }
+    found
+}
+
 pub(super) fn scan(root: Option<&Node>, view: &View) -> Scan {
     let Some(root) = root else {
         let whole = |shard: &Arc<Shard>| (Arc::clone(shard), Candidates::all(shard, true));
@@ -299,6 +338,8 @@ fn cost(node: &Node) -> u32 {
             Field::Text(TextField::Id | TextField::ParentId) => 5,
             Field::Text(TextField::Name | TextField::DisplayName) => 10,
             Field::Text(_) | Field::Number(_) | Field::UsedRatio => 20,
+            // Of the timeline, whose filters are not planned.
+            Field::Entry(_) => 20,
         },
     }
 }

@@ -191,7 +191,8 @@ impl State {
         if let Some(old) = old.as_ref().filter(|old| !same_claims(old, &document)) {
             self.merge.forget(&key, source, old, touched);
         }
-        let stamp = Stamp { created_at: now, updated_at: now, revision: self.view.revision.next() };
+        let revision = self.view.revision.next();
+        let stamp = Stamp { created_at: now, updated_at: now, revision, created: revision };
         if let Some(holding) = self.holdings.get_mut(connection) {
             holding.put(upsert, stamp);
         }

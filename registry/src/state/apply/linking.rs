@@ -47,7 +47,7 @@ impl State {
         self.view.links = Arc::clone(&self.merge.links);
         let changes = self.settle(touched, Vec::new(), now, &mut writes).unwrap_or_else(|| {
             self.view.revision = self.view.revision.next();
-            Arc::new(Changes { revision: self.view.revision, at: now, items: Vec::new() })
+            Arc::new(Changes::new(self.view.revision, now, Vec::new()))
         });
         Applied { answers: Vec::new(), writes, changes: Some(changes) }
     }

@@ -46,7 +46,7 @@ impl State {
         self.derive(others, &mut settling, writes);
         hosts.append(&mut settling.moved);
         self.derive(hosts, &mut settling, writes);
-        self.publish(settling)
+        self.publish(settling, writes)
     }
 
     fn derive(&mut self, touched: Touched, settling: &mut Settling, writes: &mut Vec<Write>) {
@@ -80,12 +80,15 @@ impl State {
         for (connection, source_id, mut resource) in fresh {
             let Some(holding) = self.holdings.get_mut(&connection) else { continue };
             let Some(entry) = holding.entries.get_mut(&source_id) else { continue };
+            let old = settling.before.get(&resource.id);
             if entry.resource.is_none()
-                && let Some(old) = settling.before.get(&resource.id)
+                && let Some(old) = old
             {
                 // The same thing under another name, e.g. a disk that moved from sda to sdb.
                 resource.created_at = old.created_at;
             }
+            // The revision that clients first saw this id at: a disk can get another one.
+            resource.created = old.map_or(settling.revision, |old| old.created);
             resource.updated_at = settling.now;
             resource.revision = settling.revision;
             let resource = Arc::new(resource);
@@ -93,6 +96,7 @@ impl State {
                 created_at: resource.created_at,
                 updated_at: resource.updated_at,
                 revision: resource.revision,
+                created: resource.created,
             };
             entry.resource = Some(Arc::clone(&resource));
             entry.fresh = None;
@@ -141,7 +145,7 @@ impl State {
         Deriving { connection, holding, judge: &*self.judge, holdings: &self.holdings, merge: &self.merge }
     }
 
-    fn publish(&mut self, settling: Settling) -> Option<Arc<Changes>> {
+    fn publish(&mut self, settling: Settling, writes: &mut Vec<Write>) -> Option<Arc<Changes>> {
         let Settling { revision, now, before, after, moved: _ } = settling;
         if before.is_empty() && after.is_empty() {
             return None;
@@ -167,7 +171,9 @@ impl State {
                 (None, None) => None,
             })
             .collect();
-        Some(Arc::new(Changes { revision, at: now, items }))
+        let changes = Changes::new(revision, now, items);
+        self.view.past.take(&changes, writes);
+        Some(Arc::new(changes))
     }
 
     /// Makes a shard with the edits; both sides are sorted by id.

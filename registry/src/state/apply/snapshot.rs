@@ -19,6 +19,6 @@ impl State {
                 (id.clone(), holding.row(), rows.collect())
             })
             .collect();
-        Snapshot { common: links.collect(), connections }
+        Snapshot { common: links.chain(self.view.past.writes()).collect(), connections }
     }
 }

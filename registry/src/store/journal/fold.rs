@@ -5,21 +5,15 @@ use std::collections::BTreeMap;
 
 use pulse_proto::model::ConnectionId;
 
+use super::common::Common;
 use super::rows::{COMMON, NoRows, STAMP_BYTES, Step, groups, steps};
-use crate::state::{KeptConnection, Link, RecordRow};
-use crate::store::bytes::{decode_connection, decode_document, decode_link, decode_stamp};
+use crate::state::{KeptConnection, Link, RecordRow, Remembered};
+use crate::store::bytes::{decode_connection, decode_document, decode_stamp};
 
 #[derive(Debug, Default)]
 pub(super) struct Fold {
     connections: BTreeMap<Box<str>, Held>,
     common: Common,
-}
-
-/// Rows of no connection.
-#[derive(Debug, Default)]
-struct Common {
-    links: BTreeMap<Box<[u8]>, Box<[u8]>>,
-    unknown: usize,
 }
 
 #[derive(Debug, Default)]
@@ -40,6 +34,7 @@ struct Raw {
 pub(super) struct Folded {
     pub(super) connections: Vec<KeptConnection>,
     pub(super) links: Vec<Link>,
+    pub(super) remembered: Remembered,
     /// Rows that cannot be read, and why.
     pub(super) damaged: Vec<String>,
 }
@@ -79,28 +74,6 @@ impl Fold {
     }
 }
 
-impl Common {
-    fn take(&mut self, step: Step<'_>) {
-        match step {
-            Step::Link(key, bytes) => drop(self.links.insert(key.into(), bytes.into())),
-            Step::RemoveLink(key) => drop(self.links.remove(key)),
-            _ => self.unknown += 1,
-        }
-    }
-
-    fn finish(self, folded: &mut Folded) {
-        for bytes in self.links.into_values() {
-            match decode_link(&bytes) {
-                Ok(link) => folded.links.push(link),
-                Err(error) => folded.damaged.push(format!("a link: {error}")),
-            }
-        }
-        if self.unknown > 0 {
-            folded.damaged.push(format!("{} steps are not known here", self.unknown));
-        }
-    }
-}
-
 impl Held {
     fn take(&mut self, step: Step<'_>) {
         match step {
@@ -113,7 +86,14 @@ impl Held {
                 let new = Raw { record: Some(bytes.into()), stamp: stamp.try_into().ok() };
                 self.edit(source_id, |raw| *raw = new);
             }
-            Step::Link(..) | Step::RemoveLink(_) | Step::Unknown(_) => self.unknown += 1,
+            // Of no connection, or of a later release.
+            Step::Link(..)
+            | Step::RemoveLink(_)
+            | Step::Tombstone(..)
+            | Step::Horizon(_)
+            | Step::Entry(..)
+            | Step::ForgetEntries(_)
+            | Step::Unknown(_) => self.unknown += 1,
         }
     }
 

@@ -8,6 +8,7 @@ use std::thread;
 
 use super::fold::{Fold, Folded};
 use super::read::{End, Piece, Plan, Rows};
+use crate::state::Remembered;
 use crate::store::{Loaded, StoreError};
 
 /// Threads that decode, unless there is little.
@@ -42,13 +43,17 @@ pub(super) fn load(plan: Plan) -> Result<(Loaded, End), StoreError> {
             let part = handle.join().map_err(|_panic| panicked())??;
             folded.connections.extend(part.connections);
             folded.links.extend(part.links);
+            // One decoder has all rows of no connection.
+            if part.remembered != Remembered::default() {
+                folded.remembered = part.remembered;
+            }
             folded.damaged.extend(part.damaged);
         }
         let end = read?;
         folded.connections.sort_unstable_by(|(a, ..), (b, ..)| a.cmp(b));
-        let Folded { connections, links, damaged } = folded;
+        let Folded { connections, links, remembered, damaged } = folded;
         let registry_id = end.registry_id.clone();
-        Ok((Loaded { registry_id, revision: end.revision, connections, links, damaged }, end))
+        Ok((Loaded { registry_id, revision: end.revision, connections, links, remembered, damaged }, end))
     })
 }
 

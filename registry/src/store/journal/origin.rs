@@ -49,8 +49,9 @@ pub(super) fn begin(
 }
 
 fn create(place: &Place, loaded: Loaded) -> Result<(), StoreError> {
-    let Loaded { registry_id, revision, connections, links, damaged: _ } = loaded;
-    let common: Vec<Write> = links.into_iter().map(|link| Write::Link(Box::new(link))).collect();
+    let Loaded { registry_id, revision, connections, links, remembered, damaged: _ } = loaded;
+    let mut common: Vec<Write> = links.into_iter().map(|link| Write::Link(Box::new(link))).collect();
+    common.extend(remembered.writes());
     if !fits(&registry_id) {
         let reason = format!("the identity {registry_id:?} is too long");
         return Err(StoreError::Open { path: place.folder.display().to_string(), reason });

@@ -5,9 +5,12 @@ use pulse_proto::model::SourceId;
 
 use super::slice::Slice;
 use crate::state::{ConnectionRow, RecordRow, Stamp, Write};
-use crate::store::bytes::{encode_connection, encode_document, encode_link, encode_stamp, link_key};
+use crate::store::bytes::{
+    encode_connection, encode_document, encode_entry, encode_horizon, encode_link, encode_position,
+    encode_stamp, encode_tombstone, link_key,
+};
 
-pub(super) const STAMP_BYTES: usize = 24;
+pub(super) const STAMP_BYTES: usize = 32;
 
 const CONNECTION: u8 = 1;
 const RECORD: u8 = 2;
@@ -18,6 +21,10 @@ const REMOVE_RECORDS: u8 = 5;
 const ROW: u8 = 6;
 const LINK: u8 = 7;
 const REMOVE_LINK: u8 = 8;
+const TOMBSTONE: u8 = 9;
+const HORIZON: u8 = 10;
+const ENTRY: u8 = 11;
+const FORGET_ENTRIES: u8 = 12;
 
 /// Where rows of no connection stand: no connection has this name.
 pub(super) const COMMON: &str = "";
@@ -37,7 +44,12 @@ fn connection_of(write: &Write) -> &str {
         | Write::Stamp(id, ..)
         | Write::RemoveRecord(id, _)
         | Write::RemoveRecords(id) => id.as_str(),
-        Write::Link(_) | Write::RemoveLink(_) => COMMON,
+        Write::Link(_)
+        | Write::RemoveLink(_)
+        | Write::Tombstone(_)
+        | Write::Horizon(_)
+        | Write::Entry(_)
+        | Write::ForgetEntries(_) => COMMON,
     }
 }
 
@@ -61,6 +73,18 @@ fn step(write: &Write, out: &mut Vec<u8>) {
             out.extend(encode_link(link));
         }),
         Write::RemoveLink(pair) => tagged(REMOVE_LINK, out, |out| key(link_key(pair).as_bytes(), out)),
+        Write::Tombstone(tombstone) => tagged(TOMBSTONE, out, |out| {
+            key(&encode_position(tombstone.position), out);
+            out.extend(encode_tombstone(tombstone));
+        }),
+        Write::Horizon(horizon) => tagged(HORIZON, out, |out| out.extend(encode_horizon(horizon))),
+        Write::Entry(entry) => tagged(ENTRY, out, |out| {
+            key(&encode_position(entry.position), out);
+            out.extend(encode_entry(entry));
+        }),
+        Write::ForgetEntries(through) => {
+            tagged(FORGET_ENTRIES, out, |out| key(&encode_position(*through), out));
+        }
     }
 }
 
@@ -123,6 +147,10 @@ pub(super) enum Step<'a> {
     Row(&'a str, &'a [u8], &'a [u8]),
     Link(&'a [u8], &'a [u8]),
     RemoveLink(&'a [u8]),
+    Tombstone(&'a [u8], &'a [u8]),
+    Horizon(&'a [u8]),
+    Entry(&'a [u8], &'a [u8]),
+    ForgetEntries(&'a [u8]),
     /// Of a later release, or not readable.
     Unknown(u8),
 }
@@ -172,6 +200,10 @@ fn parse(tag: u8, mut body: Slice<'_>) -> Option<Step<'_>> {
         REMOVE_RECORDS => Step::RemoveRecords,
         LINK => Step::Link(body.key()?, body.0),
         REMOVE_LINK => Step::RemoveLink(body.key()?),
+        TOMBSTONE => Step::Tombstone(body.key()?, body.0),
+        HORIZON => Step::Horizon(body.0),
+        ENTRY => Step::Entry(body.key()?, body.0),
+        FORGET_ENTRIES => Step::ForgetEntries(body.key()?),
         ROW => Step::Row(body.text()?, body.bytes(STAMP_BYTES)?, body.0),
         _ => return None,
     })

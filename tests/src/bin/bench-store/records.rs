@@ -116,7 +116,8 @@ fn row(connection: usize, revision: u64) -> anyhow::Result<KeptConnection> {
         freshness: BTreeMap::new(),
     };
     let now = UnixMillis::new(revision);
-    let stamp = Stamp { created_at: now, updated_at: now, revision: Revision(revision) };
+    let revision_of = Revision(revision);
+    let stamp = Stamp { created_at: now, updated_at: now, revision: revision_of, created: revision_of };
     let records = (0..BATCH).map(|at| Ok(RecordRow { document: record(connection, at, revision)?, stamp }));
     let id = ConnectionId::parse(&format!("nas-{connection:05}"))?;
     Ok((id, row, records.collect::<anyhow::Result<_>>()?))
