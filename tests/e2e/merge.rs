@@ -8,7 +8,7 @@ use pulse_proto::pb::registry::v1::{
     Batch, ConnectionRemoval, DeleteResourceLinkRequest, LinkResourcesRequest, ListResourceLinksRequest,
     RecordRef, ResourceLink, UnlinkResourcesRequest,
 };
-use pulse_proto::pb::resource::v1::{ConnectionState, DataSource, Resource, ResourceType};
+use pulse_proto::pb::resource::v1::{ConnectionState, DataSource, Resource, ResourceType, SourceStatus};
 use pulse_tests::harness::command::run;
 use pulse_tests::harness::feeder::{Feeder, batch, disk, host};
 use pulse_tests::harness::fleet::Pair;
@@ -20,7 +20,7 @@ fn of_type(mirror: &Mirror, kind: ResourceType) -> Vec<&Resource> {
 }
 
 fn sources(resource: &Resource) -> Vec<DataSource> {
-    resource.source_status.iter().map(|status| status.source()).collect()
+    resource.source_status.iter().map(SourceStatus::source).collect()
 }
 
 fn is_shared(resource: &Resource) -> bool {
