@@ -139,6 +139,14 @@ impl Merge {
         ((&leader.0, &leader.1) != (connection, id)).then_some(leader)
     }
 
+    /// Nothing is or could be part of something else, as in a fleet of one source: then merging costs nothing.
+    pub(super) fn is_idle(&self) -> bool {
+        self.groups.is_empty()
+            && self.links.is_empty()
+            && !self.hosts.has_shared()
+            && !self.serials.has_shared()
+    }
+
     pub(super) fn has_groups_in(&self, connection: &ConnectionId) -> bool {
         self.groups.contains_key(connection)
     }

@@ -157,7 +157,7 @@ pub fn disk(source_id: &str, parent: &str, serial: &str) -> IngestRecord {
         identity: Some(Identity { machine_id: serial.to_owned(), ..Identity::default() }),
         physical_disk: Some(PhysicalDiskFacet {
             serial: serial.to_owned(),
-            wwn: "0x5000c500".to_owned(),
+            enclosure_slot: Some(7),
             ..PhysicalDiskFacet::default()
         }),
         ..IngestRecord::default()

@@ -85,6 +85,9 @@ impl State {
 
     /// Brings groups up to date and touches who shows it: hosts first, for a disk is merged within its machine.
     pub(super) fn regroup(&mut self, touched: &mut Touched) {
+        if self.merge.is_idle() {
+            return;
+        }
         for key in self.merge.regroup(ResourceType::Host, touched, &self.holdings) {
             self.touch_children(&key, touched);
             if let Some((_, document)) = held(&key, &self.holdings) {

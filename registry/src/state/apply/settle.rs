@@ -107,6 +107,9 @@ impl State {
 
     /// In place of records that others lead, those; what they showed themselves until now is gone.
     fn led(&mut self, touched: Touched, settling: &mut Settling, writes: &mut Vec<Write>) -> Touched {
+        if self.merge.is_idle() {
+            return touched;
+        }
         let mut led = Touched::new();
         for key in touched {
             let Some(leader) = self.merge.leader(&key.0, &key.1) else {

@@ -10,7 +10,11 @@ use super::Key;
 
 /// Evidence, and the records that claim it.
 #[derive(Debug)]
-pub(super) struct Register<K>(BTreeMap<K, Claimants>);
+pub(super) struct Register<K> {
+    claims: BTreeMap<K, Claimants>,
+    /// How much of it more than one record claims.
+    shared: usize,
+}
 
 /// Most evidence has one claimant, which needs no set.
 #[derive(Debug)]
@@ -21,7 +25,7 @@ enum Claimants {
 
 impl<K> Default for Register<K> {
     fn default() -> Self {
-        Self(BTreeMap::new())
+        Self { claims: BTreeMap::new(), shared: 0 }
     }
 }
 
@@ -34,14 +38,16 @@ impl<K: Ord> Register<K> {
         key: &Key,
         affected: &mut impl Extend<Key>,
     ) {
-        let Some(held) = self.0.get_mut(&evidence) else {
-            self.0.insert(evidence, Claimants::One(source, key.clone()));
+        let Some(held) = self.claims.get_mut(&evidence) else {
+            self.claims.insert(evidence, Claimants::One(source, key.clone()));
             return;
         };
         if held.claims_of(source) <= 1 {
             affected.extend(held.alone().map(|(_, key)| key.clone()));
         }
+        let was_shared = held.is_many();
         held.insert(source, key);
+        self.shared += usize::from(held.is_many() && !was_shared);
     }
 
     pub(super) fn remove<Q: Ord + ?Sized>(
@@ -53,12 +59,21 @@ impl<K: Ord> Register<K> {
     ) where
         K: Borrow<Q>,
     {
-        let Some(held) = self.0.get_mut(evidence) else { return };
+        let Some(held) = self.claims.get_mut(evidence) else { return };
+        let was_shared = held.is_many();
         if held.remove(source, key) {
-            self.0.remove(evidence);
-        } else if held.claims_of(source) <= 1 {
+            self.claims.remove(evidence);
+            return;
+        }
+        self.shared -= usize::from(was_shared && !held.is_many());
+        if held.claims_of(source) <= 1 {
             affected.extend(held.alone().map(|(_, key)| key.clone()));
         }
+    }
+
+    /// Something is claimed by more than one record.
+    pub(super) const fn has_shared(&self) -> bool {
+        self.shared > 0
     }
 
     /// The claimants that are the only one of their source.
@@ -66,7 +81,7 @@ impl<K: Ord> Register<K> {
     where
         K: Borrow<Q>,
     {
-        self.0.get(evidence).into_iter().flat_map(Claimants::alone)
+        self.claims.get(evidence).into_iter().flat_map(Claimants::alone)
     }
 
     /// Somebody claims it beside the one who asks.
@@ -74,12 +89,12 @@ impl<K: Ord> Register<K> {
     where
         K: Borrow<Q>,
     {
-        matches!(self.0.get(evidence), Some(Claimants::Many(_)))
+        self.claims.get(evidence).is_some_and(Claimants::is_many)
     }
 
     /// Everybody whose evidence somebody else claims too.
     pub(super) fn sharers(&self) -> impl Iterator<Item = &Key> {
-        let many = self.0.values().filter_map(|claimants| match claimants {
+        let many = self.claims.values().filter_map(|claimants| match claimants {
             Claimants::Many(many) => Some(many),
             Claimants::One(..) => None,
         });
@@ -95,19 +110,17 @@ impl Claimants {
         }
     }
 
+    const fn is_many(&self) -> bool {
+        matches!(self, Self::Many(_))
+    }
+
     fn alone(&self) -> impl Iterator<Item = (DataSource, &Key)> {
         let (one, many) = match self {
             Self::One(source, key) => (Some((*source, key)), None),
             Self::Many(many) => (None, Some(many)),
         };
-        let single = |(source, keys): (&DataSource, &'_ BTreeSet<Key>)| (*source, keys.len() == 1);
-        let many = many.into_iter().flat_map(move |many| {
-            many.iter().filter_map(move |entry| match single(entry) {
-                (source, true) => entry.1.first().map(|key| (source, key)),
-                (_, false) => None,
-            })
-        });
-        one.into_iter().chain(many)
+        let single = many.into_iter().flatten().filter(|(_, keys)| keys.len() == 1);
+        one.into_iter().chain(single.filter_map(|(source, keys)| Some((*source, keys.first()?))))
     }
 
     fn insert(&mut self, source: DataSource, key: &Key) {
@@ -184,6 +197,6 @@ mod tests {
         assert_eq!(step(&mut register, false, Truenas, &c).1, both);
         assert_eq!(step(&mut register, false, Truenas, &a), (vec![b.clone()], vec![b.clone()], false));
         assert_eq!(step(&mut register, false, Agent, &b), (vec![], vec![], false));
-        assert!(register.0.is_empty(), "nothing is left behind");
+        assert!(register.claims.is_empty() && register.shared == 0, "nothing is left behind");
     }
 }
