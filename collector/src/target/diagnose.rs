@@ -83,7 +83,7 @@ fn judge(section: Section, result: Result<SectionRead, SectionFailure>, took: Du
         }
         Err(SectionFailure::Forbidden) => Step {
             error: "the login may not read it".to_owned(),
-            remedy: format!("give the user the role {} or READONLY_ADMIN", section.role()),
+            remedy: lacking(section.role()),
             ..step(section, Outcome::Forbidden, took, String::new())
         },
         Err(SectionFailure::Unsupported) => Step {
@@ -104,6 +104,13 @@ fn step(section: Section, outcome: Outcome, latency: Duration, detail: String) -
         outcome,
         latency,
         detail,
+fn lacking(role: &str) -> String {
+    match role {
+        "READONLY_ADMIN" => "give the user the role READONLY_ADMIN".to_owned(),
+        role => format!("give the user the role {role} or READONLY_ADMIN"),
+    }
+}
+
         error: String::new(),
         remedy: String::new(),
     }
