@@ -18,6 +18,7 @@ use super::reader::{Lost, Reader};
 use super::renew::{self, Renewal};
 use super::schedule::{Ended, Schedule, Urgency};
 use super::task::{End, Task, now};
+use crate::api::json::rows;
 use crate::api::pool::{Pool, state_differs};
 use crate::api::section::Data;
 use crate::api::{Section, SectionFailure, SectionRead, event, plan};
@@ -133,6 +134,9 @@ impl Task {
                     round.reader.forget_unavailable();
                     round.awaited = awaitable(round.schedule.refresh(Instant::now()));
                 }
+                    if let Some(farewell) = farewell(&notice) {
+                        self.tell(Input::Leaving { farewell: &farewell });
+                    }
                 () = sleep_until(round.probe_at) => round.probe(),
                 () = sleep_until(due) => {}
                 () = sleep_until(round.renewal.next()) => self.renew(&mut round),
@@ -339,6 +343,12 @@ fn urgency(collection: &str) -> Urgency {
     if collection.starts_with("zfs.pool.scan") || collection.starts_with("pool.scan") {
         Urgency::Progress
     } else {
+fn farewell(notice: &Notice) -> Option<String> {
+    let Notice::Event(told) = notice else { return None };
+    let fields = told.fields.as_ref().and_then(|fields| rows::object(fields.get().as_bytes()).ok());
+    event::farewell(&told.collection, fields.as_ref())
+}
+
         Urgency::Change
     }
 }
