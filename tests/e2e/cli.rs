@@ -86,6 +86,7 @@ async fn connections_from_first_test_to_removal() -> anyhow::Result<()> {
     // Before anything is stored: the steps, from stdin, and what is wrong with another key.
     let tested = call(with("test", "nas"), &["--api-key-stdin"], &[], &format!("{key}\n")).await?;
     says(&tested, 0, &["login", "section:pools", "The connection works."]);
+    says(&tested, 0, &["certificate 1: ", "issued by itself, good from ", "for localhost, 127.0.0.1", &pin]);
     let wrong = call(with("test", "nas"), &["--api-key-stdin"], &[], "1-wrong").await?;
     says(&wrong, 1, &["FAILED", "The connection does not work."]);
     says(&call(with("add", "nas"), &[], &[], "").await?, 1, &["--api-key-stdin", "PULSE_TRUENAS_API_KEY"]);

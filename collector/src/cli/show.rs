@@ -1,8 +1,8 @@
 //! Connections and test steps as tables.
 
 use pulse_proto::pb::collector::v1::test_step::Outcome;
-use pulse_proto::pb::collector::v1::{Connection, TestConnectionResponse};
-use pulse_shell::table::lines;
+use pulse_proto::pb::collector::v1::{Connection, ObservedCertificate, TestConnectionResponse};
+use pulse_shell::table::{lines, prose};
 
 /// The table of `list`.
 pub(super) fn connections(connections: &[Connection]) -> Vec<String> {
@@ -69,12 +69,13 @@ pub(super) fn test(answer: &TestConnectionResponse) -> Vec<String> {
             ]
         })
         .collect();
-    let mut text = lines(&["", "STEP", "TIME", "RESULT"], &rows);
+    let mut text = prose(&["", "STEP", "TIME", "RESULT"], &rows);
     let remedies = answer.steps.iter().filter(|step| !step.remedy.is_empty());
     text.extend(remedies.map(|step| format!("{}: {}", step.name, step.remedy)));
     if !answer.observed_fingerprint.is_empty() {
         text.push(format!("fingerprint of the certificate: {}", answer.observed_fingerprint));
     }
+    text.extend(answer.observed_chain.iter().enumerate().flat_map(|(i, seen)| certificate(i + 1, seen)));
     text.push(if answer.success {
         "The connection works.".to_owned()
     } else {
@@ -86,6 +87,25 @@ pub(super) fn test(answer: &TestConnectionResponse) -> Vec<String> {
 fn mark(outcome: Outcome) -> &'static str {
     match outcome {
         Outcome::Ok => "ok",
+/// What a certificate says of itself, to be compared with what the NAS shows.
+fn certificate(number: usize, seen: &ObservedCertificate) -> Vec<String> {
+    let by = if seen.subject == seen.issuer { "itself" } else { &seen.issuer };
+    let day = |time: Option<&prost_types::Timestamp>| {
+        let time = time.and_then(|time| jiff::Timestamp::new(time.seconds, time.nanos).ok());
+        time.map_or_else(|| "?".to_owned(), |time| time.strftime("%Y-%m-%d").to_string())
+    };
+    let (from, until) = (day(seen.not_before.as_ref()), day(seen.not_after.as_ref()));
+    let mut text = vec![
+        format!("certificate {number}: {}", seen.subject),
+        format!("  issued by {by}, good from {from} until {until}"),
+    ];
+    if !seen.alternative_names.is_empty() {
+        text.push(format!("  for {}", seen.alternative_names.join(", ")));
+    }
+    text.push(format!("  SHA-256 {}", seen.fingerprint));
+    text
+}
+
         Outcome::Failed => "FAILED",
         Outcome::Skipped | Outcome::Unspecified => "-",
         Outcome::Forbidden => "forbidden",
