@@ -108,6 +108,12 @@ async fn connections_from_first_test_to_removal() -> anyhow::Result<()> {
     says(&desk.collector(&["test", "nas"], &[], "").await?, 0, &["The connection works."]);
     says(&desk.collector(&["refresh", "nas"], &[], "").await?, 0, &["live"]);
     says(&desk.collector(&["update", "nas"], &[], "").await?, 1, &["nothing to change"]);
+    let without =
+        async |section: &str| desk.collector(&["update", "nas", "--disable-section", section], &[], "").await;
+    says(&without("datasets").await?, 0, &["not read: datasets"]);
+    says(&without("nonsense").await?, 1, &["disabled_sections", "nonsense"]);
+    let all = without("none").await?;
+    assert!(all.code == 0 && !all.stdout.contains("not read"), "{}", all.stdout);
     // A variable that happens to be set replaces nothing.
     let other = [("PULSE_TRUENAS_API_KEY", "9-another")];
     says(&desk.collector(&["update", "nas", "--poll-interval", "90"], &other, "").await?, 0, &[]);

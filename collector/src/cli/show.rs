@@ -45,6 +45,9 @@ pub(super) fn details(connection: &Connection) -> Vec<String> {
             busy.unwrap_or_default().as_millis()
         ));
     }
+    if !connection.disabled_sections.is_empty() {
+        text.push(format!("not read: {}", connection.disabled_sections.join(", ")));
+    }
     for section in &status.sections {
         let outcome = word(section.outcome().as_str_name(), "SECTION_OUTCOME_");
         text.push(format!("section {}: {outcome} {}", section.section, section.error).trim_end().to_owned());
@@ -72,10 +75,10 @@ pub(super) fn test(answer: &TestConnectionResponse) -> Vec<String> {
     let mut text = prose(&["", "STEP", "TIME", "RESULT"], &rows);
     let remedies = answer.steps.iter().filter(|step| !step.remedy.is_empty());
     text.extend(remedies.map(|step| format!("{}: {}", step.name, step.remedy)));
+    text.extend(answer.observed_chain.iter().enumerate().flat_map(|(i, seen)| certificate(i + 1, seen)));
     if !answer.observed_fingerprint.is_empty() {
         text.push(format!("fingerprint of the certificate: {}", answer.observed_fingerprint));
     }
-    text.extend(answer.observed_chain.iter().enumerate().flat_map(|(i, seen)| certificate(i + 1, seen)));
     text.push(if answer.success {
         "The connection works.".to_owned()
     } else {
@@ -84,9 +87,6 @@ pub(super) fn test(answer: &TestConnectionResponse) -> Vec<String> {
     text
 }
 
-fn mark(outcome: Outcome) -> &'static str {
-    match outcome {
-        Outcome::Ok => "ok",
 /// What a certificate says of itself, to be compared with what the NAS shows.
 fn certificate(number: usize, seen: &ObservedCertificate) -> Vec<String> {
     let by = if seen.subject == seen.issuer { "itself" } else { &seen.issuer };
@@ -106,6 +106,9 @@ fn certificate(number: usize, seen: &ObservedCertificate) -> Vec<String> {
     text
 }
 
+fn mark(outcome: Outcome) -> &'static str {
+    match outcome {
+        Outcome::Ok => "ok",
         Outcome::Failed => "FAILED",
         Outcome::Skipped | Outcome::Unspecified => "-",
         Outcome::Forbidden => "forbidden",

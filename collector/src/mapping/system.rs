@@ -6,8 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use pulse_proto::model::{
-    Agent, Facets, Identity, IngestRecord, Metrics, ResourceType, SectionOutcome, SoftwareUpdate, TrueNas,
-    UnixMillis,
+    Agent, Facets, Identity, IngestRecord, Metrics, ResourceType, SoftwareUpdate, TrueNas, UnixMillis,
 };
 
 use super::ids::Ids;
@@ -28,8 +27,7 @@ const BOOT_TIME_STEP: Duration = Duration::from_mins(1);
 /// the others to have a parent.
 pub(super) fn record(ids: &Ids, connection_name: &str, snapshot: &Snapshot) -> Option<IngestRecord> {
     let unread = System::default();
-    let outcome = snapshot.state(Section::System).map(|state| state.outcome);
-    let never = matches!(outcome, Some(SectionOutcome::Forbidden | SectionOutcome::Unsupported));
+    let never = snapshot.is_closed(Section::System);
     let system = match snapshot.system() {
         Some(system) => system,
         None if never => &unread,
@@ -78,6 +76,8 @@ fn identity(system: &System, snapshot: &Snapshot) -> Identity {
         mac_addresses,
         ..Identity::default()
     }
+}
+
 /// What it can be reached by from elsewhere.
 pub(super) fn addresses(snapshot: &Snapshot) -> Vec<String> {
     let interfaces = snapshot.interfaces().map(|interfaces| interfaces.as_slice()).unwrap_or_default();
@@ -95,8 +95,6 @@ fn bound(addresses: &mut Vec<String>) {
     addresses.sort_unstable();
     addresses.dedup();
     addresses.truncate(ADDRESSES_MAX);
-}
-
 }
 
 /// No loopback and no link-local address: every machine has those.

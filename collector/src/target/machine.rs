@@ -90,6 +90,12 @@ impl Machine {
         }
     }
 
+    /// So many sections are switched off.
+    #[must_use]
+    pub fn without(self, disabled: usize) -> Self {
+        Self { sections: self.sections.saturating_sub(disabled), ..self }
+    }
+
     pub fn state(&self) -> ConnectionState {
         self.state
     }
@@ -146,13 +152,13 @@ impl Machine {
                 self.reconnects += u64::from(self.last_connected_at.is_some());
                 self.last_connected_at = Some(now);
                 self.wrong = 0;
+                self.farewell.clear();
                 self.enter(ConnectionState::Live, "", "", now);
             }
             Input::Renewed => {
                 self.reconnects += 1;
                 self.last_connected_at = Some(now);
                 self.attempts = 0;
-                self.farewell.clear();
                 self.wrong = 0;
             }
             Input::NotRenewed { error } => error.clone_into(&mut self.last_error),
@@ -172,6 +178,7 @@ impl Machine {
                 }
                 return Some(self.wait(wait, now, draw));
             }
+            Input::Leaving { farewell } => farewell.clone_into(&mut self.farewell),
             Input::Lost { why } => {
                 if self.last_connected_at.is_some_and(|up| now.since(up) >= STABLE_AFTER) {
                     self.attempts = 0;
@@ -182,7 +189,6 @@ impl Machine {
                     format!("{}; the session ended: {why}", self.farewell)
                 };
                 self.last_error.clone_from(&reason);
-            Input::Leaving { farewell } => farewell.clone_into(&mut self.farewell),
                 self.enter(ConnectionState::BackingOff, &reason, "", now);
                 return Some(self.wait(Wait::Transient, now, draw));
             }
@@ -222,7 +228,7 @@ impl Machine {
                 "look at the NAS's load and its middleware log; it is tried again",
                 now,
             );
-        } else if !readable && sections.len() == Section::ALL.len() {
+        } else if !readable && sections.len() == self.sections {
             let remedy = "give the user a privilege with the role READONLY_ADMIN";
             self.enter(ConnectionState::Degraded, "the login may not read anything", remedy, now);
         } else {
@@ -340,12 +346,6 @@ mod tests {
     }
 
     #[test]
-    fn sections_decide_between_live_and_degraded() {
-        use SectionFailure::{Failed, Forbidden, Unsupported};
-        let read = |failures: [Option<SectionFailure>; 5]| -> BTreeMap<_, _> {
-            Section::ALL.into_iter().zip(failures).collect()
-        };
-    #[test]
     fn a_nas_that_said_that_it_restarts_is_told_so_until_it_is_back() {
         let mut machine = up();
         machine.apply(Input::Leaving { farewell: "the NAS restarts, as it said: Update" }, T0, 0.5);
@@ -362,6 +362,12 @@ mod tests {
         assert_eq!(machine.reason(), "the session ended: dropped");
     }
 
+    #[test]
+    fn sections_decide_between_live_and_degraded() {
+        use SectionFailure::{Failed, Forbidden, Unsupported};
+        let read = |failures: [Option<SectionFailure>; 5]| -> BTreeMap<_, _> {
+            Section::ALL.into_iter().zip(failures).collect()
+        };
         let late = || Some(Failed("late".to_owned()));
         for (sections, state, reason) in [
             (BTreeMap::new(), ConnectionState::Live, ""),
@@ -384,6 +390,19 @@ mod tests {
             machine.apply(Input::Sections(&read([None, None, None, None, None])), T0, 0.5);
             assert_eq!((machine.state(), machine.remedy()), (ConnectionState::Live, ""));
         }
+    }
+
+    #[test]
+    fn a_login_that_may_read_nothing_of_what_is_asked_for_is_told_so() {
+        let forbidden = Some(SectionFailure::Forbidden);
+        let asked: BTreeMap<_, _> =
+            Section::ALL.into_iter().skip(2).map(|section| (section, forbidden.clone())).collect();
+        let mut machine = up().without(2);
+        machine.apply(Input::Sections(&asked), T0, 0.5);
+        assert_eq!(machine.reason(), "the login may not read anything");
+        let mut machine = up();
+        machine.apply(Input::Sections(&asked), T0, 0.5);
+        assert_eq!(machine.reason(), "", "two are still to be read");
     }
 
     #[test]
