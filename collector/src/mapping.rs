@@ -7,6 +7,7 @@ mod disk;
 mod ids;
 mod place;
 mod pool;
+mod runs;
 mod share;
 mod system;
 mod target;
@@ -92,6 +93,8 @@ fn kept(snapshot: &Snapshot) -> BTreeSet<RecordPart> {
         (RecordPart::Temperature, Section::Temperatures),
         (RecordPart::ScrubSchedule, Section::Scrubs),
         (RecordPart::Snapshots, Section::Snapshots),
+        (RecordPart::Snapshots, Section::SnapshotTasks),
+        (RecordPart::Snapshots, Section::Replications),
         (RecordPart::ShareDataset, Section::Datasets),
     ]
     .into_iter()
