@@ -64,8 +64,8 @@ fn rest_params(query: &[(String, String)]) -> Vec<Value> {
 }
 
 fn pools(world: &World, way: &(ApiLine, Dialect, BTreeSet<String>)) -> (Vec<Pool>, Pool) {
-    match read(world, way, Section::Pools).data {
-        Data::Pools { pools, boot: Part::Read(Some(boot)) } => (pools, *boot),
+    match (read(world, way, Section::Pools).data, read(world, way, Section::Boot).data) {
+        (Data::Pools(pools), Data::Boot(boot)) => (pools, *boot),
         other => panic!("{other:?}"),
     }
 }

@@ -83,6 +83,7 @@ fn kept(snapshot: &Snapshot) -> BTreeSet<RecordPart> {
         (RecordPart::Incidents, Section::Alerts),
         (RecordPart::UsableCapacity, Section::Datasets),
         (RecordPart::PoolMembership, Section::Pools),
+        (RecordPart::PoolMembership, Section::Boot),
         (RecordPart::ReplicationTarget, Section::Replications),
         (RecordPart::Services, Section::Services),
         (RecordPart::Interfaces, Section::Interfaces),

@@ -2,6 +2,8 @@
 //!
 //! Pure: results and `now` in, state out. A failed read keeps what was known. Knows no call, no session and no record.
 
+mod transit;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,7 +14,7 @@ use pulse_proto::model::{
 };
 
 use crate::api::item::Row;
-use crate::api::section::{Data, Part};
+use crate::api::section::Data;
 use crate::api::{
     Alert, Dataset, Disk, Instance, Item, Pool, Replication, Section, SectionFailure, SectionRead,
     SkippedRow, Snapshots, System, Temperature,
@@ -34,8 +36,9 @@ pub struct Snapshot {
 #[derive(Clone, Debug, Default, PartialEq)]
 struct Held {
     system: Option<Arc<System>>,
-    pools: Option<Arc<Vec<Pool>>>,
     boot: Option<Arc<Pool>>,
+    /// Disks between the list and a pool, as last known.
+    transit: Option<Arc<Vec<Disk>>>,
     metrics: Option<Arc<Metrics>>,
     ups: Option<Arc<Option<Ups>>>,
     update: Option<Arc<SoftwareUpdate>>,
@@ -53,7 +56,7 @@ macro_rules! lists {
             fn take(&mut self, data: Data, lost: Option<&BTreeSet<&str>>) -> bool {
                 match data {
                     $(Data::$section(rows) => take_rows(&mut self.$field, rows, lost),)+
-                    Data::Pools { .. } | Data::System { .. } | Data::Metrics(_) | Data::Ups(_) | Data::Update(_) => false,
+                    Data::Boot(_) | Data::System { .. } | Data::Metrics(_) | Data::Ups(_) | Data::Update(_) => false,
                 }
             }
 
@@ -64,14 +67,14 @@ macro_rules! lists {
             fn forget(&mut self, section: Section) {
                 match section {
                     $(Section::$section => self.$field = None,)+
-                    Section::Pools | Section::System | Section::Metrics | Section::Ups | Section::Update => {}
+                    Section::Boot | Section::System | Section::Metrics | Section::Ups | Section::Update => {}
                 }
             }
 
             fn has(&self, section: Section, key: &str) -> bool {
                 match section {
                     $(Section::$section => has_row(self.$field.as_deref(), key),)+
-                    Section::Pools | Section::System | Section::Metrics | Section::Ups | Section::Update => false,
+                    Section::Boot | Section::System | Section::Metrics | Section::Ups | Section::Update => false,
                 }
             }
         }
@@ -85,6 +88,7 @@ macro_rules! lists {
 }
 
 lists! {
+    Pools pools: Pool,
     Alerts alerts: Alert,
     Datasets datasets: Dataset,
     Disks disks: Disk,
@@ -141,7 +145,7 @@ impl Snapshot {
         let before = self.states.remove(&section);
         let was_complete = before.as_ref().is_some_and(|state| state.outcome.is_complete());
         let (outcome, error, observed_at, skipped) = match result {
-            Ok(SectionRead { data, skipped, notes }) => {
+            Ok(SectionRead { data, skipped, notes: _ }) => {
                 let odd = match before.as_ref().map(|state| nameless(&state.skipped)) {
                     // An alert that nobody can read stays in the list: it must not keep all others from ending.
                     Some(before) if section == Section::Alerts && before == nameless(&skipped) => {
@@ -149,8 +153,10 @@ impl Snapshot {
                     }
                     _ => skipped.clone(),
                 };
+                let disks = self.held.known_disks(section);
                 let changed = self.held.take(data, &odd);
-                let lost = self.held.lost(section, &odd, &notes);
+                self.held.follow(disks.as_deref());
+                let lost = self.held.lost(section, &odd);
                 if lost.is_none() {
                     self.whole.insert(section);
                 }
@@ -252,11 +258,12 @@ impl Snapshot {
         self.held.system.as_ref()
     }
 
-    pub fn pools(&self) -> Option<&Arc<Vec<Pool>>> {
-        self.held.pools.as_ref()
+    /// Disks that are told neither by their list nor by the pool they have a place in, as last known.
+    pub fn disks_in_transit(&self) -> &[Disk] {
+        self.held.transit.as_deref().map(Vec::as_slice).unwrap_or_default()
     }
 
-    /// Belongs to the pools, and is read with them.
+    /// The pool that the appliance starts from; not among the pools.
     pub fn boot(&self) -> Option<&Arc<Pool>> {
         self.held.boot.as_ref()
     }
@@ -288,14 +295,7 @@ impl Held {
                 info.boot_time = steady(self.system.as_ref().and_then(|held| held.boot_time), info.boot_time);
                 replace(&mut self.system, *info)
             }
-            Data::Pools { pools, boot } => {
-                let boot_changed = match boot {
-                    Part::Kept => false,
-                    Part::Read(None) => self.boot.take().is_some(),
-                    Part::Read(Some(boot)) => replace(&mut self.boot, *boot),
-                };
-                take_rows(&mut self.pools, pools, lost) || boot_changed
-            }
+            Data::Boot(boot) => replace(&mut self.boot, *boot),
             Data::Metrics(metrics) => replace(&mut self.metrics, *metrics),
             Data::Ups(ups) => replace(&mut self.ups, ups),
             Data::Update(update) => replace(&mut self.update, update),
@@ -308,22 +308,48 @@ impl Held {
     fn forget(&mut self, section: Section) {
         match section {
             Section::System => self.system = None,
-            Section::Pools => (self.pools, self.boot) = (None, None),
+            Section::Boot => self.boot = None,
             Section::Metrics => self.metrics = None,
             Section::Ups => self.ups = None,
             Section::Update => self.update = None,
-            other => self.lists.forget(other),
+            other => {
+                if matches!(other, Section::Pools | Section::Disks) {
+                    self.transit = None;
+                }
+                self.lists.forget(other);
+            }
         }
     }
 
     fn is_same(&self, other: &Self) -> bool {
         same(self.system.as_ref(), other.system.as_ref())
-            && same(self.pools.as_ref(), other.pools.as_ref())
             && same(self.boot.as_ref(), other.boot.as_ref())
+            && same(self.transit.as_ref(), other.transit.as_ref())
             && same(self.metrics.as_ref(), other.metrics.as_ref())
             && same(self.ups.as_ref(), other.ups.as_ref())
             && same(self.update.as_ref(), other.update.as_ref())
             && self.lists.is_same(&other.lists)
+    }
+}
+
+impl Held {
+    /// Before a reading that may tell of disks: all of them, listed, missed or between the two.
+    fn known_disks(&self, section: Section) -> Option<Vec<Disk>> {
+        if !matches!(section, Section::Disks | Section::Pools) {
+            return None;
+        }
+        let lists = [self.lists.disks.as_ref(), self.transit.as_ref()];
+        let mut disks: Vec<Disk> =
+            lists.into_iter().flatten().flat_map(|disks| disks.iter()).cloned().collect();
+        disks.extend(self.lists.pools.as_ref().map(|pools| transit::lost(pools)).unwrap_or_default());
+        Some(disks)
+    }
+
+    fn follow(&mut self, before: Option<&[Disk]>) {
+        let (Some(before), Some(listed), Some(pools)) = (before, &self.lists.disks, &self.lists.pools) else {
+            return;
+        };
+        replace(&mut self.transit, transit::disks(before.iter(), listed, pools));
     }
 }
 
@@ -336,24 +362,14 @@ fn same<T>(one: Option<&Arc<T>>, other: Option<&Arc<T>>) -> bool {
 }
 
 impl Held {
-    /// Why what was read is not all there is: rows that cannot be told from any that is held, or a part that never came.
-    fn lost(&self, section: Section, skipped: &[SkippedRow], notes: &[String]) -> Option<String> {
+    /// Why what was read is not all there is: rows that cannot be told from any that is held.
+    fn lost(&self, section: Section, skipped: &[SkippedRow]) -> Option<String> {
         let unknown: Vec<&SkippedRow> = skipped
             .iter()
-            .filter(|row| !row.name.as_deref().is_some_and(|name| self.has(section, name)))
+            .filter(|row| !row.name.as_deref().is_some_and(|name| self.lists.has(section, name)))
             .collect();
-        if let Some(first) = unknown.first() {
-            return Some(format!("{} rows cannot be read; the first: {}", unknown.len(), first.why));
-        }
-        let boot_missing = section == Section::Pools && self.boot.is_none();
-        notes.first().filter(|_| boot_missing).cloned()
-    }
-
-    fn has(&self, section: Section, key: &str) -> bool {
-        match section {
-            Section::Pools => has_row(self.pools.as_deref(), key),
-            other => self.lists.has(other, key),
-        }
+        let first = unknown.first()?;
+        Some(format!("{} rows cannot be read; the first: {}", unknown.len(), first.why))
     }
 }
 
@@ -413,7 +429,7 @@ mod tests {
 
     fn pools(reply: &str) -> SectionRead {
         let pools = decode_pools(reply.as_bytes()).expect("a list").rows;
-        SectionRead { data: Data::Pools { pools, boot: Part::Kept }, skipped: Vec::new(), notes: Vec::new() }
+        SectionRead { data: Data::Pools(pools), skipped: Vec::new(), notes: Vec::new() }
     }
 
     #[test]
@@ -463,7 +479,7 @@ mod tests {
         let mut snapshot = Snapshot::default();
         let read = |reply: &str| {
             let decoded = decode_pools(reply.as_bytes()).expect("a list");
-            let data = Data::Pools { pools: decoded.rows, boot: Part::Kept };
+            let data = Data::Pools(decoded.rows);
             Ok(SectionRead { data, skipped: decoded.skipped, notes: Vec::new() })
         };
         let names = |snapshot: &Snapshot| {

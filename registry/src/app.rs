@@ -32,7 +32,8 @@ use crate::service::ingest::{IngestApi, Options as IngestOptions};
 use crate::service::resource::{Options as ResourceOptions, ResourceApi};
 use crate::state::judge::Judge;
 use crate::state::{State, feed};
-use crate::store::redb::Redb;
+use crate::store::hiding::Hiding;
+use crate::store::journal::Journal;
 use crate::store::{Loaded, Store};
 use crate::telemetry::Metrics;
 use crate::watch::task::Pace;
@@ -162,15 +163,18 @@ async fn open(config: &Config) -> anyhow::Result<(Arc<dyn Store>, Loaded, BTreeS
     let enable_truenas = config.enable_truenas;
     let opened = tokio::task::spawn_blocking(move || {
         serve::own_folder(&folder)?;
-        let store = Redb::open(&folder, &uuid::Uuid::new_v4().to_string())?;
-        let mut loaded = store.load()?;
-        let mut hidden = BTreeSet::new();
-        if !enable_truenas {
-            // Kept on disk, not shown: switching back on brings them back.
-            let off = loaded.connections.extract_if(.., |(_, row, _)| row.source == DataSource::Truenas);
-            hidden.extend(off.map(|(id, _, _)| id));
+        let opened = Journal::open(&folder, &uuid::Uuid::new_v4().to_string())?;
+        let mut store: Arc<dyn Store> = Arc::new(opened);
+        if enable_truenas {
+            let loaded = store.load()?;
+            return Ok::<_, anyhow::Error>((store, loaded, BTreeSet::new()));
         }
-        Ok::<_, anyhow::Error>((Arc::new(store) as Arc<dyn Store>, loaded, hidden))
+        // Kept on disk, not shown: switching back on brings them back.
+        let hiding = Arc::new(Hiding::new(store, DataSource::Truenas));
+        let loaded = hiding.load()?;
+        let hidden = hiding.connections();
+        store = hiding;
+        Ok((store, loaded, hidden))
     });
     let (store, loaded, hidden) = opened.await??;
     for row in &loaded.damaged {

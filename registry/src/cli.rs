@@ -1,6 +1,7 @@
-//! The command line: serve, check the settings, and look at resources without
-//! grpcurl.
+//! The command line: serve, check the settings, back up and restore, and look
+//! at resources without grpcurl.
 
+mod backup;
 mod detail;
 pub mod resources;
 
@@ -32,6 +33,10 @@ enum Command {
     /// Look at the settings.
     #[command(subcommand)]
     Config(ConfigCommand),
+    /// Write everything the store in data_dir holds into one file; the registry may be running.
+    Backup(backup::BackupArgs),
+    /// Put a backup into data_dir, where no registry may be running.
+    Restore(backup::RestoreArgs),
     /// Ask a running registry for resources.
     #[command(subcommand)]
     Resources(resources::Command),
@@ -81,6 +86,8 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             let lines = table::lines(&["SETTING", "VALUE", "FROM"], &rows);
             table::print(&lines)?;
         }
+        Some(Command::Backup(arguments)) => backup::save(&cli.settings.read().0?, &arguments)?,
+        Some(Command::Restore(arguments)) => backup::restore(&cli.settings.read().0?, &arguments)?,
         Some(Command::Resources(command)) => {
             let stop = CancellationToken::new();
             tokio::select! {

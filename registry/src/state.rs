@@ -23,5 +23,5 @@ pub use document::{Document, Upsert};
 pub use feed::{Feed, NotKept, Publisher};
 pub use input::{Answer, Batch, Heartbeat, Input, RejectReason, Rejected, Removal};
 pub use resource::Resource;
-pub use row::{ConnectionRow, RecordRow, Stamp, Write};
+pub use row::{ConnectionRow, KeptConnection, RecordRow, Stamp, Write};
 pub use view::{Found, Shard, View};

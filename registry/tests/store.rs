@@ -15,6 +15,7 @@ use pulse_proto::model::{
 };
 use pulse_registry::state::lease::Cursor;
 use pulse_registry::state::{ConnectionRow, Document, Stamp, Write};
+use pulse_registry::store::journal::Journal;
 use pulse_registry::store::memory::Memory;
 use pulse_registry::store::redb::{FILE_NAME, Redb};
 use pulse_registry::store::{Loaded, Store, StoreError};
@@ -127,6 +128,8 @@ fn conforms(store: &dyn Store) {
     let (_, _, rows) = &loaded.connections[2];
     assert_eq!((rows[0].stamp, rows[1].stamp), (stamp(1), stamp(2)));
     store.commit(Revision(2), &[]).unwrap();
+    store.recover().unwrap();
+    assert_eq!(store.load().unwrap().revision, Revision(2), "asking whether it works changes nothing");
 }
 
 #[test]
@@ -147,12 +150,31 @@ fn redb_conforms_and_is_the_same_after_it_is_opened_again() {
 }
 
 #[test]
+fn the_journal_conforms_and_is_the_same_after_it_is_opened_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Journal::open(folder.path(), "first").unwrap();
+    conforms(&store);
+    let before = format!("{:?}", store.load().unwrap());
+    drop(store);
+    let again = Journal::open(folder.path(), "second").unwrap().load().unwrap();
+    assert_eq!(again.registry_id, "first", "the identity is made once");
+    assert_eq!(format!("{again:?}"), before);
+}
+
+#[test]
 fn one_process_at_a_time() {
     let folder = tempfile::tempdir().unwrap();
     let _first = Redb::open(folder.path(), "id").unwrap();
     let second = Redb::open(folder.path(), "id").unwrap_err();
     assert!(matches!(second, StoreError::InUse { .. }), "{second}");
     assert!(second.to_string().contains("data_dir"), "{second}");
+
+    let folder = tempfile::tempdir().unwrap();
+    let first = Journal::open(folder.path(), "id").unwrap();
+    let second = Journal::open(folder.path(), "id").unwrap_err();
+    assert!(matches!(second, StoreError::InUse { .. }), "{second}");
+    drop(first);
+    Journal::open(folder.path(), "id").unwrap();
 }
 
 #[test]

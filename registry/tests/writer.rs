@@ -27,6 +27,8 @@ impl Observer for Deaf {
     fn failed(&self, _error: &str) {}
     fn answered(&self, _answers: &[Answer]) {}
     fn published(&self, _revision: Revision, _changes: usize) {}
+    fn checkpointed(&self, _took: Duration) {}
+    fn checkpoint_failed(&self, _error: &str) {}
 }
 
 fn start(store: &Arc<Memory>) -> (Handle, Feed, tokio::task::JoinHandle<()>) {

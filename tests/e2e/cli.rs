@@ -186,11 +186,14 @@ async fn settings_are_explained() -> anyhow::Result<()> {
     let checked = run("pulse-registry", &["config", "check", "--config", &path], &[], "").await?;
     let places = [format!("{path}:1:1"), format!("{path}:3:1")];
     says(&checked, 1, &[&places[0], "did you mean enable_truenas?", &places[1], "expected a number"]);
-    for (name, value) in [("LOG_LEVEL", "inof"), ("GRPC_LISTEN", ""), ("LOG_LEVEL", "")] {
+    for (name, value) in [("LOG_LEVEL", "inof"), ("GRPC_LISTEN", "nowhere")] {
         let name = format!("PULSE_REGISTRY_{name}");
         let checked = run("pulse-registry", &["config", "check"], &[(&name, value)], "").await?;
         says(&checked, 1, &[&name, "expected"]);
     }
+    // Compose files and manifests leave a variable out by setting it to nothing.
+    let checked = run("pulse-registry", &["config", "check"], &[("PULSE_ENABLE_TRUENAS", "")], "").await?;
+    says(&checked, 0, &["enable_truenas", "default"]);
     let served = run("pulse-registry", &["--config", &path], &[], "").await?;
     says(&served, 1, &["did you mean"]);
     let missing = run("pulse-collector", &["config", "check", "--config", "/nowhere.toml"], &[], "").await?;

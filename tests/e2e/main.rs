@@ -1,5 +1,6 @@
 //! The pair from outside: real binaries, real sockets, simulated appliances.
 
+mod backup;
 mod cli;
 mod faults;
 mod health;

@@ -6,6 +6,7 @@ pub mod feeder;
 pub mod fleet;
 pub mod grpcurl;
 pub mod process;
+pub mod usage;
 pub mod view;
 
 use std::net::SocketAddr;

@@ -103,7 +103,7 @@ struct Instance {
 
 /// What Pulse's scope flags leave out here.
 const DATASETS: [&str; 2] = ["datasets", "snapshots"];
-const POOLS: [&str; 2] = ["pools", "scrubs"];
+const POOLS: [&str; 3] = ["pools", "boot", "scrubs"];
 const REPLICATION: [&str; 1] = ["replications"];
 
 impl Instance {
@@ -265,7 +265,7 @@ mod tests {
             ),
             (
                 r#","monitorDatasets":true,"monitorPools":false,"monitorReplication":true"#,
-                &["pools", "scrubs"],
+                &["pools", "boot", "scrubs"],
             ),
             (
                 r#","monitorDatasets":false,"monitorPools":true,"monitorReplication":false"#,

@@ -65,7 +65,7 @@ fn record(
         parent_source_id: Some(ids.system()),
         resource_type: ResourceType::Storage,
         name: pool.name.clone(),
-        section: Section::Pools.name(),
+        section: if boot { Section::Boot } else { Section::Pools }.name(),
         state: pool.status.clone(),
         identity: Identity::default(),
         capacity: capacity(pool, root),

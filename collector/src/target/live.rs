@@ -227,8 +227,7 @@ impl Task {
         };
         round.schedule.finished(section, ended, Instant::now());
         self.log(section, &result);
-        if let (Ok(SectionRead { data: Data::Pools { pools, .. }, .. }), true) =
-            (&result, round.probe_at.is_some())
+        if let (Ok(SectionRead { data: Data::Pools(pools), .. }), true) = (&result, round.probe_at.is_some())
         {
             round.pools = Some(pools.clone());
         }

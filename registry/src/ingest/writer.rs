@@ -1,6 +1,8 @@
 //! The one writer. Gathers what waits into a group, applies it, commits it with
 //! one sync, then publishes and answers: nothing is said before it is durable.
 
+mod checkpoint;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -10,11 +12,12 @@ use pulse_proto::model::{CollectorId, ConnectionId, Epoch, Revision, Sequence, U
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
+use self::checkpoint::Checkpoints;
 use crate::clock::Clock;
 use crate::state::judge::Judge;
 use crate::state::lease::Cursor;
 use crate::state::{Answer, Changes, Input, Publisher, RejectReason, State, Write};
-use crate::store::Store;
+use crate::store::{Store, StoreError, Ticket};
 
 /// Inputs that may wait for the writer, over all streams.
 pub const QUEUE_MAX: usize = 256;
@@ -33,6 +36,8 @@ pub trait Observer: Send + Sync + 'static {
     fn failed(&self, error: &str);
     fn answered(&self, answers: &[Answer]);
     fn published(&self, revision: Revision, changes: usize);
+    fn checkpointed(&self, took: Duration);
+    fn checkpoint_failed(&self, error: &str);
 }
 
 /// How streams reach the writer.
@@ -109,6 +114,7 @@ pub struct Writer {
     flushed: Instant,
     /// The last commit failed: memory was thrown away and the store must be read again first.
     broken: bool,
+    checkpoints: Checkpoints,
 }
 
 /// What is committed together.
@@ -149,6 +155,7 @@ impl Writer {
             streams: BTreeMap::new(),
             flushed: Instant::now(),
             broken: false,
+            checkpoints: Checkpoints::default(),
         };
         (writer, Handle { requests: sender, streams: Arc::default() })
     }
@@ -166,6 +173,7 @@ impl Writer {
                 () = self.clock.reaches(next_tick), if !self.broken => None,
                 () = tokio::time::sleep_until(self.flushed + FLUSH_INTERVAL), if !self.broken => None,
                 () = tokio::time::sleep(RETRY_INTERVAL), if self.broken => None,
+                () = self.checkpoints.ended(&*self.observer) => continue,
             };
             if self.broken {
                 self.recover().await;
@@ -177,6 +185,7 @@ impl Writer {
             let group = Group { writes, ..Group::default() };
             self.finish(group).await;
         }
+        self.checkpoints.finish(&*self.observer).await;
     }
 
     async fn round(&mut self, first: Option<Request>) {
@@ -240,13 +249,20 @@ impl Writer {
             let revision = self.state.view().revision;
             let writes = std::mem::take(&mut group.writes);
             let rows = writes.len();
-            let commit = tokio::task::spawn_blocking(move || store.commit(revision, &writes));
+            let may_begin = self.checkpoints.may_begin();
+            let commit = tokio::task::spawn_blocking(move || {
+                store.commit(revision, &writes)?;
+                Ok::<_, StoreError>(if may_begin { store.begin_checkpoint() } else { Ok(None) })
+            });
             let outcome = match commit.await {
                 Ok(outcome) => outcome.map_err(|error| error.to_string()),
                 Err(panic) => Err(panic.to_string()),
             };
             match outcome {
-                Ok(()) => self.observer.committed(started.elapsed(), group.inputs, rows),
+                Ok(begun) => {
+                    self.observer.committed(started.elapsed(), group.inputs, rows);
+                    self.begin_checkpoint(begun);
+                }
                 Err(error) => {
                     self.observer.failed(&error);
                     self.broken = true;
@@ -275,14 +291,25 @@ impl Writer {
         }
     }
 
+    /// The state is what was just committed.
+    fn begin_checkpoint(&mut self, begun: Result<Option<Ticket>, StoreError>) {
+        match begun {
+            Ok(None) => {}
+            Ok(Some(ticket)) => {
+                let (store, rows) = (Arc::clone(&self.store), self.state.snapshot());
+                self.checkpoints.begin(store, ticket, rows, &*self.observer);
+            }
+            Err(error) => self.checkpoints.failed(&error.to_string(), &*self.observer),
+        }
+    }
+
     /// Throws away what could not be made durable and reads back what is.
     async fn recover(&mut self) {
         let store = Arc::clone(&self.store);
         let loaded = tokio::task::spawn_blocking(move || {
-            let loaded = store.load()?;
-            // Reading may work while writing does not.
-            store.commit(loaded.revision, &[])?;
-            Ok::<_, crate::store::StoreError>(loaded)
+            // Reading works while writing does not, and costs more: it comes when writing works again.
+            store.recover()?;
+            store.load()
         });
         match loaded.await {
             Ok(Ok(loaded)) => {

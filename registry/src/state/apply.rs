@@ -4,6 +4,7 @@
 
 mod batch;
 mod settle;
+mod snapshot;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -18,7 +19,7 @@ use super::input::{Answer, Heartbeat, Input, RejectReason, Removal};
 use super::judge::Judge;
 use super::lease::{Cursor, Verdict, judge};
 use super::resource::Resource;
-use super::row::{ConnectionRow, RecordRow, Write};
+use super::row::{KeptConnection, Write};
 use super::view::{Shard, View};
 
 /// Connections one registry holds, removed ones included.
@@ -76,7 +77,7 @@ impl State {
     pub fn restore(
         judge: Arc<dyn Judge>,
         revision: Revision,
-        rows: Vec<(ConnectionId, ConnectionRow, Vec<RecordRow>)>,
+        rows: Vec<KeptConnection>,
         due: UnixMillis,
     ) -> Self {
         let mut state = Self::new(judge);

@@ -38,6 +38,9 @@ pub struct RecordRow {
     pub stamp: Stamp,
 }
 
+/// A connection with all that is kept of it, ascending by source id.
+pub type KeptConnection = (ConnectionId, ConnectionRow, Vec<RecordRow>);
+
 /// One step of a commit. Later steps win.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Write {

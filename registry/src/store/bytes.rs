@@ -8,7 +8,7 @@ use pulse_proto::ProtocolError;
 use pulse_proto::digest::Digest;
 use pulse_proto::model::{
     CollectorId, ConnectionStatus, DataSource, Epoch, Freshness, IngestRecord, Revision, SectionName,
-    SectionReport, Sequence, UnixMillis,
+    SectionReport, Sequence, SourceId, UnixMillis,
 };
 use pulse_proto::pb::resource::v1 as wire;
 
@@ -37,11 +37,12 @@ struct Connection {
     freshness: BTreeMap<String, String>,
 }
 
-pub(super) fn encode_connection(row: &ConnectionRow) -> Vec<u8> {
+/// Puts the row behind what `out` holds.
+pub(super) fn encode_connection(row: &ConnectionRow, out: &mut Vec<u8>) {
     let ConnectionRow { cursor, source, removed, status, sections, freshness } = row;
     let Cursor { collector, epoch, sequence, digest } = cursor;
     let freshness = freshness.iter().map(|(name, f)| (name.to_string(), f.token().to_owned()));
-    Connection {
+    let row = Connection {
         collector: collector.to_string(),
         epoch: epoch.0,
         sequence: sequence.0,
@@ -51,8 +52,8 @@ pub(super) fn encode_connection(row: &ConnectionRow) -> Vec<u8> {
         status: status.as_ref().map(Into::into),
         sections: sections.values().map(Into::into).collect(),
         freshness: freshness.collect(),
-    }
-    .encode_to_vec()
+    };
+    append(&row, out);
 }
 
 pub(super) fn decode_connection(bytes: &[u8]) -> Result<ConnectionRow, ProtocolError> {
@@ -83,13 +84,47 @@ pub(super) fn decode_connection(bytes: &[u8]) -> Result<ConnectionRow, ProtocolE
     })
 }
 
-pub(super) fn encode_record(document: &Document) -> Result<Vec<u8>, ProtocolError> {
-    Ok(wire::IngestRecord::from(&document.record()?).encode_to_vec())
+/// As the engine before the journal kept it.
+pub(super) fn encode_record(document: &Document, out: &mut Vec<u8>) -> Result<(), ProtocolError> {
+    append(&wire::IngestRecord::from(&document.record()?), out);
+    Ok(())
 }
 
 pub(super) fn decode_record(bytes: &[u8]) -> Result<Arc<Document>, ProtocolError> {
     let record = wire::IngestRecord::decode(bytes).map_err(|e| ProtocolError::invalid(e.to_string()))?;
     Ok(Arc::new(Document::of(&IngestRecord::try_from(record)?)))
+}
+
+/// Puts the document behind what `out` holds: its place, then the bytes that it is.
+pub(super) fn encode_document(document: &Document, out: &mut Vec<u8>) {
+    let parent = document.parent_source_id.as_ref().map_or("", |id| id.as_str());
+    for text in [parent, document.section.as_str()] {
+        // Ids are far shorter than two bytes can say.
+        out.extend_from_slice(&u16::try_from(text.len()).unwrap_or(u16::MAX).to_be_bytes());
+        out.extend_from_slice(text.as_bytes());
+    }
+    out.extend_from_slice(document.body());
+}
+
+pub(super) fn decode_document(source_id: &str, bytes: &[u8]) -> Result<Arc<Document>, ProtocolError> {
+    fn text<'a>(rest: &mut &'a [u8]) -> Option<&'a str> {
+        let (length, tail) = rest.split_first_chunk::<2>()?;
+        let (text, tail) = tail.split_at_checked(usize::from(u16::from_be_bytes(*length)))?;
+        *rest = tail;
+        std::str::from_utf8(text).ok()
+    }
+    let mut body = bytes;
+    let broken = || ProtocolError::invalid("not the bytes of a record");
+    let parent = text(&mut body).ok_or_else(broken)?;
+    let section = text(&mut body).ok_or_else(broken)?;
+    let parent = (!parent.is_empty()).then(|| SourceId::parse(parent)).transpose()?;
+    let source_id = SourceId::parse(source_id)?;
+    Ok(Arc::new(Document::restore(source_id, parent, SectionName::parse(section)?, body.into())?))
+}
+
+/// Memory grows with what is put in, so there is always room.
+fn append(message: &impl Message, out: &mut Vec<u8>) {
+    let _ = message.encode(out);
 }
 
 /// Three numbers, big endian.

@@ -53,9 +53,7 @@ impl Store for Memory {
     }
 
     fn commit(&self, revision: Revision, writes: &[Write]) -> Result<(), StoreError> {
-        if self.failing.load(Ordering::Acquire) {
-            return Err(StoreError::Engine("no space left on device".to_owned()));
-        }
+        self.recover()?;
         let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
         held.revision = revision;
         for write in writes.iter().cloned() {
@@ -76,6 +74,13 @@ impl Store for Memory {
                     held.stamps.retain(|(owner, _), _| *owner != id);
                 }
             }
+        }
+        Ok(())
+    }
+
+    fn recover(&self) -> Result<(), StoreError> {
+        if self.failing.load(Ordering::Acquire) {
+            return Err(StoreError::Full { path: "memory".to_owned() });
         }
         Ok(())
     }

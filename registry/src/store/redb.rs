@@ -1,5 +1,5 @@
-//! The embedded engine: one redb file. Rows of a connection lie next to each
-//! other, so a batch writes one run of pages.
+//! The embedded engine of earlier releases: one redb file. It is read when a
+//! registry moves to the journal, and stays what the journal is compared with.
 
 use std::path::{Path, PathBuf};
 
@@ -102,11 +102,12 @@ impl Store for Redb {
                 }
             }
         }
-        for (id, _, rows) in &mut loaded.connections {
+        for (id, row, rows) in &mut loaded.connections {
+            let damaged_before = loaded.damaged.len();
             let below = (id.as_str(), "")..;
             let own = records.range::<(&str, &str)>(below).map_err(engine)?;
-            for row in own {
-                let (key, value) = row.map_err(engine)?;
+            for entry in own {
+                let (key, value) = entry.map_err(engine)?;
                 let (connection, source_id) = key.value();
                 if connection != id.as_str() {
                     break;
@@ -119,6 +120,10 @@ impl Store for Redb {
                     (_, None) => loaded.damaged.push(format!("record {source_id:?} has no stamp")),
                 }
             }
+            if loaded.damaged.len() > damaged_before {
+                // Not what its sender believes: it will be asked for everything.
+                row.cursor.digest = None;
+            }
         }
         Ok(loaded)
     }
@@ -128,6 +133,13 @@ impl Store for Redb {
         transaction.set_durability(redb::Durability::Immediate).map_err(engine)?;
         write_all(&transaction, revision, writes)?;
         transaction.commit().map_err(engine)
+    }
+
+    fn recover(&self) -> Result<(), StoreError> {
+        let transaction = self.database.begin_read().map_err(engine)?;
+        let meta = transaction.open_table(META).map_err(engine)?;
+        let revision = meta.get("revision").map_err(engine)?.map_or(0, |value| number(value.value()));
+        self.commit(Revision(revision), &[])
     }
 }
 
@@ -140,11 +152,13 @@ fn write_all(transaction: &WriteTransaction, revision: Revision, writes: &[Write
     for write in writes {
         match write {
             Write::Connection(id, row) => {
-                let bytes = encode_connection(row);
+                let mut bytes = Vec::new();
+                encode_connection(row, &mut bytes);
                 connections.insert(id.as_str(), bytes.as_slice()).map_err(engine)?;
             }
             Write::Record(id, document) => {
-                let bytes = encode_record(document).map_err(engine)?;
+                let mut bytes = Vec::new();
+                encode_record(document, &mut bytes).map_err(engine)?;
                 let key = (id.as_str(), document.source_id.as_str());
                 records.insert(key, bytes.as_slice()).map_err(engine)?;
             }

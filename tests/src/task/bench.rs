@@ -67,7 +67,7 @@ impl Figure {
 pub fn run(name: Name, options: &Options) -> anyhow::Result<()> {
     match name {
         Name::Fleet => fleet::run(options),
-        Name::Store => store::run(options.json),
+        Name::Store => store::run(options),
     }
 }
 
