@@ -64,6 +64,13 @@ macro_rules! lists {
                 true $(&& same(self.$field.as_ref(), other.$field.as_ref()))+
             }
 
+            fn forget(&mut self, section: Section) {
+                match section {
+                    $(Section::$section => self.$field = None,)+
+                    Section::Boot | Section::System | Section::Metrics | Section::Ups | Section::Update => {}
+                }
+            }
+
             fn has(&self, section: Section, key: &str) -> bool {
                 match section {
                     $(Section::$section => has_row(self.$field.as_deref(), key),)+
@@ -117,6 +124,13 @@ pub struct SectionState {
     pub error: String,
     /// Rows of the last complete read that could not be read.
     pub skipped: Vec<SkippedRow>,
+}
+
+impl SectionState {
+    fn is_closed(&self) -> bool {
+        use SectionOutcome::{Disabled, Forbidden, Unsupported};
+        matches!(self.outcome, Forbidden | Unsupported | Disabled)
+    }
 }
 
 impl Snapshot {
@@ -178,6 +192,31 @@ impl Snapshot {
         self.states.insert(section, state);
     }
 
+    /// Takes these sections for switched off, and no others: what they brought is forgotten.
+    pub fn disable(&mut self, disabled: &BTreeSet<Section>, now: UnixMillis) {
+        self.states
+            .retain(|section, state| state.outcome != SectionOutcome::Disabled || disabled.contains(section));
+        for section in disabled {
+            self.held.forget(*section);
+            self.whole.remove(section);
+            let since = self.states.get(section).filter(|state| state.outcome == SectionOutcome::Disabled);
+            let state = SectionState {
+                outcome: SectionOutcome::Disabled,
+                observed_at: None,
+                since: since.map_or(now, |state| state.since),
+                interval: Duration::ZERO,
+                error: "switched off for this connection".to_owned(),
+                skipped: Vec::new(),
+            };
+            self.states.insert(*section, state);
+        }
+    }
+
+    /// Nothing will come from there: it may not be read, is not there, or is switched off.
+    pub fn is_closed(&self, section: Section) -> bool {
+        self.states.get(&section).is_some_and(SectionState::is_closed)
+    }
+
     /// Whether everything of a section was seen at least once.
     pub fn was_whole(&self, section: Section) -> bool {
         self.whole.contains(&section)
@@ -186,13 +225,10 @@ impl Snapshot {
     /// Cheap: both give the same records. May say no where they do.
     pub fn is_same(&self, other: &Self) -> bool {
         let closed = |snapshot: &Self| -> BTreeSet<Section> {
-            let is_closed = |state: &SectionState| {
-                matches!(state.outcome, SectionOutcome::Forbidden | SectionOutcome::Unsupported)
-            };
             snapshot
                 .states
                 .iter()
-                .filter(|(_, state)| is_closed(state))
+                .filter(|(_, state)| state.is_closed())
                 .map(|(section, _)| *section)
                 .collect()
         };
@@ -269,6 +305,22 @@ impl Held {
 }
 
 impl Held {
+    fn forget(&mut self, section: Section) {
+        match section {
+            Section::System => self.system = None,
+            Section::Boot => self.boot = None,
+            Section::Metrics => self.metrics = None,
+            Section::Ups => self.ups = None,
+            Section::Update => self.update = None,
+            other => {
+                if matches!(other, Section::Pools | Section::Disks) {
+                    self.transit = None;
+                }
+                self.lists.forget(other);
+            }
+        }
+    }
+
     fn is_same(&self, other: &Self) -> bool {
         same(self.system.as_ref(), other.system.as_ref())
             && same(self.boot.as_ref(), other.boot.as_ref())
@@ -443,6 +495,25 @@ mod tests {
         assert_eq!(names(&snapshot), [pair("b", "DEGRADED"), pair("a", "FAULTED")]);
         snapshot.apply(Section::Pools, read(r#"[{"name":"b"}]"#), at(3), MINUTE);
         assert_eq!(names(&snapshot), [pair("b", "")]);
+    }
+
+    #[test]
+    fn a_section_that_is_switched_off_is_forgotten_and_said_to_be_off_until_it_is_on_again() {
+        let mut snapshot = Snapshot::default();
+        let tank = || Ok(pools(r#"[{"name":"tank"}]"#));
+        snapshot.apply(Section::Pools, tank(), at(1), MINUTE);
+        let off = BTreeSet::from([Section::Pools]);
+        for now in [2, 3] {
+            snapshot.disable(&off, at(now));
+            let state = snapshot.state(Section::Pools).expect("told");
+            assert_eq!((state.outcome, state.since), (SectionOutcome::Disabled, at(2)));
+            assert!(snapshot.pools().is_none() && snapshot.is_closed(Section::Pools));
+            assert!(!snapshot.was_whole(Section::Pools));
+        }
+        snapshot.disable(&BTreeSet::new(), at(4));
+        assert!(snapshot.state(Section::Pools).is_none(), "not tried yet");
+        snapshot.apply(Section::Pools, tank(), at(5), MINUTE);
+        assert!(snapshot.pools().is_some());
     }
 
     #[test]

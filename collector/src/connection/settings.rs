@@ -1,9 +1,9 @@
 //! One connection as it is kept. Every value in it has been checked.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use pulse_proto::model::{ConnectionId, UnixMillis};
+use pulse_proto::model::{ConnectionId, SectionName, UnixMillis};
 use sha2::{Digest as _, Sha256};
 
 use super::fingerprint::Fingerprint;
@@ -24,6 +24,8 @@ pub struct Settings {
     pub enabled: bool,
     pub poll_interval: Duration,
     pub labels: BTreeMap<String, String>,
+    /// What is not read, by choice. Which sections there are is not known here.
+    pub disabled_sections: BTreeSet<SectionName>,
     pub created_at: UnixMillis,
     pub updated_at: UnixMillis,
     /// Number of the store's write that made it what it is; never used twice in one store.

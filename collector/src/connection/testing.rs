@@ -1,6 +1,6 @@
 //! Connections for tests.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use pulse_proto::model::{ConnectionId, UnixMillis};
@@ -22,6 +22,7 @@ pub(crate) fn settings(word: &str) -> Settings {
         enabled: true,
         poll_interval: Duration::from_mins(1),
         labels: BTreeMap::from([("site".to_owned(), "lab".to_owned())]),
+        disabled_sections: BTreeSet::new(),
         created_at: UnixMillis::new(1_000),
         updated_at: UnixMillis::new(1_000),
         revision: 1,

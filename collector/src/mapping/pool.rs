@@ -73,7 +73,11 @@ fn record(
             "truenas".into(),
             "pool".into(),
             "zfs".into(),
-            format!("health:{}", pool.status.to_lowercase()),
+            if pool.status.is_empty() {
+                String::new()
+            } else {
+                format!("health:{}", pool.status.to_lowercase())
+            },
             if boot { "boot-pool".into() } else { String::new() },
         ]),
         incidents: Vec::new(),

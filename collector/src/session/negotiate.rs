@@ -65,6 +65,11 @@ pub(super) async fn negotiate(
     let api_version = version::pick(listed);
     let status = match open_socket(endpoint, &format!("/api/{api_version}"), options).await {
         Ok(socket) => return Ok(Way::JsonRpc { socket, api_version }),
+        Err(TransportError::Redirect(Redirect::SamePlace { .. }))
+            if !endpoint.is_tls() && listed.is_empty() =>
+        {
+            return Err(TransportError::OldOverPlaintext);
+        }
         Err(error) => no_jsonrpc(endpoint, &error).ok_or(error)?,
     };
     if let Some(newest) = listed.iter().rev().find(|text| version::api_line(text).is_some()) {

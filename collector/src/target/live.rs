@@ -18,6 +18,7 @@ use super::reader::{Lost, Reader};
 use super::renew::{self, Renewal};
 use super::schedule::{Ended, Schedule, Urgency};
 use super::task::{End, Task, now};
+use crate::api::json::rows;
 use crate::api::pool::{Pool, state_differs};
 use crate::api::section::Data;
 use crate::api::{Section, SectionFailure, SectionRead, event, plan};
@@ -77,10 +78,16 @@ impl Task {
         let mut figures = Figures::default();
         if dialect.transport.is_rpc() {
             let realtime = figures::source(self.settings.poll_interval);
-            let both = join(
-                subscribe(session, event::collections(dialect.line)),
-                figures::subscribe(session, &realtime),
-            );
+            let is_on = |section: Section| !self.disabled.contains(&section);
+            let told =
+                event::collections(dialect.line).filter(|name| event::section_of(name).is_none_or(is_on));
+            let both = join(subscribe(session, told), async {
+                if is_on(Section::Metrics) {
+                    figures::subscribe(session, &realtime).await
+                } else {
+                    Figures::default()
+                }
+            });
             match cancel.run_until_cancelled(both).await {
                 Some(((), answer)) => figures = answer,
                 None => return End::Cancelled,
@@ -89,14 +96,19 @@ impl Task {
         // Whoever asked until now is served by the first round.
         self.wish = self.wish.take().or_else(|| refresh.asked().now_or_never());
         let started = Instant::now();
+        let schedule = Schedule::new(self.settings.poll_interval, &self.disabled, started);
+        let probed = !self.disabled.contains(&Section::Pools);
+        let first_wish = awaitable(schedule.sections());
         let mut round = Round {
             reader,
-            schedule: Schedule::new(self.settings.poll_interval, started),
+            schedule,
             running: JoinSet::new(),
-            probe_at: plan::pool_probe(dialect).map(|_| started + self.shared.options.probe_every),
+            probe_at: plan::pool_probe(dialect)
+                .filter(|_| probed)
+                .map(|_| started + self.shared.options.probe_every),
             pools: None,
             figures,
-            awaited: awaitable(Section::ALL.into()).into_iter().filter(|_| self.wish.is_some()).collect(),
+            awaited: first_wish.into_iter().filter(|_| self.wish.is_some()).collect(),
             begun: BTreeSet::new(),
             renewal: if dialect.transport.is_rpc() {
                 Renewal::of(started, self.shared.options.session_age_max, rand::random())
@@ -122,6 +134,9 @@ impl Task {
                     return End::Lost(self.settings.credential.redact(&reason.to_string()));
                 }
                 notice = notices.next() => {
+                    if let Some(farewell) = farewell(&notice) {
+                        self.tell(Input::Leaving { farewell: &farewell });
+                    }
                     hear(session, &mut round, notice, &self.ledger.meter);
                     if round.figures.are_first() {
                         self.take_figures(&mut round);
@@ -325,6 +340,12 @@ fn hear(session: &Arc<Session>, round: &mut Round, notice: Notice, meter: &Mutex
             });
         }
     }
+}
+
+fn farewell(notice: &Notice) -> Option<String> {
+    let Notice::Event(told) = notice else { return None };
+    let fields = told.fields.as_ref().and_then(|fields| rows::object(fields.get().as_bytes()).ok());
+    event::farewell(&told.collection, fields.as_ref())
 }
 
 /// Figures come by themselves: nobody waits for them.

@@ -2,6 +2,7 @@
 //!
 //! Thin: what to do next is the machine's, when to read the schedule's.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use super::machine::{Input, Machine};
 use super::report::{Ledger, seconds};
 use super::{Options, Sink, endpoint};
+use crate::api::Section;
 use crate::clock;
 use crate::connection::refresh::{Refresh, Ticket};
 use crate::connection::{Board, Settings};
@@ -41,6 +43,8 @@ pub(super) struct Task {
     /// A wish for a reading that is being served.
     pub(super) wish: Option<Ticket>,
     pub(super) session_options: SessionOptions,
+    /// Sections that are not read.
+    pub(super) disabled: BTreeSet<Section>,
 }
 
 /// What a task leaves to the one that follows it.
@@ -77,16 +81,20 @@ impl Task {
             |Kept { snapshot, ledger, .. }| (snapshot, ledger),
         );
         let session_options = shared.options.session.clone();
+        let disabled = disabled(&settings);
+        let mut snapshot = snapshot;
+        Arc::make_mut(&mut snapshot).disable(&disabled, now());
         Self {
             settings,
             shared,
             cancel,
             refresh,
-            machine: Machine::new(now()),
+            machine: Machine::new(now()).without(disabled.len()),
             ledger,
             snapshot,
             wish: None,
             session_options,
+            disabled,
         }
     }
 
@@ -238,6 +246,11 @@ impl Task {
         self.shared.sink.snapshot(&self.settings, Arc::clone(&self.snapshot), &health);
         self.shared.board.set(&self.settings.id, health);
     }
+}
+
+/// The sections that the operator switched off. One that a newer program knew is none here.
+pub(super) fn disabled(settings: &Settings) -> BTreeSet<Section> {
+    settings.disabled_sections.iter().filter_map(|name| Section::from_token(name.as_str())).collect()
 }
 
 pub(super) fn now() -> UnixMillis {

@@ -253,7 +253,7 @@ fn unread(connection: &Connection, since: jiff::Timestamp) -> Vec<String> {
         });
         match report.outcome() {
             _ if report.section == UNAWAITED => false,
-            SectionOutcome::Unsupported => false,
+            SectionOutcome::Unsupported | SectionOutcome::Disabled => false,
             SectionOutcome::Fresh | SectionOutcome::Unchanged => !rarely && !seen,
             _ => true,
         }
