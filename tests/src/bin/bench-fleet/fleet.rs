@@ -14,7 +14,7 @@ use tonic::transport::Channel;
 
 use super::Plan;
 use super::appliances::{Address, Counts, World};
-use super::usage::Usage;
+use pulse_tests::bench::usage::Usage;
 
 /// Connections added at the same time.
 const ADDED_TOGETHER: usize = 16;
