@@ -16,7 +16,9 @@ use super::times::Times;
 use super::{BATCH, as_f64};
 
 /// Batches that the writer may be ahead of the slowest watcher.
-const AHEAD: u64 = 32;
+const AHEAD_MAX: u64 = 32;
+/// The same, in batches for all watchers together: what waits for a reader too long costs it its watch.
+const DELIVERIES_AHEAD_MAX: u64 = 4_096;
 /// Batches whose times are remembered: more than can be on the way.
 const RING: usize = 256;
 /// Nothing that is measured takes so long to arrive.
@@ -112,10 +114,11 @@ impl Watchers {
 
 async fn write_fast(writer: &mut impl Writer, progress: &Progress, time: Duration) -> anyhow::Result<u64> {
     let until = progress.began + time;
+    let ahead = (DELIVERIES_AHEAD_MAX / u64::from(progress.watchers.max(1))).clamp(2, AHEAD_MAX);
     let mut sent = 0;
     loop {
         let more = Instant::now() < until;
-        if more && sent < progress.done() + AHEAD {
+        if more && sent < progress.done() + ahead {
             progress.sending(sent);
             if writer.send().await? {
                 sent += 1;

@@ -160,7 +160,7 @@ fn varint(number: u64) -> [u8; 6] {
     let mut bytes = [0; 6];
     for (at, byte) in bytes.iter_mut().enumerate() {
         let more = if at < 5 { 0x80 } else { 0 };
-        *byte = (number >> (7 * at)) as u8 & 0x7f | more;
+        *byte = (number >> (7 * at)).to_le_bytes()[0] & 0x7f | more;
     }
     bytes
 }
