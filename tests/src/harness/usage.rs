@@ -29,6 +29,10 @@ impl Usage {
         Ok(Self { cpu_seconds, rss_mb: kib / 1_024.0, descriptors })
     }
 
+    pub fn cpu_since(&self, before: &Self) -> Duration {
+        Duration::from_secs_f64((self.cpu_seconds - before.cpu_seconds).max(0.0))
+    }
+
     pub fn cores_since(&self, before: &Self, took: Duration) -> f64 {
         (self.cpu_seconds - before.cpu_seconds) / took.as_secs_f64()
     }
