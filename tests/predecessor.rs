@@ -310,7 +310,7 @@ fn what_is_switched_off_goes_and_says_so() {
         registry.find("system:a/dataset:tank").is_none() && registry.find("system:a/pool:tank").is_some()
     );
     let view = registry.0.view();
-    let report = &view.shards[&nas.id].sections[&Section::Datasets.name()];
+    let report = &view.shard(&nas.id).expect("its shard").sections[&Section::Datasets.name()];
     assert_eq!(report.outcome.token(), "disabled");
 }
 
