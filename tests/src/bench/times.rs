@@ -40,7 +40,8 @@ mod tests {
         let mut times = Times::default();
         assert!(times.rank(99).abs() < f64::EPSILON);
         (1..=200).for_each(|ms| times.add(Duration::from_millis(ms)));
-        let ranks = [times.rank(50), times.rank(99), times.rank(100)];
-        assert_eq!(ranks.map(f64::round), [100.0, 198.0, 200.0]);
+        for (rank, expected) in [(50, 100.0), (99, 198.0), (100, 200.0)] {
+            assert!((times.rank(rank) - expected).abs() < 0.5, "{rank}: {}", times.rank(rank));
+        }
     }
 }
