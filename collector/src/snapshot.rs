@@ -28,6 +28,8 @@ pub struct Snapshot {
     states: BTreeMap<Section, SectionState>,
     /// Sections that were read whole at least once.
     whole: BTreeSet<Section>,
+    /// Alerts that are held only because a row without a name may be one of them.
+    suspects: BTreeSet<String>,
 }
 
 /// `None` is what was never read.
@@ -128,16 +130,19 @@ impl Snapshot {
         let was_complete = before.as_ref().is_some_and(|state| state.outcome.is_complete());
         let (outcome, error, observed_at, skipped) = match result {
             Ok(SectionRead { data, skipped, notes }) => {
-                let odd = match before.as_ref().map(|state| nameless(&state.skipped)) {
-                    // An alert that nobody can read stays in the list: it must not keep all others from ending.
-                    Some(before) if section == Section::Alerts && before == nameless(&skipped) => {
-                        skipped.iter().filter(|row| row.name.is_some()).cloned().collect()
-                    }
-                    _ => skipped.clone(),
-                };
+                // An alert that nobody can read stays in the list: it must not keep those from ending that were there beside it.
+                let unread = nameless(&skipped);
+                let seen =
+                    before.as_ref().is_some_and(|state| unread > 0 && unread <= nameless(&state.skipped));
+                let lasting = section == Section::Alerts && seen;
+                let odd = if lasting { self.suspected(&skipped) } else { skipped.clone() };
+                let told = keys_of_alerts(&data);
                 let changed = self.held.take(data, &odd);
-                let lost = self.held.lost(section, &odd, &notes);
-                if lost.is_none() {
+                if section == Section::Alerts {
+                    self.suspect(&told, &skipped);
+                }
+                let lost = self.held.lost(section, &skipped, &notes);
+                if lost.is_none() || lasting {
                     self.whole.insert(section);
                 }
                 let outcome = match &lost {
@@ -170,6 +175,25 @@ impl Snapshot {
         let state =
             SectionState { outcome, observed_at, since: goes_on.unwrap_or(now), interval, error, skipped };
         self.states.insert(section, state);
+    }
+
+    /// What could not be read, with each row without a name taken for one of those that it was taken for before.
+    fn suspected(&self, skipped: &[SkippedRow]) -> Vec<SkippedRow> {
+        let suspect = |key: &String| SkippedRow { index: 0, name: Some(key.clone()), why: String::new() };
+        let named = skipped.iter().filter(|row| row.name.is_some()).cloned();
+        named.chain(self.suspects.iter().map(suspect)).collect()
+    }
+
+    fn suspect(&mut self, told: &BTreeSet<String>, skipped: &[SkippedRow]) {
+        let named: BTreeSet<&str> = skipped.iter().filter_map(|row| row.name.as_deref()).collect();
+        self.suspects.clear();
+        if nameless(skipped) == 0 {
+            return;
+        }
+        let held = self.alerts().map(|alerts| alerts.iter().map(|alert| alert.key().to_owned()).collect());
+        let held: BTreeSet<String> = held.unwrap_or_default();
+        self.suspects =
+            held.into_iter().filter(|key| !told.contains(key) && !named.contains(key.as_str())).collect();
     }
 
     /// Whether everything of a section was seen at least once.
@@ -323,6 +347,13 @@ fn take_rows<T: Row + Clone + PartialEq>(
     replace(held, rows)
 }
 
+fn keys_of_alerts(data: &Data) -> BTreeSet<String> {
+    match data {
+        Data::Alerts(rows) => rows.iter().map(|alert| alert.key().to_owned()).collect(),
+        _ => BTreeSet::new(),
+    }
+}
+
 fn nameless(skipped: &[SkippedRow]) -> usize {
     skipped.iter().filter(|row| row.name.is_none()).count()
 }
@@ -356,6 +387,7 @@ fn replace<T: PartialEq>(held: &mut Option<Arc<T>>, new: T) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::api::alert::decode_alerts;
     use crate::api::pool::decode_pools;
 
     const MINUTE: Duration = Duration::from_mins(1);
@@ -432,6 +464,44 @@ mod tests {
         assert_eq!(names(&snapshot), [pair("b", "DEGRADED"), pair("a", "FAULTED")]);
         snapshot.apply(Section::Pools, read(r#"[{"name":"b"}]"#), at(3), MINUTE);
         assert_eq!(names(&snapshot), [pair("b", "")]);
+    }
+
+    #[test]
+    fn an_alert_that_cannot_be_read_is_told_as_long_as_it_is_there() {
+        let alert =
+            |uuid: &str| format!(r#"{{"uuid":"{uuid}","klass":"X","level":"CRITICAL","formatted":"bad"}}"#);
+        let read = |rows: &[String]| {
+            let decoded = decode_alerts(format!("[{}]", rows.join(",")).as_bytes()).expect("a list");
+            let data = Data::Alerts(decoded.rows);
+            Ok(SectionRead { data, skipped: decoded.skipped, notes: Vec::new() })
+        };
+        let held = |snapshot: &Snapshot| -> Vec<String> {
+            let alerts = snapshot.alerts().expect("read");
+            let mut keys: Vec<_> = alerts.iter().map(|alert| alert.key().to_owned()).collect();
+            keys.sort();
+            keys
+        };
+        let garbage = || "7".to_owned();
+        let mut snapshot = Snapshot::default();
+        snapshot.apply(Section::Alerts, read(&[alert("a"), alert("b"), alert("c")]), at(1), MINUTE);
+        for (now, rows, kept) in [
+            (2, vec![garbage(), alert("b"), alert("c")], vec!["a", "b", "c"]),
+            (3, vec![garbage(), alert("b"), alert("c")], vec!["a", "b", "c"]),
+            (4, vec![alert("b"), garbage()], vec!["a", "b"]),
+            (5, vec![alert("b"), garbage(), alert("d")], vec!["a", "b", "d"]),
+            (6, vec![garbage(), garbage(), alert("d")], vec!["a", "b", "d"]),
+            (7, vec![garbage(), alert("d")], vec!["a", "b", "d"]),
+        ] {
+            snapshot.apply(Section::Alerts, read(&rows), at(now), MINUTE);
+            let state = snapshot.state(Section::Alerts).expect("was read");
+            assert_eq!((state.outcome, state.since), (SectionOutcome::Partial, at(2)), "at {now}");
+            assert!(state.error.contains("cannot be read"), "{}", state.error);
+            assert_eq!(held(&snapshot), kept, "at {now}");
+        }
+        snapshot.apply(Section::Alerts, read(&[alert("d")]), at(8), MINUTE);
+        let state = snapshot.state(Section::Alerts).expect("was read");
+        assert_eq!((state.outcome, state.error.as_str()), (SectionOutcome::Fresh, ""));
+        assert_eq!(held(&snapshot), ["d"]);
     }
 
     #[test]
