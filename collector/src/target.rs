@@ -12,6 +12,7 @@ pub mod cost;
 pub mod diagnose;
 mod endpoint;
 mod figures;
+mod judgement;
 mod live;
 pub mod machine;
 pub mod reader;

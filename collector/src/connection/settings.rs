@@ -24,6 +24,8 @@ pub struct Settings {
     pub enabled: bool,
     pub poll_interval: Duration,
     pub labels: BTreeMap<String, String>,
+    /// This server has offered SCRAM: it is not given the key in any other way again. Noted by us, so no part of the revision.
+    pub scram_seen: bool,
     pub created_at: UnixMillis,
     pub updated_at: UnixMillis,
     /// Number of the store's write that made it what it is; never used twice in one store.
@@ -70,9 +72,14 @@ impl Settings {
         })
     }
 
+    /// The same server as far as its address goes.
+    pub fn same_address(&self, other: &Self) -> bool {
+        self.host == other.host && self.port == other.port
+    }
+
     /// The same server would be asked, with the same trust: a secret given for one is good for the other.
     pub fn same_destination(&self, other: &Self) -> bool {
-        self.host == other.host && self.port == other.port && self.tls == other.tls
+        self.same_address(other) && self.tls == other.tls
     }
 }
 

@@ -7,14 +7,13 @@ use std::time::Duration;
 
 use pulse_proto::model::{ConnectionState, UnixMillis};
 
-use super::backoff::{self, Wait};
+use super::backoff::{self, LOGIN_SPACING, Wait};
+use super::judgement;
 use crate::api::{Section, SectionFailure};
 use crate::session::FailureClass;
 
 /// A session that lasted this long was a good one: what follows its loss starts anew.
 const STABLE_AFTER: Duration = Duration::from_mins(1);
-/// Waiting sections named in a reason.
-const NAMED_MAX: usize = 5;
 
 /// What happened.
 #[derive(Debug, Clone, Copy)]
@@ -60,6 +59,8 @@ pub struct Machine {
     reconnects: u64,
     /// Attempts since the last good session.
     attempts: u32,
+    /// When the last login began.
+    login_at: Option<UnixMillis>,
     /// Wrong credentials in a row.
     wrong: u32,
 }
@@ -76,6 +77,7 @@ impl Machine {
             last_connected_at: None,
             reconnects: 0,
             attempts: 0,
+            login_at: None,
             wrong: 0,
         }
     }
@@ -84,7 +86,7 @@ impl Machine {
         self.state
     }
 
-    /// Empty when live.
+    /// Empty when live and nothing is withheld.
     pub fn reason(&self) -> &str {
         &self.reason
     }
@@ -131,7 +133,10 @@ impl Machine {
                 };
                 self.enter(ConnectionState::Connecting, &reason, "", now);
             }
-            Input::LoggingIn => self.enter(ConnectionState::Authenticating, "logging in", "", now),
+            Input::LoggingIn => {
+                self.login_at = Some(now);
+                self.enter(ConnectionState::Authenticating, "logging in", "", now);
+            }
             Input::Up => {
                 self.reconnects += u64::from(self.last_connected_at.is_some());
                 self.last_connected_at = Some(now);
@@ -174,7 +179,7 @@ impl Machine {
                     "",
                     now,
                 );
-                return Some(Duration::ZERO);
+                return Some(self.until_login(now));
             }
         }
         None
@@ -184,29 +189,8 @@ impl Machine {
         if !self.is_connected() {
             return;
         }
-        let failing: Vec<(&str, &str)> = sections
-            .iter()
-            .filter_map(|(section, failure)| match failure {
-                Some(SectionFailure::Failed(why)) => Some((section.token(), why.as_str())),
-                Some(SectionFailure::Forbidden | SectionFailure::Unsupported) | None => None,
-            })
-            .collect();
-        let readable = sections.values().any(Option::is_none);
-        if let Some((first, why)) = failing.first() {
-            let names: Vec<&str> = failing.iter().take(NAMED_MAX).map(|(name, _)| *name).collect();
-            let reason = format!("cannot read {}; {first}: {why}", names.join(", "));
-            self.enter(
-                ConnectionState::Degraded,
-                &reason,
-                "look at the NAS's load and its middleware log; it is tried again",
-                now,
-            );
-        } else if !readable && sections.len() == Section::ALL.len() {
-            let remedy = "give the user a privilege with the role READONLY_ADMIN";
-            self.enter(ConnectionState::Degraded, "the login may not read anything", remedy, now);
-        } else {
-            self.enter(ConnectionState::Live, "", "", now);
-        }
+        let told = judgement::of(sections);
+        self.enter(told.state, &told.reason, &told.remedy, now);
     }
 
     /// `since` stays while the state does.
@@ -220,10 +204,16 @@ impl Machine {
         self.next_attempt_at = None;
     }
 
+    /// How long the last login forbids another one.
+    pub fn until_login(&self, now: UnixMillis) -> Duration {
+        self.login_at.map_or(Duration::ZERO, |at| LOGIN_SPACING.saturating_sub(now.since(at)))
+    }
+
     fn wait(&mut self, wait: Wait, now: UnixMillis, draw: f64) -> Duration {
         let attempt = if wait == Wait::Wrong { &mut self.wrong } else { &mut self.attempts };
         let delay = backoff::delay(wait, *attempt, draw);
         *attempt = attempt.saturating_add(1);
+        let delay = delay.max(self.until_login(now));
         self.next_attempt_at = Some(now + delay);
         delay
     }
@@ -236,6 +226,7 @@ fn wait_for(class: FailureClass) -> Wait {
         FailureClass::RefusedCredentials => Wait::Wrong,
         FailureClass::ExpiredCredentials | FailureClass::SecondFactor => Wait::Spent,
         FailureClass::Tls
+        | FailureClass::Untrusted
         | FailureClass::Forbidden
         | FailureClass::Unsupported
         | FailureClass::PlaintextRefused => Wait::Refused,
@@ -267,6 +258,7 @@ mod tests {
             (FailureClass::Protocol, ConnectionState::BackingOff, 0..=2),
             (FailureClass::Busy, ConnectionState::BackingOff, 60..=90),
             (FailureClass::Tls, ConnectionState::Refused, 900..=1_200),
+            (FailureClass::Untrusted, ConnectionState::Refused, 900..=1_200),
             (FailureClass::RefusedCredentials, ConnectionState::Refused, 900..=1_200),
             (FailureClass::ExpiredCredentials, ConnectionState::Refused, 3_600..=4_500),
             (FailureClass::SecondFactor, ConnectionState::Refused, 3_600..=4_500),
@@ -301,6 +293,20 @@ mod tests {
     }
 
     #[test]
+    fn the_first_retry_keeps_its_distance_to_the_login_before_it() {
+        let mut machine = up();
+        let soon = T0 + Duration::from_secs(1);
+        let wait = machine.apply(Input::Lost { why: "dropped" }, soon, 0.0).expect("a next attempt");
+        assert_eq!(soon + wait, T0 + LOGIN_SPACING);
+        assert_eq!(machine.next_attempt_at(), Some(soon + wait));
+
+        let mut unreached = Machine::new(T0);
+        unreached.apply(Input::Attempt, T0, 0.0);
+        let wait = unreached.apply(failed(FailureClass::Unreachable), T0, 0.0);
+        assert!(wait.is_some_and(|wait| wait < LOGIN_SPACING), "no login was made: {wait:?}");
+    }
+
+    #[test]
     fn waits_grow_until_a_session_lasts() {
         let minute = Duration::from_mins(1);
         let mut machine = up();
@@ -320,7 +326,7 @@ mod tests {
 
     #[test]
     fn sections_decide_between_live_and_degraded() {
-        use SectionFailure::{Failed, Forbidden, Unsupported};
+        use SectionFailure::{Failed, Unsupported};
         let read = |failures: [Option<SectionFailure>; 5]| -> BTreeMap<_, _> {
             Section::ALL.into_iter().zip(failures).collect()
         };
@@ -328,16 +334,11 @@ mod tests {
         for (sections, state, reason) in [
             (BTreeMap::new(), ConnectionState::Live, ""),
             (read([None, None, None, None, None]), ConnectionState::Live, ""),
-            (read([None, Some(Forbidden), Some(Unsupported), None, None]), ConnectionState::Live, ""),
+            (read([None, None, Some(Unsupported), None, None]), ConnectionState::Live, ""),
             (
                 read([None, late(), None, late(), None]),
                 ConnectionState::Degraded,
                 "cannot read pools, datasets; pools: late",
-            ),
-            (
-                Section::ALL.into_iter().map(|section| (section, Some(Forbidden))).collect(),
-                ConnectionState::Degraded,
-                "the login may not read anything",
             ),
         ] {
             let mut machine = up();
