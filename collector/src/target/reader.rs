@@ -56,6 +56,26 @@ impl Limits {
 #[error("{0}")]
 pub struct Lost(pub String);
 
+/// Methods that are not there or not permitted, and until when that is believed: over every session with one release.
+#[derive(Debug, Default)]
+pub struct Lacking(Mutex<BTreeMap<String, Instant>>);
+
+impl Lacking {
+    fn add(&self, method: &str, until: Instant) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(method.to_owned(), until);
+    }
+
+    fn at(&self, now: Instant) -> BTreeSet<String> {
+        let mut lacking = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        lacking.retain(|_, until| *until > now);
+        lacking.keys().cloned().collect()
+    }
+
+    fn clear(&self) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+}
+
 #[derive(Debug)]
 pub struct Reader {
     session: Arc<Session>,
@@ -65,8 +85,7 @@ pub struct Reader {
     limits: Limits,
     places: Semaphore,
     patient_places: Semaphore,
-    /// Methods that are not there or not permitted, and until when that is believed.
-    unavailable: Mutex<BTreeMap<String, Instant>>,
+    lacking: Arc<Lacking>,
     meter: Arc<Mutex<Meter>>,
 }
 
@@ -76,6 +95,7 @@ impl Reader {
         credential: Credential,
         limits: Limits,
         meter: Arc<Mutex<Meter>>,
+        lacking: Arc<Lacking>,
     ) -> Self {
         let dialect = dialect(session.info());
         Self {
@@ -85,7 +105,7 @@ impl Reader {
             limits,
             places: Semaphore::new(IN_FLIGHT_MAX),
             patient_places: Semaphore::new(PATIENT_MAX),
-            unavailable: Mutex::default(),
+            lacking,
             meter,
         }
     }
@@ -128,7 +148,7 @@ impl Reader {
 
     /// Asks again for what was not there, as after a change of role.
     pub fn forget_unavailable(&self) {
-        self.unavailable.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        self.lacking.clear();
     }
 
     /// The replies, and the first required method that is not available. What follows such a one is not asked for.
@@ -174,8 +194,7 @@ impl Reader {
             Err(error) => failure(request.method, &redact_call(error, &self.credential)),
         };
         if !matches!(failure, CallFailure::Failed(_)) {
-            let mut unavailable = self.unavailable.lock().unwrap_or_else(PoisonError::into_inner);
-            unavailable.insert(request.method.to_owned(), now + BELIEVED);
+            self.lacking.add(request.method, now + BELIEVED);
         }
         Ok(Err(failure))
     }
@@ -191,10 +210,7 @@ impl Reader {
     }
 
     fn unavailable(&self) -> BTreeSet<String> {
-        let mut unavailable = self.unavailable.lock().unwrap_or_else(PoisonError::into_inner);
-        let now = Instant::now();
-        unavailable.retain(|_, until| *until > now);
-        unavailable.keys().cloned().collect()
+        self.lacking.at(Instant::now())
     }
 }
 
