@@ -14,6 +14,7 @@ use crate::api::dataset::ZFS_RESOURCE_QUERY;
 use crate::api::plan::{self, Call, Request};
 use crate::api::pool::{Pool, decode_pools};
 use crate::api::section::assemble;
+use crate::api::snapshots::SNAPSHOT_COUNT;
 use crate::api::{CallFailure, Dialect, Line, Section, SectionFailure, SectionRead, Tag, Transport};
 use crate::rpc::{CallError, Reply};
 use crate::secret::Credential;
@@ -220,8 +221,10 @@ fn failure(method: &str, error: &CallError) -> CallFailure {
     match error {
         CallError::NotAuthorized { .. } => CallFailure::Forbidden,
         CallError::NoMethod { .. } => CallFailure::Unsupported,
-        // The young method whose parameters still change; the older one serves then.
-        CallError::Invalid { .. } if method == ZFS_RESOURCE_QUERY => CallFailure::Unsupported,
+        // Young methods whose parameters still change; the older ones serve then.
+        CallError::Invalid { .. } if [ZFS_RESOURCE_QUERY, SNAPSHOT_COUNT].contains(&method) => {
+            CallFailure::Unsupported
+        }
         other => CallFailure::Failed(format!("{method}: {other}")),
     }
 }
@@ -248,6 +251,7 @@ mod tests {
             ("pool.query", CallError::NotAuthorized { reason: String::new() }, Some(CallFailure::Forbidden)),
             ("pool.query", CallError::NoMethod { reason: String::new() }, Some(CallFailure::Unsupported)),
             (ZFS_RESOURCE_QUERY, invalid(), Some(CallFailure::Unsupported)),
+            (SNAPSHOT_COUNT, invalid(), Some(CallFailure::Unsupported)),
             ("pool.query", invalid(), None),
             ("pool.query", CallError::Deadline { limit: Duration::from_secs(1) }, None),
             ("pool.query", CallError::Busy { reason: String::new() }, None),
