@@ -19,7 +19,7 @@ use pulse_proto::model::{
 use pulse_proto::pb::registry::v1 as pb;
 use pulse_registry::ingest::{Limits, decode};
 use pulse_registry::state::judge::{Judge, Judgement, Subject};
-use pulse_registry::state::{Answer, Change, Resource, State};
+use pulse_registry::state::{Answer, Change, Resource, Retention, State};
 use pulse_registry::store::Store;
 use pulse_registry::store::memory::Memory;
 use tokio::time::Instant;
@@ -340,7 +340,14 @@ impl World {
     fn kill_registry(&mut self) {
         let loaded = self.store.load().unwrap();
         assert!(loaded.damaged.is_empty(), "{:?}", loaded.damaged);
-        self.state = State::restore(Arc::new(Plain), loaded.revision, loaded.connections, self.now);
+        self.state = State::restore(
+            Arc::new(Plain),
+            loaded.revision,
+            loaded.connections,
+            loaded.links,
+            (loaded.remembered, Retention::default()),
+            self.now,
+        );
         self.compare_with_view();
         self.break_line();
     }
@@ -411,7 +418,7 @@ impl World {
         }
         assert!(self.core.is_settled(), "nothing is left to send");
         for (id, newest) in &self.newest {
-            let shard = self.state.view().shards.get(id);
+            let shard = self.state.view().shard(id);
             let Some(newest) = newest else {
                 assert!(shard.is_none(), "{id} was removed");
                 continue;
@@ -429,7 +436,7 @@ impl World {
                 assert_eq!(left.section.as_str(), "disks", "only what could not be read again is kept");
                 assert!(!disks.outcome.is_complete());
             }
-            for resource in &shard.resources {
+            for resource in shard.resources.iter() {
                 let parent = resource.parent.as_ref().map(|parent| parent.id.clone());
                 let host = shard.resources.iter().find(|r| r.resource_type() == ResourceType::Host);
                 if resource.resource_type() != ResourceType::Host {

@@ -79,6 +79,7 @@ fn document() -> String {
         let _infallible = writeln!(text, "## {}\n", spec.token);
         let often = match spec.cadence {
             1 => "at every poll".to_owned(),
+            2 => "at every second poll".to_owned(),
             n => format!("at every {n}th poll"),
         };
         let _infallible = writeln!(text, "Role: {}. Read {often}, and at least once a day.", spec.role);

@@ -9,6 +9,7 @@ use pulse_collector::api::pool::{Pool, decode_pools};
 use pulse_collector::api::section::{CallFailure, Data, Part, Section, SectionRead, assemble};
 use pulse_fixtures::line::ApiLine;
 use pulse_fixtures::world::{MethodError, World};
+use serde_json::{Value, json};
 
 const NOW: u64 = 1_790_000_000_000;
 
@@ -35,7 +36,7 @@ fn read(world: &World, way: &(ApiLine, Dialect, BTreeSet<String>), section: Sect
     for request in requests(section, *dialect, unavailable) {
         let params = match &request.call {
             Call::Rpc { params, .. } => params.as_array().cloned().unwrap_or_default(),
-            Call::Rest { .. } => Vec::new(),
+            Call::Rest { query, .. } => rest_params(query),
             Call::RestPost { body, .. } => vec![body.clone()],
         };
         let reply = match world.call(*line, request.method, &params, NOW) {
@@ -52,9 +53,19 @@ fn read(world: &World, way: &(ApiLine, Dialect, BTreeSet<String>), section: Sect
     read
 }
 
+/// As the appliance reads `extra.name=JSON`.
+fn rest_params(query: &[(String, String)]) -> Vec<Value> {
+    let extra = query.iter().map(|(name, value)| {
+        let name = name.strip_prefix("extra.").unwrap_or_else(|| panic!("{name} is no option"));
+        (name.to_owned(), serde_json::from_str::<Value>(value).expect("JSON"))
+    });
+    let extra: serde_json::Map<String, Value> = extra.collect();
+    if extra.is_empty() { Vec::new() } else { vec![json!([]), json!({ "extra": extra })] }
+}
+
 fn pools(world: &World, way: &(ApiLine, Dialect, BTreeSet<String>)) -> (Vec<Pool>, Pool) {
-    match read(world, way, Section::Pools).data {
-        Data::Pools { pools, boot: Part::Read(Some(boot)) } => (pools, *boot),
+    match (read(world, way, Section::Pools).data, read(world, way, Section::Boot).data) {
+        (Data::Pools(pools), Data::Boot(boot)) => (pools, *boot),
         other => panic!("{other:?}"),
     }
 }

@@ -13,6 +13,7 @@ use pulse_proto::model::{CollectorId, UnixMillis};
 use pulse_proto::pb::collector::v1::connection_service_server::ConnectionServiceServer;
 use pulse_shell::probes::{self, Readiness, Ready};
 use pulse_shell::serve;
+use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
@@ -63,6 +64,7 @@ impl App {
             roster: Arc::clone(&roster),
             board: Arc::clone(&board),
             link: link.subscribe(),
+            runtime: Handle::current(),
         };
         let router = probes::router(Arc::new(printed), figures.refresh(), readiness.clone());
         let probes = tokio::spawn(serve::http(http, router, http_stop.clone()));

@@ -7,6 +7,7 @@ mod disk;
 mod ids;
 mod place;
 mod pool;
+mod runs;
 mod share;
 mod system;
 mod target;
@@ -16,7 +17,7 @@ mod workload;
 use std::collections::{BTreeMap, BTreeSet};
 
 use pulse_proto::convert::ProtocolError;
-use pulse_proto::model::{ConnectionId, IngestRecord, RecordPart, SectionOutcome, SourceId};
+use pulse_proto::model::{ConnectionId, IngestRecord, RecordPart, SourceId};
 
 use crate::api::Section;
 use crate::api::json::text;
@@ -77,15 +78,12 @@ pub fn records(connection: &ConnectionId, name: &str, snapshot: &Snapshot) -> Ma
 /// What records draw from sections that were not read whole since the start. A section that may not be read, or is not there,
 /// will bring nothing, so nothing is waited for.
 fn kept(snapshot: &Snapshot) -> BTreeSet<RecordPart> {
-    let unknown = |section: Section| {
-        let outcome = snapshot.state(section).map(|state| state.outcome);
-        let never = matches!(outcome, Some(SectionOutcome::Forbidden | SectionOutcome::Unsupported));
-        !never && !snapshot.was_whole(section)
-    };
+    let unknown = |section: Section| !snapshot.is_closed(section) && !snapshot.was_whole(section);
     [
         (RecordPart::Incidents, Section::Alerts),
         (RecordPart::UsableCapacity, Section::Datasets),
         (RecordPart::PoolMembership, Section::Pools),
+        (RecordPart::PoolMembership, Section::Boot),
         (RecordPart::ReplicationTarget, Section::Replications),
         (RecordPart::Services, Section::Services),
         (RecordPart::Interfaces, Section::Interfaces),
@@ -96,6 +94,8 @@ fn kept(snapshot: &Snapshot) -> BTreeSet<RecordPart> {
         (RecordPart::Temperature, Section::Temperatures),
         (RecordPart::ScrubSchedule, Section::Scrubs),
         (RecordPart::Snapshots, Section::Snapshots),
+        (RecordPart::Snapshots, Section::SnapshotTasks),
+        (RecordPart::Snapshots, Section::Replications),
         (RecordPart::ShareDataset, Section::Datasets),
     ]
     .into_iter()

@@ -2,6 +2,9 @@
 //!
 //! Pure: results and `now` in, state out. A failed read keeps what was known. Knows no call, no session and no record.
 
+mod suspects;
+mod transit;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,7 +15,7 @@ use pulse_proto::model::{
 };
 
 use crate::api::item::Row;
-use crate::api::section::{Data, Part};
+use crate::api::section::Data;
 use crate::api::{
     Alert, Dataset, Disk, Instance, Item, Pool, Replication, Section, SectionFailure, SectionRead,
     SkippedRow, Snapshots, System, Temperature,
@@ -36,8 +39,9 @@ pub struct Snapshot {
 #[derive(Clone, Debug, Default, PartialEq)]
 struct Held {
     system: Option<Arc<System>>,
-    pools: Option<Arc<Vec<Pool>>>,
     boot: Option<Arc<Pool>>,
+    /// Disks between the list and a pool, as last known.
+    transit: Option<Arc<Vec<Disk>>>,
     metrics: Option<Arc<Metrics>>,
     ups: Option<Arc<Option<Ups>>>,
     update: Option<Arc<SoftwareUpdate>>,
@@ -55,7 +59,7 @@ macro_rules! lists {
             fn take(&mut self, data: Data, lost: Option<&BTreeSet<&str>>) -> bool {
                 match data {
                     $(Data::$section(rows) => take_rows(&mut self.$field, rows, lost),)+
-                    Data::Pools { .. } | Data::System { .. } | Data::Metrics(_) | Data::Ups(_) | Data::Update(_) => false,
+                    Data::Boot(_) | Data::System { .. } | Data::Metrics(_) | Data::Ups(_) | Data::Update(_) => false,
                 }
             }
 
@@ -63,10 +67,17 @@ macro_rules! lists {
                 true $(&& same(self.$field.as_ref(), other.$field.as_ref()))+
             }
 
+            fn forget(&mut self, section: Section) {
+                match section {
+                    $(Section::$section => self.$field = None,)+
+                    Section::Boot | Section::System | Section::Metrics | Section::Ups | Section::Update => {}
+                }
+            }
+
             fn has(&self, section: Section, key: &str) -> bool {
                 match section {
                     $(Section::$section => has_row(self.$field.as_deref(), key),)+
-                    Section::Pools | Section::System | Section::Metrics | Section::Ups | Section::Update => false,
+                    Section::Boot | Section::System | Section::Metrics | Section::Ups | Section::Update => false,
                 }
             }
         }
@@ -80,6 +91,7 @@ macro_rules! lists {
 }
 
 lists! {
+    Pools pools: Pool,
     Alerts alerts: Alert,
     Datasets datasets: Dataset,
     Disks disks: Disk,
@@ -117,6 +129,13 @@ pub struct SectionState {
     pub skipped: Vec<SkippedRow>,
 }
 
+impl SectionState {
+    fn is_closed(&self) -> bool {
+        use SectionOutcome::{Disabled, Forbidden, Unsupported};
+        matches!(self.outcome, Forbidden | Unsupported | Disabled)
+    }
+}
+
 impl Snapshot {
     /// Takes the result of a read that ended `now`; `interval` is how often the section is read at present.
     pub fn apply(
@@ -129,19 +148,21 @@ impl Snapshot {
         let before = self.states.remove(&section);
         let was_complete = before.as_ref().is_some_and(|state| state.outcome.is_complete());
         let (outcome, error, observed_at, skipped) = match result {
-            Ok(SectionRead { data, skipped, notes }) => {
+            Ok(SectionRead { data, skipped, notes: _ }) => {
                 // An alert that nobody can read stays in the list: it must not keep those from ending that were there beside it.
                 let unread = nameless(&skipped);
                 let seen =
                     before.as_ref().is_some_and(|state| unread > 0 && unread <= nameless(&state.skipped));
                 let lasting = section == Section::Alerts && seen;
                 let odd = if lasting { self.suspected(&skipped) } else { skipped.clone() };
-                let told = keys_of_alerts(&data);
+                let told = suspects::keys_of_alerts(&data);
+                let disks = self.held.known_disks(section);
                 let changed = self.held.take(data, &odd);
+                self.held.follow(disks.as_deref());
                 if section == Section::Alerts {
                     self.suspect(&told, &skipped);
                 }
-                let lost = self.held.lost(section, &skipped, &notes);
+                let lost = self.held.lost(section, &skipped);
                 if lost.is_none() || lasting {
                     self.whole.insert(section);
                 }
@@ -177,23 +198,32 @@ impl Snapshot {
         self.states.insert(section, state);
     }
 
-    /// What could not be read, with each row without a name taken for one of those that it was taken for before.
-    fn suspected(&self, skipped: &[SkippedRow]) -> Vec<SkippedRow> {
-        let suspect = |key: &String| SkippedRow { index: 0, name: Some(key.clone()), why: String::new() };
-        let named = skipped.iter().filter(|row| row.name.is_some()).cloned();
-        named.chain(self.suspects.iter().map(suspect)).collect()
+    /// Takes these sections for switched off, and no others: what they brought is forgotten.
+    pub fn disable(&mut self, disabled: &BTreeSet<Section>, now: UnixMillis) {
+        self.states
+            .retain(|section, state| state.outcome != SectionOutcome::Disabled || disabled.contains(section));
+        for section in disabled {
+            self.held.forget(*section);
+            self.whole.remove(section);
+            if *section == Section::Alerts {
+                self.suspects.clear();
+            }
+            let since = self.states.get(section).filter(|state| state.outcome == SectionOutcome::Disabled);
+            let state = SectionState {
+                outcome: SectionOutcome::Disabled,
+                observed_at: None,
+                since: since.map_or(now, |state| state.since),
+                interval: Duration::ZERO,
+                error: "switched off for this connection".to_owned(),
+                skipped: Vec::new(),
+            };
+            self.states.insert(*section, state);
+        }
     }
 
-    fn suspect(&mut self, told: &BTreeSet<String>, skipped: &[SkippedRow]) {
-        let named: BTreeSet<&str> = skipped.iter().filter_map(|row| row.name.as_deref()).collect();
-        self.suspects.clear();
-        if nameless(skipped) == 0 {
-            return;
-        }
-        let held = self.alerts().map(|alerts| alerts.iter().map(|alert| alert.key().to_owned()).collect());
-        let held: BTreeSet<String> = held.unwrap_or_default();
-        self.suspects =
-            held.into_iter().filter(|key| !told.contains(key) && !named.contains(key.as_str())).collect();
+    /// Nothing will come from there: it may not be read, is not there, or is switched off.
+    pub fn is_closed(&self, section: Section) -> bool {
+        self.states.get(&section).is_some_and(SectionState::is_closed)
     }
 
     /// Whether everything of a section was seen at least once.
@@ -204,13 +234,10 @@ impl Snapshot {
     /// Cheap: both give the same records. May say no where they do.
     pub fn is_same(&self, other: &Self) -> bool {
         let closed = |snapshot: &Self| -> BTreeSet<Section> {
-            let is_closed = |state: &SectionState| {
-                matches!(state.outcome, SectionOutcome::Forbidden | SectionOutcome::Unsupported)
-            };
             snapshot
                 .states
                 .iter()
-                .filter(|(_, state)| is_closed(state))
+                .filter(|(_, state)| state.is_closed())
                 .map(|(section, _)| *section)
                 .collect()
         };
@@ -240,11 +267,12 @@ impl Snapshot {
         self.held.system.as_ref()
     }
 
-    pub fn pools(&self) -> Option<&Arc<Vec<Pool>>> {
-        self.held.pools.as_ref()
+    /// Disks that are told neither by their list nor by the pool they have a place in, as last known.
+    pub fn disks_in_transit(&self) -> &[Disk] {
+        self.held.transit.as_deref().map(Vec::as_slice).unwrap_or_default()
     }
 
-    /// Belongs to the pools, and is read with them.
+    /// The pool that the appliance starts from; not among the pools.
     pub fn boot(&self) -> Option<&Arc<Pool>> {
         self.held.boot.as_ref()
     }
@@ -276,14 +304,7 @@ impl Held {
                 info.boot_time = steady(self.system.as_ref().and_then(|held| held.boot_time), info.boot_time);
                 replace(&mut self.system, *info)
             }
-            Data::Pools { pools, boot } => {
-                let boot_changed = match boot {
-                    Part::Kept => false,
-                    Part::Read(None) => self.boot.take().is_some(),
-                    Part::Read(Some(boot)) => replace(&mut self.boot, *boot),
-                };
-                take_rows(&mut self.pools, pools, lost) || boot_changed
-            }
+            Data::Boot(boot) => replace(&mut self.boot, *boot),
             Data::Metrics(metrics) => replace(&mut self.metrics, *metrics),
             Data::Ups(ups) => replace(&mut self.ups, ups),
             Data::Update(update) => replace(&mut self.update, update),
@@ -293,14 +314,51 @@ impl Held {
 }
 
 impl Held {
+    fn forget(&mut self, section: Section) {
+        match section {
+            Section::System => self.system = None,
+            Section::Boot => self.boot = None,
+            Section::Metrics => self.metrics = None,
+            Section::Ups => self.ups = None,
+            Section::Update => self.update = None,
+            other => {
+                if matches!(other, Section::Pools | Section::Disks) {
+                    self.transit = None;
+                }
+                self.lists.forget(other);
+            }
+        }
+    }
+
     fn is_same(&self, other: &Self) -> bool {
         same(self.system.as_ref(), other.system.as_ref())
-            && same(self.pools.as_ref(), other.pools.as_ref())
             && same(self.boot.as_ref(), other.boot.as_ref())
+            && same(self.transit.as_ref(), other.transit.as_ref())
             && same(self.metrics.as_ref(), other.metrics.as_ref())
             && same(self.ups.as_ref(), other.ups.as_ref())
             && same(self.update.as_ref(), other.update.as_ref())
             && self.lists.is_same(&other.lists)
+    }
+}
+
+impl Held {
+    /// Before a reading that may tell of disks: all of them, listed, missed or between the two.
+    fn known_disks(&self, section: Section) -> Option<Vec<Disk>> {
+        if !matches!(section, Section::Disks | Section::Pools) {
+            return None;
+        }
+        let lists = [self.lists.disks.as_ref(), self.transit.as_ref()];
+        let mut disks: Vec<Disk> =
+            lists.into_iter().flatten().flat_map(|disks| disks.iter()).cloned().collect();
+        disks.extend(self.lists.pools.as_ref().map(|pools| transit::lost(pools)).unwrap_or_default());
+        Some(disks)
+    }
+
+    fn follow(&mut self, before: Option<&[Disk]>) {
+        let (Some(before), Some(listed), Some(pools)) = (before, &self.lists.disks, &self.lists.pools) else {
+            return;
+        };
+        replace(&mut self.transit, transit::disks(before.iter(), listed, pools));
     }
 }
 
@@ -313,24 +371,14 @@ fn same<T>(one: Option<&Arc<T>>, other: Option<&Arc<T>>) -> bool {
 }
 
 impl Held {
-    /// Why what was read is not all there is: rows that cannot be told from any that is held, or a part that never came.
-    fn lost(&self, section: Section, skipped: &[SkippedRow], notes: &[String]) -> Option<String> {
+    /// Why what was read is not all there is: rows that cannot be told from any that is held.
+    fn lost(&self, section: Section, skipped: &[SkippedRow]) -> Option<String> {
         let unknown: Vec<&SkippedRow> = skipped
             .iter()
-            .filter(|row| !row.name.as_deref().is_some_and(|name| self.has(section, name)))
+            .filter(|row| !row.name.as_deref().is_some_and(|name| self.lists.has(section, name)))
             .collect();
-        if let Some(first) = unknown.first() {
-            return Some(format!("{} rows cannot be read; the first: {}", unknown.len(), first.why));
-        }
-        let boot_missing = section == Section::Pools && self.boot.is_none();
-        notes.first().filter(|_| boot_missing).cloned()
-    }
-
-    fn has(&self, section: Section, key: &str) -> bool {
-        match section {
-            Section::Pools => has_row(self.pools.as_deref(), key),
-            other => self.lists.has(other, key),
-        }
+        let first = unknown.first()?;
+        Some(format!("{} rows cannot be read; the first: {}", unknown.len(), first.why))
     }
 }
 
@@ -345,13 +393,6 @@ fn take_rows<T: Row + Clone + PartialEq>(
 ) -> bool {
     keep(&mut rows, held.as_deref(), lost);
     replace(held, rows)
-}
-
-fn keys_of_alerts(data: &Data) -> BTreeSet<String> {
-    match data {
-        Data::Alerts(rows) => rows.iter().map(|alert| alert.key().to_owned()).collect(),
-        _ => BTreeSet::new(),
-    }
 }
 
 fn nameless(skipped: &[SkippedRow]) -> usize {
@@ -398,7 +439,7 @@ mod tests {
 
     fn pools(reply: &str) -> SectionRead {
         let pools = decode_pools(reply.as_bytes()).expect("a list").rows;
-        SectionRead { data: Data::Pools { pools, boot: Part::Kept }, skipped: Vec::new(), notes: Vec::new() }
+        SectionRead { data: Data::Pools(pools), skipped: Vec::new(), notes: Vec::new() }
     }
 
     #[test]
@@ -448,7 +489,7 @@ mod tests {
         let mut snapshot = Snapshot::default();
         let read = |reply: &str| {
             let decoded = decode_pools(reply.as_bytes()).expect("a list");
-            let data = Data::Pools { pools: decoded.rows, boot: Part::Kept };
+            let data = Data::Pools(decoded.rows);
             Ok(SectionRead { data, skipped: decoded.skipped, notes: Vec::new() })
         };
         let names = |snapshot: &Snapshot| {
@@ -502,6 +543,25 @@ mod tests {
         let state = snapshot.state(Section::Alerts).expect("was read");
         assert_eq!((state.outcome, state.error.as_str()), (SectionOutcome::Fresh, ""));
         assert_eq!(held(&snapshot), ["d"]);
+    }
+
+    #[test]
+    fn a_section_that_is_switched_off_is_forgotten_and_said_to_be_off_until_it_is_on_again() {
+        let mut snapshot = Snapshot::default();
+        let tank = || Ok(pools(r#"[{"name":"tank"}]"#));
+        snapshot.apply(Section::Pools, tank(), at(1), MINUTE);
+        let off = BTreeSet::from([Section::Pools]);
+        for now in [2, 3] {
+            snapshot.disable(&off, at(now));
+            let state = snapshot.state(Section::Pools).expect("told");
+            assert_eq!((state.outcome, state.since), (SectionOutcome::Disabled, at(2)));
+            assert!(snapshot.pools().is_none() && snapshot.is_closed(Section::Pools));
+            assert!(!snapshot.was_whole(Section::Pools));
+        }
+        snapshot.disable(&BTreeSet::new(), at(4));
+        assert!(snapshot.state(Section::Pools).is_none(), "not tried yet");
+        snapshot.apply(Section::Pools, tank(), at(5), MINUTE);
+        assert!(snapshot.pools().is_some());
     }
 
     #[test]

@@ -34,6 +34,7 @@ pub struct Metrics {
     pub batches_acked: Gauge<u64, AtomicU64>,
     pub batches_refused: Gauge<u64, AtomicU64>,
     pub resyncs: Gauge<u64, AtomicU64>,
+    pub tasks: Gauge,
 }
 
 impl Metrics {
@@ -71,6 +72,7 @@ impl Metrics {
             metrics.batches_refused.clone(),
         );
         registry.register("resyncs", "Full snapshots the registry asked for", metrics.resyncs.clone());
+        registry.register("tasks", "Tasks alive in this process", metrics.tasks.clone());
         (metrics, registry)
     }
 }

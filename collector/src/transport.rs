@@ -5,6 +5,7 @@
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
+pub mod certificate;
 pub mod dial;
 pub mod error;
 pub mod http;
@@ -14,6 +15,7 @@ pub mod verify;
 pub mod ws;
 
 pub use crate::connection::fingerprint::{self, Fingerprint};
+pub use certificate::Certificate;
 pub use error::{TlsCause, TlsFailure, TransportError};
 
 /// One address of a NAS and how it is secured.

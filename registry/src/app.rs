@@ -31,8 +31,9 @@ use crate::service::context::Contexts;
 use crate::service::ingest::{IngestApi, Options as IngestOptions};
 use crate::service::resource::{Options as ResourceOptions, ResourceApi};
 use crate::state::judge::Judge;
-use crate::state::{State, feed};
-use crate::store::redb::Redb;
+use crate::state::{Retention, State, feed};
+use crate::store::hiding::Hiding;
+use crate::store::journal::Journal;
 use crate::store::{Loaded, Store};
 use crate::telemetry::Metrics;
 use crate::watch::task::Pace;
@@ -71,8 +72,14 @@ impl App {
         let (store, loaded, hidden) = open(&config).await?;
         let registry_id = loaded.registry_id.clone();
         let judge: Arc<dyn Judge> = Arc::new(tables);
-        let state =
-            State::restore(Arc::clone(&judge), loaded.revision, loaded.connections, clock.now() + GRACE);
+        let state = State::restore(
+            Arc::clone(&judge),
+            loaded.revision,
+            loaded.connections,
+            loaded.links,
+            (loaded.remembered, retention(&config)),
+            clock.now() + GRACE,
+        );
         let (revision, resources) = (state.view().revision, state.view().len());
         let (publisher, feed) = feed::channel(state.view().clone());
         watchful.follow(feed.clone());
@@ -81,9 +88,11 @@ impl App {
             Writer::new(state, judge, store, publisher, clock.clone(), Arc::clone(&observer));
         let writer = tokio::spawn(writer.run());
 
+        let resource_writer = handle.clone();
         let options = ingest_options(&config, hidden);
         let ingest = IngestApi::new(handle, &registry_id, options, observer, streams, draining.clone());
-        let resource = ResourceApi::new(feed, &registry_id, resource_options(&config), draining.clone());
+        let resource = ResourceApi::new(feed, &registry_id, resource_options(&config), draining.clone())
+            .with_writer(resource_writer);
         let bytes_max = config.grpc.max_message_bytes;
         // Bound when there is somebody to answer: until then clients are refused at once.
         let grpc = serve::listen(config.grpc.listen, "grpc.listen").await?;
@@ -162,15 +171,25 @@ async fn open(config: &Config) -> anyhow::Result<(Arc<dyn Store>, Loaded, BTreeS
     let enable_truenas = config.enable_truenas;
     let opened = tokio::task::spawn_blocking(move || {
         serve::own_folder(&folder)?;
-        let store = Redb::open(&folder, &uuid::Uuid::new_v4().to_string())?;
-        let mut loaded = store.load()?;
-        let mut hidden = BTreeSet::new();
+        let opened = Journal::open(&folder, &uuid::Uuid::new_v4().to_string())?;
+        let mut store: Arc<dyn Store> = Arc::new(opened);
+        let mut hiding = None;
         if !enable_truenas {
             // Kept on disk, not shown: switching back on brings them back.
-            let off = loaded.connections.extract_if(.., |(_, row, _)| row.source == DataSource::Truenas);
-            hidden.extend(off.map(|(id, _, _)| id));
+            let hides = Arc::new(Hiding::new(store, DataSource::Truenas));
+            hiding = Some(Arc::clone(&hides));
+            store = hides;
         }
-        Ok::<_, anyhow::Error>((Arc::new(store) as Arc<dyn Store>, loaded, hidden))
+        let mut loaded = store.load()?;
+        let hidden = hiding.map(|hiding| hiding.connections()).unwrap_or_default();
+        let shown_by = format!("{} enable_truenas={enable_truenas}", env!("CARGO_PKG_VERSION"));
+        let damaged = !loaded.damaged.is_empty();
+        let (revision, write) = loaded.remembered.begin(loaded.revision, &shown_by, damaged);
+        if let Some(write) = write {
+            store.commit(revision, &[write])?;
+            loaded.revision = revision;
+        }
+        Ok::<_, anyhow::Error>((store, loaded, hidden))
     });
     let (store, loaded, hidden) = opened.await??;
     for row in &loaded.damaged {
@@ -195,4 +214,8 @@ fn ingest_options(config: &Config, hidden: BTreeSet<ConnectionId>) -> IngestOpti
 fn resource_options(config: &Config) -> ResourceOptions {
     let pace = Pace { bookmark_interval: config.watch.bookmark_interval, ..Pace::default() };
     ResourceOptions { pace, watchers_max: config.watch.max_watchers }
+}
+
+fn retention(config: &Config) -> Retention {
+    Retention { entries: config.timeline.max_entries, age: config.timeline.max_age }
 }

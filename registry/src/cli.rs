@@ -1,7 +1,10 @@
-//! The command line: serve, check the settings, and look at resources without
-//! grpcurl.
+//! The command line: serve, check the settings, back up and restore, and look
+//! at resources without grpcurl.
 
+mod backup;
+pub mod changes;
 mod detail;
+mod links;
 pub mod resources;
 
 use std::path::PathBuf;
@@ -32,9 +35,18 @@ enum Command {
     /// Look at the settings.
     #[command(subcommand)]
     Config(ConfigCommand),
+    /// Write everything the store in data_dir holds into one file; the registry may be running.
+    Backup(backup::BackupArgs),
+    /// Put a backup into data_dir, where no registry may be running.
+    Restore(backup::RestoreArgs),
     /// Ask a running registry for resources.
     #[command(subcommand)]
     Resources(resources::Command),
+    /// Say which records are the same thing and which are not, and see what may be.
+    #[command(subcommand)]
+    Links(links::Command),
+    /// Ask a running registry what changed, newest first.
+    Changes(changes::Arguments),
 }
 
 #[derive(Debug, Subcommand)]
@@ -81,6 +93,10 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             let lines = table::lines(&["SETTING", "VALUE", "FROM"], &rows);
             table::print(&lines)?;
         }
+        Some(Command::Backup(arguments)) => backup::save(&cli.settings.read().0?, &arguments)?,
+        Some(Command::Restore(arguments)) => backup::restore(&cli.settings.read().0?, &arguments)?,
+        Some(Command::Links(command)) => links::run(command).await?,
+        Some(Command::Changes(arguments)) => changes::run(arguments).await?,
         Some(Command::Resources(command)) => {
             let stop = CancellationToken::new();
             tokio::select! {

@@ -9,6 +9,7 @@ use pulse_shell::settings::{Key, Problems, Settings};
 
 const SECOND: Duration = Duration::from_secs(1);
 const HOUR: Duration = Duration::from_hours(1);
+const DAY: Duration = Duration::from_hours(24);
 const MIB: usize = 1024 * 1024;
 
 /// Every setting: name, variable, default, meaning.
@@ -92,6 +93,18 @@ pub const KEYS: &[Key] = &[
         help: "Watches at the same time.",
     },
     Key {
+        name: "timeline.max_age",
+        env: "PULSE_REGISTRY_TIMELINE_MAX_AGE",
+        default: "30d",
+        help: "How long entries of the timeline are kept.",
+    },
+    Key {
+        name: "timeline.max_entries",
+        env: "PULSE_REGISTRY_TIMELINE_MAX_ENTRIES",
+        default: "200000",
+        help: "Entries of the timeline that are kept, over all resources. They lie in memory, too.",
+    },
+    Key {
         name: "drain.timeout",
         env: "PULSE_REGISTRY_DRAIN_TIMEOUT",
         default: "10s",
@@ -108,6 +121,7 @@ pub struct Config {
     pub log: Log,
     pub ingest: Ingest,
     pub watch: Watch,
+    pub timeline: Timeline,
     pub drain: Drain,
 }
 
@@ -140,6 +154,12 @@ pub struct Ingest {
 pub struct Watch {
     pub bookmark_interval: Duration,
     pub max_watchers: usize,
+}
+
+#[derive(Clone, Debug)]
+pub struct Timeline {
+    pub max_age: Duration,
+    pub max_entries: usize,
 }
 
 #[derive(Clone, Debug)]
@@ -192,6 +212,10 @@ impl Config {
             watch: Watch {
                 bookmark_interval: settings.duration("watch.bookmark_interval", SECOND, HOUR),
                 max_watchers: settings.number("watch.max_watchers", 1, 100_000),
+            },
+            timeline: Timeline {
+                max_age: settings.duration("timeline.max_age", HOUR, 3_650 * DAY),
+                max_entries: settings.number("timeline.max_entries", 0, 10_000_000),
             },
             drain: Drain { timeout: settings.duration("drain.timeout", Duration::ZERO, HOUR) },
         }

@@ -15,6 +15,7 @@ mod status_code;
 mod table;
 mod unknown;
 mod vdev;
+mod vdev_kind;
 mod verdict;
 mod workload;
 

@@ -5,4 +5,4 @@ pub mod decode;
 pub mod writer;
 
 pub use decode::Limits;
-pub use writer::{Handle, Observer, Writer};
+pub use writer::{Handle, Observer, Statement, Writer};

@@ -44,8 +44,11 @@ pub struct Metrics {
     pub commits: Counter,
     pub commit_seconds: Histogram,
     pub store_failures: Counter,
+    pub checkpoints: Counter,
+    pub checkpoint_failures: Counter,
     pub changes: Counter,
     pub streams: Gauge,
+    pub tasks: Gauge,
     pub unknown_values: Family<KindLabel, Gauge<u64, AtomicU64>>,
 }
 
@@ -63,8 +66,11 @@ impl Metrics {
             commits: Counter::default(),
             commit_seconds: Histogram::new(exponential_buckets(0.000_25, 2.0, 16)),
             store_failures: Counter::default(),
+            checkpoints: Counter::default(),
+            checkpoint_failures: Counter::default(),
             changes: Counter::default(),
             streams: Gauge::default(),
+            tasks: Gauge::default(),
             unknown_values: Family::default(),
         });
         let mut registry = Registry::with_prefix("pulse_registry");
@@ -86,8 +92,15 @@ impl Metrics {
             metrics.commit_seconds.clone(),
         );
         registry.register("store_failures", "Commits that failed", metrics.store_failures.clone());
+        registry.register("checkpoints", "Checkpoints of the store", metrics.checkpoints.clone());
+        registry.register(
+            "checkpoint_failures",
+            "Checkpoints that failed",
+            metrics.checkpoint_failures.clone(),
+        );
         registry.register("changes", "Changes of resources published", metrics.changes.clone());
         registry.register("ingest_streams", "Open streams of collectors", metrics.streams.clone());
+        registry.register("tasks", "Tasks alive in this process", metrics.tasks.clone());
         registry.register(
             "unknown_values",
             "Times a word was met that no health table knows, by kind",

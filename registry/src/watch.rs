@@ -3,5 +3,6 @@
 
 mod coalesce;
 pub mod core;
+mod past;
 pub mod resume;
 pub mod task;

@@ -71,7 +71,7 @@ impl Registry {
             items.extend(self.resources.remove(seed.id().as_str()).map(Change::Removed));
         }
         items.sort_by(|left, right| left.id().cmp(right.id()));
-        let changes = Changes { revision: Revision(self.revision), at: OBSERVED, items };
+        let changes = Changes::new(Revision(self.revision), OBSERVED, items);
         self.publisher.publish(Arc::new(view(self.revision, &self.resources)), [Arc::new(changes)]);
     }
 
@@ -137,9 +137,9 @@ fn view(revision: u64, resources: &BTreeMap<String, Arc<Resource>>) -> View {
     };
     let shards = shards.into_iter().map(|(connection, resources)| {
         let sections = BTreeMap::from([(section.clone(), report.clone())]);
-        (connection.clone(), Arc::new(Shard { connection, status: None, sections, resources }))
+        Shard::build(None, connection, None, sections, resources)
     });
-    View { revision: Revision(revision), shards: shards.collect() }
+    View::of(Revision(revision), shards)
 }
 
 fn pool(number: u64) -> Seed {
@@ -463,7 +463,7 @@ async fn who_falls_out_of_the_history_is_cut_off_at_once() {
     let started = tokio::time::Instant::now();
     let items = vec![Change::Added(pool(1).build()); HISTORY_CHANGES_MAX];
     for revision in 6..9 {
-        let changes = Changes { revision: Revision(revision), at: OBSERVED, items: items.clone() };
+        let changes = Changes::new(Revision(revision), OBSERVED, items.clone());
         registry.publisher.publish(Arc::new(view(revision, &registry.resources)), [Arc::new(changes)]);
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
@@ -512,9 +512,14 @@ async fn a_token_that_cannot_be_resumed_is_refused_at_once() {
     let items = vec![item; HISTORY_CHANGES_MAX];
     for revision in 2..5 {
         registry.revision = revision;
-        let changes = Changes { revision: Revision(revision), at: OBSERVED, items: items.clone() };
+        let changes = Changes::new(Revision(revision), OBSERVED, items.clone());
         registry.publisher.publish(Arc::new(view(revision, &registry.resources)), [Arc::new(changes)]);
     }
+    let mut watch = registry.watch("", &list.resume_token).await.expect("the view has what is missed");
+    assert_eq!(watch.message().await.revision, 4);
+    let mut newest = view(5, &registry.resources);
+    newest.past.horizon.floor = Revision(4);
+    registry.publisher.publish(Arc::new(newest), []);
     let error = registry.watch("", &list.resume_token).await.err().expect("not kept");
     assert_eq!((error.code(), reason(&error).as_str()), (Code::OutOfRange, "HISTORY_EXPIRED"));
 
@@ -534,15 +539,6 @@ async fn watches_are_counted_and_end_with_the_registry() {
     assert_eq!((error.code(), reason(&error).as_str()), (Code::Unavailable, "DRAINING"));
     let error = registry.watch("", "").await.err().expect("no new ones");
     assert_eq!(error.code(), Code::Unavailable);
-}
-
-#[tokio::test]
-async fn the_timeline_is_not_in_this_release() {
-    let registry = Registry::new([], Options::default());
-    let request = Request::new(pb::ListResourceChangesRequest::default());
-    let error = registry.api.list_resource_changes(request).await.expect_err("unimplemented");
-    assert_eq!(error.code(), Code::Unimplemented);
-    assert!(error.message().contains("not in this release"), "{}", error.message());
 }
 
 #[test]

@@ -10,14 +10,20 @@ use std::time::Duration;
 use pulse_proto::digest::Digest;
 use pulse_proto::model::{
     CollectorId, ConnectionId, ConnectionState, ConnectionStatus, DataSource, Epoch, Facets, Freshness,
-    Identity, IngestRecord, ResourceType, Revision, SectionName, SectionOutcome, SectionReport, Sequence,
-    SourceId, UnixMillis,
+    Identity, IngestRecord, ResourceId, ResourceType, Revision, SectionName, SectionOutcome, SectionReport,
+    Sequence, SourceId, UnixMillis,
 };
 use pulse_registry::state::lease::Cursor;
-use pulse_registry::state::{ConnectionRow, Document, Stamp, Write};
+use pulse_registry::state::timeline::{EntryKind, Step};
+use pulse_registry::state::{
+    ConnectionRow, Document, Entry, Horizon, Link, Pair, Position, RecordRow, Remembered, Stamp, Stand,
+    Tombstone, Write,
+};
+use pulse_registry::store::journal::Journal;
 use pulse_registry::store::memory::Memory;
 use pulse_registry::store::redb::{FILE_NAME, Redb};
 use pulse_registry::store::{Loaded, Store, StoreError};
+use redb::ReadableTable as _;
 
 fn connection(id: &str) -> ConnectionId {
     ConnectionId::parse(id).unwrap()
@@ -71,7 +77,12 @@ fn row(sequence: u64) -> ConnectionRow {
 }
 
 fn stamp(revision: u64) -> Stamp {
-    Stamp { created_at: UnixMillis::new(1), updated_at: UnixMillis::new(2), revision: Revision(revision) }
+    Stamp {
+        created_at: UnixMillis::new(1),
+        updated_at: UnixMillis::new(2),
+        revision: Revision(revision),
+        created: Revision(3),
+    }
 }
 
 fn put(connection_id: &str, name: &str, revision: u64) -> [Write; 2] {
@@ -127,6 +138,84 @@ fn conforms(store: &dyn Store) {
     let (_, _, rows) = &loaded.connections[2];
     assert_eq!((rows[0].stamp, rows[1].stamp), (stamp(1), stamp(2)));
     store.commit(Revision(2), &[]).unwrap();
+    store.recover().unwrap();
+    assert_eq!(store.load().unwrap().revision, Revision(2), "asking whether it works changes nothing");
+
+    let (one, other) = (link("tank", Stand::Same), link("backup", Stand::Different));
+    let writes = [&one, &other].map(|link| Write::Link(Box::new(link.clone())));
+    store.commit(Revision(3), &writes).unwrap();
+    let anew = Link { stand: Stand::Different, ..one.clone() };
+    store.commit(Revision(4), &[Write::Link(Box::new(anew.clone()))]).unwrap();
+    assert_eq!(store.load().unwrap().links, [other.clone(), anew], "the last word about a pair");
+    store.commit(Revision(5), &[Write::RemoveLink(Box::new(one.pair))]).unwrap();
+    assert_eq!(store.load().unwrap().links, [other]);
+    remembers(store);
+}
+
+fn link(name: &str, stand: Stand) -> Link {
+    let key = |id: &str| (connection(id), document(id, name).source_id.clone());
+    Link {
+        pair: Pair::of(key("nas-1"), key("nas-10")),
+        stand,
+        reason: "käse".to_owned(),
+        who: "ops".to_owned(),
+        at: UnixMillis::new(7),
+    }
+}
+
+fn tombstone(revision: u64, index: u32) -> Arc<Tombstone> {
+    Arc::new(Tombstone {
+        position: Position { revision: Revision(revision), index },
+        at: UnixMillis::new(77),
+        id: ResourceId::parse("storage-0123456789abcdef").unwrap(),
+        resource_type: ResourceType::Storage,
+        name: "tank".into(),
+        technology: "zfs-pool".into(),
+        connection: connection("nas"),
+        connection_name: "Rack 1".into(),
+        source: DataSource::Truenas,
+    })
+}
+
+fn entry(revision: u64, index: u32) -> Arc<Entry> {
+    let step = |field: &str| Step { field: field.into(), from: "käse".into(), to: "".into() };
+    Arc::new(Entry {
+        position: Position { revision: Revision(revision), index },
+        at: UnixMillis::new(78),
+        kind: EntryKind::RelationshipChange,
+        id: ResourceId::parse("storage-0123456789abcdef").unwrap(),
+        resource_type: ResourceType::Storage,
+        name: "tank".into(),
+        technology: "zfs-pool".into(),
+        connection: connection("nas"),
+        source: DataSource::Truenas,
+        steps: [step("status"), step("state")].into(),
+        reason: "the pool is not well".into(),
+    })
+}
+
+/// What went is kept in order, until a horizon passes it.
+fn remembers(store: &dyn Store) {
+    assert_eq!(store.load().unwrap().remembered, Remembered::default());
+    let horizon = |floor| Horizon { floor: Revision(floor), shown_by: "release".to_owned() };
+    let gone = [tombstone(255, 0), tombstone(256, 0), tombstone(256, 1), tombstone(257, 300)];
+    let mut writes: Vec<Write> = gone.iter().rev().cloned().map(Write::Tombstone).collect();
+    writes.push(Write::Horizon(horizon(9)));
+    let told = [entry(255, 0), entry(256, 0), entry(256, 1), entry(257, 300)];
+    writes.extend(told.iter().rev().cloned().map(Write::Entry));
+    store.commit(Revision(257), &writes).unwrap();
+    let loaded = store.load().unwrap();
+    assert!(loaded.damaged.is_empty(), "{:?}", loaded.damaged);
+    let all = Remembered { horizon: Some(horizon(9)), tombstones: gone.to_vec(), entries: told.to_vec() };
+    assert_eq!(loaded.remembered, all);
+    let forget = Write::ForgetEntries(told[1].position);
+    store.commit(Revision(258), &[Write::Horizon(horizon(256)), forget]).unwrap();
+    let left = Remembered {
+        horizon: Some(horizon(256)),
+        tombstones: vec![tombstone(257, 300)],
+        entries: told[2..].to_vec(),
+    };
+    assert_eq!(store.load().unwrap().remembered, left);
 }
 
 #[test]
@@ -147,12 +236,61 @@ fn redb_conforms_and_is_the_same_after_it_is_opened_again() {
 }
 
 #[test]
+fn the_journal_conforms_and_is_the_same_after_it_is_opened_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Journal::open(folder.path(), "first").unwrap();
+    conforms(&store);
+    let before = format!("{:?}", store.load().unwrap());
+    drop(store);
+    let again = Journal::open(folder.path(), "second").unwrap().load().unwrap();
+    assert_eq!(again.registry_id, "first", "the identity is made once");
+    assert_eq!(format!("{again:?}"), before);
+}
+
+#[test]
+fn a_file_of_the_release_before_opens_with_everything_in_it() {
+    const STAMPS: redb::TableDefinition<'_, (&str, &str), &[u8]> = redb::TableDefinition::new("stamps");
+    let folder = tempfile::tempdir().unwrap();
+    let store = Redb::open(folder.path(), "id").unwrap();
+    let mut writes = vec![Write::Connection(connection("nas"), Box::new(row(1)))];
+    writes.extend(put("nas", "tank", 1));
+    store.commit(Revision(1), &writes).unwrap();
+    drop(store);
+    // As it was: stamps of three numbers, and nothing of what went.
+    let file = redb::Database::create(folder.path().join(FILE_NAME)).unwrap();
+    let change = file.begin_write().unwrap();
+    for added in ["tombstones", "timeline"] {
+        change.delete_table(redb::TableDefinition::<&[u8], &[u8]>::new(added)).unwrap();
+    }
+    {
+        let mut stamps = change.open_table(STAMPS).unwrap();
+        let key = ("nas", "system:nas/pool:tank");
+        let old = stamps.get(key).unwrap().unwrap().value()[..24].to_vec();
+        stamps.insert(key, old.as_slice()).unwrap();
+    }
+    change.commit().unwrap();
+    drop(file);
+    let loaded = Redb::open(folder.path(), "id").unwrap().load().unwrap();
+    assert!(loaded.damaged.is_empty(), "{:?}", loaded.damaged);
+    assert_eq!(loaded.remembered, Remembered::default());
+    let stamp = Stamp { created: Revision(0), ..stamp(1) };
+    assert_eq!(loaded.connections[0].2, [RecordRow { document: document("nas", "tank"), stamp }]);
+}
+
+#[test]
 fn one_process_at_a_time() {
     let folder = tempfile::tempdir().unwrap();
     let _first = Redb::open(folder.path(), "id").unwrap();
     let second = Redb::open(folder.path(), "id").unwrap_err();
     assert!(matches!(second, StoreError::InUse { .. }), "{second}");
     assert!(second.to_string().contains("data_dir"), "{second}");
+
+    let folder = tempfile::tempdir().unwrap();
+    let first = Journal::open(folder.path(), "id").unwrap();
+    let second = Journal::open(folder.path(), "id").unwrap_err();
+    assert!(matches!(second, StoreError::InUse { .. }), "{second}");
+    drop(first);
+    Journal::open(folder.path(), "id").unwrap();
 }
 
 #[test]

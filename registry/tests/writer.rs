@@ -15,7 +15,7 @@ use pulse_registry::clock::Clock;
 use pulse_registry::health::Tables;
 use pulse_registry::ingest::writer::Outcome;
 use pulse_registry::ingest::{Handle, Observer, Writer};
-use pulse_registry::state::{Answer, Batch, Feed, Heartbeat, Input, RejectReason, State, feed};
+use pulse_registry::state::{Answer, Batch, Feed, Heartbeat, Input, RejectReason, Retention, State, feed};
 use pulse_registry::store::Store;
 use pulse_registry::store::memory::Memory;
 use tokio::sync::mpsc;
@@ -27,12 +27,16 @@ impl Observer for Deaf {
     fn failed(&self, _error: &str) {}
     fn answered(&self, _answers: &[Answer]) {}
     fn published(&self, _revision: Revision, _changes: usize) {}
+    fn checkpointed(&self, _took: Duration) {}
+    fn checkpoint_failed(&self, _error: &str) {}
 }
 
 fn start(store: &Arc<Memory>) -> (Handle, Feed, tokio::task::JoinHandle<()>) {
     let judge = Arc::new(Tables::default());
     let loaded = store.load().unwrap();
-    let state = State::restore(judge.clone(), loaded.revision, loaded.connections, UnixMillis::new(0));
+    let start = UnixMillis::new(0);
+    let past = (loaded.remembered, Retention::default());
+    let state = State::restore(judge.clone(), loaded.revision, loaded.connections, loaded.links, past, start);
     let (publisher, feed) = feed::channel(state.view().clone());
     let store = Arc::clone(store) as Arc<dyn Store>;
     let (writer, handle) = Writer::new(state, judge, store, publisher, Clock::default(), Arc::new(Deaf));
@@ -155,7 +159,8 @@ fn a_restart_gives_collectors_time_to_say_that_nothing_changed() {
     let due = back + Duration::from_secs(20);
     let restored = || {
         let loaded = store.load().unwrap();
-        State::restore(judge.clone(), loaded.revision, loaded.connections, due)
+        let past = (loaded.remembered, Retention::default());
+        State::restore(judge.clone(), loaded.revision, loaded.connections, loaded.links, past, due)
     };
     let freshness = |state: &State| state.view().iter().map(|(_, r)| r.freshness).collect::<Vec<_>>();
     let mut silent = restored();

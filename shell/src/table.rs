@@ -8,9 +8,20 @@ const GAP: &str = "  ";
 
 /// Lines of a table with a header row, without trailing blanks.
 pub fn lines(header: &[&str], rows: &[Vec<String>]) -> Vec<String> {
+    columns(header, rows, header.len())
+}
+
+/// As `lines`, but what stands in the last column is there to be read: it is never cut.
+pub fn prose(header: &[&str], rows: &[Vec<String>]) -> Vec<String> {
+    columns(header, rows, header.len().saturating_sub(1))
+}
+
+/// The first `narrow` columns are cut.
+fn columns(header: &[&str], rows: &[Vec<String>], narrow: usize) -> Vec<String> {
     let head: Vec<String> = header.iter().map(|cell| (*cell).to_owned()).collect();
+    let fit = |(column, cell): (usize, &String)| if column < narrow { cut(cell) } else { clean(cell) };
     let all: Vec<Vec<String>> =
-        std::iter::once(&head).chain(rows).map(|row| row.iter().map(|cell| cut(cell)).collect()).collect();
+        std::iter::once(&head).chain(rows).map(|row| row.iter().enumerate().map(fit).collect()).collect();
     let widths: Vec<usize> = (0..header.len())
         .map(|column| {
             all.iter().filter_map(|row| row.get(column)).map(|cell| cell.width()).max().unwrap_or(0)
@@ -42,9 +53,14 @@ pub fn complain(text: &str) {
     eprintln!("{text}");
 }
 
+/// One line, printable.
+fn clean(cell: &str) -> String {
+    cell.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+}
+
 /// One line, printable, not too wide.
 fn cut(cell: &str) -> String {
-    let cell: String = cell.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    let cell = clean(cell);
     if cell.width() <= CELL_WIDTH_MAX {
         return cell;
     }
@@ -88,6 +104,13 @@ mod tests {
         assert_eq!(lines[2], format!("käse-日本{}DEG RADED", " ".repeat(53)));
         assert_eq!(lines[3].chars().count(), 60);
         assert!(lines[3].ends_with('…'));
+    }
+
+    #[test]
+    fn a_reason_is_never_cut() {
+        let rows = vec![vec!["x".repeat(100), format!("why\n{}", "y".repeat(200))]];
+        let lines = prose(&["NAME", "WHY"], &rows);
+        assert!(lines[1].ends_with(&format!("…  why {}", "y".repeat(200))), "{}", lines[1]);
     }
 
     #[test]

@@ -86,6 +86,7 @@ async fn connections_from_first_test_to_removal() -> anyhow::Result<()> {
     // Before anything is stored: the steps, from stdin, and what is wrong with another key.
     let tested = call(with("test", "nas"), &["--api-key-stdin"], &[], &format!("{key}\n")).await?;
     says(&tested, 0, &["login", "section:pools", "The connection works."]);
+    says(&tested, 0, &["certificate 1: ", "issued by itself, good from ", "for localhost, 127.0.0.1", &pin]);
     let wrong = call(with("test", "nas"), &["--api-key-stdin"], &[], "1-wrong").await?;
     says(&wrong, 1, &["FAILED", "The connection does not work."]);
     says(&call(with("add", "nas"), &[], &[], "").await?, 1, &["--api-key-stdin", "PULSE_TRUENAS_API_KEY"]);
@@ -107,6 +108,12 @@ async fn connections_from_first_test_to_removal() -> anyhow::Result<()> {
     says(&desk.collector(&["test", "nas"], &[], "").await?, 0, &["The connection works."]);
     says(&desk.collector(&["refresh", "nas"], &[], "").await?, 0, &["live"]);
     says(&desk.collector(&["update", "nas"], &[], "").await?, 1, &["nothing to change"]);
+    let without =
+        async |section: &str| desk.collector(&["update", "nas", "--disable-section", section], &[], "").await;
+    says(&without("datasets").await?, 0, &["not read: datasets"]);
+    says(&without("nonsense").await?, 1, &["disabled_sections", "nonsense"]);
+    let all = without("none").await?;
+    assert!(all.code == 0 && !all.stdout.contains("not read"), "{}", all.stdout);
     // A variable that happens to be set replaces nothing.
     let other = [("PULSE_TRUENAS_API_KEY", "9-another")];
     says(&desk.collector(&["update", "nas", "--poll-interval", "90"], &other, "").await?, 0, &[]);

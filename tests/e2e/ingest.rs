@@ -7,6 +7,7 @@ use pulse_proto::pb::registry::v1::{ConnectionRemoval, GetResourceRequest, Hello
 use pulse_proto::pb::resource::v1::{Freshness, SectionOutcome, Severity, Status};
 use pulse_tests::harness::feeder::{self, Feeder, batch, pool, section};
 use pulse_tests::harness::fleet::Service;
+use pulse_tests::harness::http_get;
 use pulse_tests::harness::view::{Mirror, client};
 use tempfile::TempDir;
 use tonic::Code;
@@ -213,5 +214,97 @@ async fn a_new_stream_of_a_collector_takes_the_place_of_the_old_one() -> anyhow:
     assert!(ended.to_string().contains("another stream"), "{ended}");
     let ack = new.put(batch("nas", 1, 2, vec![pool("nas", "tank", "DEGRADED")])).await?;
     assert_eq!(ack.sequence, 2);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_message_that_cannot_be_read_ends_the_stream_with_the_reason() -> anyhow::Result<()> {
+    let (registry, _folder) = registry().await?;
+    let mut feeder = Feeder::open(registry.grpc(), "c1", &["nas"]).await?;
+    feeder.put(batch("nas", 1, 1, vec![pool("nas", "one", "ONLINE")])).await?;
+    let mut huge = pool("nas", "two", "ONLINE");
+    huge.state = "x".repeat(9 << 20);
+    feeder.send(Message::Batch(batch("nas", 1, 2, vec![huge]))).await?;
+    let ended = feeder.next().await.expect_err("the stream ends");
+    let status = ended.downcast_ref::<tonic::Status>().expect("with a status");
+    assert_eq!(status.code(), Code::OutOfRange, "{status}");
+    assert!(registry.process().log().contains("a message cannot be read"));
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_is_refused_before_the_writer_is_counted_too() -> anyhow::Result<()> {
+    let (registry, _folder) = registry().await?;
+    let mut feeder = Feeder::open(registry.grpc(), "c1", &["nas"]).await?;
+    let many = (0..2_001).map(|n| pool("nas", &format!("p{n}"), "ONLINE")).collect();
+    feeder.send(Message::Batch(batch("nas", 1, 1, many))).await?;
+    assert!(matches!(feeder.next().await?, Said::Reject(reject) if reject.reason() == Reason::TooLarge));
+    let (_, metrics) = http_get(registry.process().http_addr(), "/metrics").await?;
+    let counted = metrics.lines().find(|line| line.contains("batches_refused") && line.contains("too_large"));
+    assert!(counted.is_some_and(|line| line.ends_with(" 1")), "{metrics}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_way_up_always_ends() -> anyhow::Result<()> {
+    let (registry, _folder) = registry().await?;
+    let mut feeder = Feeder::open(registry.grpc(), "c1", &["nas"]).await?;
+    let below = |name: &str, parent: &str| {
+        let mut record = pool("nas", name, "ONLINE");
+        record.parent_source_id = format!("system:nas/pool:{parent}");
+        record
+    };
+    let records = vec![below("self", "self"), below("a", "b"), below("b", "c"), below("c", "a")];
+    feeder.send(Message::Batch(batch("nas", 1, 1, records))).await?;
+    let Said::Reject(reject) = feeder.next().await? else { panic!("a refusal comes first") };
+    let refused: Vec<_> = reject.records.iter().map(|r| (r.source_id.as_str(), r.field.as_str())).collect();
+    let expected = [("system:nas/pool:self", "parent_source_id"), ("system:nas/pool:c", "parent_source_id")];
+    assert_eq!(refused, expected);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_connection_begins_at_its_beginning() -> anyhow::Result<()> {
+    let (registry, _folder) = registry().await?;
+    let mut feeder = Feeder::open(registry.grpc(), "c1", &["nas"]).await?;
+    let refused = |said: Said| match said {
+        Said::Reject(reject) => reject.reason() == Reason::OutOfSequence,
+        _ => false,
+    };
+    feeder.send(Message::Batch(batch("nas", 1, 9, vec![pool("nas", "one", "ONLINE")]))).await?;
+    assert!(refused(feeder.next().await?) && matches!(feeder.next().await?, Said::Resync(_)));
+    feeder.put(batch("nas", 1, 1, vec![pool("nas", "one", "ONLINE")])).await?;
+    let removal = ConnectionRemoval { connection: "nas".to_owned(), epoch: 1, sequence: 2 };
+    feeder.send(Message::ConnectionRemoval(removal)).await?;
+    assert!(matches!(feeder.next().await?, Said::Ack(_)));
+    feeder.send(Message::Batch(batch("nas", 1, 3, vec![pool("nas", "one", "ONLINE")]))).await?;
+    assert!(refused(feeder.next().await?) && matches!(feeder.next().await?, Said::Resync(_)));
+    let mut back = batch("nas", 1, 3, vec![pool("nas", "one", "ONLINE")]);
+    (back.snapshot_begin, back.snapshot_end) = (true, true);
+    feeder.put(back).await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_is_switched_off_cannot_be_removed_unseen() -> anyhow::Result<()> {
+    let (mut registry, _folder) = registry().await?;
+    let mut feeder = Feeder::open(registry.grpc(), "c1", &["nas"]).await?;
+    feeder.put(batch("nas", 1, 1, vec![pool("nas", "one", "ONLINE")])).await?;
+    registry.terminate().await?;
+    registry.set("enable_truenas = false");
+    registry.up().await?;
+    let removal =
+        Message::ConnectionRemoval(ConnectionRemoval { connection: "nas".to_owned(), epoch: 1, sequence: 2 });
+    let mut feeder = Feeder::open(registry.grpc(), "c1", &["nas"]).await?;
+    feeder.send(removal.clone()).await?;
+    assert!(matches!(feeder.next().await?, Said::Reject(reject) if reject.reason() == Reason::Disabled));
+    registry.terminate().await?;
+    registry.set("");
+    registry.up().await?;
+    let mut feeder = Feeder::open(registry.grpc(), "c1", &["nas"]).await?;
+    feeder.send(removal).await?;
+    assert!(matches!(feeder.next().await?, Said::Ack(_)));
+    let list = client(registry.grpc()).await?.list_resources(ListResourcesRequest::default()).await?;
+    assert_eq!(list.into_inner().total_size, 0);
     Ok(())
 }

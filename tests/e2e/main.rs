@@ -1,10 +1,14 @@
 //! The pair from outside: real binaries, real sockets, simulated appliances.
 
+mod backup;
 mod cli;
 mod faults;
 mod health;
 mod ingest;
 mod lines;
+mod merge;
 mod reflection;
 mod restarts;
+mod resume;
 mod secrets;
+mod timeline;

@@ -2,7 +2,7 @@
 //! the newest state arrives.
 
 use pulse_fixtures::appliance::{Appliance, ApplianceConfig};
-use pulse_fixtures::fault::Effect;
+use pulse_fixtures::fault::{Effect, Failure};
 use pulse_fixtures::line::ApiLine;
 use pulse_proto::pb::collector::v1::{DeleteConnectionRequest, RefreshConnectionRequest};
 use pulse_proto::pb::registry::v1::ListResourcesRequest;
@@ -142,6 +142,24 @@ async fn a_restart_that_cannot_read_everything_recovers_nothing() -> anyhow::Res
     for (id, statuses) in &mirror.statuses {
         assert!(!statuses.contains(&Status::Online) || statuses.len() == 1, "{id}: {statuses:?}");
     }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_boot_pool_that_may_not_be_read_any_more_is_not_removed() -> anyhow::Result<()> {
+    let (appliance, mut pair, id) = running().await?;
+    let (before, _) = everything(&pair).await?;
+    appliance.faults().on_method("boot.get_state", Effect::Fail(Failure::NotAuthorized));
+    pair.collector.kill9().await?;
+    pair.collector.up().await?;
+    pair.connections().await?.refresh_connection(RefreshConnectionRequest { id }).await?;
+    // Something that is told after the restart, and after all that was told with it.
+    appliance.mutate(|world, now| world.degrade_pool(ApiLine::V25_10, "tank", now));
+    let mut mirror = Mirror::open(pair.registry.grpc(), "", "").await?;
+    let degraded = |m: &Mirror| m.named("zfs-pool", "tank").is_some_and(|pool| pool.state == "DEGRADED");
+    mirror.until("the pool degraded", |m| m.listed && degraded(m)).await?;
+    assert!(mirror.named("zfs-pool", "boot-pool").is_some());
+    assert_eq!(mirror.resources.len(), before.len());
     Ok(())
 }
 

@@ -6,6 +6,7 @@ pub mod feeder;
 pub mod fleet;
 pub mod grpcurl;
 pub mod process;
+pub mod usage;
 pub mod view;
 
 use std::net::SocketAddr;
@@ -15,8 +16,9 @@ use anyhow::Context as _;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-/// Longest wait for anything in a test. Generous: it only ends tests that would hang.
-pub const PATIENCE: Duration = Duration::from_mins(1);
+/// Longest wait for anything in a test or bench. Generous, as a million resources on a busy machine need it: it only ends
+/// what would hang.
+pub const PATIENCE: Duration = Duration::from_mins(2);
 
 /// Status and body of a plain HTTP GET.
 pub async fn http_get(addr: SocketAddr, path: &str) -> anyhow::Result<(u16, String)> {

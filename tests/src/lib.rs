@@ -1,6 +1,9 @@
 //! What proves the pair as a whole: the harness that end-to-end tests share and
 //! the project's own tasks. Owns no product code.
 
+pub mod bench;
+pub mod crash;
 pub mod fuzz;
 pub mod harness;
+pub mod soak;
 pub mod task;

@@ -4,8 +4,10 @@
 
 pub mod bench;
 pub mod check;
+pub mod crash;
 pub mod docs;
 pub mod fuzz;
+pub mod soak;
 pub mod test;
 pub mod tools;
 

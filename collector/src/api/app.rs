@@ -53,8 +53,9 @@ fn plan(ask: &Ask<'_>) -> Vec<Planned> {
                 "catalog_train",
                 "used_ports",
                 "portals",
+                "resources.container_images",
             ];
-            let params = json!([[], {"select": select}]);
+            let params = json!([[], {"select": select, "extra": {"retrieve_resources": true}}]);
             vec![required(Tag::Apps, "chart.release.query", "/chart/release", params)]
         }
         _ => vec![required(Tag::Apps, "app.query", "/app", json!([[], {"select": SELECT}]))],
@@ -91,7 +92,7 @@ fn decode(reply: &[u8]) -> Result<Decoded<Item<App>>, DecodeError> {
             containers: workloads.list("container_details").iter().take(ENTRIES_MAX).map(container).collect(),
             ports: ports(workloads, fields),
             volumes: workloads.list("volumes").iter().take(ENTRIES_MAX).map(volume).collect(),
-            images: words(workloads, "images"),
+            images: images(workloads, fields),
             networks: networks(workloads),
             host_addresses: words(workloads, "used_host_ips"),
             portals: portals(fields),
@@ -147,6 +148,18 @@ fn volume(value: &Value) -> AppVolume {
     }
 }
 
+/// 24.04 tells them as the keys of a map.
+fn images(workloads: Fields<'_>, app: Fields<'_>) -> Vec<String> {
+    let mut found = words(workloads, "images");
+    let old = app.object("resources").and_then(|resources| resources.object("container_images"));
+    found.extend(
+        old.iter().flat_map(|images| images.entries()).map(|(name, _)| super::json::text::line(name)),
+    );
+    found.retain(|image| !image.is_empty());
+    found.truncate(ENTRIES_MAX);
+    found
+}
+
 fn networks(workloads: Fields<'_>) -> Vec<String> {
     let names = workloads.list("networks").iter().map(|network| match network {
         Value::String(name) => super::json::text::line(name),
@@ -188,6 +201,7 @@ mod tests {
         let reply = br#"[{"id":"plex","name":"plex","status":"ACTIVE","update_available":true,"human_version":"1.40_2.0",
             "human_latest_version":"1.41_2.1","container_images_update_available":false,"catalog_train":"community",
             "used_ports":[{"port":32400,"protocol":"TCP"}],"portals":{"web_portal":["http://192.0.2.1:32400/"]},
+            "resources":{"container_images":{"plexinc/pms-docker:1.40":{"id":"sha256:1","update_available":false}}},
             "chart_metadata":{"name":"plex","version":"2.0"}}]"#;
         let app = decode(reply).expect("a list").rows.remove(0).facet;
         assert_eq!(
@@ -196,5 +210,6 @@ mod tests {
         );
         assert_eq!((app.latest_version.as_str(), app.ports[0].host_port), ("1.41_2.1", Some(32_400)));
         assert_eq!(app.portals, ["http://192.0.2.1:32400/"]);
+        assert_eq!(app.images, ["plexinc/pms-docker:1.40"]);
     }
 }

@@ -58,9 +58,10 @@ pub const ZFS_RESOURCE_QUERY: &str = "zfs.resource.query";
 
 fn call(ask: &Ask<'_>) -> Planned {
     let Ask { dialect, unavailable } = ask;
-    let modern = dialect.line >= Line::V25_10;
+    // By REST nothing but the tree is as small.
+    let modern = dialect.line >= Line::V25_10 && dialect.transport.is_rpc();
     let dataset_query = |params| required(Tag::Datasets, "pool.dataset.query", "/pool/dataset", params);
-    if modern && dialect.transport.is_rpc() && !unavailable.contains(ZFS_RESOURCE_QUERY) {
+    if modern && !unavailable.contains(ZFS_RESOURCE_QUERY) {
         let mut properties = PROPERTIES.to_vec();
         properties.extend(["mounted", "snapshots_changed"]);
         let query = json!([{"paths": [], "properties": properties, "get_user_properties": false,

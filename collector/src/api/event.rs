@@ -48,6 +48,17 @@ pub fn decode_event(params: &Value) -> Option<Event> {
     Some(Event { collection, kind, id: fields.get("id").cloned(), fields: fields.get("fields").cloned() })
 }
 
+/// What the appliance says before it goes away on purpose; `None` for any other event.
+pub fn farewell(collection: &str, fields: Option<&Value>) -> Option<String> {
+    let told = match collection {
+        "system.reboot" => "the NAS restarts, as it said",
+        "system.shutdown" => "the NAS was shut down, as it said",
+        _ => return None,
+    };
+    let reason = fields.map(|fields| Fields::of(fields).line("reason")).filter(|reason| !reason.is_empty());
+    Some(reason.map_or_else(|| told.to_owned(), |reason| format!("{told}: {reason}")))
+}
+
 /// Collections worth subscribing to. A release refuses those it does not have, and nothing is lost by asking.
 pub fn collections(line: super::Line) -> impl Iterator<Item = &'static str> {
     use super::Line;
@@ -59,4 +70,27 @@ pub fn collections(line: super::Line) -> impl Iterator<Item = &'static str> {
         _ => true,
     };
     Section::ALL.into_iter().flat_map(|section| section.spec().collections.iter().copied()).filter(other)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_farewell_is_told_with_its_reason() {
+        for (collection, fields, expected) in [
+            (
+                "system.reboot",
+                Some(json!({"reason": "Update"})),
+                Some("the NAS restarts, as it said: Update"),
+            ),
+            ("system.reboot", None, Some("the NAS restarts, as it said")),
+            ("system.shutdown", Some(json!({"reason": null})), Some("the NAS was shut down, as it said")),
+            ("system.ready", None, None),
+        ] {
+            assert_eq!(farewell(collection, fields.as_ref()).as_deref(), expected, "{collection}");
+        }
+    }
 }

@@ -76,6 +76,7 @@ pub struct Run {
     pub message: String,
     pub progress_percent: Option<f64>,
     pub last_snapshot: String,
+    pub warnings: Vec<String>,
 }
 
 /// From `state`, either a word or `{state, datetime, error, reason, last_snapshot, progress}`, and from `job`, a row of jobs.
@@ -98,6 +99,7 @@ pub fn run(fields: Fields<'_>) -> Run {
         message: message.unwrap_or_default(),
         progress_percent: progress.or_else(|| job.and_then(job_percent)),
         last_snapshot: told.line("last_snapshot"),
+        warnings: words(told, "warnings"),
     }
 }
 
@@ -109,6 +111,7 @@ fn run_of_job(job: Fields<'_>) -> Run {
         message: message.unwrap_or_default(),
         progress_percent: job_percent(job).filter(|_| state == "RUNNING"),
         last_snapshot: String::new(),
+        warnings: Vec::new(),
         state,
     }
 }
@@ -175,6 +178,19 @@ mod tests {
                 (expected.0, since, expected.2, expected.3),
                 "{row}"
             );
+        }
+    }
+
+    #[test]
+    fn warnings_of_a_run_are_kept_however_they_come() {
+        for (told, expected) in [
+            (json!(["a", "b\nc", 7, null]), vec!["a", "b c", "7"]),
+            (json!("one"), vec!["one"]),
+            (json!(null), vec![]),
+            (json!({"x": 1}), vec![]),
+        ] {
+            let row = json!({"state": {"state": "FINISHED", "warnings": told}});
+            assert_eq!(run(Fields::of(&row)).warnings, expected, "{row}");
         }
     }
 

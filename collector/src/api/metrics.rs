@@ -30,13 +30,11 @@ pub fn decode(fields: &Value) -> Option<Metrics> {
     let available =
         memory.and_then(|m| m.u64("physical_memory_available")).or_else(|| virtual_memory?.u64("available"));
     let arc = memory.and_then(|m| m.u64("arc_size")).or_else(|| fields.object("zfs")?.u64("arc_size"));
-    // Without the size of the cache nobody can tell what of the memory is in use.
-    let used = match (total, available, arc) {
-        (Some(total), Some(available), Some(arc)) => {
-            Some(total.saturating_sub(available).saturating_sub(arc))
-        }
-        _ => None,
-    };
+    // Without the size of the cache nobody can tell what of the memory is in use; nor from figures that contradict each other.
+    let used = total
+        .zip(available)
+        .zip(arc)
+        .and_then(|((total, available), arc)| total.checked_sub(available)?.checked_sub(arc));
     let interfaces = |key| total_of(fields.object("interfaces"), key);
     let disks = |key| disk_rate(fields.object("disks").or_else(|| fields.object("disls")), key);
     let metrics = Metrics {
@@ -116,5 +114,14 @@ mod tests {
         let told = decode(&json!({"virtual_memory": {"total": 100, "available": 0}})).expect("understood");
         assert_eq!((told.memory_used_bytes, told.memory_total_bytes), (None, Some(100)));
         assert_eq!(decode(&json!({"failed_to_connect": true})), None);
+    }
+
+    #[test]
+    fn memory_figures_that_contradict_each_other_say_nothing_of_what_is_used() {
+        for (total, available, arc) in [(100, 120, 10), (100, 95, 10), (0, 1, 0)] {
+            let memory = json!({"memory": {"physical_memory_total": total, "physical_memory_available": available,
+                "arc_size": arc}});
+            assert_eq!(decode(&memory).expect("understood").memory_used_bytes, None, "{memory}");
+        }
     }
 }

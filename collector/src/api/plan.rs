@@ -56,8 +56,8 @@ pub enum Tag {
 pub enum Call {
     /// `params` is the parameter array, over either websocket.
     Rpc { method: &'static str, params: Value },
-    /// `path` is relative to `/api/v2.0`; `query` may be empty.
-    Rest { path: &'static str, query: &'static str },
+    /// `path` is relative to `/api/v2.0`; `query` is what goes behind the question mark, not encoded yet.
+    Rest { path: &'static str, query: Vec<(String, String)> },
     /// A method with arguments: `body` is the only one, or an object of named ones.
     RestPost { path: &'static str, body: Value },
 }
@@ -102,23 +102,41 @@ pub struct Planned {
     method: &'static str,
     path: &'static str,
     params: Value,
+    /// By REST, a method with arguments: all of them by name, or the only one.
+    body: Option<Value>,
     required: bool,
 }
 
 impl Planned {
+    /// By REST it is a POST of this body.
+    #[must_use]
+    pub fn posted(self, path: &'static str, body: Value) -> Self {
+        Self { path, body: Some(body), ..self }
+    }
+
     fn over(self, transport: Transport) -> Option<Request> {
-        let Self { tag, method, path, params, required } = self;
+        let Self { tag, method, path, params, body, required } = self;
         let call = match transport {
             Transport::JsonRpc | Transport::LegacyWebsocket => Call::Rpc { method, params },
             Transport::LegacyRest if path.is_empty() => return None,
-            Transport::LegacyRest => Call::Rest { path, query: "" },
+            Transport::LegacyRest => match body {
+                Some(body) => Call::RestPost { path, body },
+                None => Call::Rest { path, query: query(&params) },
+            },
         };
         Some(Request { tag, method, call, required })
     }
 }
 
+/// The `extra` of a query's options, each as `extra.name=JSON`. REST has no `select`.
+fn query(params: &Value) -> Vec<(String, String)> {
+    let extra = params.get(1).and_then(|options| options.get("extra")).and_then(Value::as_object);
+    let pair = |(name, value): (&String, &Value)| (format!("extra.{name}"), value.to_string());
+    extra.into_iter().flatten().map(pair).collect()
+}
+
 pub const fn required(tag: Tag, method: &'static str, path: &'static str, params: Value) -> Planned {
-    Planned { tag, method, path, params, required: true }
+    Planned { tag, method, path, params, body: None, required: true }
 }
 
 pub fn optional(tag: Tag, method: &'static str, path: &'static str) -> Planned {
@@ -126,11 +144,13 @@ pub fn optional(tag: Tag, method: &'static str, path: &'static str) -> Planned {
 }
 
 pub const fn optional_with(tag: Tag, method: &'static str, path: &'static str, params: Value) -> Planned {
-    Planned { tag, method, path, params, required: false }
+    Planned { tag, method, path, params, body: None, required: false }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
     use crate::api::dataset::ZFS_RESOURCE_QUERY;
 
@@ -156,11 +176,53 @@ mod tests {
         assert_eq!(params[1]["extra"]["retrieve_children"], false);
         let Call::Rpc { params, .. } = first(Line::V25_04, &none).call else { panic!("over RPC") };
         assert_eq!(params[1]["extra"]["flat"], false);
-        let rest = Dialect { line: Line::V24_10, transport: Transport::LegacyRest };
-        assert_eq!(
-            requests(Section::Datasets, rest, &none)[0].call,
-            Call::Rest { path: "/pool/dataset", query: "" }
-        );
+    }
+
+    #[test]
+    fn a_rest_read_asks_for_each_dataset_once_and_for_named_properties_only() {
+        for line in [Line::Core, Line::V24_04, Line::V24_10, Line::V25_04, Line::V25_10] {
+            let rest = Dialect { line, transport: Transport::LegacyRest };
+            let read = |section| match requests(section, rest, &BTreeSet::new()).pop()?.call {
+                Call::Rest { path: "/pool/dataset", query } => Some(BTreeMap::from_iter(query)),
+                other => panic!("{line}: {other:?}"),
+            };
+            let datasets = read(Section::Datasets).expect("read");
+            // The tree once: else every dataset comes again below each of its ancestors.
+            assert_eq!(datasets["extra.flat"], "false", "{line}");
+            assert_eq!(datasets["extra.retrieve_user_props"], "false");
+            let properties: Vec<String> =
+                serde_json::from_str(&datasets["extra.properties"]).expect("a list in JSON");
+            assert!(properties.contains(&"used".to_owned()) && properties.len() < 30);
+            let counted = read(Section::Snapshots);
+            assert_eq!(counted.is_none(), line == Line::Core, "CORE would have to list them");
+            assert!(counted.is_none_or(|query| query["extra.snapshots_count"] == "true"));
+        }
+    }
+
+    #[test]
+    fn methods_with_arguments_are_posted_over_rest() {
+        let body = |line, section| -> Vec<(&str, Value)> {
+            let rest = Dialect { line, transport: Transport::LegacyRest };
+            let posts =
+                requests(section, rest, &BTreeSet::new()).into_iter().map(|request| match request.call {
+                    Call::RestPost { path, body } => (path, body),
+                    other => panic!("{other:?}"),
+                });
+            posts.collect()
+        };
+        for line in [Line::V24_04, Line::V24_10] {
+            assert_eq!(
+                body(line, Section::Temperatures),
+                [
+                    ("/disk/temperatures", json!({"names": [], "options": {"only_cached": true}})),
+                    ("/disk/temperature_agg", json!({"names": [], "days": 7})),
+                ]
+            );
+        }
+        assert_eq!(body(Line::Core, Section::Temperatures), [], "it knows no reading that touches no disk");
+        for line in [Line::Core, Line::V24_04, Line::V24_10] {
+            assert_eq!(body(line, Section::Update), [("/update/check_available", json!({}))]);
+        }
     }
 
     #[test]

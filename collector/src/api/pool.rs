@@ -7,10 +7,9 @@ use std::collections::BTreeMap;
 use pulse_proto::model::UnixMillis;
 use serde_json::{Value, json};
 
-use super::boot::decode_boot;
 use super::item::Row;
 use super::json::{Fields, rows};
-use super::plan::{Tag, optional, required};
+use super::plan::{Tag, required};
 use super::section::{Data, Spec};
 use super::{DecodeError, Decoded};
 pub use vdev::{Group, Vdev};
@@ -21,17 +20,8 @@ pub const SPEC: Spec = Spec {
     cadence: 1,
     large: false,
     collections: &["pool.query", "zpool.query", "zfs.pool.scan", "pool.scan"],
-    plan: |_| {
-        vec![
-            required(Tag::Pools, "pool.query", "/pool", json!([[], {}])),
-            optional(Tag::BootPool, "boot.get_state", "/boot/get_state"),
-        ]
-    },
-    assemble: |replies| {
-        let pools = replies.rows(Tag::Pools, decode_pools)?;
-        let boot = replies.optional(Tag::BootPool, decode_boot);
-        Ok(Data::Pools { pools, boot: boot.map(|pool| Some(Box::new(pool))) })
-    },
+    plan: |_| vec![required(Tag::Pools, "pool.query", "/pool", json!([[], {}]))],
+    assemble: |replies| Ok(Data::Pools(replies.rows(Tag::Pools, decode_pools)?)),
 };
 
 impl Row for Pool {

@@ -82,16 +82,16 @@ pub fn decode_replications(reply: &[u8]) -> Result<Decoded<Replication>, DecodeE
             direction: fields.line("direction").to_ascii_uppercase(),
             transport: fields.line("transport").to_ascii_uppercase(),
             source_datasets: words(fields, "source_datasets"),
-            target: fields
-                .name("target_dataset")
-                .map(|target| text::line(&target))
-                .ok_or("has no target_dataset")?,
+            // It may still be missing from a task that was never finished.
+            target: fields.line("target_dataset"),
             remote: remote.unwrap_or_default(),
             recursive: fields.bool("recursive"),
             last_snapshot: run.last_snapshot,
             retention: text::line(&retention),
             naming_schema: text::line(&words(fields, "naming_schema").join(", ")),
             locked: None,
+            warnings: run.warnings,
+            excluded_datasets: words(fields, "exclude"),
         };
         Ok(Replication {
             task: Item { id, name, facet },

@@ -61,6 +61,7 @@ sections! {
     Alerts = super::alert::SPEC,
     Datasets = super::dataset::SPEC,
     Disks = super::disk::SPEC,
+    Boot = super::boot::SPEC,
     Replications = super::replication::SPEC,
     Metrics = super::metrics::SPEC,
     Services = super::service::SPEC,
@@ -114,7 +115,7 @@ impl Section {
 
     /// Those that an operator looks at first: slower ones never keep them waiting.
     pub const fn is_urgent(self) -> bool {
-        matches!(self, Self::System | Self::Pools | Self::Alerts)
+        matches!(self, Self::System | Self::Pools | Self::Boot | Self::Alerts)
     }
 }
 
@@ -211,7 +212,8 @@ impl ExtrasRead {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Data {
     System { info: Box<System>, extras: Box<ExtrasRead> },
-    Pools { pools: Vec<Pool>, boot: Part<Option<Box<Pool>>> },
+    Pools(Vec<Pool>),
+    Boot(Box<Pool>),
     Alerts(Vec<Alert>),
     Datasets(Vec<Dataset>),
     Disks(Vec<Disk>),
@@ -241,8 +243,8 @@ impl Data {
     /// What was found, for people; `None` where there is nothing to count.
     pub fn count(&self) -> Option<usize> {
         match self {
-            Self::System { .. } | Self::Metrics(_) | Self::Update(_) => None,
-            Self::Pools { pools, .. } => Some(pools.len()),
+            Self::System { .. } | Self::Boot(_) | Self::Metrics(_) | Self::Update(_) => None,
+            Self::Pools(rows) => Some(rows.len()),
             Self::Alerts(rows) => Some(rows.len()),
             Self::Datasets(rows) => Some(rows.len()),
             Self::Disks(rows) => Some(rows.len()),
@@ -342,11 +344,14 @@ mod tests {
     #[test]
     fn required_calls_decide_and_optional_ones_do_not() {
         let pools = (Tag::Pools, Ok(r#"[{"name":"tank"}, {}]"#));
-        let boot = (Tag::BootPool, Err(CallFailure::Forbidden));
-        let read = assemble(Section::Pools, &[pools.clone(), boot]).expect("pools are there");
+        let read = assemble(Section::Pools, &[pools]).expect("pools are there");
         assert_eq!(read.skipped.len(), 1);
-        assert!(matches!(read.data, Data::Pools { ref pools, boot: Part::Kept } if pools.len() == 1));
-        let read = assemble(Section::Pools, &[pools, (Tag::BootPool, Ok("[]"))]).expect("pools are there");
+        assert!(matches!(read.data, Data::Pools(ref pools) if pools.len() == 1));
+        let info = (Tag::SystemInfo, Ok(r#"{"hostname":"nas"}"#));
+        let host_id = (Tag::HostId, Err(CallFailure::Forbidden));
+        let read = assemble(Section::System, &[info.clone(), host_id]).expect("the system is there");
+        assert!(matches!(read.data, Data::System { ref extras, .. } if extras.host_id == Part::Kept));
+        let read = assemble(Section::System, &[info, (Tag::HostId, Ok("[]"))]).expect("the system is there");
         assert_eq!(read.notes.len(), 1);
 
         for (failure, expected) in [

@@ -181,8 +181,11 @@ fn assemble_iscsi(replies: &mut Replies<'_>) -> Result<Data, SectionFailure> {
 }
 
 fn target(fields: Fields<'_>, id: &str, extents: &[&Extent]) -> Share {
-    // Volumes are told as `zvol/tank/vm`, files by their path.
-    let volume = |extent: &&Extent| extent.path.strip_prefix("zvol/").map(str::to_owned);
+    // Volumes are told as `zvol/tank/vm` or `/dev/zvol/tank/vm`, where a blank is a plus; files by their path.
+    let volume = |extent: &&Extent| {
+        let path = extent.path.strip_prefix("/dev/").unwrap_or(&extent.path);
+        path.strip_prefix("zvol/").map(|name| name.replace('+', " "))
+    };
     let groups = fields.list("groups").iter().map(Fields::of).map(|group| group.line("authmethod"));
     let all = |is: fn(&Extent) -> Option<bool>| {
         let told: Vec<bool> = extents.iter().filter_map(|extent| is(extent)).collect();
@@ -232,6 +235,29 @@ mod tests {
         let nfs = br#"[{"id":1,"paths":["/mnt/vol/a","/mnt/vol/b"],"hosts":[],"security":["SYS"],"maproot_user":"root"}]"#;
         let core = decode_nfs(nfs).expect("a list").rows.remove(0);
         assert_eq!((core.name.as_str(), core.facet.aliases[0].as_str()), ("/mnt/vol/a", "/mnt/vol/b"));
+    }
+
+    #[test]
+    fn an_extent_on_a_volume_is_attached_to_it_however_its_path_begins() {
+        let targets = r#"[{"id":1,"name":"t"}]"#;
+        let pairs = r#"[{"target":1,"extent":9}]"#;
+        for (path, dataset) in [
+            ("zvol/tank/vm", "tank/vm"),
+            ("/dev/zvol/tank/vm", "tank/vm"),
+            ("/dev/zvol/tank/a+b", "tank/a b"),
+            ("/mnt/tank/file", ""),
+        ] {
+            let extents = format!(r#"[{{"id":9,"path":"{path}"}}]"#);
+            let replies = [
+                (Tag::IscsiTargets, Ok(targets.to_owned())),
+                (Tag::IscsiExtents, Ok(extents)),
+                (Tag::IscsiTargetExtents, Ok(pairs.to_owned())),
+            ];
+            let Data::IscsiShares(rows) = assemble(Section::IscsiShares, &replies).expect("read").data else {
+                panic!("targets")
+            };
+            assert_eq!(rows[0].facet.dataset, dataset, "{path}");
+        }
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use pulse_proto::model::Task;
 use serde_json::json;
 
-use super::item::{Item, cron, id, run};
+use super::item::{Item, cron, id, run, words};
 use super::json::{Fields, rows, text};
 use super::plan::{Ask, Planned, Tag, required};
 use super::section::{Data, Spec};
@@ -45,6 +45,8 @@ fn decode(reply: &[u8]) -> Result<Decoded<Item<Task>>, DecodeError> {
             last_snapshot: run.last_snapshot,
             retention: text::line(&lifetime),
             naming_schema: fields.line("naming_schema"),
+            warnings: run.warnings,
+            excluded_datasets: words(fields, "exclude"),
             ..Task::default()
         };
         Ok(Item { id, name: dataset, facet })

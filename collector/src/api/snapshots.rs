@@ -40,20 +40,21 @@ fn plan(ask: &Ask<'_>) -> Vec<Planned> {
         json!([[["type", "in", ["FILESYSTEM", "VOLUME"]]], {"extra": {"retrieve_children": false,
             "retrieve_user_props": false, "properties": names, "snapshots_count": true}, "select": ["name", "snapshot_count"]}])
     };
-    match ask.dialect.line {
-        Line::Core => Vec::new(),
-        Line::V24_04 | Line::V24_10 | Line::V25_04 if !ask.dialect.transport.is_rpc() => Vec::new(),
-        Line::V24_04 | Line::V24_10 | Line::V25_04 => {
-            let extra = json!({"extra": {"flat": false, "retrieve_user_props": false, "properties": ["type"],
-                "snapshots_count": true}});
-            vec![required(Tag::Snapshots, "pool.dataset.query", "", json!([[], extra]))]
+    let params = match ask.dialect.line {
+        // It cannot count without listing.
+        Line::Core => return Vec::new(),
+        line if line <= Line::V25_04 || !ask.dialect.transport.is_rpc() => {
+            json!([[], {"extra": {"flat": false, "retrieve_user_props": false, "properties": ["type"],
+                "snapshots_count": true}}])
         }
         // Without paths it begins at every pool.
         line if line >= Line::V26_0 && !ask.unavailable.contains(SNAPSHOT_COUNT) => {
-            vec![required(Tag::SnapshotCounts, SNAPSHOT_COUNT, "", json!([{"paths": [], "recursive": true}]))]
+            let params = json!([{"paths": [], "recursive": true}]);
+            return vec![required(Tag::SnapshotCounts, SNAPSHOT_COUNT, "", params)];
         }
-        _ => vec![required(Tag::Snapshots, "pool.dataset.query", "/pool/dataset", properties(&["type"]))],
-    }
+        _ => properties(&["type"]),
+    };
+    vec![required(Tag::Snapshots, "pool.dataset.query", "/pool/dataset", params)]
 }
 
 fn assemble(replies: &mut Replies<'_>) -> Result<Data, SectionFailure> {

@@ -14,7 +14,14 @@ pub const SPEC: Spec = Spec {
     role: "READONLY_ADMIN",
     cadence: 5,
     large: false,
-    collections: &["system.ready", "system.reboot.info", "failover.status", "failover.disabled.reasons"],
+    collections: &[
+        "system.reboot",
+        "system.shutdown",
+        "system.ready",
+        "system.reboot.info",
+        "failover.status",
+        "failover.disabled.reasons",
+    ],
     plan,
     assemble,
 };

@@ -38,18 +38,19 @@ impl Row for Temperature {
 }
 
 fn plan(ask: &Ask<'_>) -> Vec<Planned> {
-    if !ask.dialect.transport.is_rpc() {
-        // By REST both are POSTs whose arguments differ by release.
-        return Vec::new();
-    }
-    let days = optional_with(Tag::TemperatureDays, "disk.temperature_agg", "", json!([[], 7]));
+    let days = optional_with(Tag::TemperatureDays, "disk.temperature_agg", "", json!([[], 7]))
+        .posted("/disk/temperature_agg", json!({"names": [], "days": 7}));
     // Until 25.04 it would run smartctl; what others caused to be measured is there for ten minutes.
-    let params = match ask.dialect.line {
+    let (params, body) = match ask.dialect.line {
+        // It has no such cache: asking would be asking the disks.
         Line::Core => return Vec::new(),
-        Line::V24_04 | Line::V24_10 | Line::V25_04 => json!([[], {"only_cached": true}]),
-        _ => json!([[], true]),
+        Line::V24_04 | Line::V24_10 | Line::V25_04 => {
+            (json!([[], {"only_cached": true}]), json!({"names": [], "options": {"only_cached": true}}))
+        }
+        _ => (json!([[], true]), json!({"names": [], "include_thresholds": true})),
     };
-    vec![required(Tag::Temperatures, "disk.temperatures", "", params), days]
+    let now = required(Tag::Temperatures, "disk.temperatures", "", params).posted("/disk/temperatures", body);
+    vec![now, days]
 }
 
 fn assemble(replies: &mut Replies<'_>) -> Result<Data, SectionFailure> {

@@ -22,12 +22,9 @@ pub const SPEC: Spec = Spec {
 
 fn plan(ask: &Ask<'_>) -> Vec<Planned> {
     match ask.dialect.line {
-        // By REST it is a POST of its own.
-        Line::Core | Line::V24_04 | Line::V24_10 | Line::V25_04 if !ask.dialect.transport.is_rpc() => {
-            Vec::new()
-        }
         Line::Core | Line::V24_04 | Line::V24_10 | Line::V25_04 => {
-            vec![required(Tag::Update, "update.check_available", "", json!([]))]
+            let check = required(Tag::Update, "update.check_available", "", json!([]));
+            vec![check.posted("/update/check_available", json!({}))]
         }
         _ => vec![required(Tag::Update, "update.status", "/update/status", json!([]))],
     }

@@ -24,6 +24,10 @@ fn plan(_: &Ask<'_>) -> Vec<Planned> {
 
 /// `None` without a driver or a remote host: there is always a configuration, also where there is no UPS.
 fn decode(reply: &[u8]) -> Result<Option<Ups>, DecodeError> {
+    // Some releases tell null where nothing was ever configured.
+    if reply.trim_ascii() == b"null" {
+        return Ok(None);
+    }
     let value = rows::object(reply)?;
     let fields = Fields::of(&value);
     let ups = Ups {
@@ -45,6 +49,8 @@ mod tests {
     fn a_configuration_without_a_ups_is_no_ups() {
         let read = |reply: &str| decode(reply.as_bytes()).expect("an object").map(|ups| ups.identifier);
         assert_eq!(read(r#"{"identifier":"ups","mode":"MASTER","driver":""}"#), None);
+        assert_eq!(read(" null\n"), None);
+        assert!(decode(b"7").is_err());
         assert_eq!(
             read(r#"{"identifier":"ups","mode":"MASTER","driver":"usbhid-ups$x"}"#).as_deref(),
             Some("ups")

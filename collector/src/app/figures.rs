@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use pulse_proto::model::ConnectionState;
 use pulse_shell::probes::Refresh;
+use tokio::runtime::Handle;
 use tokio::sync::watch;
 
 use crate::connection::{Board, Roster};
@@ -16,6 +17,7 @@ pub(super) struct Figures {
     pub(super) roster: Arc<Roster>,
     pub(super) board: Arc<Board>,
     pub(super) link: watch::Receiver<Link>,
+    pub(super) runtime: Handle,
 }
 
 impl Figures {
@@ -50,5 +52,6 @@ impl Figures {
         metrics.batches_acked.set(link.acked);
         metrics.batches_refused.set(link.refused);
         metrics.resyncs.set(link.resyncs);
+        metrics.tasks.set(i64::try_from(self.runtime.metrics().num_alive_tasks()).unwrap_or(i64::MAX));
     }
 }

@@ -72,6 +72,9 @@ pub(super) struct Described {
     /// Copied to every resource; may be given several times.
     #[arg(long = "label", value_name = "KEY=VALUE")]
     labels: Vec<String>,
+    /// Do not read this section, e.g. "datasets"; may be given several times, "none" reads all again.
+    #[arg(long = "disable-section", value_name = "SECTION")]
+    disabled_sections: Vec<String>,
     #[command(flatten)]
     secrets: SecretArgs,
 }
@@ -365,6 +368,7 @@ impl Described {
         given("use_https", self.no_https);
         given("poll_interval_seconds", self.poll_interval.is_some());
         given("labels", !labels.is_empty());
+        given("disabled_sections", !self.disabled_sections.is_empty());
         given("api_key", !secrets.api_key.is_empty());
         given("password", !secrets.password.is_empty());
         let host = self.host.clone().unwrap_or_default();
@@ -382,6 +386,12 @@ impl Described {
             password: secrets.password,
             poll_interval_seconds: self.poll_interval.unwrap_or(0),
             labels,
+            disabled_sections: self
+                .disabled_sections
+                .iter()
+                .filter(|name| *name != "none")
+                .cloned()
+                .collect(),
             ..Connection::default()
         };
         Ok((connection, paths))

@@ -1,8 +1,8 @@
 //! Connections and test steps as tables.
 
 use pulse_proto::pb::collector::v1::test_step::Outcome;
-use pulse_proto::pb::collector::v1::{Connection, TestConnectionResponse};
-use pulse_shell::table::lines;
+use pulse_proto::pb::collector::v1::{Connection, ObservedCertificate, TestConnectionResponse};
+use pulse_shell::table::{lines, prose};
 
 /// The table of `list`.
 pub(super) fn connections(connections: &[Connection]) -> Vec<String> {
@@ -45,6 +45,9 @@ pub(super) fn details(connection: &Connection) -> Vec<String> {
             busy.unwrap_or_default().as_millis()
         ));
     }
+    if !connection.disabled_sections.is_empty() {
+        text.push(format!("not read: {}", connection.disabled_sections.join(", ")));
+    }
     for section in &status.sections {
         let outcome = word(section.outcome().as_str_name(), "SECTION_OUTCOME_");
         text.push(format!("section {}: {outcome} {}", section.section, section.error).trim_end().to_owned());
@@ -69,9 +72,10 @@ pub(super) fn test(answer: &TestConnectionResponse) -> Vec<String> {
             ]
         })
         .collect();
-    let mut text = lines(&["", "STEP", "TIME", "RESULT"], &rows);
+    let mut text = prose(&["", "STEP", "TIME", "RESULT"], &rows);
     let remedies = answer.steps.iter().filter(|step| !step.remedy.is_empty());
     text.extend(remedies.map(|step| format!("{}: {}", step.name, step.remedy)));
+    text.extend(answer.observed_chain.iter().enumerate().flat_map(|(i, seen)| certificate(i + 1, seen)));
     if !answer.observed_fingerprint.is_empty() {
         text.push(format!("fingerprint of the certificate: {}", answer.observed_fingerprint));
     }
@@ -80,6 +84,25 @@ pub(super) fn test(answer: &TestConnectionResponse) -> Vec<String> {
     } else {
         "The connection does not work.".to_owned()
     });
+    text
+}
+
+/// What a certificate says of itself, to be compared with what the NAS shows.
+fn certificate(number: usize, seen: &ObservedCertificate) -> Vec<String> {
+    let by = if seen.subject == seen.issuer { "itself" } else { &seen.issuer };
+    let day = |time: Option<&prost_types::Timestamp>| {
+        let time = time.and_then(|time| jiff::Timestamp::new(time.seconds, time.nanos).ok());
+        time.map_or_else(|| "?".to_owned(), |time| time.strftime("%Y-%m-%d").to_string())
+    };
+    let (from, until) = (day(seen.not_before.as_ref()), day(seen.not_after.as_ref()));
+    let mut text = vec![
+        format!("certificate {number}: {}", seen.subject),
+        format!("  issued by {by}, good from {from} until {until}"),
+    ];
+    if !seen.alternative_names.is_empty() {
+        text.push(format!("  for {}", seen.alternative_names.join(", ")));
+    }
+    text.push(format!("  SHA-256 {}", seen.fingerprint));
     text
 }
 

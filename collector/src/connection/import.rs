@@ -93,6 +93,34 @@ struct Instance {
     enabled: Option<bool>,
     #[serde(default)]
     poll_interval_seconds: u32,
+    #[serde(default)]
+    monitor_datasets: Option<bool>,
+    #[serde(default)]
+    monitor_pools: Option<bool>,
+    #[serde(default)]
+    monitor_replication: Option<bool>,
+}
+
+/// What Pulse's scope flags leave out here.
+const DATASETS: [&str; 2] = ["datasets", "snapshots"];
+const POOLS: [&str; 3] = ["pools", "boot", "scrubs"];
+const REPLICATION: [&str; 1] = ["replications"];
+
+impl Instance {
+    /// Pulse takes all three false for a record from before there were such flags, and so for none of them.
+    fn disabled_sections(&self) -> Vec<String> {
+        let flags = [
+            (self.monitor_datasets, &DATASETS[..]),
+            (self.monitor_pools, &POOLS),
+            (self.monitor_replication, &REPLICATION),
+        ];
+        let off = |flag: Option<bool>| flag == Some(false);
+        if flags.iter().all(|(flag, _)| off(*flag)) {
+            return Vec::new();
+        }
+        let left_out = flags.iter().filter(|(flag, _)| off(*flag)).flat_map(|(_, names)| names.iter());
+        left_out.map(|name| (*name).to_owned()).collect()
+    }
 }
 
 /// Reads both files below Pulse's data folder. Blocking.
@@ -147,6 +175,7 @@ fn open(sealed: &[u8], key: &[u8]) -> Result<Zeroizing<Vec<u8>>, ImportError> {
 
 /// Pulse's habits in this collector's words.
 fn raw(instance: Instance) -> Raw {
+    let disabled_sections = instance.disabled_sections();
     let Instance { name, host, fingerprint, api_key, password, .. } = instance;
     let given = |secret: Option<String>| secret.filter(|text| !text.is_empty()).map(Secret::new);
     let api_key = given(api_key);
@@ -168,6 +197,7 @@ fn raw(instance: Instance) -> Raw {
             seconds => seconds.clamp(POLL_SECONDS_MIN, POLL_SECONDS_MAX),
         },
         labels: std::collections::BTreeMap::new(),
+        disabled_sections,
         host,
         fingerprint,
     }
@@ -218,6 +248,34 @@ mod tests {
         assert_eq!(imported.refused.len(), 1);
         assert_eq!(imported.refused[0].name, "broken");
         assert_eq!(imported.refused[0].why.0[0].field, "host");
+    }
+
+    #[test]
+    fn scope_flags_of_pulse_switch_sections_off() {
+        let off = |flags: &str| {
+            let instance = serde_json::from_str::<Instance>(&format!(r#"{{"id":"a","host":"nas"{flags}}}"#));
+            raw(instance.expect("an instance")).disabled_sections
+        };
+        for (flags, expected) in [
+            ("", &[][..]),
+            (r#","monitorDatasets":true,"monitorPools":true,"monitorReplication":true"#, &[]),
+            (
+                r#","monitorDatasets":false,"monitorPools":true,"monitorReplication":true"#,
+                &["datasets", "snapshots"],
+            ),
+            (
+                r#","monitorDatasets":true,"monitorPools":false,"monitorReplication":true"#,
+                &["pools", "boot", "scrubs"],
+            ),
+            (
+                r#","monitorDatasets":false,"monitorPools":true,"monitorReplication":false"#,
+                &["datasets", "snapshots", "replications"],
+            ),
+            // Older than the flags: nothing was meant by them.
+            (r#","monitorDatasets":false,"monitorPools":false,"monitorReplication":false"#, &[]),
+        ] {
+            assert_eq!(off(flags), expected, "{flags}");
+        }
     }
 
     #[test]

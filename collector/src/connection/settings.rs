@@ -1,9 +1,9 @@
 //! One connection as it is kept. Every value in it has been checked.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use pulse_proto::model::{ConnectionId, UnixMillis};
+use pulse_proto::model::{ConnectionId, SectionName, UnixMillis};
 use sha2::{Digest as _, Sha256};
 
 use super::fingerprint::Fingerprint;
@@ -26,6 +26,8 @@ pub struct Settings {
     pub labels: BTreeMap<String, String>,
     /// This server has offered SCRAM: it is not given the key in any other way again. Noted by us, so no part of the revision.
     pub scram_seen: bool,
+    /// What is not read, by choice. Which sections there are is not known here.
+    pub disabled_sections: BTreeSet<SectionName>,
     pub created_at: UnixMillis,
     pub updated_at: UnixMillis,
     /// Number of the store's write that made it what it is; never used twice in one store.

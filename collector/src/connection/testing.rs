@@ -1,6 +1,6 @@
 //! Connections for tests.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use pulse_proto::model::{ConnectionId, UnixMillis};
@@ -23,6 +23,7 @@ pub(crate) fn settings(word: &str) -> Settings {
         poll_interval: Duration::from_mins(1),
         labels: BTreeMap::from([("site".to_owned(), "lab".to_owned())]),
         scram_seen: false,
+        disabled_sections: BTreeSet::new(),
         created_at: UnixMillis::new(1_000),
         updated_at: UnixMillis::new(1_000),
         revision: 1,

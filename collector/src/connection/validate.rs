@@ -2,10 +2,10 @@
 //!
 //! Pure. Knows no stored connection: whether a name is taken is the roster's to say.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use pulse_proto::model::{ConnectionId, UnixMillis};
+use pulse_proto::model::{ConnectionId, SectionName, UnixMillis};
 use rustls::RootCertStore;
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject as _;
@@ -28,6 +28,7 @@ pub const POLL_SECONDS_MAX: u32 = 86_400;
 pub const LABELS_MAX: usize = 32;
 pub const LABEL_KEY_CHARS_MAX: usize = 63;
 pub const LABEL_VALUE_BYTES_MAX: usize = 255;
+pub const SECTIONS_MAX: usize = 64;
 const CERTIFICATES_MAX: usize = 64;
 
 /// Before anything was checked. Fields as in the API.
@@ -46,6 +47,7 @@ pub struct Raw {
     pub enabled: Option<bool>,
     pub poll_interval_seconds: u32,
     pub labels: BTreeMap<String, String>,
+    pub disabled_sections: Vec<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -84,6 +86,7 @@ pub fn validate(raw: Raw, id: ConnectionId, now: UnixMillis) -> Result<Settings,
     let credential = credential(&raw, https, &mut wrong);
     let poll_interval = poll_interval(raw.poll_interval_seconds, &mut wrong);
     labels(&raw.labels, &mut wrong);
+    let disabled_sections = sections(&raw.disabled_sections, &mut wrong);
     match (credential, wrong.0.is_empty()) {
         (Some(credential), true) => Ok(Settings {
             id,
@@ -96,6 +99,7 @@ pub fn validate(raw: Raw, id: ConnectionId, now: UnixMillis) -> Result<Settings,
             poll_interval,
             labels: raw.labels,
             scram_seen: false,
+            disabled_sections,
             created_at: now,
             updated_at: now,
             revision: 0,
@@ -133,6 +137,7 @@ impl Raw {
             enabled: Some(settings.enabled),
             poll_interval_seconds: u32::try_from(settings.poll_interval.as_secs()).unwrap_or(u32::MAX),
             labels: settings.labels.clone(),
+            disabled_sections: settings.disabled_sections.iter().map(ToString::to_string).collect(),
         }
     }
 }
@@ -332,6 +337,24 @@ fn labels(labels: &BTreeMap<String, String>, wrong: &mut Wrong) {
             wrong.add(&field, "the value must not contain control characters");
         }
     }
+}
+
+/// Their form; whether there is such a section is for those to say who read them.
+fn sections(names: &[String], wrong: &mut Wrong) -> BTreeSet<SectionName> {
+    if names.len() > SECTIONS_MAX {
+        wrong.add("disabled_sections", format!("must be at most {SECTIONS_MAX}"));
+        return BTreeSet::new();
+    }
+    let mut parsed = BTreeSet::new();
+    for (index, name) in names.iter().enumerate() {
+        match SectionName::parse(name) {
+            Ok(name) => {
+                parsed.insert(name);
+            }
+            Err(_) => wrong.add(format!("disabled_sections[{index}]"), "is not the name of a section"),
+        }
+    }
+    parsed
 }
 
 #[cfg(test)]

@@ -5,10 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use pulse_proto::convert::ProtocolError;
 use pulse_proto::model::{
     Capacity, Dataset as DatasetFacet, Facets, Identity, IngestRecord, ResourceType, SourceId, Storage,
-    StorageTopology, Zfs,
+    StorageTopology, UnixMillis, Zfs,
 };
 
 use super::ids::Ids;
+use super::runs::Runs;
 use super::{Draft, tags};
 use crate::api::json::text;
 use crate::api::{Dataset, Replication, Section, Snapshots};
@@ -29,6 +30,7 @@ pub(super) fn add(ids: &Ids, snapshot: &Snapshot, draft: &mut Draft) {
         .filter(|task| task.targets_here() && task.keeps_readonly())
         .map(target)
         .collect();
+    let runs = Runs::of(snapshot);
     // Pools that may still come are waited for; of pools known not to be there nothing hangs.
     let pool_is_known_missing = |dataset: &Dataset| {
         snapshot.pools().is_some() && !ids.pool(&dataset.pool).is_ok_and(|id| draft.records.contains_key(&id))
@@ -38,7 +40,8 @@ pub(super) fn add(ids: &Ids, snapshot: &Snapshot, draft: &mut Draft) {
         .map(|dataset| {
             let parent = parent(ids, dataset, &names, pool_is_known_missing(dataset));
             let counted = snapshots.get(dataset.name.as_str()).copied();
-            (dataset, record(ids, dataset, parent, is_target(&dataset.name, &targets), counted))
+            let facet = facet(dataset, is_target(&dataset.name, &targets), counted, &runs);
+            (dataset, record(ids, dataset, parent, facet))
         })
         .collect();
     for (dataset, record) in records {
@@ -72,15 +75,15 @@ fn record(
     ids: &Ids,
     dataset: &Dataset,
     parent: SourceId,
-    replication_target: bool,
-    snapshots: Option<&Snapshots>,
+    told: DatasetFacet,
 ) -> Result<IngestRecord, ProtocolError> {
+    let replication_target = told.replication_target;
     let facet = Storage {
         topology: StorageTopology::Dataset,
         kind: "zfs-dataset".to_owned(),
         pool: text::line(&dataset.pool),
         path: dataset.mountpoint.clone(),
-        zfs: Some(Zfs::Dataset(facet(dataset, replication_target, snapshots))),
+        zfs: Some(Zfs::Dataset(told)),
     };
     Ok(IngestRecord {
         source_id: ids.dataset(&dataset.name)?,
@@ -129,7 +132,14 @@ fn condition(dataset: &Dataset, replication_target: bool) -> Option<&'static str
     }
 }
 
-fn facet(dataset: &Dataset, replication_target: bool, snapshots: Option<&Snapshots>) -> DatasetFacet {
+fn facet(
+    dataset: &Dataset,
+    replication_target: bool,
+    snapshots: Option<&Snapshots>,
+    runs: &Runs<'_>,
+) -> DatasetFacet {
+    let count = snapshots.and_then(|snapshots| snapshots.count);
+    let newest = newest(dataset, count, runs);
     DatasetFacet {
         name: dataset.name.clone(),
         pool: text::line(&dataset.pool),
@@ -159,9 +169,17 @@ fn facet(dataset: &Dataset, replication_target: bool, snapshots: Option<&Snapsho
         sync: dataset.sync.clone(),
         replication_target,
         comments: dataset.comments.clone(),
-        snapshot_count: snapshots.and_then(|snapshots| snapshots.count),
-        newest_snapshot_at: dataset
-            .snapshots_changed
-            .filter(|_| snapshots.and_then(|known| known.count) != Some(0)),
+        snapshot_count: count,
+        newest_snapshot_at: newest.map(|(at, _)| at),
+        newest_snapshot_source: newest.map(|(_, source)| source.to_owned()).unwrap_or_default(),
     }
+}
+
+/// When the newest snapshot was made, and who says so: ZFS where it tells, else the tasks that made or sent one.
+fn newest(dataset: &Dataset, count: Option<u64>, runs: &Runs<'_>) -> Option<(UnixMillis, &'static str)> {
+    if count == Some(0) {
+        return None;
+    }
+    let exact = dataset.snapshots_changed.map(|at| (at, "dataset"));
+    exact.or_else(|| runs.newest(&dataset.name))
 }

@@ -14,12 +14,13 @@ use crate::snapshot::Snapshot;
 
 pub(super) fn add(ids: &Ids, snapshot: &Snapshot, places: &Places<'_>, draft: &mut Draft) {
     let listed = snapshot.disks().map(|disks| disks.as_slice()).unwrap_or_default();
+    let listed: Vec<&Disk> = listed.iter().chain(snapshot.disks_in_transit()).collect();
     let heat: BTreeMap<&str, &Temperature> = snapshot
         .temperatures()
         .into_iter()
         .flat_map(|rows| rows.iter().map(|row| (row.disk.as_str(), row)))
         .collect();
-    for disk in listed {
+    for disk in listed.iter().copied() {
         let record = record(
             ids,
             disk,

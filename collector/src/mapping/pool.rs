@@ -65,7 +65,7 @@ fn record(
         parent_source_id: Some(ids.system()),
         resource_type: ResourceType::Storage,
         name: pool.name.clone(),
-        section: Section::Pools.name(),
+        section: if boot { Section::Boot } else { Section::Pools }.name(),
         state: pool.status.clone(),
         identity: Identity::default(),
         capacity: capacity(pool, root),
@@ -73,7 +73,11 @@ fn record(
             "truenas".into(),
             "pool".into(),
             "zfs".into(),
-            format!("health:{}", pool.status.to_lowercase()),
+            if pool.status.is_empty() {
+                String::new()
+            } else {
+                format!("health:{}", pool.status.to_lowercase())
+            },
             if boot { "boot-pool".into() } else { String::new() },
         ]),
         incidents: Vec::new(),

@@ -22,7 +22,7 @@ pub(super) const METHODS: [(Section, Tag, &str); 24] = [
     (Section::System, Tag::RebootInfo, "system.reboot.info"),
     (Section::System, Tag::FailoverStatus, "failover.status"),
     (Section::Pools, Tag::Pools, "pool.query"),
-    (Section::Pools, Tag::BootPool, "boot.get_state"),
+    (Section::Boot, Tag::BootPool, "boot.get_state"),
     (Section::Datasets, Tag::Datasets, "pool.dataset.query"),
     (Section::Replications, Tag::Replications, "replication.query"),
     (Section::Disks, Tag::Disks, "disk.query"),

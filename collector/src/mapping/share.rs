@@ -69,9 +69,12 @@ fn place(share: &Share, known: &BTreeSet<&str>) -> (String, String) {
     if !share.dataset.is_empty() {
         return (share.dataset.clone(), share.relative_path.clone());
     }
-    let Some(path) = share.path.strip_prefix(MOUNTS).map(|path| path.trim_end_matches('/')) else {
+    // A path that climbs leads elsewhere than its beginning says.
+    let climbs = share.path.split('/').any(|part| part == "..");
+    let Some(path) = share.path.strip_prefix(MOUNTS).filter(|_| !climbs) else {
         return (String::new(), String::new());
     };
+    let path = path.trim_end_matches('/');
     let mut candidates =
         std::iter::successors(Some(path), |path| path.rsplit_once('/').map(|(above, _)| above));
     match candidates.find(|name| known.contains(name)) {
@@ -93,6 +96,9 @@ mod tests {
             ("/mnt/tank/mediafiles", "tank", "mediafiles"),
             ("/mnt/tank", "tank", ""),
             ("/mnt/other/x", "", ""),
+            ("/mnt/tank/../etc", "", ""),
+            ("/mnt/tank/media/..", "", ""),
+            ("/mnt/tank/media/..films", "tank/media", "..films"),
             ("/home", "", ""),
             ("", "", ""),
         ] {

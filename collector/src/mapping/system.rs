@@ -6,8 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use pulse_proto::model::{
-    Agent, Facets, Identity, IngestRecord, Metrics, ResourceType, SectionOutcome, SoftwareUpdate, TrueNas,
-    UnixMillis,
+    Agent, Facets, Identity, IngestRecord, Metrics, ResourceType, SoftwareUpdate, TrueNas, UnixMillis,
 };
 
 use super::ids::Ids;
@@ -28,8 +27,7 @@ const BOOT_TIME_STEP: Duration = Duration::from_mins(1);
 /// the others to have a parent.
 pub(super) fn record(ids: &Ids, connection_name: &str, snapshot: &Snapshot) -> Option<IngestRecord> {
     let unread = System::default();
-    let outcome = snapshot.state(Section::System).map(|state| state.outcome);
-    let never = matches!(outcome, Some(SectionOutcome::Forbidden | SectionOutcome::Unsupported));
+    let never = snapshot.is_closed(Section::System);
     let system = match snapshot.system() {
         Some(system) => system,
         None if never => &unread,
@@ -66,28 +64,37 @@ pub(super) fn record(ids: &Ids, connection_name: &str, snapshot: &Snapshot) -> O
 /// Names and addresses. Never a serial or a host id: they repeat among clones.
 fn identity(system: &System, snapshot: &Snapshot) -> Identity {
     let interfaces = snapshot.interfaces().map(|interfaces| interfaces.as_slice()).unwrap_or_default();
-    let mut ip_addresses: Vec<String> = interfaces
-        .iter()
-        .flat_map(|interface| &interface.addresses)
-        .map(|address| address.split('/').next().unwrap_or_default().to_owned())
-        .filter(|address| is_its_own(address))
-        .collect();
     let mut mac_addresses: Vec<String> = interfaces
         .iter()
         .map(|interface| interface.mac_address.to_lowercase())
         .filter(|address| !address.is_empty() && address != "00:00:00:00:00:00")
         .collect();
-    for addresses in [&mut ip_addresses, &mut mac_addresses] {
-        addresses.sort_unstable();
-        addresses.dedup();
-        addresses.truncate(ADDRESSES_MAX);
-    }
+    bound(&mut mac_addresses);
     Identity {
         hostnames: Some(system.hostname.clone()).filter(|name| !name.is_empty()).into_iter().collect(),
-        ip_addresses,
+        ip_addresses: addresses(snapshot),
         mac_addresses,
         ..Identity::default()
     }
+}
+
+/// What it can be reached by from elsewhere.
+pub(super) fn addresses(snapshot: &Snapshot) -> Vec<String> {
+    let interfaces = snapshot.interfaces().map(|interfaces| interfaces.as_slice()).unwrap_or_default();
+    let mut addresses: Vec<String> = interfaces
+        .iter()
+        .flat_map(|interface| &interface.addresses)
+        .map(|address| address.split('/').next().unwrap_or_default().to_owned())
+        .filter(|address| is_its_own(address))
+        .collect();
+    bound(&mut addresses);
+    addresses
+}
+
+fn bound(addresses: &mut Vec<String>) {
+    addresses.sort_unstable();
+    addresses.dedup();
+    addresses.truncate(ADDRESSES_MAX);
 }
 
 /// No loopback and no link-local address: every machine has those.

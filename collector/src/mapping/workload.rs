@@ -4,13 +4,14 @@ use pulse_proto::convert::ProtocolError;
 use pulse_proto::model::{App, Facets, Identity, IngestRecord, ResourceType, SourceId, Vm};
 
 use super::ids::Ids;
-use super::{Draft, tags};
+use super::{Draft, system, tags};
 use crate::api::{Item, Section};
 use crate::snapshot::Snapshot;
 
 pub(super) fn add(ids: &Ids, snapshot: &Snapshot, draft: &mut Draft) {
+    let node = node(snapshot);
     for app in snapshot.apps().into_iter().flat_map(|apps| apps.iter()) {
-        draft.add(Section::Apps, &app.name, app_record(ids, app));
+        draft.add(Section::Apps, &app.name, app_record(ids, app, node.as_deref()));
     }
     for vm in snapshot.vms().into_iter().flat_map(|vms| vms.iter()) {
         let id = ids.workload("vm", &vm.id);
@@ -25,8 +26,31 @@ pub(super) fn add(ids: &Ids, snapshot: &Snapshot, draft: &mut Draft) {
     }
 }
 
-fn app_record(ids: &Ids, app: &Item<App>) -> Result<IngestRecord, ProtocolError> {
-    let facet = &app.facet;
+/// What 24.04 writes in a portal where the address of the appliance belongs.
+const NODE_ADDRESS: &str = "$node_ip";
+
+/// The appliance as an address in a URL: what it can be reached by, as far as it is known.
+fn node(snapshot: &Snapshot) -> Option<String> {
+    let addresses = system::addresses(snapshot);
+    let plain = addresses.iter().find(|address| !address.contains(':')).cloned();
+    let bracketed = || addresses.first().map(|address| format!("[{address}]"));
+    let name = || snapshot.system().map(|system| system.hostname.clone()).filter(|name| !name.is_empty());
+    plain.or_else(bracketed).or_else(name)
+}
+
+/// With the appliance's address where it belongs; a page that nobody could find is left out.
+fn portals(told: &[String], node: Option<&str>) -> Vec<String> {
+    let found = told.iter().filter_map(|portal| {
+        if !portal.contains(NODE_ADDRESS) {
+            return Some(portal.clone());
+        }
+        node.map(|node| portal.replace(NODE_ADDRESS, node))
+    });
+    found.collect()
+}
+
+fn app_record(ids: &Ids, app: &Item<App>, node: Option<&str>) -> Result<IngestRecord, ProtocolError> {
+    let facet = App { portals: portals(&app.facet.portals, node), ..app.facet.clone() };
     let custom = facet.custom == Some(true);
     Ok(IngestRecord {
         source_id: ids.workload("app", &app.id)?,
@@ -44,7 +68,7 @@ fn app_record(ids: &Ids, app: &Item<App>) -> Result<IngestRecord, ProtocolError>
             if facet.upgrade_available == Some(true) { "upgrade-available".into() } else { String::new() },
         ]),
         incidents: Vec::new(),
-        facets: Facets { app: Some(Box::new(facet.clone())), ..Facets::default() },
+        facets: Facets { app: Some(Box::new(facet)), ..Facets::default() },
     })
 }
 
@@ -70,4 +94,21 @@ fn vm_record<T>(
         incidents: Vec::new(),
         facets: Facets { vm: Some(Box::new(facet.clone())), ..Facets::default() },
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_portal_names_the_appliance_and_never_a_variable() {
+        let told = ["http://$node_ip:32400/web", "https://other.example/"].map(str::to_owned);
+        for (node, expected) in [
+            (Some("192.0.2.7"), vec!["http://192.0.2.7:32400/web", "https://other.example/"]),
+            (Some("[2001:db8::7]"), vec!["http://[2001:db8::7]:32400/web", "https://other.example/"]),
+            (None, vec!["https://other.example/"]),
+        ] {
+            assert_eq!(portals(&told, node), expected);
+        }
+    }
 }

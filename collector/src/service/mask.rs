@@ -30,9 +30,10 @@ pub(super) enum Field {
     Enabled,
     PollIntervalSeconds,
     Labels,
+    DisabledSections,
 }
 
-pub(super) const ALL: [Field; 13] = [
+pub(super) const ALL: [Field; 14] = [
     Field::Name,
     Field::Host,
     Field::Port,
@@ -46,6 +47,7 @@ pub(super) const ALL: [Field; 13] = [
     Field::Enabled,
     Field::PollIntervalSeconds,
     Field::Labels,
+    Field::DisabledSections,
 ];
 
 /// May be named, since clients send back what they read; they change nothing.
@@ -67,6 +69,7 @@ impl Field {
             Self::Enabled => "enabled",
             Self::PollIntervalSeconds => "poll_interval_seconds",
             Self::Labels => "labels",
+            Self::DisabledSections => "disabled_sections",
         }
     }
 
@@ -85,6 +88,7 @@ impl Field {
             Self::Enabled => sent.enabled.is_some(),
             Self::PollIntervalSeconds => sent.poll_interval_seconds != 0,
             Self::Labels => !sent.labels.is_empty(),
+            Self::DisabledSections => !sent.disabled_sections.is_empty(),
         }
     }
 }
@@ -134,8 +138,9 @@ pub(super) fn updated(
     let sent = wire::raw(sent);
     merge(&mut raw, old, &sent, fields);
     let fresh = secrets(&mut raw, sent, fields).map_err(|wrong| error::invalid(&wrong))?;
-    let mut settings =
-        validate::validate(raw, old.id.clone(), now).map_err(|wrong| error::invalid(&wrong))?;
+    let mut settings = validate::validate(raw, old.id.clone(), now)
+        .and_then(wire::known_sections)
+        .map_err(|wrong| error::invalid(&wrong))?;
     settings.scram_seen = old.scram_seen && settings.same_address(old);
     if !fresh && !settings.same_destination(old) {
         return Err(error::secret_required(old.id.as_str()));
@@ -158,6 +163,7 @@ fn merge(raw: &mut Raw, old: &Settings, sent: &Raw, fields: &BTreeSet<Field>) {
             Field::Enabled => raw.enabled = sent.enabled,
             Field::PollIntervalSeconds => raw.poll_interval_seconds = sent.poll_interval_seconds,
             Field::Labels => raw.labels.clone_from(&sent.labels),
+            Field::DisabledSections => raw.disabled_sections.clone_from(&sent.disabled_sections),
             Field::ApiKey | Field::Password => {}
         }
     }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use pulse_proto::convert::timestamp_to_wire;
 use pulse_proto::pb::collector::v1 as pb;
 use pulse_proto::pb::collector::v1::test_step::Outcome as WireOutcome;
 
@@ -11,6 +12,7 @@ use crate::connection::Settings;
 use crate::session::diagnose::{Diagnosis, Outcome, SECTION_PREFIX, Step, StepName};
 use crate::target;
 use crate::target::diagnose::diagnose;
+use crate::transport::Certificate;
 
 /// No step on the way to a session may take longer.
 const STEP_MAX: Duration = Duration::from_secs(10);
@@ -30,6 +32,19 @@ pub(super) async fn run(settings: &Settings, options: &Options) -> pb::TestConne
         appliance_version: clean(&diagnosis.appliance_version),
         auth_mechanism: diagnosis.mechanism.map(|mechanism| mechanism.label().to_owned()).unwrap_or_default(),
         observed_fingerprint: diagnosis.observed.map(|seen| seen.to_string()).unwrap_or_default(),
+        observed_chain: diagnosis.chain.iter().map(|certificate| shown(certificate, clean)).collect(),
+    }
+}
+
+fn shown(certificate: &Certificate, clean: impl Fn(&str) -> String) -> pb::ObservedCertificate {
+    let Certificate { subject, issuer, not_before, not_after, alternative_names, fingerprint } = certificate;
+    pb::ObservedCertificate {
+        subject: clean(subject),
+        issuer: clean(issuer),
+        not_before: not_before.map(timestamp_to_wire),
+        not_after: not_after.map(timestamp_to_wire),
+        alternative_names: alternative_names.iter().map(|name| clean(name)).collect(),
+        fingerprint: fingerprint.to_string(),
     }
 }
 

@@ -6,6 +6,7 @@ use pulse_proto::pb::collector::v1 as pb;
 use pulse_proto::pb::resource::v1::SectionReport;
 use uuid::Uuid;
 
+use crate::api::Section;
 use crate::connection::status::{Cost, Health, Observed, PollHealth, TransportHealth};
 use crate::connection::validate::{self, MASK};
 use crate::connection::{Raw, Settings, Tls, Violation, Violations};
@@ -18,9 +19,24 @@ pub(super) fn new_settings(mut sent: pb::Connection, now: UnixMillis) -> Result<
         chosen => validate::connection_id(&chosen),
     };
     match id {
-        Ok(id) => validate::validate(raw(sent), id, now),
+        Ok(id) => known_sections(validate::validate(raw(sent), id, now)?),
         Err(violation) => Err(with_rest(violation, raw(sent), now)),
     }
+}
+
+/// Every section that is switched off is one that could be on. Without the system, nothing would have a parent.
+pub(super) fn known_sections(settings: Settings) -> Result<Settings, Violations> {
+    let wrong: Vec<Violation> = settings
+        .disabled_sections
+        .iter()
+        .filter_map(|name| match Section::from_token(name.as_str()) {
+            None => Some(format!("{name:?} is not the name of a section")),
+            Some(Section::System) => Some("\"system\" is always read".to_owned()),
+            Some(_) => None,
+        })
+        .map(|why| Violation::new("disabled_sections", why))
+        .collect();
+    if wrong.is_empty() { Ok(settings) } else { Err(Violations(wrong)) }
 }
 
 /// The other fields are checked under any id, so that all that is wrong is told at once.
@@ -50,6 +66,7 @@ pub(super) fn raw(sent: pb::Connection) -> Raw {
         enabled: sent.enabled,
         poll_interval_seconds: sent.poll_interval_seconds,
         labels: sent.labels.into_iter().collect(),
+        disabled_sections: sent.disabled_sections,
     }
 }
 
@@ -102,6 +119,7 @@ fn bare(settings: &Settings) -> pb::Connection {
         enabled: Some(settings.enabled),
         poll_interval_seconds: seconds(settings.poll_interval),
         labels: settings.labels.clone().into_iter().collect(),
+        disabled_sections: settings.disabled_sections.iter().map(ToString::to_string).collect(),
         etag: String::new(),
         created_at: None,
         updated_at: None,

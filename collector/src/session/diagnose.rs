@@ -15,7 +15,7 @@ use super::version::{self, CURRENT};
 use super::{Mode, Session, SessionOptions};
 use crate::rpc::CallError;
 use crate::secret::Credential;
-use crate::transport::{Endpoint, Fingerprint, Security, Trust, dial};
+use crate::transport::{Certificate, Endpoint, Fingerprint, Security, Trust, dial};
 
 /// What the names of steps that read a section begin with.
 pub const SECTION_PREFIX: &str = "section:";
@@ -98,6 +98,8 @@ pub struct Diagnosis {
     pub mechanism: Option<Mechanism>,
     /// The certificate that the server showed, trusted or not.
     pub observed: Option<Fingerprint>,
+    /// All that it showed, its own certificate first.
+    pub chain: Vec<Certificate>,
 }
 
 impl Diagnosis {
@@ -246,7 +248,8 @@ async fn stream(
         return Ok(());
     };
     let started = Instant::now();
-    let secured = dial::secure(tcp, endpoint, deadlines.tls).await.map_err(Into::into);
+    let secured = dial::secure_showing(tcp, endpoint, deadlines.tls, &mut diagnosis.chain).await;
+    let secured = secured.map_err(Into::into);
     let stream = note(diagnosis, StepName::Tls, started, secured)?;
     diagnosis.observed = stream.peer.map(|peer| peer.fingerprint);
     let (outcome, detail) = match trust {

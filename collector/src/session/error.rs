@@ -219,7 +219,9 @@ fn transport_class(error: &TransportError) -> FailureClass {
             FailureClass::Unreachable
         }
         TransportError::Tls(_) => FailureClass::Tls,
-        TransportError::Redirect(Redirect::ToTls { .. }) => FailureClass::PlaintextRefused,
+        TransportError::Redirect(Redirect::ToTls { .. }) | TransportError::OldOverPlaintext => {
+            FailureClass::PlaintextRefused
+        }
         TransportError::Redirect(_)
         | TransportError::Http { .. }
         | TransportError::Upgrade { .. }

@@ -70,6 +70,11 @@ pub(super) async fn negotiate(
             let line = version::newest_line(listed);
             return Ok(Way::JsonRpc { socket, api_version, line });
         }
+        Err(TransportError::Redirect(Redirect::SamePlace { .. }))
+            if !endpoint.is_tls() && listed.is_empty() =>
+        {
+            return Err(TransportError::OldOverPlaintext);
+        }
         Err(error) => no_jsonrpc(endpoint, &error).ok_or(error)?,
     };
     if let Some(newest) = listed.iter().rev().find(|text| version::api_line(text).is_some()) {

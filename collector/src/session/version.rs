@@ -16,7 +16,8 @@ impl fmt::Display for Line {
 }
 
 /// Lines whose replies we know. Not 25.04: pinned to it, newer servers fail most methods.
-const KNOWN_LINES: [Line; 2] = [Line { year: 25, minor: 10 }, Line { year: 26, minor: 0 }];
+const KNOWN_LINES: [Line; 3] =
+    [Line { year: 25, minor: 10 }, Line { year: 26, minor: 0 }, Line { year: 27, minor: 0 }];
 
 /// The path that serves whatever is newest there.
 pub const CURRENT: &str = "current";
@@ -93,8 +94,9 @@ mod tests {
             (&["v25.04.0", "v25.10.0", "v25.10.5"], "v25.10.5"),
             (&["v25.10.0", "v25.10.10", "v25.10.9"], "v25.10.10"),
             (&["v25.04.2", "v25.10.4", "v26.0.0"], "v26.0.0"),
-            (&["v25.10.4", "v26.0.0", "v27.0.0"], "v26.0.0"),
-            (&["v27.0.0"], "current"),
+            (&["v25.10.4", "v26.0.0", "v27.0.0"], "v27.0.0"),
+            (&["v26.0.0", "v27.0.0", "v28.0.0"], "v27.0.0"),
+            (&["v28.0.0"], "current"),
             (&["v26.0.0/../x", "v26.0", "26.0.0", "v26.0.0.1", "v26.0.+1", ""], "current"),
             (&[], "current"),
         ] {

@@ -9,6 +9,7 @@ use futures_util::future::join_all;
 use tokio::time::Instant;
 
 use super::reader::{Lost, Reader};
+use super::task::disabled;
 use super::{Options, endpoint, figures};
 use crate::api::section::Data;
 use crate::api::{Section, SectionFailure, SectionRead};
@@ -38,7 +39,12 @@ async fn sections(settings: &Settings, options: &Options, session: Session) -> V
     let (credential, limits) = (settings.credential.clone(), options.limits);
     let reader = Reader::new(Arc::clone(&session), credential, limits, Arc::default(), Arc::default());
     let (pushes, reader, session) = (reader.dialect().transport.is_rpc(), &reader, &session);
+    let disabled = &disabled(settings);
     let steps = join_all(Section::ALL.map(|section| async move {
+        if disabled.contains(&section) {
+            let detail = "switched off for this connection".to_owned();
+            return step(section, Outcome::Skipped, Duration::ZERO, detail);
+        }
         // Figures are pushed to whoever subscribes; where nothing is pushed, reading says so.
         if section == Section::Metrics && pushes {
             pushed(session).await
@@ -83,7 +89,7 @@ fn judge(section: Section, result: Result<SectionRead, SectionFailure>, took: Du
         }
         Err(SectionFailure::Forbidden) => Step {
             error: "the login may not read it".to_owned(),
-            remedy: format!("give the user the role {} or READONLY_ADMIN", section.role()),
+            remedy: lacking(section.role()),
             ..step(section, Outcome::Forbidden, took, String::new())
         },
         Err(SectionFailure::Unsupported) => Step {
@@ -95,6 +101,13 @@ fn judge(section: Section, result: Result<SectionRead, SectionFailure>, took: Du
             remedy: "look at the NAS's load and its middleware log".to_owned(),
             ..step(section, Outcome::Failed, took, String::new())
         },
+    }
+}
+
+fn lacking(role: &str) -> String {
+    match role {
+        "READONLY_ADMIN" => "give the user the role READONLY_ADMIN".to_owned(),
+        role => format!("give the user the role {role} or READONLY_ADMIN"),
     }
 }
 

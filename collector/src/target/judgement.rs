@@ -20,8 +20,8 @@ pub(super) struct Judgement {
     pub(super) remedy: String,
 }
 
-/// From how the last read of each section ended; those never read are not in it.
-pub(super) fn of(sections: &BTreeMap<Section, Option<SectionFailure>>) -> Judgement {
+/// From how the last read of each section ended; those never read are not in it. `expected` sections are to be read.
+pub(super) fn of(sections: &BTreeMap<Section, Option<SectionFailure>>, expected: usize) -> Judgement {
     let failing: Vec<(Section, &str)> = sections
         .iter()
         .filter_map(|(section, failure)| match failure {
@@ -35,7 +35,7 @@ pub(super) fn of(sections: &BTreeMap<Section, Option<SectionFailure>>) -> Judgem
         .map(|(section, _)| *section)
         .collect();
     let readable = sections.values().any(Option::is_none);
-    let nothing = !readable && failing.is_empty() && sections.len() == Section::ALL.len();
+    let nothing = !readable && failing.is_empty() && sections.len() == expected;
 
     let mut reasons = Vec::new();
     let mut remedies = Vec::new();
@@ -77,7 +77,7 @@ mod tests {
     fn judged(failures: &[(Section, SectionFailure)]) -> Judgement {
         let mut sections: BTreeMap<_, _> = Section::ALL.into_iter().map(|section| (section, None)).collect();
         sections.extend(failures.iter().map(|(section, failure)| (*section, Some(failure.clone()))));
-        of(&sections)
+        of(&sections, Section::ALL.len())
     }
 
     #[test]
@@ -123,7 +123,7 @@ mod tests {
         let told = judged(&all);
         assert_eq!(told.reason, "the login may not read anything");
         assert_eq!((told.state, told.remedy.as_str()), (ConnectionState::Degraded, READONLY));
-        let told = of(&BTreeMap::new());
+        let told = of(&BTreeMap::new(), Section::ALL.len());
         assert_eq!((told.state, told.reason.as_str()), (ConnectionState::Live, ""));
     }
 }

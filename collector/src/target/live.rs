@@ -17,6 +17,7 @@ use super::renew::{self, Renewal};
 use super::schedule::{Ended, Schedule, Urgency};
 use super::subscribe::{self, Answer};
 use super::task::{End, Task, asked_after, now};
+use crate::api::json::rows;
 use crate::api::pool::Pool;
 use crate::api::section::Data;
 use crate::api::{Section, SectionFailure, SectionRead, event, plan};
@@ -124,10 +125,12 @@ impl Task {
         ));
         let dialect = reader.dialect();
         let (started, pushes) = (Instant::now(), dialect.transport.is_rpc());
+        let is_on = |section: Section| !self.disabled.contains(&section);
+        let probed = plan::pool_probe(dialect).is_some() && is_on(Section::Pools);
         let mut round = Round {
             reader,
             running: JoinSet::new(),
-            probe_at: plan::pool_probe(dialect).map(|_| started + self.shared.options.probe_every),
+            probe_at: probed.then(|| started + self.shared.options.probe_every),
             pools: Comparison::default(),
             figures: if pushes { Figures::default() } else { Figures::none() },
             subscribing: Subscribing {
@@ -145,8 +148,10 @@ impl Task {
             },
         };
         if pushes {
-            let realtime = figures::source(self.settings.poll_interval);
-            for collection in event::collections(dialect.line).map(str::to_owned).chain([realtime]) {
+            let told =
+                event::collections(dialect.line).filter(|name| event::section_of(name).is_none_or(is_on));
+            let realtime = is_on(Section::Metrics).then(|| figures::source(self.settings.poll_interval));
+            for collection in told.map(str::to_owned).chain(realtime) {
                 round.subscribing.open += 1;
                 round.subscribe(session, collection, 0, Duration::ZERO);
             }
@@ -272,7 +277,7 @@ impl Task {
             skipped: self.snapshot.state(section).map(|state| state.skipped.as_slice()).unwrap_or_default(),
         };
         log::reading(&self.settings.id, section, &before, &result);
-        if let Ok(SectionRead { data: Data::Pools { pools, .. }, .. }) = &result {
+        if let Ok(SectionRead { data: Data::Pools(pools), .. }) = &result {
             round.pools.read(pools);
         }
         let at = now();
@@ -297,6 +302,9 @@ impl Task {
     }
 
     fn hear(&mut self, session: &Arc<Session>, round: &mut Round, notice: Notice) {
+        if let Some(farewell) = farewell(&notice) {
+            self.tell(Input::Leaving { farewell: &farewell });
+        }
         let at = Instant::now();
         let schedule = &mut self.pacing.schedule;
         if let Notice::Event(event) = &notice {
@@ -376,6 +384,13 @@ impl Round {
             Done::Probe { took: started.elapsed(), pools }
         });
     }
+}
+
+/// What the NAS said of why it goes away.
+fn farewell(notice: &Notice) -> Option<String> {
+    let Notice::Event(told) = notice else { return None };
+    let fields = told.fields.as_ref().and_then(|fields| rows::object(fields.get().as_bytes()).ok());
+    event::farewell(&told.collection, fields.as_ref())
 }
 
 /// Figures come by themselves: nobody waits for them.

@@ -33,6 +33,10 @@ pub enum Input<'a> {
         error: &'a str,
         remedy: &'a str,
     },
+    /// The NAS said that it goes away, and why.
+    Leaving {
+        farewell: &'a str,
+    },
     /// The session ended without our doing.
     Lost {
         why: &'a str,
@@ -63,6 +67,10 @@ pub struct Machine {
     login_at: Option<UnixMillis>,
     /// Wrong credentials in a row.
     wrong: u32,
+    /// What the NAS said when it went away on purpose; until it is back. Empty when it said nothing.
+    farewell: String,
+    /// How many sections are read.
+    sections: usize,
 }
 
 impl Machine {
@@ -79,7 +87,15 @@ impl Machine {
             attempts: 0,
             login_at: None,
             wrong: 0,
+            farewell: String::new(),
+            sections: Section::ALL.len(),
         }
+    }
+
+    /// So many sections are switched off.
+    #[must_use]
+    pub fn without(self, disabled: usize) -> Self {
+        Self { sections: self.sections.saturating_sub(disabled), ..self }
     }
 
     pub fn state(&self) -> ConnectionState {
@@ -141,6 +157,7 @@ impl Machine {
                 self.reconnects += u64::from(self.last_connected_at.is_some());
                 self.last_connected_at = Some(now);
                 self.wrong = 0;
+                self.farewell.clear();
                 self.enter(ConnectionState::Live, "", "", now);
             }
             Input::Renewed => {
@@ -158,14 +175,24 @@ impl Machine {
                     Wait::Transient | Wait::Busy => ConnectionState::BackingOff,
                 };
                 error.clone_into(&mut self.last_error);
-                self.enter(state, error, remedy, now);
+                if class == FailureClass::Unreachable && !self.farewell.is_empty() {
+                    let reason = format!("{}; until then: {error}", self.farewell);
+                    self.enter(state, &reason, "", now);
+                } else {
+                    self.enter(state, error, remedy, now);
+                }
                 return Some(self.wait(wait, now, draw));
             }
+            Input::Leaving { farewell } => farewell.clone_into(&mut self.farewell),
             Input::Lost { why } => {
                 if self.last_connected_at.is_some_and(|up| now.since(up) >= STABLE_AFTER) {
                     self.attempts = 0;
                 }
-                let reason = format!("the session ended: {why}");
+                let reason = if self.farewell.is_empty() {
+                    format!("the session ended: {why}")
+                } else {
+                    format!("{}; the session ended: {why}", self.farewell)
+                };
                 self.last_error.clone_from(&reason);
                 self.enter(ConnectionState::BackingOff, &reason, "", now);
                 return Some(self.wait(Wait::Transient, now, draw));
@@ -189,7 +216,7 @@ impl Machine {
         if !self.is_connected() {
             return;
         }
-        let told = judgement::of(sections);
+        let told = judgement::of(sections, self.sections);
         self.enter(told.state, &told.reason, &told.remedy, now);
     }
 
@@ -325,6 +352,23 @@ mod tests {
     }
 
     #[test]
+    fn a_nas_that_said_that_it_restarts_is_told_so_until_it_is_back() {
+        let mut machine = up();
+        machine.apply(Input::Leaving { farewell: "the NAS restarts, as it said: Update" }, T0, 0.5);
+        assert_eq!((machine.state(), machine.reason()), (ConnectionState::Live, ""));
+        machine.apply(Input::Lost { why: "dropped" }, T0, 0.5);
+        assert!(machine.reason().starts_with("the NAS restarts, as it said: Update"), "{}", machine.reason());
+        machine.apply(failed(FailureClass::Unreachable), T0, 0.5);
+        assert!(machine.reason().starts_with("the NAS restarts, as it said: Update"), "{}", machine.reason());
+        assert_eq!(machine.remedy(), "", "nothing is to be done but to wait");
+        machine.apply(failed(FailureClass::RefusedCredentials), T0, 0.5);
+        assert!(!machine.reason().contains("restarts"), "it is there again, and refuses");
+        machine.apply(Input::Up, T0, 0.5);
+        machine.apply(Input::Lost { why: "dropped" }, T0, 0.5);
+        assert_eq!(machine.reason(), "the session ended: dropped");
+    }
+
+    #[test]
     fn sections_decide_between_live_and_degraded() {
         use SectionFailure::{Failed, Unsupported};
         let read = |failures: [Option<SectionFailure>; 5]| -> BTreeMap<_, _> {
@@ -347,6 +391,20 @@ mod tests {
             machine.apply(Input::Sections(&read([None, None, None, None, None])), T0, 0.5);
             assert_eq!((machine.state(), machine.remedy()), (ConnectionState::Live, ""));
         }
+    }
+
+    #[test]
+    fn a_login_that_may_read_nothing_of_what_is_asked_for_is_told_so() {
+        let forbidden = Some(SectionFailure::Forbidden);
+        let asked: BTreeMap<_, _> =
+            Section::ALL.into_iter().skip(2).map(|section| (section, forbidden.clone())).collect();
+        let mut machine = up().without(2);
+        machine.apply(Input::Sections(&asked), T0, 0.5);
+        assert_eq!(machine.reason(), "the login may not read anything");
+        let mut machine = up();
+        machine.apply(Input::Sections(&asked), T0, 0.5);
+        let reason = machine.reason();
+        assert!(reason.starts_with("the login may not read alerts, "), "two are still to be read: {reason}");
     }
 
     #[test]

@@ -178,7 +178,7 @@ impl Reader {
             Call::Rpc { method, params } => self.session.call_within(method, params, limit).await,
             Call::Rest { path, query } => {
                 let query: Vec<(&str, &str)> =
-                    query.split('&').filter_map(|pair| pair.split_once('=')).collect();
+                    query.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
                 self.session.rest_get_within(path, &query, limit).await
             }
             Call::RestPost { path, body } => self.session.rest_post_within(path, body, limit).await,

@@ -147,7 +147,7 @@ fn observe(observed: &mut Observed, data: &Data) {
     let count = data.count().map_or(0, |count| u32::try_from(count).unwrap_or(u32::MAX));
     match data {
         Data::System { info, .. } => observed.hostname.clone_from(&info.hostname),
-        Data::Pools { .. } => observed.pools = count,
+        Data::Pools(_) => observed.pools = count,
         Data::Datasets(_) => observed.datasets = count,
         Data::Disks(_) => observed.disks = count,
         Data::Alerts(_) => observed.alerts = count,
@@ -201,11 +201,7 @@ mod tests {
         }
         assert_eq!(ledger.failed_reads.values().max(), Some(&2));
         assert_eq!(ledger.last_success_at, None);
-        let read = SectionRead {
-            data: Data::Pools { pools: Vec::new(), boot: crate::api::section::Part::Kept },
-            skipped: Vec::new(),
-            notes: Vec::new(),
-        };
+        let read = SectionRead { data: Data::Pools(Vec::new()), skipped: Vec::new(), notes: Vec::new() };
         ledger.read(Section::Pools, &Ok(read), now);
         assert_eq!(ledger.failed_reads.values().max(), Some(&1));
         assert_eq!(ledger.last_success_at, Some(now));

@@ -96,8 +96,8 @@ pub struct Schedule {
 }
 
 impl Schedule {
-    /// Everything is due at once.
-    pub fn new(poll_interval: Duration, now: Instant) -> Self {
+    /// Everything is due at once, but for what is switched off.
+    pub fn new(poll_interval: Duration, disabled: &BTreeSet<Section>, now: Instant) -> Self {
         let slot = |section: &Section| {
             let base = poll_interval.saturating_mul(section.cadence()).min(poll_interval.max(DAY));
             let slot = Slot {
@@ -115,7 +115,13 @@ impl Schedule {
             };
             (*section, slot)
         };
-        Self { slots: Section::ALL.iter().map(slot).collect(), reads: VecDeque::new() }
+        let read = Section::ALL.iter().filter(|section| !disabled.contains(section));
+        Self { slots: read.map(slot).collect(), reads: VecDeque::new() }
+    }
+
+    /// All that is ever read.
+    pub fn sections(&self) -> BTreeSet<Section> {
+        self.slots.keys().copied().collect()
     }
 
     /// How often the section is read at present.
@@ -261,7 +267,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn everything_is_read_at_once_then_by_cadence() {
         let t0 = Instant::now();
-        let mut plan = Schedule::new(MINUTE, t0);
+        let mut plan = Schedule::new(MINUTE, &BTreeSet::new(), t0);
         assert_eq!(plan.due(t0), Section::ALL.to_vec());
         for section in Section::ALL {
             plan.started(section, t0);
@@ -278,7 +284,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_new_session_reads_what_events_may_have_missed_and_keeps_the_time_of_all_else() {
         let t0 = Instant::now();
-        let mut plan = Schedule::new(MINUTE, t0);
+        let mut plan = Schedule::new(MINUTE, &BTreeSet::new(), t0);
         for section in Section::ALL {
             plan.started(section, t0);
             let ended = if section == Section::Apps { Ended::NotForUs } else { Ended::Complete };
@@ -311,7 +317,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_read_that_was_cut_short_is_not_begun_with_every_new_session() {
         let mut now = Instant::now();
-        let mut plan = Schedule::new(MINUTE, now);
+        let mut plan = Schedule::new(MINUTE, &BTreeSet::new(), now);
         for wait in [5, 10, 20] {
             plan.started(Section::Snapshots, now);
             plan.resume(now);
@@ -324,7 +330,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_refresh_lets_the_nas_rest_as_long_as_it_worked() {
         let t0 = Instant::now();
-        let mut plan = Schedule::new(MINUTE, t0);
+        let mut plan = Schedule::new(MINUTE, &BTreeSet::new(), t0);
         plan.started(Section::Datasets, t0);
         plan.finished(Section::Datasets, Ended::Complete, t0 + second(8));
         plan.refresh(t0 + second(9));
@@ -333,9 +339,21 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn what_is_switched_off_is_never_due() {
+        let t0 = Instant::now();
+        let off = BTreeSet::from([Section::Datasets]);
+        let mut plan = Schedule::new(MINUTE, &off, t0);
+        assert!(!plan.due(t0).contains(&Section::Datasets) && plan.due(t0).contains(&Section::Pools));
+        plan.hint(Section::Datasets, Urgency::Change, t0);
+        assert!(!plan.refresh(t0).contains(&Section::Datasets));
+        assert!(!plan.due(t0 + second(100_000)).contains(&Section::Datasets));
+        assert!(!plan.sections().contains(&Section::Datasets));
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn a_slow_section_is_read_less_often() {
         let t0 = Instant::now();
-        let mut plan = Schedule::new(MINUTE, t0);
+        let mut plan = Schedule::new(MINUTE, &BTreeSet::new(), t0);
         plan.started(Section::Datasets, t0);
         plan.finished(Section::Datasets, Ended::Complete, t0 + second(30));
         assert_eq!(plan.interval(Section::Datasets), second(600));
@@ -344,7 +362,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_nas_that_is_slow_all_over_is_read_less_often_but_for_what_is_urgent() {
         let t0 = Instant::now();
-        let mut plan = Schedule::new(MINUTE, t0);
+        let mut plan = Schedule::new(MINUTE, &BTreeSet::new(), t0);
         let mut now = t0;
         for section in [Section::Datasets, Section::Disks, Section::Apps, Section::Vms] {
             plan.started(section, now);
@@ -367,7 +385,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_hint_during_a_read_causes_another_one() {
         let t0 = Instant::now();
-        let mut plan = Schedule::new(MINUTE, t0);
+        let mut plan = Schedule::new(MINUTE, &BTreeSet::new(), t0);
         plan.started(Section::Pools, t0);
         plan.hint(Section::Pools, Urgency::Change, t0 + second(1));
         plan.finished(Section::Pools, Ended::Complete, t0 + second(2));
@@ -381,7 +399,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn progress_waits_and_a_change_does_not() {
         let t0 = Instant::now();
-        let mut plan = Schedule::new(MINUTE, t0);
+        let mut plan = Schedule::new(MINUTE, &BTreeSet::new(), t0);
         plan.started(Section::Pools, t0);
         plan.finished(Section::Pools, Ended::Complete, t0);
         for n in 1..9 {
@@ -397,7 +415,7 @@ mod tests {
     async fn the_first_event_is_answered_at_once_and_the_rest_of_its_burst_together() {
         let t0 = Instant::now();
         let ms = |n: u64| t0 + Duration::from_millis(n);
-        let mut plan = Schedule::new(MINUTE, t0);
+        let mut plan = Schedule::new(MINUTE, &BTreeSet::new(), t0);
         plan.started(Section::Pools, t0);
         plan.finished(Section::Pools, Ended::Complete, t0);
         plan.hint(Section::Pools, Urgency::Change, ms(5_000));
@@ -414,7 +432,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn failures_back_off_and_what_is_not_for_us_is_left_alone() {
         let t0 = Instant::now();
-        let mut plan = Schedule::new(MINUTE, t0);
+        let mut plan = Schedule::new(MINUTE, &BTreeSet::new(), t0);
         let mut now = t0;
         for expected in [5, 10, 20, 40, 60, 60] {
             plan.started(Section::Alerts, now);

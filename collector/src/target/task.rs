@@ -2,6 +2,7 @@
 //!
 //! Thin: what to do next is the machine's, when to read the schedule's.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,6 +16,7 @@ use super::machine::{Input, Machine};
 use super::pacing::Pacing;
 use super::report::{Ledger, seconds};
 use super::{Options, Sink, endpoint};
+use crate::api::Section;
 use crate::clock;
 use crate::connection::refresh::{Refresh, Ticket};
 use crate::connection::{Board, Roster, Settings};
@@ -45,6 +47,8 @@ pub(super) struct Task {
     /// A wish for a reading that is being served.
     pub(super) wish: Option<Ticket>,
     pub(super) session_options: SessionOptions,
+    /// Sections that are not read.
+    pub(super) disabled: BTreeSet<Section>,
 }
 
 /// What a task leaves to the one that follows it.
@@ -80,7 +84,10 @@ impl Task {
             || (Arc::default(), Ledger::new(&settings.id)),
             |Kept { snapshot, ledger, .. }| (snapshot, ledger),
         );
-        let pacing = Pacing::new(settings.poll_interval, Instant::now());
+        let disabled = disabled(&settings);
+        let mut snapshot = snapshot;
+        Arc::make_mut(&mut snapshot).disable(&disabled, now());
+        let pacing = Pacing::new(settings.poll_interval, disabled.clone(), Instant::now());
         let session_options =
             SessionOptions { require_scram: settings.scram_seen, ..shared.options.session.clone() };
         Self {
@@ -88,12 +95,13 @@ impl Task {
             shared,
             cancel,
             refresh,
-            machine: Machine::new(now()),
+            machine: Machine::new(now()).without(disabled.len()),
             ledger,
             snapshot,
             pacing,
             wish: None,
             session_options,
+            disabled,
         }
     }
 
@@ -294,6 +302,11 @@ pub(super) async fn asked_after(refresh: &Refresh, free_at: Option<Instant>) -> 
         tokio::time::sleep_until(at).await;
     }
     refresh.asked().await
+}
+
+/// The sections that the operator switched off. One that a newer program knew is none here.
+pub(super) fn disabled(settings: &Settings) -> BTreeSet<Section> {
+    settings.disabled_sections.iter().filter_map(|name| Section::from_token(name.as_str())).collect()
 }
 
 pub(super) fn now() -> UnixMillis {

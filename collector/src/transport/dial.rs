@@ -9,6 +9,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
+use super::certificate::Certificate;
 use super::error::{TlsCause, TlsFailure, TransportError};
 use super::tls;
 use super::{Endpoint, Fingerprint, Route, Security, Trust};
@@ -91,6 +92,16 @@ pub async fn connect(
 }
 
 pub async fn secure(tcp: TcpStream, endpoint: &Endpoint, limit: Duration) -> Result<Stream, TransportError> {
+    secure_showing(tcp, endpoint, limit, &mut Vec::new()).await
+}
+
+/// As `secure`; what certificates the server showed is in `chain`, also when none of them was good enough.
+pub async fn secure_showing(
+    tcp: TcpStream,
+    endpoint: &Endpoint,
+    limit: Duration,
+    chain: &mut Vec<Certificate>,
+) -> Result<Stream, TransportError> {
     let route =
         tcp.local_addr().ok().zip(tcp.peer_addr().ok()).map(|(from, to)| Route { from: from.ip(), to });
     let Security::Tls(trust) = &endpoint.security else {
@@ -100,7 +111,9 @@ pub async fn secure(tcp: TcpStream, endpoint: &Endpoint, limit: Duration) -> Res
     let name = ServerName::try_from(endpoint.host.clone())
         .map_err(|_| TlsFailure { cause: TlsCause::BadName, observed: None })?;
     let connector = tokio_rustls::TlsConnector::from(Arc::clone(&client.config));
-    let stream = match timeout(limit, connector.connect(name, tcp)).await {
+    let outcome = timeout(limit, connector.connect(name, tcp)).await;
+    *chain = client.observed.chain();
+    let stream = match outcome {
         Err(_) => return Err(TransportError::Deadline { step: "the TLS handshake", limit }),
         Ok(Err(error)) => return Err(explain(&error, &client, &endpoint.host).into()),
         Ok(Ok(stream)) => stream,

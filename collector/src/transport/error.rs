@@ -21,6 +21,8 @@ pub enum TransportError {
     TooLarge { limit_bytes: usize },
     #[error("{0}")]
     Redirect(Redirect),
+    #[error("no JSON-RPC websocket here, as on TrueNAS before 25.04, whose logins need https")]
+    OldOverPlaintext,
     #[error("the websocket upgrade was refused with status {status}")]
     UpgradeRefused { status: u16 },
     #[error("the websocket upgrade failed: {cause}")]
@@ -90,6 +92,10 @@ impl TransportError {
             }
             Self::TooLarge { .. } => "raise the limit for replies, or look at why the NAS sends so much".to_owned(),
             Self::Redirect(redirect) => redirect.remedy(),
+            Self::OldOverPlaintext => {
+                "use https for this connection: without TLS, a NAS of this age would get the secret in the clear"
+                    .to_owned()
+            }
             Self::UpgradeRefused { status: 502..=504 } => {
                 "the NAS is starting or restarting its services; it is tried again".to_owned()
             }

@@ -12,22 +12,31 @@ use rustls::crypto::{
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{CertificateError, DigitallySignedStruct, SignatureScheme};
 
+use super::certificate::{CHAIN_MAX, Certificate};
 use super::error::{TlsCause, TlsFailure};
 use super::fingerprint::Fingerprint;
 
-/// The leaf certificate of the last handshake of one endpoint.
+/// The certificates of the last handshake of one endpoint.
 #[derive(Debug, Clone, Default)]
 pub struct Observed(Arc<Mutex<Seen>>);
 
 #[derive(Debug, Default)]
 struct Seen {
     leaf: Option<Vec<u8>>,
+    /// What came with it, in the server's order.
+    others: Vec<Vec<u8>>,
     mismatch: Option<(Fingerprint, Fingerprint)>,
 }
 
 impl Observed {
     pub fn leaf(&self) -> Option<Vec<u8>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).leaf.clone()
+    }
+
+    /// What the server showed, its own certificate first, trusted or not.
+    pub fn chain(&self) -> Vec<Certificate> {
+        let seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        seen.leaf.iter().chain(&seen.others).map(|der| Certificate::of_der(der)).collect()
     }
 
     pub fn fingerprint(&self) -> Option<Fingerprint> {
@@ -44,9 +53,10 @@ impl Observed {
         TlsFailure { cause, observed: self.fingerprint() }
     }
 
-    fn note(&self, leaf: &CertificateDer<'_>) {
+    fn note(&self, leaf: &CertificateDer<'_>, others: &[CertificateDer<'_>]) {
         let mut seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         seen.leaf = Some(leaf.as_ref().to_vec());
+        seen.others = others.iter().take(CHAIN_MAX - 1).map(|other| other.as_ref().to_vec()).collect();
         seen.mismatch = None;
     }
 
@@ -84,7 +94,7 @@ impl ServerCertVerifier for Verifier {
         ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
-        self.observed.note(end_entity);
+        self.observed.note(end_entity, intermediates);
         match &self.rule {
             Rule::Roots(verifier) => {
                 verifier.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now)

@@ -27,7 +27,7 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 /// What reached the sink.
 #[derive(Default)]
 pub(crate) struct Seen {
-    newest: BTreeMap<ConnectionId, (Arc<Snapshot>, Health)>,
+    pub(crate) newest: BTreeMap<ConnectionId, (Arc<Snapshot>, Health)>,
     /// Of all connections, each state once until it changes.
     pub(crate) states: Vec<ConnectionState>,
     pub(crate) removed: BTreeSet<ConnectionId>,
@@ -82,6 +82,7 @@ pub(crate) fn settings(name: &str, nas: &Appliance, credential: Credential) -> S
         poll_interval: Duration::from_mins(1),
         labels: BTreeMap::new(),
         scram_seen: false,
+        disabled_sections: BTreeSet::new(),
         created_at: UnixMillis::new(1),
         updated_at: UnixMillis::new(1),
         revision: 1,

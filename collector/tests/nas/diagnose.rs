@@ -3,11 +3,13 @@
 use pulse_collector::session::SessionOptions;
 use pulse_collector::session::diagnose::{Diagnosis, Outcome, diagnose};
 use pulse_collector::transport::{Security, Trust};
+use pulse_fixtures::appliance::ApplianceConfig;
 use pulse_fixtures::fault::Effect;
 use pulse_fixtures::line::ApiLine;
 use pulse_fixtures::server::account::Access;
+use pulse_fixtures::server::tls::{TestCa, TlsMode};
 
-use crate::support::{appliance, endpoint, key, key_of, pinned, plain_appliance, wrong_key};
+use crate::support::{appliance, config, endpoint, key, key_of, pinned, plain_appliance, start, wrong_key};
 
 fn outcomes(diagnosis: &Diagnosis) -> Vec<(&str, Outcome)> {
     diagnosis.steps.iter().map(|step| (step.name.as_str(), step.outcome)).collect()
@@ -110,4 +112,46 @@ async fn a_plain_connection_is_refused_at_the_login() {
     assert_eq!(login.outcome, Outcome::Failed);
     assert!(login.remedy.contains("https"), "{}", login.remedy);
     assert_eq!(nas.stats().keys_revoked, 0);
+}
+
+#[tokio::test]
+async fn the_chain_is_shown_whether_it_is_trusted_or_not() {
+    let hosts = vec!["nas.example".to_owned(), "127.0.0.1".to_owned()];
+    let signed = ApplianceConfig {
+        tls: TlsMode::Issued(TestCa::generate().expect("an authority")),
+        certificate_hosts: hosts,
+        ..config(ApiLine::V25_10)
+    };
+    let nas = start(signed).await;
+    for (trust, outcome) in [
+        (Trust::CustomCa(nas.ca_pem()), Outcome::Ok),
+        (Trust::Pinned("00".repeat(32).parse().expect("a pin")), Outcome::Failed),
+        (Trust::Insecure, Outcome::Warning),
+    ] {
+        let endpoint = endpoint(&nas, Security::Tls(trust));
+        let (diagnosis, _) = diagnose(&endpoint, &key(&nas), &SessionOptions::default()).await;
+        assert_eq!(diagnosis.step("tls").map(|step| step.outcome), Some(outcome));
+        let own = diagnosis.chain.first().expect("shown");
+        assert_eq!(own.fingerprint.to_string(), nas.fingerprint_sha256());
+        assert_eq!(own.alternative_names, ["nas.example", "127.0.0.1"]);
+        assert!(
+            own.not_before < own.not_after && !own.subject.is_empty() && !own.is_self_issued(),
+            "{own:?}"
+        );
+    }
+    nas.stop().await;
+    let (diagnosis, _) = diagnose(&pinned(&nas), &key(&nas), &SessionOptions::default()).await;
+    assert!(diagnosis.chain.is_empty(), "nothing was shown");
+}
+
+#[tokio::test]
+async fn an_old_line_over_plain_http_is_told_to_use_https() {
+    let nas = plain_appliance(ApiLine::V24_10, false).await;
+    let plain = endpoint(&nas, Security::Plaintext);
+    let (diagnosis, _) = diagnose(&plain, &key(&nas), &SessionOptions::default()).await;
+    let upgrade = diagnosis.step("upgrade").expect("was tried");
+    assert_eq!(upgrade.outcome, Outcome::Failed, "{diagnosis:#?}");
+    assert!(upgrade.error.contains("before 25.04") && !upgrade.error.contains("/ui/"), "{}", upgrade.error);
+    assert!(upgrade.remedy.starts_with("use https"), "{}", upgrade.remedy);
+    assert!(nas.stats().calls.is_empty() && nas.stats().rest_requests == 0, "nothing was sent");
 }

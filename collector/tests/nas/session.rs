@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use pulse_collector::api::dataset::decode_datasets;
 use pulse_collector::rpc::CallError;
 use pulse_collector::session::{ConnectError, FailureClass, Mode, SessionOptions, connect};
 use pulse_collector::transport::redirect::Redirect;
@@ -312,4 +313,20 @@ async fn an_answer_that_comes_twice_or_for_nobody_harms_nothing() {
         session.call("core.ping", &json!([])).await.expect("its own answer");
     }
     assert_eq!(session.call("core.ping", &json!([])).await.expect("a ping").0.get(), "\"pong\"");
+}
+
+#[tokio::test]
+async fn a_rest_reply_of_thousands_of_datasets_is_read_whole() {
+    let nas = rest_appliance().await;
+    let property = "x".repeat(1_500);
+    let rows: Vec<_> = (0..3_018)
+        .map(|n| json!({ "name": format!("tank/d{n:04}"), "used": { "parsed": n }, "comments": { "value": property } }))
+        .collect();
+    nas.faults().on_method("pool.dataset.query", Effect::Answer(rows.into()));
+    let session = log_in(&nas).await.expect("over REST");
+    let query = [("extra.flat", "false"), ("extra.properties", r#"["used"]"#)];
+    let reply = session.rest_get("/pool/dataset", &query).await.expect("read");
+    assert!(reply.0.get().len() > 4 * 1024 * 1024, "larger than Pulse takes");
+    let decoded = decode_datasets(reply.0.get().as_bytes()).expect("a list");
+    assert_eq!((decoded.rows.len(), decoded.skipped.len()), (3_018, 0));
 }

@@ -367,3 +367,63 @@ async fn a_diagnosis_reads_each_section_once() {
     assert_eq!(found.step("section:pools").map(|step| step.outcome), Some(Outcome::Skipped));
     assert_eq!(nas.stats().logins_refused, 1);
 }
+
+#[tokio::test]
+async fn a_clean_restart_shows_as_one_until_the_nas_is_back() {
+    let nas = readable(ApiLine::V25_10).await;
+    let crew = Crew::start(Options::default());
+    crew.add(settings("one", &nas, key(&nas))).await;
+    crew.until_all_fresh("one").await;
+    nas.mutate(|_, _| {
+        let fields = Some(json!({ "reason": "Update to 25.10.2" }));
+        vec![Event { collection: "system.reboot".to_owned(), kind: EventKind::Added, id: None, fields }]
+    });
+    // Heard before the end: the section it hints at is read again.
+    let before = nas.stats().calls_of("system.info");
+    nas.wait_for(|stats| stats.calls_of("system.info") > before).await;
+    nas.stop().await;
+    let health = crew.until_state("one", ConnectionState::BackingOff).await;
+    assert!(
+        health.reason.contains("restarts") && health.reason.contains("Update to 25.10.2"),
+        "{}",
+        health.reason
+    );
+    nas.start_again().await;
+    crew.refresh("one").await;
+    let health = crew.until_state("one", ConnectionState::Live).await;
+    assert_eq!(health.reason, "");
+}
+
+#[tokio::test]
+async fn a_section_that_is_switched_off_is_not_read_and_what_it_brought_goes() {
+    let nas = readable_but(ApiLine::V25_10, &["zfs.resource.query"]).await;
+    let rows = json!([{ "name": "tank", "pool": "tank", "type": "FILESYSTEM", "properties": {} }]);
+    nas.faults().on_method("zfs.resource.query", Effect::Answer(rows));
+    let crew = Crew::start(Options::default());
+    crew.add(settings("one", &nas, key(&nas))).await;
+    crew.until_all_fresh("one").await;
+    let held = || crew.probe.seen.borrow().newest[&id("one")].0.datasets().map(|rows| rows.len());
+    assert_eq!(held(), Some(1));
+    crew.change("one", |settings| {
+        settings.disabled_sections = [Section::Datasets, Section::Snapshots].map(Section::name).into();
+    })
+    .await;
+    let health = crew
+        .until("one", "live without them", |health| {
+            health.state == ConnectionState::Live
+                && outcome(health, "datasets") == Some(SectionOutcome::Disabled)
+                && outcome(health, "disks").is_some_and(SectionOutcome::is_complete)
+        })
+        .await;
+    assert_eq!(held(), None);
+    let told = health.sections.iter().find(|report| report.section.as_str() == "datasets").expect("told");
+    assert!(told.error.contains("switched off"), "{}", told.error);
+    let before = nas.stats().calls_of("zfs.resource.query");
+    crew.refresh("one").await;
+    assert_eq!(nas.stats().calls_of("zfs.resource.query"), before);
+
+    crew.change("one", |settings| settings.disabled_sections.clear()).await;
+    crew.until("one", "read again", |health| outcome(health, "datasets") == Some(SectionOutcome::Fresh))
+        .await;
+    assert_eq!(held(), Some(1));
+}

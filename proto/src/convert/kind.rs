@@ -50,7 +50,7 @@ kinds! {
     Severity: Severity { Healthy, Monitor, Warning, Critical }
     Freshness: Freshness { Fresh, Stale, Lost }
     AlertLevel: AlertLevel { Info, Notice, Warning, Error, Critical, Alert, Emergency }
-    SectionOutcome: SectionOutcome { Fresh, Unchanged, Failed, Forbidden, Unsupported, Partial }
+    SectionOutcome: SectionOutcome { Fresh, Unchanged, Failed, Forbidden, Unsupported, Partial, Disabled }
     RecordPart: RecordPart {
         Incidents, UsableCapacity, PoolMembership, ReplicationTarget, Services, Interfaces, Certificates, Ups, Update,
         Metrics, Temperature, ScrubSchedule, Snapshots, ShareDataset,

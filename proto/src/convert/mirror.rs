@@ -173,6 +173,7 @@ mirror! {
     Task = ProtectionTaskFacet {
         kind, id, description, enabled, automatic, schedule, state, state_since, message, progress_percent, direction,
         transport, source_datasets, target, remote, recursive, last_snapshot, retention, naming_schema, locked,
+        warnings, excluded_datasets,
     }
     ScrubSchedule = ScrubSchedule { enabled, schedule, threshold_days }
 }

@@ -389,6 +389,7 @@ impl TryFrom<wire::ZfsDataset> for Dataset {
             comments,
             snapshot_count,
             newest_snapshot_at,
+            newest_snapshot_source,
         } = facet;
         Ok(Self {
             name: line(name).at("name")?,
@@ -421,6 +422,7 @@ impl TryFrom<wire::ZfsDataset> for Dataset {
             comments: prose(comments).at("comments")?,
             snapshot_count,
             newest_snapshot_at: time(newest_snapshot_at).at("newest_snapshot_at")?,
+            newest_snapshot_source: line(newest_snapshot_source).at("newest_snapshot_source")?,
         })
     }
 }
@@ -458,6 +460,7 @@ impl From<&Dataset> for wire::ZfsDataset {
             comments,
             snapshot_count,
             newest_snapshot_at,
+            newest_snapshot_source,
         } = facet;
         Self {
             name: name.clone(),
@@ -490,6 +493,7 @@ impl From<&Dataset> for wire::ZfsDataset {
             comments: comments.clone(),
             snapshot_count: *snapshot_count,
             newest_snapshot_at: newest_snapshot_at.map(timestamp_to_wire),
+            newest_snapshot_source: newest_snapshot_source.clone(),
         }
     }
 }

@@ -151,4 +151,6 @@ pub struct Dataset {
     pub comments: String,
     pub snapshot_count: Option<u64>,
     pub newest_snapshot_at: Option<UnixMillis>,
+    /// dataset, snapshot-task or replication; empty when it is not known.
+    pub newest_snapshot_source: String,
 }

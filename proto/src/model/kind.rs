@@ -99,6 +99,7 @@ kind!(SectionOutcome {
     Forbidden = "forbidden",
     Unsupported = "unsupported",
     Partial = "partial",
+    Disabled = "disabled",
 });
 
 kind!(
@@ -122,9 +123,9 @@ kind!(
 );
 
 impl SectionOutcome {
-    /// The section was read completely: what it does not contain is gone.
+    /// All there is of the section is known: what it does not contain is gone. Nothing is left of one that is switched off.
     pub const fn is_complete(self) -> bool {
-        matches!(self, Self::Fresh | Self::Unchanged)
+        matches!(self, Self::Fresh | Self::Unchanged | Self::Disabled)
     }
 }
 

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use pulse_proto::model::{ResourceType, Revision, Severity};
 use pulse_shell::probes::{Readiness, Ready, Refresh};
-use tracing::error;
+use tokio::runtime::Handle;
+use tracing::{error, info, warn};
 
 use crate::health::{UnknownKind, UnknownValues};
 use crate::ingest::Observer;
@@ -18,11 +19,12 @@ pub(super) struct Watchful {
     unknown: UnknownValues,
     readiness: Readiness,
     feed: OnceLock<Feed>,
+    runtime: Handle,
 }
 
 impl Watchful {
     pub(super) fn new(metrics: Arc<Metrics>, unknown: UnknownValues, readiness: Readiness) -> Self {
-        Self { metrics, unknown, readiness, feed: OnceLock::new() }
+        Self { metrics, unknown, readiness, feed: OnceLock::new(), runtime: Handle::current() }
     }
 
     /// From now on the gauges show this feed's view.
@@ -37,6 +39,8 @@ impl Watchful {
     }
 
     fn gauges(&self) {
+        let tasks = self.runtime.metrics().num_alive_tasks();
+        self.metrics.tasks.set(i64::try_from(tasks).unwrap_or(i64::MAX));
         for kind in UnknownKind::ALL {
             let label = KindLabel { kind: kind.token() };
             self.metrics.unknown_values.get_or_create(&label).set(self.unknown.count(kind));
@@ -51,7 +55,7 @@ impl Watchful {
             *severities.entry(resource.severity).or_default() += 1;
         }
         self.metrics.revision.set(view.revision.0);
-        self.metrics.connections.set(i64::try_from(view.shards.len()).unwrap_or(i64::MAX));
+        self.metrics.connections.set(i64::try_from(view.shards().len()).unwrap_or(i64::MAX));
         self.metrics.resources.clear();
         for (kind, count) in types {
             self.metrics.resources.get_or_create(&TypeLabel { r#type: kind.token() }).set(count);
@@ -96,6 +100,16 @@ impl Observer for Watchful {
 
     fn published(&self, _revision: Revision, changes: usize) {
         self.metrics.changes.inc_by(changes as u64);
+    }
+
+    fn checkpointed(&self, took: Duration) {
+        info!(?took, "checkpoint written");
+        self.metrics.checkpoints.inc();
+    }
+
+    fn checkpoint_failed(&self, reason: &str) {
+        warn!(reason, "no checkpoint could be written; the journal grows until one can");
+        self.metrics.checkpoint_failures.inc();
     }
 }
 

@@ -32,7 +32,7 @@ pub(super) struct Target {
     #[arg(long, default_value = "http://127.0.0.1:7660", env = "PULSE_REGISTRY_ADDRESS", value_name = "URL")]
     address: String,
     #[arg(long, short, value_enum, default_value = "table")]
-    output: Output,
+    pub(super) output: Output,
 }
 
 #[derive(Debug, Args)]
@@ -103,7 +103,7 @@ pub(super) async fn run(command: Command, stop: CancellationToken) -> anyhow::Re
     }
 }
 
-async fn client(target: &Target) -> anyhow::Result<ResourceServiceClient<Channel>> {
+pub(super) async fn client(target: &Target) -> anyhow::Result<ResourceServiceClient<Channel>> {
     let address = pulse_shell::command::url(&target.address);
     let endpoint = Endpoint::from_shared(address)
         .with_context(|| format!("--address {:?} is no URL such as http://127.0.0.1:7660", target.address))?
@@ -115,7 +115,7 @@ async fn client(target: &Target) -> anyhow::Result<ResourceServiceClient<Channel
 }
 
 #[allow(clippy::needless_pass_by_value, reason = "stands in map_err")]
-fn explained(status: Status) -> anyhow::Error {
+pub(super) fn explained(status: Status) -> anyhow::Error {
     anyhow!("{}", answer::explain(&status))
 }
 
@@ -325,7 +325,7 @@ fn print_json(resources: &[Resource]) -> anyhow::Result<()> {
     Ok(print(&lines)?)
 }
 
-fn word(name: &str, prefix: &str) -> String {
+pub(super) fn word(name: &str, prefix: &str) -> String {
     name.strip_prefix(prefix).unwrap_or(name).to_ascii_lowercase()
 }
 

@@ -188,6 +188,19 @@ mod tests {
     }
 
     #[test]
+    fn no_kind_of_disk_is_a_fault() {
+        for kind in ["HDD", "SSD", "UNKNOWN", "", "TAPE"] {
+            for bus in ["SCSI", "ATA", "NVME", "USB", "VIRTIO", "SAS", "UNKNOWN", ""] {
+                let (status, reasons) = judged(|disk| {
+                    disk.disk_type = kind.into();
+                    disk.bus = bus.into();
+                });
+                assert_eq!((status, reasons), (Status::Online, vec![]), "{kind} {bus}");
+            }
+        }
+    }
+
+    #[test]
     fn a_state_nobody_knows_is_unknown_and_counted() {
         let tables = Tables::default();
         let record = example::disk(|disk| disk.vdev_state = "HUMMING".into());

@@ -6,7 +6,9 @@ use std::fmt::Write as _;
 use pulse_proto::model::Severity;
 
 use super::table::Table;
-use super::{capacity, dataset, disk, freshness, host, native, pool, scan, status_code, vdev, workload};
+use super::{
+    capacity, dataset, disk, freshness, host, native, pool, scan, status_code, vdev, vdev_kind, workload,
+};
 
 const HEAD: &str = "\
 <!-- Written by `cargo xtask docs` from registry/src/health. Do not edit. -->
@@ -65,6 +67,7 @@ pub fn markdown() -> String {
                      far as its role allows. A disk has the state of its device; a disk in no pool is online.",
                 );
                 roles(&mut out);
+                kinds(&mut out);
             }
             _ => {}
         }
@@ -76,6 +79,14 @@ pub fn markdown() -> String {
     connections(&mut out);
     alerts(&mut out);
     out
+}
+
+fn kinds(out: &mut String) {
+    heading(out, "Device kind", &["word", "meaning"]);
+    for kind in vdev_kind::KINDS {
+        line(out, &[&word(kind.word), kind.meaning]);
+    }
+    note(out, "The state of a device is judged whatever its kind; a kind that is not here is counted.");
 }
 
 fn heading(out: &mut String, title: &str, columns: &[&str]) {

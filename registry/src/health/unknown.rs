@@ -11,6 +11,7 @@ pub enum UnknownKind {
     PoolStatusCode,
     VdevState,
     VdevRole,
+    VdevKind,
     ScanFunction,
     ScanState,
     ExpansionState,
@@ -22,11 +23,12 @@ pub enum UnknownKind {
 }
 
 impl UnknownKind {
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::PoolState,
         Self::PoolStatusCode,
         Self::VdevState,
         Self::VdevRole,
+        Self::VdevKind,
         Self::ScanFunction,
         Self::ScanState,
         Self::ExpansionState,
@@ -44,6 +46,7 @@ impl UnknownKind {
             Self::PoolStatusCode => "pool_status_code",
             Self::VdevState => "vdev_state",
             Self::VdevRole => "vdev_role",
+            Self::VdevKind => "vdev_kind",
             Self::ScanFunction => "scan_function",
             Self::ScanState => "scan_state",
             Self::ExpansionState => "expansion_state",
@@ -62,6 +65,7 @@ impl UnknownKind {
             Self::PoolStatusCode => "pool status code",
             Self::VdevState => "device state",
             Self::VdevRole => "device role",
+            Self::VdevKind => "device kind",
             Self::ScanFunction => "scan function",
             Self::ScanState => "scan state",
             Self::ExpansionState => "expansion state",
@@ -104,6 +108,6 @@ mod tests {
             (0..times).for_each(|_| values.clone().add(kind));
         }
         let counts: Vec<_> = values.counts().map(|(_, count)| count).collect();
-        assert_eq!(counts, (1..=12).collect::<Vec<_>>());
+        assert_eq!(counts, (1..=UnknownKind::ALL.len() as u64).collect::<Vec<_>>());
     }
 }

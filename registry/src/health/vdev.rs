@@ -11,6 +11,7 @@ use pulse_proto::model::{Severity, Status, Vdev, VdevGroup};
 
 use super::table::{Row, Table, row};
 use super::unknown::UnknownKind;
+use super::vdev_kind;
 use super::verdict::{Verdict, quote};
 
 /// Most devices a reason names; it counts them all.
@@ -140,6 +141,9 @@ impl Troubles {
             let found = self.visit(child, place, verdict);
             below.state = below.state.max(found.state);
             below.errors |= found.errors;
+        }
+        if !vdev.kind.is_empty() && !vdev_kind::is_known(&vdev.kind) {
+            verdict.unknown_word(UnknownKind::VdevKind, &vdev.kind);
         }
         let own = self.state_of(vdev, place, below.state, verdict);
         below.state = below.state.max(own);
@@ -375,13 +379,14 @@ mod tests {
     fn words_nobody_knows_are_counted_each_and_told_once() {
         let tables = Tables::default();
         let record = example::pool(|pool| {
-            pool.groups =
-                vec![group("data", vec![disk("sda", "ODD"), disk("sdb", "ODDER")]), group("tape", vec![])];
+            let odd = Vdev { kind: "RAIDZ9".into(), ..disk("sdb", "ODDER") };
+            pool.groups = vec![group("data", vec![disk("sda", "ODD"), odd]), group("tape", vec![])];
         });
         let judgement = example::judge_by(&tables, &record);
         assert_eq!(judgement.status, Online);
         assert_eq!(judgement.severity, Monitor);
-        assert_eq!(judgement.reasons.len(), 2);
+        assert_eq!(judgement.reasons.len(), 3);
+        assert_eq!(tables.unknown_values().count(UnknownKind::VdevKind), 1);
         assert_eq!(tables.unknown_values().count(UnknownKind::VdevState), 2);
         assert_eq!(tables.unknown_values().count(UnknownKind::VdevRole), 1);
     }

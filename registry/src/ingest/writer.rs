@@ -1,6 +1,8 @@
 //! The one writer. Gathers what waits into a group, applies it, commits it with
 //! one sync, then publishes and answers: nothing is said before it is durable.
 
+mod checkpoint;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -10,11 +12,14 @@ use pulse_proto::model::{CollectorId, ConnectionId, Epoch, Revision, Sequence, U
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
+use self::checkpoint::Checkpoints;
 use crate::clock::Clock;
 use crate::state::judge::Judge;
 use crate::state::lease::Cursor;
-use crate::state::{Answer, Changes, Input, Publisher, RejectReason, State, Write};
-use crate::store::Store;
+use crate::state::{
+    Answer, Changes, Input, Link, LinkError, Pair, Publisher, RejectReason, Stand, State, Write,
+};
+use crate::store::{Loaded, Store, StoreError, Ticket};
 
 /// Inputs that may wait for the writer, over all streams.
 pub const QUEUE_MAX: usize = 256;
@@ -27,12 +32,16 @@ const FLUSH_INTERVAL: Duration = Duration::from_secs(15);
 /// After a failed commit the store is asked again this often.
 const RETRY_INTERVAL: Duration = Duration::from_secs(1);
 
+const NO_WRITES: &str = "the store does not take writes at the moment";
+
 /// Hears how the writer does; for metrics and readiness.
 pub trait Observer: Send + Sync + 'static {
     fn committed(&self, took: Duration, batches: usize, rows: usize);
     fn failed(&self, error: &str);
     fn answered(&self, answers: &[Answer]);
     fn published(&self, revision: Revision, changes: usize);
+    fn checkpointed(&self, took: Duration);
+    fn checkpoint_failed(&self, error: &str);
 }
 
 /// How streams reach the writer.
@@ -51,7 +60,24 @@ pub struct Stopped;
 enum Request {
     Open(StreamId, Vec<ConnectionId>, Cursors),
     Apply(StreamId, Input, Reply),
+    Link(Statement, Linked),
 }
+
+/// What an operator says of two records.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Statement {
+    /// The time is the writer's.
+    Say {
+        pair: Pair,
+        stand: Stand,
+        reason: String,
+        who: String,
+    },
+    Forget(Pair),
+}
+
+/// Durable as of this revision.
+type Linked = oneshot::Sender<Result<Revision, LinkError>>;
 
 type Cursors = oneshot::Sender<Vec<(ConnectionId, Cursor)>>;
 
@@ -95,6 +121,15 @@ impl Handle {
     }
 }
 
+impl Handle {
+    /// Says something of two records; returns the revision that shows it.
+    pub async fn link(&self, statement: Statement) -> Result<Result<Revision, LinkError>, Stopped> {
+        let (reply, answer) = oneshot::channel();
+        self.requests.send(Request::Link(statement, reply)).await.map_err(|_gone| Stopped)?;
+        answer.await.map_err(|_gone| Stopped)
+    }
+}
+
 /// Owns the state; everything else sees views.
 pub struct Writer {
     state: State,
@@ -109,6 +144,7 @@ pub struct Writer {
     flushed: Instant,
     /// The last commit failed: memory was thrown away and the store must be read again first.
     broken: bool,
+    checkpoints: Checkpoints,
 }
 
 /// What is committed together.
@@ -118,6 +154,7 @@ struct Group {
     changes: Vec<Arc<Changes>>,
     answers: Vec<(Origin, Vec<Answer>, Reply)>,
     questions: Vec<(Vec<ConnectionId>, Cursors)>,
+    links: Vec<(Result<Revision, LinkError>, Linked)>,
     inputs: usize,
 }
 
@@ -149,6 +186,7 @@ impl Writer {
             streams: BTreeMap::new(),
             flushed: Instant::now(),
             broken: false,
+            checkpoints: Checkpoints::default(),
         };
         (writer, Handle { requests: sender, streams: Arc::default() })
     }
@@ -166,6 +204,7 @@ impl Writer {
                 () = self.clock.reaches(next_tick), if !self.broken => None,
                 () = tokio::time::sleep_until(self.flushed + FLUSH_INTERVAL), if !self.broken => None,
                 () = tokio::time::sleep(RETRY_INTERVAL), if self.broken => None,
+                () = self.checkpoints.ended(&*self.observer) => continue,
             };
             if self.broken {
                 self.recover().await;
@@ -177,6 +216,7 @@ impl Writer {
             let group = Group { writes, ..Group::default() };
             self.finish(group).await;
         }
+        self.checkpoints.finish(&*self.observer).await;
     }
 
     async fn round(&mut self, first: Option<Request>) {
@@ -211,6 +251,11 @@ impl Writer {
                 // What was applied in this group is not durable yet: told after the commit.
                 group.questions.push((ids, reply));
             }
+            Request::Link(statement, reply) => {
+                group.inputs += 1;
+                let outcome = self.link(statement, group, now);
+                group.links.push((outcome, reply));
+            }
             Request::Apply(stream, _, reply)
                 if self.streams.get(&stream.collector) != Some(&stream.number) =>
             {
@@ -220,7 +265,7 @@ impl Writer {
                 let origin = Origin::of(&input);
                 group.inputs += 1;
                 if self.broken {
-                    let refusal = origin.exhausted("the store does not take writes at the moment");
+                    let refusal = origin.exhausted(NO_WRITES);
                     group.answers.push((origin, refusal, reply));
                     return;
                 }
@@ -232,6 +277,26 @@ impl Writer {
         }
     }
 
+    fn link(
+        &mut self,
+        statement: Statement,
+        group: &mut Group,
+        now: UnixMillis,
+    ) -> Result<Revision, LinkError> {
+        if self.broken {
+            return Err(LinkError::Store(NO_WRITES.to_owned()));
+        }
+        let applied = match statement {
+            Statement::Say { pair, stand, reason, who } => {
+                self.state.link(Link { pair, stand, reason, who, at: now })
+            }
+            Statement::Forget(pair) => self.state.forget_link(&pair, now),
+        }?;
+        group.writes.extend(applied.writes);
+        group.changes.extend(applied.changes);
+        Ok(self.state.view().revision)
+    }
+
     /// Makes the group durable, shows it, answers it.
     async fn finish(&mut self, mut group: Group) {
         if !group.writes.is_empty() {
@@ -240,19 +305,29 @@ impl Writer {
             let revision = self.state.view().revision;
             let writes = std::mem::take(&mut group.writes);
             let rows = writes.len();
-            let commit = tokio::task::spawn_blocking(move || store.commit(revision, &writes));
+            let may_begin = self.checkpoints.may_begin();
+            let commit = tokio::task::spawn_blocking(move || {
+                store.commit(revision, &writes)?;
+                Ok::<_, StoreError>(if may_begin { store.begin_checkpoint() } else { Ok(None) })
+            });
             let outcome = match commit.await {
                 Ok(outcome) => outcome.map_err(|error| error.to_string()),
                 Err(panic) => Err(panic.to_string()),
             };
             match outcome {
-                Ok(()) => self.observer.committed(started.elapsed(), group.inputs, rows),
+                Ok(begun) => {
+                    self.observer.committed(started.elapsed(), group.inputs, rows);
+                    self.begin_checkpoint(begun);
+                }
                 Err(error) => {
                     self.observer.failed(&error);
                     self.broken = true;
                     group.changes.clear();
                     for (origin, answers, _) in &mut group.answers {
                         *answers = origin.exhausted(&error);
+                    }
+                    for (outcome, _) in &mut group.links {
+                        *outcome = Err(LinkError::Store(error.clone()));
                     }
                 }
             }
@@ -268,6 +343,9 @@ impl Writer {
             // A stream that has ended needs no answer.
             drop(reply.try_send(Outcome::Answered(answers)));
         }
+        for (outcome, reply) in group.links {
+            drop(reply.send(outcome));
+        }
         for (ids, reply) in group.questions {
             let cursor = |id: &ConnectionId| Some((id.clone(), self.state.cursor(id)?.clone()));
             let known = if self.broken { Vec::new() } else { ids.iter().filter_map(cursor).collect() };
@@ -275,20 +353,35 @@ impl Writer {
         }
     }
 
+    /// The state is what was just committed.
+    fn begin_checkpoint(&mut self, begun: Result<Option<Ticket>, StoreError>) {
+        match begun {
+            Ok(None) => {}
+            Ok(Some(ticket)) => {
+                let (store, rows) = (Arc::clone(&self.store), self.state.snapshot());
+                self.checkpoints.begin(store, ticket, rows, &*self.observer);
+            }
+            Err(error) => self.checkpoints.failed(&error.to_string(), &*self.observer),
+        }
+    }
+
     /// Throws away what could not be made durable and reads back what is.
     async fn recover(&mut self) {
         let store = Arc::clone(&self.store);
         let loaded = tokio::task::spawn_blocking(move || {
-            let loaded = store.load()?;
-            // Reading may work while writing does not.
-            store.commit(loaded.revision, &[])?;
-            Ok::<_, crate::store::StoreError>(loaded)
+            // Reading works while writing does not, and costs more: it comes when writing works again.
+            store.recover()?;
+            store.load()
         });
         match loaded.await {
             Ok(Ok(loaded)) => {
                 let judge = Arc::clone(&self.judge);
-                self.state = State::restore(judge, loaded.revision, loaded.connections, self.clock.now());
+                let Loaded { revision, connections, links, remembered, .. } = loaded;
+                let past = (remembered, self.state.view().past.retention);
+                self.state = State::restore(judge, revision, connections, links, past, self.clock.now());
                 self.broken = false;
+                // What failed here may be durable all the same; then it is shown.
+                self.publisher.publish(Arc::new(self.state.view().clone()), []);
             }
             Ok(Err(error)) => self.observer.failed(&error.to_string()),
             Err(panic) => self.observer.failed(&panic.to_string()),

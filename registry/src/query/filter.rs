@@ -3,6 +3,8 @@
 //! that fit them.
 
 mod check;
+mod decide;
+mod entry;
 mod eval;
 pub mod field;
 mod parse;
@@ -11,12 +13,14 @@ pub mod syntax;
 #[cfg(test)]
 mod tests;
 
-use pulse_proto::model::UnixMillis;
+use pulse_proto::model::{ResourceId, UnixMillis};
 
-pub use plan::Scan;
+pub use entry::EntryFilter;
+pub use plan::{Candidates, Scan};
 
 use crate::state::resource::Resource;
-use crate::state::view::View;
+use crate::state::view::profile::Profile;
+use crate::state::view::{Shard, View};
 
 /// Longest filter, in characters.
 pub const FILTER_CHARS_MAX: usize = 4_096;
@@ -56,7 +60,7 @@ impl Filter {
 
     pub fn parse(text: &str) -> Result<Self, FilterError> {
         let Some(expression) = parse::parse(text)? else { return Ok(Self::all()) };
-        let root = check::check(&expression)?;
+        let root = plan::cheap_first(check::check(&expression, &field::OF_RESOURCES)?);
         Ok(Self { root: Some(root), canonical: expression.to_string() })
     }
 
@@ -74,8 +78,23 @@ impl Filter {
         self.root.as_ref().and_then(check::observed_at_position)
     }
 
+    /// Whether resources with this profile match, as far as it tells; `shard` tells more of those in it.
+    pub fn decide(&self, profile: Profile, shard: Option<&Shard>) -> Option<bool> {
+        self.root.as_ref().map_or(Some(true), |root| decide::decide(root, profile, shard))
+    }
+
     /// The parts of `view` that may hold matches.
     pub fn scan(&self, view: &View) -> Scan {
         plan::scan(self.root.as_ref(), view)
+    }
+
+    /// The parts of `view` that may hold what matches now or did before: of a resource only the id stays.
+    pub fn scan_by_id(&self, view: &View) -> Scan {
+        plan::scan_by_id(self.root.as_ref(), view)
+    }
+
+    /// Whether a resource with this id can ever match.
+    pub fn may_match(&self, id: &ResourceId) -> bool {
+        plan::may_match(self.root.as_ref(), id)
     }
 }

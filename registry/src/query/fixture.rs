@@ -26,6 +26,8 @@ pub struct Seed {
     pub freshness: Freshness,
     pub capacity: Option<Capacity>,
     pub revision: u64,
+    /// `None`: with its revision.
+    pub created: Option<u64>,
 }
 
 impl Seed {
@@ -41,6 +43,7 @@ impl Seed {
             freshness: Freshness::Fresh,
             capacity: None,
             revision: 1,
+            created: None,
         }
     }
 
@@ -124,9 +127,11 @@ impl Seed {
             connection,
             connection_name: Arc::from(format!("NAS {}", self.connection)),
             labels: Arc::new(labels),
+            parts: None,
             created_at: UnixMillis::new(1_700_000_000_000 + self.number * 1_000),
             updated_at: UnixMillis::new(1_700_000_500_000 + self.revision * 1_000),
             revision: Revision(self.revision),
+            created: Revision(self.created.unwrap_or(self.revision)),
         })
     }
 }

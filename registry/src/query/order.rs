@@ -1,14 +1,21 @@
 //! How a list is sorted: the `order_by` text, checked, and the comparison it
-//! means. Ties are broken by id, so an order is always total.
+//! means. Its fields are those of a filter. Ties are broken by id, so an order
+//! is always total.
+
+mod key;
+mod parse;
 
 use std::cmp::Ordering;
 use std::fmt::Write as _;
 
-use pulse_proto::model::UnixMillis;
+use pulse_proto::model::{StorageTopology, UnixMillis};
 
-use super::filter::field::NumberField;
+use super::filter::field::{EnumField, FIELDS, Field, TextField, TimeField};
 use super::number::{number, used_ratio};
+use super::value::{text, time};
 use crate::state::resource::Resource;
+
+pub(super) use self::key::Key;
 
 /// Longest `order_by`, in characters.
 pub const ORDER_CHARS_MAX: usize = 512;
@@ -22,45 +29,10 @@ pub struct OrderError {
     pub problem: String,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Key {
-    Id,
-    Name,
-    Type,
-    Status,
-    Severity,
-    Freshness,
-    Connection,
-    UsedRatio,
-    UsedBytes,
-    TotalBytes,
-    ObservedAt,
-    CreatedAt,
-    UpdatedAt,
-    Revision,
-}
-
-const KEYS: [(&str, Key); 14] = [
-    ("id", Key::Id),
-    ("name", Key::Name),
-    ("type", Key::Type),
-    ("status", Key::Status),
-    ("severity", Key::Severity),
-    ("freshness", Key::Freshness),
-    ("connection", Key::Connection),
-    ("capacity.used_ratio", Key::UsedRatio),
-    ("capacity.used_bytes", Key::UsedBytes),
-    ("capacity.total_bytes", Key::TotalBytes),
-    ("observed_at", Key::ObservedAt),
-    ("created_at", Key::CreatedAt),
-    ("updated_at", Key::UpdatedAt),
-    ("revision", Key::Revision),
-];
-
 /// A checked order. The empty text orders by id.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Order {
-    keys: Vec<(Key, Direction)>,
+    keys: Vec<(Field, Direction)>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,37 +46,14 @@ pub type Sortable<'a> = (&'a Resource, Option<UnixMillis>);
 
 impl Order {
     pub fn parse(text: &str) -> Result<Self, OrderError> {
-        if text.chars().nth(ORDER_CHARS_MAX).is_some() {
-            return Err(OrderError {
-                position: ORDER_CHARS_MAX + 1,
-                problem: format!("longer than {ORDER_CHARS_MAX} characters; name fewer fields"),
-            });
-        }
-        let mut keys: Vec<(Key, Direction)> = Vec::new();
-        if text.trim().is_empty() {
-            return Ok(Self { keys });
-        }
-        let mut position = 1;
-        for part in text.split(',') {
-            let lead = part.chars().take_while(|c| c.is_whitespace()).count();
-            let (key, direction) = field(part, position + lead)?;
-            if keys.iter().any(|(known, _)| *known == key) {
-                return Err(OrderError {
-                    position: position + lead,
-                    problem: "the field is named twice; remove one".to_owned(),
-                });
-            }
-            keys.push((key, direction));
-            position += part.chars().count() + 1;
-        }
-        Ok(Self { keys })
+        parse::parse(text).map(|keys| Self { keys })
     }
 
     pub fn compare(&self, left: Sortable<'_>, right: Sortable<'_>) -> Ordering {
         self.keys
             .iter()
-            .map(|(key, direction)| {
-                let ordering = compare(*key, left, right);
+            .map(|(field, direction)| {
+                let ordering = compare(field, left, right);
                 if *direction == Direction::Descending { ordering.reverse() } else { ordering }
             })
             .find(|ordering| ordering.is_ne())
@@ -113,69 +62,56 @@ impl Order {
 
     /// Whether the order depends on times that move without a revision.
     pub fn uses_observed_at(&self) -> bool {
-        self.keys.iter().any(|(key, _)| *key == Key::ObservedAt)
+        self.keys.iter().any(|(field, _)| *field == Field::Time(TimeField::Observed))
+    }
+
+    /// As resources lie in their shards.
+    pub fn is_by_id(&self) -> bool {
+        matches!(&*self.keys, [] | [(Field::Text(TextField::Id), Direction::Ascending), ..])
     }
 
     /// One spelling for equal orders.
     pub fn canonical(&self) -> String {
-        let mut text = String::new();
-        for (key, direction) in &self.keys {
-            let name = KEYS.iter().find(|(_, known)| known == key).map_or("", |(name, _)| name);
+        let mut canonical = String::new();
+        for (field, direction) in &self.keys {
             let sign = if *direction == Direction::Descending { '-' } else { '+' };
-            let _ = write!(text, "{sign}{name},");
+            // A label's key may hold anything, so it is quoted.
+            let _ = if let Field::Label(key) = field {
+                write!(canonical, "{sign}labels.{key:?},")
+            } else {
+                let name = FIELDS.iter().find(|(_, known)| known == field).map_or("", |(name, _)| name);
+                write!(canonical, "{sign}{name},")
+            };
         }
-        text
+        canonical
     }
 }
 
-fn field(part: &str, position: usize) -> Result<(Key, Direction), OrderError> {
-    let mut words = part.split_whitespace();
-    let name = words.next().unwrap_or_default();
-    let known = || KEYS.map(|(name, _)| name).join(", ");
-    let Some((_, key)) = KEYS.iter().find(|(known, _)| *known == name) else {
-        let problem = if name.is_empty() {
-            format!("expected a field; known fields are {}", known())
-        } else {
-            format!("cannot order by {name:?}; known fields are {}", known())
-        };
-        return Err(OrderError { position, problem });
-    };
-    let direction = match words.next() {
-        None => Direction::Ascending,
-        Some(word) if word.eq_ignore_ascii_case("asc") => Direction::Ascending,
-        Some(word) if word.eq_ignore_ascii_case("desc") => Direction::Descending,
-        Some(word) => {
-            let problem = format!("expected a comma or \"desc\" after {name}, found {word:?}");
-            return Err(OrderError { position: position + name.chars().count() + 1, problem });
-        }
-    };
-    if words.next().is_some() {
-        return Err(OrderError { position, problem: "separate fields by commas".to_owned() });
-    }
-    Ok((*key, direction))
-}
-
-/// What is not known sorts before all that is.
-fn compare(key: Key, (left, left_at): Sortable<'_>, (right, right_at): Sortable<'_>) -> Ordering {
-    let numbers = |field| number(field, left).cmp(&number(field, right));
-    match key {
-        Key::Id => left.id.cmp(&right.id),
-        Key::Name => left.name().cmp(right.name()),
-        Key::Type => left.resource_type().to_wire().cmp(&right.resource_type().to_wire()),
-        Key::Status => left.status.cmp(&right.status),
-        Key::Severity => left.severity.cmp(&right.severity),
-        Key::Freshness => left.freshness.cmp(&right.freshness),
-        Key::Connection => left.connection.cmp(&right.connection),
-        Key::UsedRatio => match (used_ratio(left), used_ratio(right)) {
+/// What is not known sorts before all that is; words sort as their numbers on the wire.
+fn compare(field: &Field, (left, left_at): Sortable<'_>, (right, right_at): Sortable<'_>) -> Ordering {
+    match field {
+        Field::Text(field) => text(*field, left).cmp(text(*field, right)),
+        Field::Enum(field) => word(*field, left).cmp(&word(*field, right)),
+        Field::Number(field) => number(*field, left).cmp(&number(*field, right)),
+        Field::UsedRatio => match (used_ratio(left), used_ratio(right)) {
             (Some(left), Some(right)) => left.total_cmp(&right),
             (left, right) => left.is_some().cmp(&right.is_some()),
         },
-        Key::UsedBytes => numbers(NumberField::UsedBytes),
-        Key::TotalBytes => numbers(NumberField::TotalBytes),
-        Key::ObservedAt => left_at.cmp(&right_at),
-        Key::CreatedAt => left.created_at.cmp(&right.created_at),
-        Key::UpdatedAt => left.updated_at.cmp(&right.updated_at),
-        Key::Revision => left.revision.cmp(&right.revision),
+        Field::Time(field) => time(*field, left, left_at).cmp(&time(*field, right, right_at)),
+        Field::Label(key) => left.labels.get(key).cmp(&right.labels.get(key)),
+        // No order has them.
+        Field::Texts(_) | Field::Labels | Field::Entry(_) => Ordering::Equal,
+    }
+}
+
+fn word(field: EnumField, resource: &Resource) -> Option<i32> {
+    match field {
+        EnumField::Type => Some(resource.resource_type().to_wire()),
+        EnumField::Topology => resource.document.topology().map(StorageTopology::to_wire),
+        EnumField::Status => Some(resource.status.to_wire()),
+        EnumField::Severity => Some(resource.severity.to_wire()),
+        EnumField::Freshness => Some(resource.freshness.to_wire()),
+        EnumField::Source | EnumField::IncidentLevel => None,
     }
 }
 
@@ -192,8 +128,14 @@ mod tests {
             ("nme", 1, "known fields"),
             ("name, ", 7, "expected a field"),
             ("name downwards", 6, "desc"),
-            ("name desc desc", 1, "commas"),
+            ("name desc desc", 11, "commas"),
             ("name, name desc", 7, "twice"),
+            ("labels.a, labels.\"a\"", 11, "twice"),
+            ("severity, tags", 11, "many values"),
+            ("labels", 1, "many values"),
+            ("labels.", 1, "cannot order by"),
+            ("labels.\"a", 8, "never closed"),
+            ("name, , id", 7, "expected a field"),
         ];
         for (text, position, remedy) in table {
             let error = Order::parse(text).expect_err(text);
@@ -229,9 +171,21 @@ mod tests {
     }
 
     #[test]
+    fn every_field_with_one_value_orders() {
+        for (name, field) in FIELDS {
+            let order = Order::parse(&format!("{name} desc"));
+            assert_eq!(order.is_ok(), field.is_scalar(), "{name}");
+        }
+        for text in ["labels.site", "labels.rack.row desc", "labels.\"a, b\" desc, id"] {
+            assert!(Order::parse(text).is_ok(), "{text}");
+        }
+    }
+
+    #[test]
     fn equal_orders_have_one_spelling() {
         let spelled = |text| Order::parse(text).expect("an order").canonical();
         assert_eq!(spelled("name desc,id"), spelled("  name   DESC , id asc"));
         assert_ne!(spelled("name desc"), spelled("name"));
+        assert_eq!(spelled("labels.\"a\".b"), spelled("labels.a.b"));
     }
 }

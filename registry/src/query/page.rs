@@ -163,7 +163,7 @@ mod tests {
     use super::*;
 
     fn listing(revision: u64) -> Arc<Listing> {
-        let view = Arc::new(View { revision: Revision(revision), ..View::default() });
+        let view = Arc::new(View::of(Revision(revision), []));
         Arc::new(Listing::find(view, &Filter::all(), &Order::default(), 1))
     }
 

@@ -7,20 +7,29 @@ use prost::encoding::{WireType, encode_key, encode_varint};
 use pulse_proto::convert::timestamp_to_wire;
 use pulse_proto::encoded::EncodedResource;
 use pulse_proto::model::{SourceBadge, UnixMillis};
+use pulse_proto::pb::registry::v1::{ChangeStep, ResourceChange};
 use pulse_proto::pb::resource::v1 as wire;
 
 use super::mask::Mask;
+use crate::state::past::Tombstone;
 use crate::state::resource::{Resource, SourcePart};
+use crate::state::timeline::{Entry, Step};
+use crate::state::view::View;
 
 /// About what the added fields take.
 const ADDED_BYTES: usize = 384;
 
-/// `observed_at` is when the resource's section was last read; it changes
-/// without the resource changing, so it is not part of it.
-pub fn resource(resource: &Resource, observed_at: Option<UnixMillis>, mask: &Mask) -> EncodedResource {
+/// When things were last read changes without the resource changing, so it is not part of it: `observed_at` is of the
+/// resource's own section, `view` tells it of the further sources, where it has any.
+pub fn resource(
+    resource: &Resource,
+    observed_at: Option<UnixMillis>,
+    view: &View,
+    mask: &Mask,
+) -> EncodedResource {
     let body = resource.document.body();
     let mut out = Vec::with_capacity(ADDED_BYTES + body.len());
-    add(resource, observed_at, &mut out);
+    add(resource, observed_at, view, &mut out);
     let bytes = if mask.is_whole() {
         out.extend_from_slice(body);
         out
@@ -33,14 +42,67 @@ pub fn resource(resource: &Resource, observed_at: Option<UnixMillis>, mask: &Mas
     EncodedResource(Bytes::from(bytes))
 }
 
-/// The same, decoded: for readers in this process.
+/// What is remembered of a resource that is gone.
+pub fn tombstone(tombstone: &Tombstone, mask: &Mask) -> EncodedResource {
+    let Tombstone { position, at, id, resource_type, name, technology, connection, connection_name, source } =
+        tombstone;
+    let resource = wire::Resource {
+        id: id.to_string(),
+        r#type: resource_type.to_wire(),
+        technology: technology.to_string(),
+        name: name.to_string(),
+        display_name: name.to_string(),
+        sources: vec![source.to_wire()],
+        connection: connection.to_string(),
+        connection_name: connection_name.to_string(),
+        updated_at: Some(timestamp_to_wire(*at)),
+        revision: position.revision.0,
+        ..wire::Resource::default()
+    };
+    let whole = resource.encode_to_vec();
+    if mask.is_whole() {
+        return EncodedResource(whole.into());
+    }
+    let mut kept = Vec::new();
+    mask.prune(&whole, &mut kept);
+    EncodedResource(kept.into())
+}
+
+/// One entry of the timeline.
+pub fn change(entry: &Entry) -> ResourceChange {
+    let Entry { position, at, kind, id, resource_type, name, technology, connection, source, steps, reason } =
+        entry;
+    let step = |step: &Step| ChangeStep {
+        field: step.field.to_string(),
+        from: step.from.to_string(),
+        to: step.to.to_string(),
+    };
+    let (from, to) = steps.first().map(|first| (first.from.to_string(), first.to.to_string())).unzip();
+    ResourceChange {
+        resource_id: id.to_string(),
+        kind: kind.token().to_owned(),
+        from: from.unwrap_or_default(),
+        to: to.unwrap_or_default(),
+        observed_at: Some(timestamp_to_wire(*at)),
+        source: source.to_wire(),
+        reason: reason.to_string(),
+        revision: position.revision.0,
+        resource_name: name.to_string(),
+        resource_type: resource_type.to_wire(),
+        technology: technology.to_string(),
+        connection: connection.to_string(),
+        steps: steps.iter().map(step).collect(),
+    }
+}
+
+/// A resource, decoded: for readers in this process.
 pub fn decoded(resource: &Resource, observed_at: Option<UnixMillis>) -> wire::Resource {
-    let EncodedResource(bytes) = self::resource(resource, observed_at, &Mask::default());
+    let EncodedResource(bytes) = self::resource(resource, observed_at, &View::default(), &Mask::default());
     // Both directions are the same generated code, so this cannot fail.
     wire::Resource::decode(bytes).unwrap_or_default()
 }
 
-fn add(resource: &Resource, observed_at: Option<UnixMillis>, out: &mut Vec<u8>) {
+fn add(resource: &Resource, observed_at: Option<UnixMillis>, view: &View, out: &mut Vec<u8>) {
     let Resource {
         id,
         document: _,
@@ -55,9 +117,11 @@ fn add(resource: &Resource, observed_at: Option<UnixMillis>, out: &mut Vec<u8>) 
         connection,
         connection_name,
         labels,
+        parts: _,
         created_at,
         updated_at,
         revision,
+        created: _,
     } = resource;
     text(1, id.as_str(), out);
     text(5, resource.display_name(), out);
@@ -84,7 +148,9 @@ fn add(resource: &Resource, observed_at: Option<UnixMillis>, out: &mut Vec<u8>) 
         }
     }
     for part in resource.sources() {
-        message(16, &source_status(part, observed), out);
+        let is_leading = (part.connection, part.source_id) == (connection, &resource.document.source_id);
+        let seen = if is_leading { observed } else { view.seen(&part).map(timestamp_to_wire) };
+        message(16, &source_status(part, seen), out);
     }
     text(17, connection.as_str(), out);
     text(18, connection_name, out);
@@ -100,7 +166,7 @@ fn add(resource: &Resource, observed_at: Option<UnixMillis>, out: &mut Vec<u8>) 
 }
 
 fn source_status(part: SourcePart<'_>, last_seen: Option<prost_types::Timestamp>) -> wire::SourceStatus {
-    let SourcePart { source, source_id, connection, freshness, error } = part;
+    let SourcePart { source, source_id, connection, section: _, freshness, error } = part;
     wire::SourceStatus {
         source: source.to_wire(),
         source_id: source_id.as_str().to_owned(),

@@ -7,9 +7,10 @@ use pulse_proto::model::{
     Capacity, DataSource, Freshness, ResourceType, Revision, Severity, Status, StorageTopology,
 };
 
-use super::filter::Filter;
-use crate::state::resource::Resource;
+use super::filter::{Filter, Scan};
 use crate::state::view::View;
+use crate::state::view::profile::Profile;
+use crate::state::view::tally::{Tallies, Tally as Counted};
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Summary {
@@ -32,8 +33,8 @@ pub struct Tally {
 }
 
 impl Tally {
-    fn add(&mut self, capacity: Option<&Capacity>) {
-        self.count += 1;
+    fn add(&mut self, count: u64, capacity: Option<&Capacity>) {
+        self.count += count;
         if let Some(capacity) = capacity {
             add(&mut self.capacity, capacity);
         }
@@ -42,35 +43,55 @@ impl Tally {
 
 impl Summary {
     pub fn of(view: &View, filter: &Filter) -> Self {
+        Self::counted(view, filter).unwrap_or_else(|| Self::scanned(view, filter, filter.scan(view)))
+    }
+
+    /// Of what is counted already, at no cost of resources; `None` when the filter asks for more than profiles tell.
+    pub fn counted(view: &View, filter: &Filter) -> Option<Self> {
         let mut summary = Self { revision: view.revision, ..Self::default() };
-        for (shard, range) in filter.scan(view).parts {
-            for resource in &shard.resources[range] {
-                if filter.matches(resource, shard.observed_at(resource)) {
-                    summary.add(resource);
-                }
+        for (profile, tally) in view.tallies().iter() {
+            if filter.decide(*profile, None)? {
+                summary.add(*profile, tally);
             }
         }
+        Some(summary)
+    }
+
+    /// Shard by shard, and resource by resource where nothing else helps.
+    pub fn scanned(view: &View, filter: &Filter, scan: Scan) -> Self {
+        let mut found = Tallies::default();
+        for (shard, candidates) in scan.parts {
+            let rows = &shard.resources;
+            let decided =
+                rows.tallies().iter().map(|part| Some((part, filter.decide(part.0, Some(&shard))?)));
+            if let Some(decided) = decided.collect::<Option<Vec<_>>>() {
+                let matching = decided.into_iter().filter(|(_, matches)| *matches);
+                matching.for_each(|((profile, tally), _)| found.add(*profile, tally));
+                continue;
+            }
+            let test = |row: usize| filter.matches(&rows[row], shard.observed_at(&rows[row]));
+            for row in candidates.tested(test).iter() {
+                found.count(&rows[row], rows.profile(row));
+            }
+        }
+        let mut summary = Self { revision: view.revision, ..Self::default() };
+        found.iter().for_each(|(profile, tally)| summary.add(*profile, tally));
         summary
     }
 
-    fn add(&mut self, resource: &Resource) {
-        let document = &resource.document;
-        let capacity = document.capacity();
-        let of_pool = capacity.as_ref().filter(|_| document.topology() == Some(StorageTopology::Pool));
-        let kind = document.resource_type;
-        let of_type = if kind == ResourceType::Storage { of_pool } else { capacity.as_ref() };
-        self.total += 1;
-        self.by_type.entry(kind).or_default().add(of_type);
-        let mut last = None;
-        for part in resource.sources() {
-            // Ascending by source: repetitions stand together.
-            if last.replace(part.source) != Some(part.source) {
-                self.by_source.entry(part.source).or_default().add(of_pool);
-            }
+    fn add(&mut self, profile: Profile, tally: &Counted) {
+        let count = tally.count;
+        let capacity = tally.capacity();
+        let of_pool = (profile.topology() == Some(StorageTopology::Pool)).then_some(&capacity);
+        self.total += count;
+        // What has no bytes of its own, as a dataset, has none in its tally.
+        self.by_type.entry(profile.resource_type()).or_default().add(count, Some(&capacity));
+        for source in profile.sources() {
+            self.by_source.entry(source).or_default().add(count, of_pool);
         }
-        self.by_status.entry(resource.status).or_default().add(of_pool);
-        self.by_severity.entry(resource.severity).or_default().add(of_pool);
-        *self.by_freshness.entry(resource.freshness).or_default() += 1;
+        self.by_status.entry(profile.status()).or_default().add(count, of_pool);
+        self.by_severity.entry(profile.severity()).or_default().add(count, of_pool);
+        *self.by_freshness.entry(profile.freshness()).or_default() += count;
         if let Some(capacity) = of_pool {
             add(&mut self.pool_capacity, capacity);
         }
@@ -102,8 +123,6 @@ fn add(sum: &mut Capacity, part: &Capacity) {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use pulse_proto::model::ConnectionId;
 
     use super::*;
@@ -127,9 +146,8 @@ mod tests {
         ];
         resources.sort_by(|left, right| left.id.cmp(&right.id));
         let connection = ConnectionId::parse("nas").expect("an id");
-        let shard =
-            Shard { connection: connection.clone(), status: None, sections: BTreeMap::new(), resources };
-        let view = View { revision: Revision(9), shards: BTreeMap::from([(connection, Arc::new(shard))]) };
+        let shard = Shard::build(None, connection, None, BTreeMap::new(), resources);
+        let view = View::of(Revision(9), [shard]);
 
         let all = Summary::of(&view, &Filter::all());
         assert_eq!((all.revision, all.total), (Revision(9), 5));

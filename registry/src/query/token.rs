@@ -17,6 +17,10 @@ const CHECKSUM: usize = 4;
 pub enum Purpose {
     Page = 1,
     Resume = 2,
+    /// Of a list of links.
+    Links = 3,
+    /// Of a list of changes.
+    Changes = 4,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

@@ -2,11 +2,12 @@
 //! questions are answered off the threads that serve everybody else.
 
 mod answer;
+mod links;
 mod stream;
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use pulse_proto::model::ResourceId;
+use pulse_proto::model::{ResourceId, Revision};
 use pulse_proto::pb::registry::v1 as pb;
 use pulse_proto::served::registry::v1 as served;
 use pulse_proto::served::registry::v1::resource_service_server::ResourceService;
@@ -14,10 +15,12 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tonic::{Code, Request, Response, Status};
 
-use super::absent::absent;
 use crate::clock::Clock;
 use crate::error;
-use crate::query::filter::Filter;
+use crate::ingest::{Handle, Statement};
+use crate::query;
+use crate::query::changes::ChangesQuery;
+use crate::query::filter::{EntryFilter, Filter, Scan};
 use crate::query::list::Listing;
 use crate::query::mask::Mask;
 use crate::query::order::Order;
@@ -25,12 +28,14 @@ use crate::query::page::{Listings, PageError, PageToken, QueryHash, page_size};
 use crate::query::show;
 use crate::query::summary::Summary;
 use crate::query::token::Seal;
-use crate::state::feed::Feed;
+use crate::state::feed::{Feed, Resumption};
+use crate::state::view::View;
+use crate::state::{Pair, Stand};
 use crate::watch::core::{Scope, Watcher};
 use crate::watch::resume;
 use crate::watch::task::{self, OUTBOX_MAX, Pace};
 
-/// Resources a request may test on the thread it came in on.
+/// Resources or shards a request may look at on the thread it came in on.
 const INLINE_ROWS_MAX: usize = 2_000;
 /// Showing a resource costs as much as testing so many.
 const PAGE_ROW_WEIGHT: usize = 10;
@@ -61,6 +66,8 @@ pub struct ResourceApi {
     watchers: Arc<Semaphore>,
     draining: CancellationToken,
     clock: Clock,
+    /// Takes what operators say; `None`: this registry is only read.
+    writer: Option<Handle>,
 }
 
 impl ResourceApi {
@@ -74,7 +81,35 @@ impl ResourceApi {
             watchers: Arc::new(Semaphore::new(options.watchers_max)),
             draining,
             clock: Clock::default(),
+            writer: None,
         }
+    }
+
+    /// With links between records that can be changed.
+    #[must_use]
+    pub fn with_writer(self, writer: Handle) -> Self {
+        Self { writer: Some(writer), ..self }
+    }
+
+    /// Durable and visible when it returns.
+    async fn state(&self, statement: Statement) -> Result<Revision, Status> {
+        let stopping = || error::reasoned(Code::Unavailable, "DRAINING", "the registry is stopping", []);
+        let writer = self.writer.as_ref().ok_or_else(stopping)?;
+        let said = writer.link(statement).await.map_err(|_stopped| stopping())?;
+        said.map_err(links::refused)
+    }
+
+    async fn say(
+        &self,
+        stand: Stand,
+        pair: &Pair,
+        who: String,
+        reason: String,
+    ) -> Result<(Option<pb::ResourceLink>, u64), Status> {
+        let (who, reason) = links::checked(who, reason)?;
+        let revision = self.state(Statement::Say { pair: pair.clone(), stand, reason, who }).await?;
+        let (view, pair) = (self.feed.view(), pair.clone());
+        self.compute(view.len(), move || links::answer(&view, &pair, revision)).await
     }
 
     /// Runs `work` where it holds up nobody.
@@ -95,6 +130,11 @@ impl ResourceApi {
         })
         .await
         .map_err(|_panicked| failed("see the log of the registry"))
+    }
+
+    async fn scan(&self, view: Arc<View>, filter: Filter) -> Result<(Scan, Filter), Status> {
+        let shards = view.shards().len();
+        self.compute(shards, move || (filter.scan(&view), filter)).await
     }
 
     fn listings(&self) -> std::sync::MutexGuard<'_, Listings> {
@@ -122,8 +162,9 @@ impl ResourceApi {
             Some(listing) if listing.covers(end) => listing,
             Some(listing) => self.compute(listing.len(), move || Arc::new(listing.sort_all(&order))).await?,
             None => {
-                let rows = filter.scan(&view).len();
-                self.compute(rows, move || Arc::new(Listing::find(view, &filter, &order, end))).await?
+                let (scan, filter) = self.scan(Arc::clone(&view), filter).await?;
+                let cost = Listing::cost(&scan, &order);
+                self.compute(cost, move || Arc::new(Listing::of(view, scan, &filter, &order, end))).await?
             }
         };
         Ok((listing, offset))
@@ -160,7 +201,7 @@ impl ResourceService for ResourceApi {
         let found = view.get(&id).ok_or_else(|| {
             error::not_found("pulse.resource.v1.Resource", id.as_str(), "ListResources shows what exists")
         })?;
-        let resource = show::resource(&found.resource, found.observed_at, &mask);
+        let resource = show::resource(&found.resource, found.observed_at, &view, &mask);
         Ok(Response::new(served::GetResourceResponse { resource: Some(resource), revision: view.revision.0 }))
     }
 
@@ -211,8 +252,13 @@ impl ResourceService for ResourceApi {
             Watcher::list(scope, &self.feed.view())
         } else {
             let revision = resume::decode(&self.seal, &resume_token).map_err(error::resume_token)?;
-            self.feed.after(revision, 1)?;
-            Watcher::resume(scope, revision)
+            match self.feed.resume(revision)? {
+                Resumption::Changes => Watcher::resume(scope, revision),
+                Resumption::View(view) => {
+                    let rows = view.past.tombstones.len();
+                    self.compute(rows, move || Watcher::catch_up(scope, revision, &view)).await?
+                }
+            }
         };
         let permit = Arc::clone(&self.watchers).try_acquire_owned().map_err(|_full| {
             let max = self.options.watchers_max;
@@ -235,15 +281,78 @@ impl ResourceService for ResourceApi {
     ) -> Result<Response<pb::SummarizeResourcesResponse>, Status> {
         let filter = Filter::parse(&request.into_inner().filter)?;
         let view = self.feed.view();
-        let rows = filter.scan(&view).len();
-        let summary = self.compute(rows, move || Summary::of(&view, &filter)).await?;
+        let summary = if let Some(summary) = Summary::counted(&view, &filter) {
+            summary
+        } else {
+            let (scan, filter) = self.scan(Arc::clone(&view), filter).await?;
+            self.compute(scan.len(), move || Summary::scanned(&view, &filter, scan)).await?
+        };
         Ok(Response::new(answer::summary(summary)))
     }
 
     async fn list_resource_changes(
         &self,
-        _: Request<pb::ListResourceChangesRequest>,
+        request: Request<pb::ListResourceChangesRequest>,
     ) -> Result<Response<pb::ListResourceChangesResponse>, Status> {
-        Err(absent("ResourceService.ListResourceChanges", "ResourceService.WatchResources"))
+        let pb::ListResourceChangesRequest { resource_id, page_size: size, page_token, filter } =
+            request.into_inner();
+        let size = page_size(size)?;
+        let resource = (!resource_id.is_empty()).then(|| ResourceId::parse(&resource_id)).transpose();
+        let resource =
+            resource.map_err(|problem| error::invalid("resource_id", "INVALID_ID", &problem.to_string()))?;
+        let query = ChangesQuery::new(resource, EntryFilter::parse(&filter)?);
+        let before = (!page_token.is_empty()).then(|| query.decode(&page_token, &self.seal)).transpose()?;
+        let view = self.feed.view();
+        let (revision, asked) = (view.revision.0, query.clone());
+        let rows = view.past.timeline.len();
+        let page = self.compute(rows, move || asked.page(&view.past.timeline, before, size)).await?;
+        Ok(Response::new(pb::ListResourceChangesResponse {
+            changes: page.entries.iter().map(|entry| show::change(entry)).collect(),
+            next_page_token: page.next.map(|next| query.encode(next, &self.seal)).unwrap_or_default(),
+            revision,
+        }))
+    }
+
+    async fn link_resources(
+        &self,
+        request: Request<pb::LinkResourcesRequest>,
+    ) -> Result<Response<pb::LinkResourcesResponse>, Status> {
+        let pb::LinkResourcesRequest { left, right, reason, who } = request.into_inner();
+        let pair = links::pair(left, right)?;
+        let (link, revision) = self.say(Stand::Same, &pair, who, reason).await?;
+        Ok(Response::new(pb::LinkResourcesResponse { link, revision }))
+    }
+
+    async fn unlink_resources(
+        &self,
+        request: Request<pb::UnlinkResourcesRequest>,
+    ) -> Result<Response<pb::UnlinkResourcesResponse>, Status> {
+        let pb::UnlinkResourcesRequest { left, right, reason, who } = request.into_inner();
+        let pair = links::pair(left, right)?;
+        let (link, revision) = self.say(Stand::Different, &pair, who, reason).await?;
+        Ok(Response::new(pb::UnlinkResourcesResponse { link, revision }))
+    }
+
+    async fn delete_resource_link(
+        &self,
+        request: Request<pb::DeleteResourceLinkRequest>,
+    ) -> Result<Response<pb::DeleteResourceLinkResponse>, Status> {
+        let pb::DeleteResourceLinkRequest { left, right } = request.into_inner();
+        let revision = self.state(Statement::Forget(links::pair(left, right)?)).await?;
+        Ok(Response::new(pb::DeleteResourceLinkResponse { revision: revision.0 }))
+    }
+
+    async fn list_resource_links(
+        &self,
+        request: Request<pb::ListResourceLinksRequest>,
+    ) -> Result<Response<pb::ListResourceLinksResponse>, Status> {
+        let pb::ListResourceLinksRequest { page_size: size, page_token } = request.into_inner();
+        let (size, offset) = (page_size(size)?, links::offset(&page_token, &self.seal)?);
+        let (view, seal) = (self.feed.view(), self.seal.clone());
+        let listed = self.compute(view.len(), move || {
+            let rows = query::links::rows(&view);
+            links::page(&view, rows, offset, size, &seal)
+        });
+        Ok(Response::new(listed.await?))
     }
 }

@@ -3,7 +3,9 @@
 //! same inputs at the same times give the same revisions.
 
 mod batch;
+mod linking;
 mod settle;
+mod snapshot;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -11,14 +13,16 @@ use std::sync::Arc;
 use pulse_proto::model::{ConnectionId, DataSource, Epoch, Revision, Sequence, SourceId, UnixMillis};
 
 use super::change::Changes;
-use super::derive::Serials;
 use super::document::Document;
 use super::holding::Holding;
 use super::input::{Answer, Heartbeat, Input, RejectReason, Removal};
 use super::judge::Judge;
 use super::lease::{Cursor, Verdict, judge};
+use super::merge::link::Link;
+use super::merge::{Holdings, Key, Merge};
+use super::past::{Past, Remembered, Retention};
 use super::resource::Resource;
-use super::row::{ConnectionRow, RecordRow, Write};
+use super::row::{KeptConnection, Write};
 use super::view::{Shard, View};
 
 /// Connections one registry holds, removed ones included.
@@ -26,14 +30,14 @@ pub const CONNECTIONS_MAX: usize = 20_000;
 /// Records one connection may have.
 pub const CONNECTION_RECORDS_MAX: usize = 500_000;
 
-type Touched = BTreeSet<(ConnectionId, SourceId)>;
+type Touched = BTreeSet<Key>;
 
 /// Everything the writer knows.
 pub struct State {
     judge: Arc<dyn Judge>,
     view: View,
-    holdings: BTreeMap<ConnectionId, Holding>,
-    serials: Serials,
+    holdings: Holdings,
+    merge: Merge,
     /// Records whose id is not bound to their connection by its form.
     foreign: BTreeMap<(DataSource, SourceId), ConnectionId>,
     /// When which connection grows stale if nothing is heard.
@@ -65,7 +69,7 @@ impl State {
             judge,
             view: View::default(),
             holdings: BTreeMap::new(),
-            serials: BTreeMap::new(),
+            merge: Merge::default(),
             foreign: BTreeMap::new(),
             deadlines: BTreeSet::new(),
         }
@@ -76,11 +80,14 @@ impl State {
     pub fn restore(
         judge: Arc<dyn Judge>,
         revision: Revision,
-        rows: Vec<(ConnectionId, ConnectionRow, Vec<RecordRow>)>,
+        rows: Vec<KeptConnection>,
+        links: Vec<Link>,
+        (remembered, retention): (Remembered, Retention),
         due: UnixMillis,
     ) -> Self {
         let mut state = Self::new(judge);
         state.view.revision = revision;
+        state.view.past = Past::restore(remembered, revision, retention);
         for (connection, row, records) in rows {
             let mut holding = Holding::restore(row, records);
             holding.deadline = (!holding.removed).then_some(due);
@@ -88,10 +95,22 @@ impl State {
                 state.deadlines.insert((deadline, connection.clone()));
             }
             for entry in holding.entries.values() {
-                index(&mut state.serials, &mut state.foreign, &connection, holding.source, &entry.document);
+                let mut nobody = Touched::new();
+                state.merge.index(
+                    &(connection.clone(), entry.document.source_id.clone()),
+                    holding.source,
+                    &entry.document,
+                    &mut nobody,
+                );
+                own(&mut state.foreign, &connection, holding.source, &entry.document);
             }
             state.holdings.insert(connection, holding);
         }
+        let known = Arc::make_mut(&mut state.merge.links);
+        for link in links {
+            known.put(link);
+        }
+        state.view.links = Arc::clone(&state.merge.links);
         state.derive_all();
         state
     }
@@ -182,6 +201,7 @@ impl State {
         let all: Vec<SourceId> = holding.entries.keys().cloned().collect();
         let gone = all.iter().filter_map(|id| self.take(connection, id, &mut touched)).collect();
         let mut writes = vec![Write::RemoveRecords(connection.clone())];
+        self.unlink_all(connection, &mut writes);
         if let Some(holding) = self.holdings.get_mut(connection) {
             let collector = holding.cursor.collector.clone();
             let cursor = Cursor { collector, epoch, sequence, digest: None };
@@ -193,7 +213,7 @@ impl State {
             writes.push(Write::Connection(connection.clone(), Box::new(holding.row())));
         }
         let changes = self.settle(touched, gone, now, &mut writes);
-        self.view.shards.remove(connection);
+        self.view.remove(connection);
         Applied { answers: vec![ack(self.view.revision)], writes, changes }
     }
 
@@ -237,45 +257,37 @@ impl State {
         id: &SourceId,
         touched: &mut Touched,
     ) -> Option<Arc<Resource>> {
+        let key = (connection.clone(), id.clone());
+        let document = Arc::clone(&self.holdings.get(connection)?.entries.get(id)?.document);
+        self.touch_family(&key, &document, touched);
+        self.touch_disks(&key, &document, touched);
         let holding = self.holdings.get_mut(connection)?;
         let entry = holding.take(id)?;
-        batch::touch_family(holding, connection, &entry.document, touched);
-        batch::forget(
-            &mut self.serials,
-            &mut self.foreign,
-            connection,
-            holding.source,
-            &entry.document,
-            touched,
-        );
+        self.merge.forget(&key, holding.source, &document, touched);
+        self.foreign.remove(&(holding.source, id.clone()));
         entry.resource
     }
 
     /// Puts the connection's current sections and status into the view.
     fn show(&mut self, connection: &ConnectionId) {
         let Some(holding) = self.holdings.get(connection).filter(|holding| !holding.removed) else { return };
-        let resources = self.view.shards.get(connection).map(|shard| shard.resources.clone());
-        let shard = Shard {
+        let resources = self.view.shard(connection).map(|shard| Arc::clone(&shard.resources));
+        self.view.put(Shard {
             connection: connection.clone(),
             status: holding.status.clone(),
             sections: holding.sections.clone(),
             resources: resources.unwrap_or_default(),
-        };
-        self.view.shards.insert(connection.clone(), Arc::new(shard));
+        });
     }
 }
 
-fn index(
-    serials: &mut Serials,
+/// Records whose id is not bound to their connection belong to the one that brought them.
+fn own(
     foreign: &mut BTreeMap<(DataSource, SourceId), ConnectionId>,
     connection: &ConnectionId,
     source: DataSource,
     document: &Document,
 ) {
-    if let Some(serial) = super::id::disk_serial(document) {
-        let who = (connection.clone(), document.source_id.clone());
-        serials.entry(serial.to_owned()).or_default().insert(who);
-    }
     if source != DataSource::Truenas {
         foreign.insert((source, document.source_id.clone()), connection.clone());
     }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use pulse_proto::model::{ResourceId, Revision, UnixMillis};
 
 use super::resource::Resource;
+use super::timeline::{self, Entry};
 
 /// All changes of one revision, ascending by resource id, each resource once.
 #[derive(Clone, Debug, PartialEq)]
@@ -12,6 +13,15 @@ pub struct Changes {
     pub revision: Revision,
     pub at: UnixMillis,
     pub items: Vec<Change>,
+    /// What the timeline says of them, in the same order.
+    pub entries: Vec<Arc<Entry>>,
+}
+
+impl Changes {
+    pub fn new(revision: Revision, at: UnixMillis, items: Vec<Change>) -> Self {
+        let entries = timeline::entries(revision, at, &items).into_iter().map(Arc::new).collect();
+        Self { revision, at, items, entries }
+    }
 }
 
 /// One resource before and after.

@@ -1,6 +1,6 @@
 //! From a record to a resource: id, place, freshness and judgement. Pure.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use pulse_proto::model::{
@@ -11,23 +11,54 @@ use super::document::Document;
 use super::holding::{Entry, Holding};
 use super::id;
 use super::judge::{Judge, Subject, WorstChild};
+use super::merge::fold::fold;
+use super::merge::{Holdings, Key, Merge};
 use super::resource::{Parent, Resource};
 use super::row::Stamp;
-
-/// Real serials of disks, and which records have them.
-pub(super) type Serials = BTreeMap<String, BTreeSet<(ConnectionId, SourceId)>>;
 
 pub(super) struct Deriving<'a> {
     pub(super) connection: &'a ConnectionId,
     pub(super) holding: &'a Holding,
     pub(super) judge: &'a dyn Judge,
-    /// Who has which real serial.
-    pub(super) serials: &'a Serials,
+    pub(super) holdings: &'a Holdings,
+    pub(super) merge: &'a Merge,
 }
 
 impl Deriving<'_> {
-    /// What the entry shows now. `None`: the stored bytes are no record, so there is nothing to judge.
+    /// What the entry shows now, with what other sources say of the same thing when it leads them. `None`: the stored
+    /// bytes are no record, so there is nothing to judge.
     pub(super) fn resource(&self, entry: &Entry) -> Option<Resource> {
+        let id = &entry.document.source_id;
+        let Some(group) = self.merge.group(self.connection, id) else {
+            let machine = [(self.holding, id)];
+            return self.alone(entry, &machine, self.child_count(self.connection, self.holding, id));
+        };
+        let members: Vec<(Deriving<'_>, &Entry)> = group.keys().filter_map(|key| self.at(key)).collect();
+        let machine: Vec<_> =
+            members.iter().map(|(at, entry)| (at.holding, &entry.document.source_id)).collect();
+        let child_count = machine
+            .iter()
+            .zip(&members)
+            .map(|((holding, id), (at, _))| self.child_count(at.connection, holding, id))
+            .fold(0, u32::saturating_add);
+        let mut alone = Vec::with_capacity(members.len());
+        for (at, entry) in &members {
+            // What lies below is one thing of them all: told once, by the one that leads.
+            let below: &[_] = if alone.is_empty() { &machine } else { &[] };
+            alone.extend(at.alone(entry, below, child_count));
+        }
+        fold(alone, child_count)
+    }
+
+    /// The same, in the place of another record.
+    fn at(&self, (connection, id): &Key) -> Option<(Self, &'_ Entry)> {
+        let (connection, holding) = self.holdings.get_key_value(connection)?;
+        let entry = holding.entries.get(id)?;
+        Some((Self { connection, holding, ..*self }, entry))
+    }
+
+    /// What the entry is by itself. `machine` are the records of the machine it is, when it is one.
+    fn alone(&self, entry: &Entry, machine: &[(&Holding, &SourceId)], child_count: u32) -> Option<Resource> {
         let holding = self.holding;
         let decoded;
         let fresh = entry.fresh.as_ref().and_then(|fresh| fresh.record.as_deref());
@@ -42,7 +73,7 @@ impl Deriving<'_> {
         let report = holding.sections.get(&document.section);
         let freshness = holding.freshness_of(&document.section).unwrap_or(Freshness::Stale);
         let is_host = document.resource_type == ResourceType::Host;
-        let worst_child = is_host.then(|| self.worst_child()).flatten();
+        let worst_child = if is_host { worst_child(machine) } else { None };
         let connection_state = holding.status.as_ref().map(|status| status.state);
         let judgement =
             self.judge.judge(&Subject { record, freshness, connection: connection_state, worst_child });
@@ -61,14 +92,16 @@ impl Deriving<'_> {
             source: holding.source,
             reasons: judgement.reasons.into(),
             parent: self.parent(document),
-            child_count: self.child_count(document),
+            child_count,
             error,
             connection: self.connection.clone(),
             connection_name: Arc::clone(&holding.name),
             labels: Arc::clone(&holding.labels),
+            parts: None,
             created_at: stamp.created_at,
             updated_at: stamp.updated_at,
             revision: stamp.revision,
+            created: stamp.created,
         })
     }
 
@@ -81,35 +114,56 @@ impl Deriving<'_> {
             // Only the id of a disk can change while it is held.
             return shown.id.clone();
         }
-        let is_unique = |serial: &&str| self.serials.get(*serial).is_none_or(|sharers| sharers.len() == 1);
-        let unique = id::disk_serial(document).filter(is_unique);
-        id::resource_id(self.holding.source, document, unique)
+        let is_keyed = |serial: &&str| self.merge.is_keyed(self.connection, &document.source_id, serial);
+        let serial = id::disk_serial(document).filter(is_keyed);
+        id::resource_id(self.holding.source, document, serial)
     }
 
     /// A parent that has not come yet is no parent.
     fn parent(&self, document: &Document) -> Option<Parent> {
         let parent = self.holding.entries.get(document.parent_source_id.as_ref()?)?;
+        if let Some(leader) = self.merge.leader(self.connection, &parent.document.source_id) {
+            let (at, parent) = self.at(leader)?;
+            return Some(Parent::new(at.id(parent), Arc::clone(&parent.document)));
+        }
         Some(Parent::new(self.id(parent), Arc::clone(&parent.document)))
     }
 
-    fn child_count(&self, document: &Document) -> u32 {
-        let children = self.holding.children.get(&document.source_id).map_or(0, BTreeSet::len);
-        u32::try_from(children).unwrap_or(u32::MAX)
-    }
-
-    fn worst_child(&self) -> Option<WorstChild<'_>> {
-        let counts = |entry: &&Entry| match entry.document.resource_type {
-            ResourceType::PhysicalDisk => true,
-            ResourceType::Storage => entry.document.topology() == Some(StorageTopology::Pool),
-            _ => false,
+    /// Children that other records lead are told where those are.
+    fn child_count(&self, connection: &ConnectionId, holding: &Holding, id: &SourceId) -> u32 {
+        let children = holding.children.get(id);
+        let count = if self.merge.has_groups_in(connection) {
+            let leads = |child: &&SourceId| self.merge.leader(connection, child).is_none();
+            children.map_or(0, |children| children.iter().filter(leads).count())
+        } else {
+            children.map_or(0, BTreeSet::len)
         };
-        let mut worst: Option<WorstChild<'_>> = None;
-        for entry in self.holding.entries.values().filter(counts) {
-            let Some(resource) = &entry.resource else { continue };
-            if worst.is_none_or(|worst| resource.severity > worst.severity) {
-                worst = Some(WorstChild { name: entry.document.name(), severity: resource.severity });
-            }
-        }
-        worst
+        u32::try_from(count).unwrap_or(u32::MAX)
     }
+}
+
+/// The worst pool or disk of a machine.
+fn worst_child<'a>(machine: &[(&'a Holding, &SourceId)]) -> Option<WorstChild<'a>> {
+    let counts = |entry: &&Entry| match entry.document.resource_type {
+        ResourceType::PhysicalDisk => true,
+        ResourceType::Storage => entry.document.topology() == Some(StorageTopology::Pool),
+        _ => false,
+    };
+    let mut worst: Option<WorstChild<'a>> = None;
+    let mut weigh = |entry: &'a Entry| {
+        let Some(resource) = &entry.resource else { return };
+        if worst.is_none_or(|worst| resource.severity > worst.severity) {
+            worst = Some(WorstChild { name: entry.document.name(), severity: resource.severity });
+        }
+    };
+    for (holding, id) in machine {
+        if holding.hosts.len() == 1 {
+            holding.entries.values().filter(counts).for_each(&mut weigh);
+        } else {
+            let mut below = holding.below(id);
+            below.sort_by(|a, b| a.document.source_id.cmp(&b.document.source_id));
+            below.into_iter().filter(counts).for_each(&mut weigh);
+        }
+    }
+    worst
 }

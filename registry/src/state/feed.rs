@@ -1,5 +1,6 @@
 //! Hands the current view to readers and the changes after a revision to
-//! watchers. Keeps a bounded history; a reader never waits for the writer.
+//! watchers. Keeps a bounded history in memory; who comes from before it catches
+//! up with the view itself. A reader never waits for the writer.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -49,6 +50,15 @@ pub struct NotKept {
     pub head: Revision,
 }
 
+/// How a watcher goes on after a revision.
+#[derive(Clone, Debug)]
+pub enum Resumption {
+    /// By the changes after it, which are kept.
+    Changes,
+    /// By this view: what it holds that changed since, and what it remembers that went.
+    View(Arc<View>),
+}
+
 /// Starts with `view`; nothing before its revision is kept.
 pub fn channel(view: View) -> (Publisher, Feed) {
     let head = view.revision;
@@ -65,8 +75,15 @@ impl Publisher {
         {
             let mut history = self.history.lock().unwrap_or_else(PoisonError::into_inner);
             for changes in changes {
+                let before = Revision(changes.revision.0.saturating_sub(1));
+                if before > history.head() {
+                    history.begin_at(before);
+                }
                 history.changes += changes.items.len();
                 history.kept.push_back(changes);
+            }
+            if view.revision > history.head() {
+                history.begin_at(view.revision);
             }
             while history.changes > HISTORY_CHANGES_MAX && history.kept.len() > 1 {
                 if let Some(oldest) = history.kept.pop_front() {
@@ -81,6 +98,18 @@ impl Publisher {
     }
 }
 
+impl History {
+    fn head(&self) -> Revision {
+        self.kept.back().map_or(self.floor, |changes| changes.revision)
+    }
+
+    /// Revisions were made that this process has not seen: a commit that failed here was durable after all. Watchers
+    /// must not step over them.
+    fn begin_at(&mut self, floor: Revision) {
+        *self = Self { floor, kept: VecDeque::new(), changes: 0 };
+    }
+}
+
 impl Feed {
     pub fn view(&self) -> Arc<View> {
         self.view.load_full()
@@ -89,12 +118,25 @@ impl Feed {
     /// Changes after `revision`, oldest first, at most `max` revisions of them.
     pub fn after(&self, revision: Revision, max: usize) -> Result<Vec<Arc<Changes>>, NotKept> {
         let history = self.history.lock().unwrap_or_else(PoisonError::into_inner);
-        let head = history.kept.back().map_or(history.floor, |changes| changes.revision);
+        let head = history.head();
         if revision < history.floor || revision > head {
             return Err(NotKept { asked: revision, floor: history.floor, head });
         }
         let start = history.kept.partition_point(|changes| changes.revision <= revision);
         Ok(history.kept.iter().skip(start).take(max).cloned().collect())
+    }
+
+    /// How to go on after `revision`, which may be older than this process.
+    pub fn resume(&self, revision: Revision) -> Result<Resumption, NotKept> {
+        let Err(NotKept { asked, floor, head }) = self.after(revision, 0) else {
+            return Ok(Resumption::Changes);
+        };
+        let view = self.view();
+        let oldest = view.past.horizon.floor.min(floor);
+        if revision < oldest || revision > view.revision {
+            return Err(NotKept { asked, floor: oldest, head });
+        }
+        Ok(Resumption::View(view))
     }
 
     /// Resolves when the head revision is beyond `revision`; `false` when the writer is gone.

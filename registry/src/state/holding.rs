@@ -16,11 +16,13 @@ use super::row::{ConnectionRow, RecordRow, Stamp};
 
 /// Longest way from a record to what has no parent.
 const PARENTS_MAX: usize = 256;
+/// How far a machine is looked for above a thing.
+const ANCESTORS_MAX: usize = 16;
 
 #[derive(Clone, Debug)]
 pub(super) struct Entry {
     pub(super) document: Arc<Document>,
-    /// `None` until it was derived for the first time.
+    /// `None` until it was derived for the first time, and while another record leads what it is part of.
     pub(super) resource: Option<Arc<Resource>>,
     /// Until it is derived anew.
     pub(super) fresh: Option<Box<Fresh>>,
@@ -71,6 +73,7 @@ impl Entry {
                 created_at: shown.created_at,
                 updated_at: shown.updated_at,
                 revision: shown.revision,
+                created: shown.created,
             }),
             (None, fresh) => fresh.as_ref().map(|fresh| fresh.stamp),
         }
@@ -183,6 +186,36 @@ impl Holding {
             above = self.entries.get(id).and_then(|entry| entry.document.parent_source_id.as_ref());
         }
         true
+    }
+
+    /// The machine a thing is in, as far as the records say.
+    pub(super) fn host_of(&self, document: &Document) -> Option<&SourceId> {
+        let mut parent = document.parent_source_id.as_ref();
+        for _ in 0..ANCESTORS_MAX {
+            let Some(entry) = parent.and_then(|id| self.entries.get(id)) else { break };
+            if entry.document.resource_type == ResourceType::Host {
+                return Some(&entry.document.source_id);
+            }
+            parent = entry.document.parent_source_id.as_ref();
+        }
+        // Where there is one machine, everything is in it.
+        if self.hosts.len() == 1 { self.hosts.first() } else { None }
+    }
+
+    /// Everything below a record.
+    pub(super) fn below(&self, id: &SourceId) -> Vec<&Entry> {
+        let mut named = BTreeSet::from([id]);
+        let mut open: Vec<&SourceId> = vec![id];
+        let mut found = Vec::new();
+        while let Some(next) = open.pop() {
+            for child in self.children.get(next).into_iter().flatten() {
+                if named.insert(child) {
+                    open.push(child);
+                    found.extend(self.entries.get(child));
+                }
+            }
+        }
+        found
     }
 
     fn unlink(&mut self, document: &Document) {

@@ -42,7 +42,7 @@ pub fn disk_serial(document: &Document) -> Option<&str> {
     is_real_serial(serial).then_some(serial)
 }
 
-fn is_real_serial(serial: &str) -> bool {
+pub(super) fn is_real_serial(serial: &str) -> bool {
     let mut bytes = serial.bytes().filter(u8::is_ascii_alphanumeric);
     let Some(first) = bytes.next() else { return false };
     serial.len() >= SERIAL_CHARS_MIN
@@ -50,7 +50,7 @@ fn is_real_serial(serial: &str) -> bool {
         && !PLACEHOLDERS.contains(&serial.to_lowercase().as_str())
 }
 
-/// `unique_serial` is the record's serial when no other disk has it.
+/// `unique_serial` is the record's serial when it is the disk known by it.
 pub fn resource_id(source: DataSource, document: &Document, unique_serial: Option<&str>) -> ResourceId {
     match unique_serial {
         Some(serial) => derived(document.resource_type, &format!("machine:{serial}")),

@@ -118,6 +118,10 @@ fn keep_of_storage(record: &mut IngestRecord, old: &IngestRecord, part: RecordPa
         }
         (Some(Zfs::Dataset(dataset)), Zfs::Dataset(held), RecordPart::Snapshots) => {
             dataset.snapshot_count = dataset.snapshot_count.or(held.snapshot_count);
+            if dataset.newest_snapshot_at.is_none() && dataset.snapshot_count != Some(0) {
+                dataset.newest_snapshot_at = held.newest_snapshot_at;
+                dataset.newest_snapshot_source.clone_from(&held.newest_snapshot_source);
+            }
         }
         _ => {}
     }

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use pulse_proto::model::{
-    ConnectionId, DataSource, Freshness, HealthReason, ResourceId, ResourceType, Revision, Severity,
-    SourceId, Status, UnixMillis,
+    ConnectionId, DataSource, Freshness, HealthReason, ResourceId, ResourceType, Revision, SectionName,
+    Severity, SourceId, Status, UnixMillis,
 };
 
 use super::document::Document;
@@ -15,7 +15,7 @@ use super::document::Document;
 #[derive(Clone, Debug, PartialEq)]
 pub struct Resource {
     pub id: ResourceId,
-    /// The newest record of the leading source.
+    /// The newest record of the leading source; what it lacks is filled from the others.
     pub document: Arc<Document>,
     pub severity: Severity,
     pub freshness: Freshness,
@@ -29,9 +29,13 @@ pub struct Resource {
     pub connection: ConnectionId,
     pub connection_name: Arc<str>,
     pub labels: Arc<BTreeMap<String, String>>,
+    /// Every source's part, ascending by source; `None` when there is but one.
+    pub parts: Option<Box<[Part]>>,
     pub created_at: UnixMillis,
     pub updated_at: UnixMillis,
     pub revision: Revision,
+    /// The revision it came with.
+    pub created: Revision,
 }
 
 #[derive(Clone, Debug)]
@@ -40,12 +44,24 @@ pub struct Parent {
     document: Arc<Document>,
 }
 
+/// What one source brings to a resource that has several.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Part {
+    pub source: DataSource,
+    pub connection: ConnectionId,
+    pub freshness: Freshness,
+    pub error: Option<Arc<str>>,
+    /// Its record as told.
+    pub document: Arc<Document>,
+}
+
 /// One source's part in a resource.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SourcePart<'a> {
     pub source: DataSource,
     pub source_id: &'a SourceId,
     pub connection: &'a ConnectionId,
+    pub section: &'a SectionName,
     pub freshness: Freshness,
     /// Why it is not fresh, when known.
     pub error: &'a str,
@@ -71,13 +87,49 @@ impl Resource {
 
     /// Ascending by source; never empty.
     pub fn sources(&self) -> impl Iterator<Item = SourcePart<'_>> {
-        std::iter::once(SourcePart {
+        let parts = self.parts.as_deref();
+        let only = SourcePart {
             source: self.source,
             source_id: &self.document.source_id,
             connection: &self.connection,
+            section: &self.document.section,
             freshness: self.freshness,
             error: self.error.as_deref().unwrap_or_default(),
-        })
+        };
+        let only = parts.is_none().then_some(only);
+        only.into_iter().chain(parts.into_iter().flatten().map(Part::shown))
+    }
+
+    /// The records it is made of, as told, with where they are held. Ascending by source.
+    pub fn records(&self) -> impl Iterator<Item = (&ConnectionId, DataSource, &Arc<Document>)> {
+        let parts = self.parts.as_deref();
+        let only = parts.is_none().then_some((&self.connection, self.source, &self.document));
+        let parts = parts.into_iter().flatten().map(|part| (&part.connection, part.source, &part.document));
+        only.into_iter().chain(parts)
+    }
+}
+
+impl Part {
+    /// What a resource of one source is when it becomes a part.
+    pub(super) fn of(resource: &Resource) -> Self {
+        Self {
+            source: resource.source,
+            connection: resource.connection.clone(),
+            freshness: resource.freshness,
+            error: resource.error.clone(),
+            document: Arc::clone(&resource.document),
+        }
+    }
+
+    fn shown(&self) -> SourcePart<'_> {
+        SourcePart {
+            source: self.source,
+            source_id: &self.document.source_id,
+            connection: &self.connection,
+            section: &self.document.section,
+            freshness: self.freshness,
+            error: self.error.as_deref().unwrap_or_default(),
+        }
     }
 }
 

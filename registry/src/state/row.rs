@@ -10,6 +10,9 @@ use pulse_proto::model::{
 
 use super::document::Document;
 use super::lease::Cursor;
+use super::merge::link::{Link, Pair};
+use super::past::{Horizon, Position, Tombstone};
+use super::timeline::Entry;
 
 /// A connection as a whole.
 #[derive(Clone, Debug, PartialEq)]
@@ -30,12 +33,25 @@ pub struct Stamp {
     pub created_at: UnixMillis,
     pub updated_at: UnixMillis,
     pub revision: Revision,
+    /// The revision it came with.
+    pub created: Revision,
 }
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct RecordRow {
     pub document: Arc<Document>,
     pub stamp: Stamp,
+}
+
+/// A connection with all that is kept of it, ascending by source id.
+pub type KeptConnection = (ConnectionId, ConnectionRow, Vec<RecordRow>);
+
+/// Everything that is kept, at one revision.
+#[derive(Clone, Debug, Default)]
+pub struct Snapshot {
+    /// Steps that make what is kept besides connections.
+    pub common: Vec<Write>,
+    pub connections: Vec<KeptConnection>,
 }
 
 /// One step of a commit. Later steps win.
@@ -47,4 +63,15 @@ pub enum Write {
     RemoveRecord(ConnectionId, SourceId),
     /// All records of a connection; its row stays.
     RemoveRecords(ConnectionId),
+    /// What an operator said about two records; takes the place of what was said before.
+    Link(Box<Link>),
+    RemoveLink(Box<Pair>),
+    /// A resource went. Never changed, kept until a horizon passes it.
+    Tombstone(Arc<Tombstone>),
+    /// In place of the one before; tombstones at or before its floor go.
+    Horizon(Horizon),
+    /// A line of the timeline. Never changed.
+    Entry(Arc<Entry>),
+    /// The timeline begins after this position.
+    ForgetEntries(Position),
 }

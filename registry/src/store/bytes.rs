@@ -7,13 +7,14 @@ use prost::Message;
 use pulse_proto::ProtocolError;
 use pulse_proto::digest::Digest;
 use pulse_proto::model::{
-    CollectorId, ConnectionStatus, DataSource, Epoch, Freshness, IngestRecord, Revision, SectionName,
-    SectionReport, Sequence, UnixMillis,
+    CollectorId, ConnectionId, ConnectionStatus, DataSource, Epoch, Freshness, IngestRecord, ResourceId,
+    ResourceType, Revision, SectionName, SectionReport, Sequence, SourceId, UnixMillis,
 };
 use pulse_proto::pb::resource::v1 as wire;
 
 use crate::state::lease::Cursor;
-use crate::state::{ConnectionRow, Document, Stamp};
+use crate::state::timeline::{EntryKind, Step};
+use crate::state::{ConnectionRow, Document, Entry, Horizon, Link, Pair, Position, Stamp, Stand, Tombstone};
 
 #[derive(Clone, PartialEq, Message)]
 struct Connection {
@@ -37,11 +38,12 @@ struct Connection {
     freshness: BTreeMap<String, String>,
 }
 
-pub(super) fn encode_connection(row: &ConnectionRow) -> Vec<u8> {
+/// Puts the row behind what `out` holds.
+pub(super) fn encode_connection(row: &ConnectionRow, out: &mut Vec<u8>) {
     let ConnectionRow { cursor, source, removed, status, sections, freshness } = row;
     let Cursor { collector, epoch, sequence, digest } = cursor;
     let freshness = freshness.iter().map(|(name, f)| (name.to_string(), f.token().to_owned()));
-    Connection {
+    let row = Connection {
         collector: collector.to_string(),
         epoch: epoch.0,
         sequence: sequence.0,
@@ -51,8 +53,8 @@ pub(super) fn encode_connection(row: &ConnectionRow) -> Vec<u8> {
         status: status.as_ref().map(Into::into),
         sections: sections.values().map(Into::into).collect(),
         freshness: freshness.collect(),
-    }
-    .encode_to_vec()
+    };
+    append(&row, out);
 }
 
 pub(super) fn decode_connection(bytes: &[u8]) -> Result<ConnectionRow, ProtocolError> {
@@ -83,8 +85,10 @@ pub(super) fn decode_connection(bytes: &[u8]) -> Result<ConnectionRow, ProtocolE
     })
 }
 
-pub(super) fn encode_record(document: &Document) -> Result<Vec<u8>, ProtocolError> {
-    Ok(wire::IngestRecord::from(&document.record()?).encode_to_vec())
+/// As the engine before the journal kept it.
+pub(super) fn encode_record(document: &Document, out: &mut Vec<u8>) -> Result<(), ProtocolError> {
+    append(&wire::IngestRecord::from(&document.record()?), out);
+    Ok(())
 }
 
 pub(super) fn decode_record(bytes: &[u8]) -> Result<Arc<Document>, ProtocolError> {
@@ -92,21 +96,310 @@ pub(super) fn decode_record(bytes: &[u8]) -> Result<Arc<Document>, ProtocolError
     Ok(Arc::new(Document::of(&IngestRecord::try_from(record)?)))
 }
 
-/// Three numbers, big endian.
-pub(super) fn encode_stamp(stamp: Stamp) -> [u8; 24] {
-    let mut bytes = [0; 24];
-    bytes[..8].copy_from_slice(&stamp.created_at.get().to_be_bytes());
-    bytes[8..16].copy_from_slice(&stamp.updated_at.get().to_be_bytes());
-    bytes[16..].copy_from_slice(&stamp.revision.0.to_be_bytes());
+/// Puts the document behind what `out` holds: its place, then the bytes that it is.
+pub(super) fn encode_document(document: &Document, out: &mut Vec<u8>) {
+    let parent = document.parent_source_id.as_ref().map_or("", |id| id.as_str());
+    for text in [parent, document.section.as_str()] {
+        // Ids are far shorter than two bytes can say.
+        out.extend_from_slice(&u16::try_from(text.len()).unwrap_or(u16::MAX).to_be_bytes());
+        out.extend_from_slice(text.as_bytes());
+    }
+    out.extend_from_slice(document.body());
+}
+
+pub(super) fn decode_document(source_id: &str, bytes: &[u8]) -> Result<Arc<Document>, ProtocolError> {
+    fn text<'a>(rest: &mut &'a [u8]) -> Option<&'a str> {
+        let (length, tail) = rest.split_first_chunk::<2>()?;
+        let (text, tail) = tail.split_at_checked(usize::from(u16::from_be_bytes(*length)))?;
+        *rest = tail;
+        std::str::from_utf8(text).ok()
+    }
+    let mut body = bytes;
+    let broken = || ProtocolError::invalid("not the bytes of a record");
+    let parent = text(&mut body).ok_or_else(broken)?;
+    let section = text(&mut body).ok_or_else(broken)?;
+    let parent = (!parent.is_empty()).then(|| SourceId::parse(parent)).transpose()?;
+    let source_id = SourceId::parse(source_id)?;
+    Ok(Arc::new(Document::restore(source_id, parent, SectionName::parse(section)?, body.into())?))
+}
+
+/// Memory grows with what is put in, so there is always room.
+fn append(message: &impl Message, out: &mut Vec<u8>) {
+    let _ = message.encode(out);
+}
+
+/// What an operator said of two records. A store keeps it under [`link_key`].
+#[derive(Clone, PartialEq, Message)]
+struct Linked {
+    #[prost(string, tag = "1")]
+    left_connection: String,
+    #[prost(string, tag = "2")]
+    left_source_id: String,
+    #[prost(string, tag = "3")]
+    right_connection: String,
+    #[prost(string, tag = "4")]
+    right_source_id: String,
+    #[prost(bool, tag = "5")]
+    same: bool,
+    #[prost(string, tag = "6")]
+    reason: String,
+    #[prost(string, tag = "7")]
+    who: String,
+    #[prost(uint64, tag = "8")]
+    at: u64,
+}
+
+/// Equal for equal pairs: ids hold no control characters.
+pub(super) fn link_key(pair: &Pair) -> String {
+    let [left, right] = pair.ends().map(|(connection, source_id)| format!("{connection}\0{source_id}"));
+    format!("{left}\0{right}")
+}
+
+pub(super) fn encode_link(link: &Link) -> Vec<u8> {
+    let Link { pair, stand, reason, who, at } = link;
+    let [left, right] = pair.ends();
+    Linked {
+        left_connection: left.0.to_string(),
+        left_source_id: left.1.to_string(),
+        right_connection: right.0.to_string(),
+        right_source_id: right.1.to_string(),
+        same: *stand == Stand::Same,
+        reason: reason.clone(),
+        who: who.clone(),
+        at: at.get(),
+    }
+    .encode_to_vec()
+}
+
+pub(super) fn decode_link(bytes: &[u8]) -> Result<Link, ProtocolError> {
+    let row = Linked::decode(bytes).map_err(|error| ProtocolError::invalid(error.to_string()))?;
+    let key = |connection: &str, source_id: &str| {
+        Ok::<_, ProtocolError>((ConnectionId::parse(connection)?, SourceId::parse(source_id)?))
+    };
+    let left = key(&row.left_connection, &row.left_source_id)?;
+    let right = key(&row.right_connection, &row.right_source_id)?;
+    Ok(Link {
+        pair: Pair::of(left, right),
+        stand: if row.same { Stand::Same } else { Stand::Different },
+        reason: row.reason,
+        who: row.who,
+        at: UnixMillis::new(row.at),
+    })
+}
+
+/// Four numbers, big endian.
+pub(super) fn encode_stamp(stamp: Stamp) -> [u8; 32] {
+    let Stamp { created_at, updated_at, revision, created } = stamp;
+    let mut bytes = [0; 32];
+    for (at, number) in [created_at.get(), updated_at.get(), revision.0, created.0].into_iter().enumerate() {
+        bytes[at * 8..at * 8 + 8].copy_from_slice(&number.to_be_bytes());
+    }
     bytes
 }
 
 pub(super) fn decode_stamp(bytes: &[u8]) -> Option<Stamp> {
     let (numbers, []) = bytes.as_chunks::<8>() else { return None };
-    let [created, updated, revision] = numbers else { return None };
+    let (created_at, updated_at, revision, created) = match numbers {
+        // As written before the revision of the beginning was kept.
+        [created_at, updated_at, revision] => (created_at, updated_at, revision, &[0; 8]),
+        [created_at, updated_at, revision, created] => (created_at, updated_at, revision, created),
+        _ => return None,
+    };
     Some(Stamp {
-        created_at: UnixMillis::new(u64::from_be_bytes(*created)),
-        updated_at: UnixMillis::new(u64::from_be_bytes(*updated)),
+        created_at: UnixMillis::new(u64::from_be_bytes(*created_at)),
+        updated_at: UnixMillis::new(u64::from_be_bytes(*updated_at)),
         revision: Revision(u64::from_be_bytes(*revision)),
+        created: Revision(u64::from_be_bytes(*created)),
     })
+}
+
+/// Revision, then index, big endian: keys sort as positions do.
+pub(super) fn encode_position(position: Position) -> [u8; 12] {
+    let mut bytes = [0; 12];
+    bytes[..8].copy_from_slice(&position.revision.0.to_be_bytes());
+    bytes[8..].copy_from_slice(&position.index.to_be_bytes());
+    bytes
+}
+
+pub(super) fn decode_position(bytes: &[u8]) -> Option<Position> {
+    let (revision, index) = bytes.split_first_chunk::<8>()?;
+    let index = u32::from_be_bytes(index.try_into().ok()?);
+    Some(Position { revision: Revision(u64::from_be_bytes(*revision)), index })
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct KeptHorizon {
+    #[prost(uint64, tag = "1")]
+    floor: u64,
+    #[prost(string, tag = "2")]
+    shown_by: String,
+}
+
+pub(super) fn encode_horizon(horizon: &Horizon) -> Vec<u8> {
+    let Horizon { floor, shown_by } = horizon;
+    KeptHorizon { floor: floor.0, shown_by: shown_by.clone() }.encode_to_vec()
+}
+
+pub(super) fn decode_horizon(bytes: &[u8]) -> Result<Horizon, ProtocolError> {
+    let KeptHorizon { floor, shown_by } = decoded(bytes)?;
+    Ok(Horizon { floor: Revision(floor), shown_by })
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct KeptTombstone {
+    #[prost(uint64, tag = "1")]
+    at: u64,
+    #[prost(string, tag = "2")]
+    id: String,
+    #[prost(int32, tag = "3")]
+    resource_type: i32,
+    #[prost(string, tag = "4")]
+    name: String,
+    #[prost(string, tag = "5")]
+    technology: String,
+    #[prost(string, tag = "6")]
+    connection: String,
+    #[prost(string, tag = "7")]
+    connection_name: String,
+    #[prost(string, tag = "8")]
+    source: String,
+}
+
+/// Without its position: that is the key.
+pub(super) fn encode_tombstone(tombstone: &Tombstone) -> Vec<u8> {
+    let Tombstone {
+        position: _,
+        at,
+        id,
+        resource_type,
+        name,
+        technology,
+        connection,
+        connection_name,
+        source,
+    } = tombstone;
+    KeptTombstone {
+        at: at.get(),
+        id: id.to_string(),
+        resource_type: resource_type.to_wire(),
+        name: name.to_string(),
+        technology: technology.to_string(),
+        connection: connection.to_string(),
+        connection_name: connection_name.to_string(),
+        source: source.token().to_owned(),
+    }
+    .encode_to_vec()
+}
+
+pub(super) fn decode_tombstone(position: &[u8], bytes: &[u8]) -> Result<Tombstone, ProtocolError> {
+    let position = decode_position(position).ok_or_else(|| ProtocolError::invalid("no position"))?;
+    let row: KeptTombstone = decoded(bytes)?;
+    Ok(Tombstone {
+        position,
+        at: UnixMillis::new(row.at),
+        id: ResourceId::parse(&row.id)?,
+        resource_type: ResourceType::from_wire(row.resource_type)?,
+        name: row.name.into(),
+        technology: row.technology.into(),
+        connection: ConnectionId::parse(&row.connection)?,
+        connection_name: row.connection_name.into(),
+        source: source(&row.source)?,
+    })
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct KeptEntry {
+    #[prost(uint64, tag = "1")]
+    at: u64,
+    #[prost(string, tag = "2")]
+    kind: String,
+    #[prost(string, tag = "3")]
+    id: String,
+    #[prost(int32, tag = "4")]
+    resource_type: i32,
+    #[prost(string, tag = "5")]
+    name: String,
+    #[prost(string, tag = "6")]
+    technology: String,
+    #[prost(string, tag = "7")]
+    connection: String,
+    #[prost(string, tag = "8")]
+    source: String,
+    #[prost(message, repeated, tag = "9")]
+    steps: Vec<KeptStep>,
+    #[prost(string, tag = "10")]
+    reason: String,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct KeptStep {
+    #[prost(string, tag = "1")]
+    field: String,
+    #[prost(string, tag = "2")]
+    from: String,
+    #[prost(string, tag = "3")]
+    to: String,
+}
+
+/// Without its position: that is the key.
+pub(super) fn encode_entry(entry: &Entry) -> Vec<u8> {
+    let Entry {
+        position: _,
+        at,
+        kind,
+        id,
+        resource_type,
+        name,
+        technology,
+        connection,
+        source,
+        steps,
+        reason,
+    } = entry;
+    let step = |Step { field, from, to }: &Step| KeptStep {
+        field: field.to_string(),
+        from: from.to_string(),
+        to: to.to_string(),
+    };
+    KeptEntry {
+        at: at.get(),
+        kind: kind.token().to_owned(),
+        id: id.to_string(),
+        resource_type: resource_type.to_wire(),
+        name: name.to_string(),
+        technology: technology.to_string(),
+        connection: connection.to_string(),
+        source: source.token().to_owned(),
+        steps: steps.iter().map(step).collect(),
+        reason: reason.to_string(),
+    }
+    .encode_to_vec()
+}
+
+pub(super) fn decode_entry(position: &[u8], bytes: &[u8]) -> Result<Entry, ProtocolError> {
+    let position = decode_position(position).ok_or_else(|| ProtocolError::invalid("no position"))?;
+    let row: KeptEntry = decoded(bytes)?;
+    let unknown = || ProtocolError::invalid("unknown word").at("kind");
+    let step = |KeptStep { field, from, to }| Step { field: field.into(), from: from.into(), to: to.into() };
+    Ok(Entry {
+        position,
+        at: UnixMillis::new(row.at),
+        kind: EntryKind::from_token(&row.kind).ok_or_else(unknown)?,
+        id: ResourceId::parse(&row.id)?,
+        resource_type: ResourceType::from_wire(row.resource_type)?,
+        name: row.name.into(),
+        technology: row.technology.into(),
+        connection: ConnectionId::parse(&row.connection)?,
+        source: source(&row.source)?,
+        steps: row.steps.into_iter().map(step).collect(),
+        reason: row.reason.into(),
+    })
+}
+
+fn source(token: &str) -> Result<DataSource, ProtocolError> {
+    DataSource::from_token(token).ok_or_else(|| ProtocolError::invalid("unknown word").at("source"))
+}
+
+fn decoded<M: Message + Default>(bytes: &[u8]) -> Result<M, ProtocolError> {
+    M::decode(bytes).map_err(|error| ProtocolError::invalid(error.to_string()))
 }

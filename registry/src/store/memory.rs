@@ -8,7 +8,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use pulse_proto::model::{ConnectionId, Revision, SourceId};
 
 use super::{Loaded, Store, StoreError};
-use crate::state::{ConnectionRow, Document, RecordRow, Stamp, Write};
+use crate::state::{
+    ConnectionRow, Document, Entry, Horizon, Link, Pair, Position, RecordRow, Remembered, Stamp, Tombstone,
+    Write,
+};
 
 #[derive(Debug, Default)]
 pub struct Memory {
@@ -22,6 +25,10 @@ struct Held {
     connections: BTreeMap<ConnectionId, ConnectionRow>,
     records: BTreeMap<(ConnectionId, SourceId), Arc<Document>>,
     stamps: BTreeMap<(ConnectionId, SourceId), Stamp>,
+    links: BTreeMap<Pair, Link>,
+    horizon: Option<Horizon>,
+    tombstones: BTreeMap<Position, Arc<Tombstone>>,
+    entries: BTreeMap<Position, Arc<Entry>>,
 }
 
 impl Memory {
@@ -49,13 +56,23 @@ impl Store for Memory {
         let connections = held.connections.iter();
         let connections =
             connections.map(|(id, row)| (id.clone(), row.clone(), rows(id, &mut damaged))).collect();
-        Ok(Loaded { registry_id: "memory".to_owned(), revision: held.revision, connections, damaged })
+        let remembered = Remembered {
+            horizon: held.horizon.clone(),
+            tombstones: held.tombstones.values().cloned().collect(),
+            entries: held.entries.values().cloned().collect(),
+        };
+        Ok(Loaded {
+            registry_id: "memory".to_owned(),
+            revision: held.revision,
+            connections,
+            links: held.links.values().cloned().collect(),
+            remembered,
+            damaged,
+        })
     }
 
     fn commit(&self, revision: Revision, writes: &[Write]) -> Result<(), StoreError> {
-        if self.failing.load(Ordering::Acquire) {
-            return Err(StoreError::Engine("no space left on device".to_owned()));
-        }
+        self.recover()?;
         let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
         held.revision = revision;
         for write in writes.iter().cloned() {
@@ -75,7 +92,27 @@ impl Store for Memory {
                     held.records.retain(|(owner, _), _| *owner != id);
                     held.stamps.retain(|(owner, _), _| *owner != id);
                 }
+                Write::Link(link) => drop(held.links.insert(link.pair.clone(), *link)),
+                Write::RemoveLink(pair) => drop(held.links.remove(&pair)),
+                Write::Tombstone(tombstone) => {
+                    held.tombstones.insert(tombstone.position, tombstone);
+                }
+                Write::Horizon(horizon) => {
+                    held.tombstones.retain(|position, _| position.revision > horizon.floor);
+                    held.horizon = Some(horizon);
+                }
+                Write::Entry(entry) => {
+                    held.entries.insert(entry.position, entry);
+                }
+                Write::ForgetEntries(through) => held.entries.retain(|position, _| *position > through),
             }
+        }
+        Ok(())
+    }
+
+    fn recover(&self) -> Result<(), StoreError> {
+        if self.failing.load(Ordering::Acquire) {
+            return Err(StoreError::Full { path: "memory".to_owned() });
         }
         Ok(())
     }

@@ -1,7 +1,8 @@
-//! The embedded engine: one redb file. Rows of a connection lie next to each
-//! other, so a batch writes one run of pages.
+//! The embedded engine of earlier releases: one redb file. It is read when a
+//! registry moves to the journal, and stays what the journal is compared with.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use pulse_proto::model::{ConnectionId, Revision, SourceId};
 use redb::{
@@ -9,10 +10,12 @@ use redb::{
 };
 
 use super::bytes::{
-    decode_connection, decode_record, decode_stamp, encode_connection, encode_record, encode_stamp,
+    decode_connection, decode_entry, decode_horizon, decode_link, decode_record, decode_stamp,
+    decode_tombstone, encode_connection, encode_entry, encode_horizon, encode_link, encode_position,
+    encode_record, encode_stamp, encode_tombstone, link_key,
 };
 use super::{Loaded, Store, StoreError};
-use crate::state::{RecordRow, Write};
+use crate::state::{Position, RecordRow, Remembered, Write};
 
 /// Format of the file.
 const FORMAT: u64 = 1;
@@ -25,6 +28,12 @@ const CONNECTIONS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("conn
 /// Key: connection, source id.
 const RECORDS: TableDefinition<'_, (&str, &str), &[u8]> = TableDefinition::new("records");
 const STAMPS: TableDefinition<'_, (&str, &str), &[u8]> = TableDefinition::new("stamps");
+const LINKS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("links");
+
+/// Key: position.
+const TOMBSTONES: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("tombstones");
+/// Key: position.
+const TIMELINE: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("timeline");
 
 #[derive(Debug)]
 pub struct Redb {
@@ -74,6 +83,9 @@ fn prepare(database: &Database, new_id: &str, path: &str) -> Result<String, Stor
     transaction.open_table(CONNECTIONS).map_err(engine)?;
     transaction.open_table(RECORDS).map_err(engine)?;
     transaction.open_table(STAMPS).map_err(engine)?;
+    transaction.open_table(LINKS).map_err(engine)?;
+    transaction.open_table(TOMBSTONES).map_err(engine)?;
+    transaction.open_table(TIMELINE).map_err(engine)?;
     transaction.commit().map_err(engine)?;
     Ok(registry_id)
 }
@@ -90,8 +102,30 @@ impl Store for Redb {
             registry_id: self.registry_id.clone(),
             revision: Revision(revision),
             connections: Vec::new(),
+            links: Vec::new(),
+            remembered: Remembered::default(),
             damaged: Vec::new(),
         };
+        if let Some(bytes) = meta.get("horizon").map_err(engine)? {
+            match decode_horizon(bytes.value()) {
+                Ok(horizon) => loaded.remembered.horizon = Some(horizon),
+                Err(error) => loaded.damaged.push(format!("horizon: {error}")),
+            }
+        }
+        for row in transaction.open_table(TOMBSTONES).map_err(engine)?.iter().map_err(engine)? {
+            let (key, value) = row.map_err(engine)?;
+            match decode_tombstone(key.value(), value.value()) {
+                Ok(tombstone) => loaded.remembered.tombstones.push(Arc::new(tombstone)),
+                Err(error) => loaded.damaged.push(format!("tombstone {:?}: {error}", key.value())),
+            }
+        }
+        for row in transaction.open_table(TIMELINE).map_err(engine)?.iter().map_err(engine)? {
+            let (key, value) = row.map_err(engine)?;
+            match decode_entry(key.value(), value.value()) {
+                Ok(entry) => loaded.remembered.entries.push(Arc::new(entry)),
+                Err(error) => loaded.damaged.push(format!("timeline {:?}: {error}", key.value())),
+            }
+        }
         for row in connections.iter().map_err(engine)? {
             let (key, value) = row.map_err(engine)?;
             let name = key.value();
@@ -102,11 +136,12 @@ impl Store for Redb {
                 }
             }
         }
-        for (id, _, rows) in &mut loaded.connections {
+        for (id, row, rows) in &mut loaded.connections {
+            let damaged_before = loaded.damaged.len();
             let below = (id.as_str(), "")..;
             let own = records.range::<(&str, &str)>(below).map_err(engine)?;
-            for row in own {
-                let (key, value) = row.map_err(engine)?;
+            for entry in own {
+                let (key, value) = entry.map_err(engine)?;
                 let (connection, source_id) = key.value();
                 if connection != id.as_str() {
                     break;
@@ -119,6 +154,16 @@ impl Store for Redb {
                     (_, None) => loaded.damaged.push(format!("record {source_id:?} has no stamp")),
                 }
             }
+            if loaded.damaged.len() > damaged_before {
+                // Not what its sender believes: it will be asked for everything.
+                row.cursor.digest = None;
+            }
+        }
+        for row in transaction.open_table(LINKS).map_err(engine)?.iter().map_err(engine)? {
+            match decode_link(row.map_err(engine)?.1.value()) {
+                Ok(link) => loaded.links.push(link),
+                Err(error) => loaded.damaged.push(format!("link: {error}")),
+            }
         }
         Ok(loaded)
     }
@@ -129,6 +174,13 @@ impl Store for Redb {
         write_all(&transaction, revision, writes)?;
         transaction.commit().map_err(engine)
     }
+
+    fn recover(&self) -> Result<(), StoreError> {
+        let transaction = self.database.begin_read().map_err(engine)?;
+        let meta = transaction.open_table(META).map_err(engine)?;
+        let revision = meta.get("revision").map_err(engine)?.map_or(0, |value| number(value.value()));
+        self.commit(Revision(revision), &[])
+    }
 }
 
 fn write_all(transaction: &WriteTransaction, revision: Revision, writes: &[Write]) -> Result<(), StoreError> {
@@ -137,14 +189,19 @@ fn write_all(transaction: &WriteTransaction, revision: Revision, writes: &[Write
     let mut connections = transaction.open_table(CONNECTIONS).map_err(engine)?;
     let mut records = transaction.open_table(RECORDS).map_err(engine)?;
     let mut stamps = transaction.open_table(STAMPS).map_err(engine)?;
+    let mut links = transaction.open_table(LINKS).map_err(engine)?;
+    let mut tombstones = transaction.open_table(TOMBSTONES).map_err(engine)?;
+    let mut timeline = transaction.open_table(TIMELINE).map_err(engine)?;
     for write in writes {
         match write {
             Write::Connection(id, row) => {
-                let bytes = encode_connection(row);
+                let mut bytes = Vec::new();
+                encode_connection(row, &mut bytes);
                 connections.insert(id.as_str(), bytes.as_slice()).map_err(engine)?;
             }
             Write::Record(id, document) => {
-                let bytes = encode_record(document).map_err(engine)?;
+                let mut bytes = Vec::new();
+                encode_record(document, &mut bytes).map_err(engine)?;
                 let key = (id.as_str(), document.source_id.as_str());
                 records.insert(key, bytes.as_slice()).map_err(engine)?;
             }
@@ -163,6 +220,28 @@ fn write_all(transaction: &WriteTransaction, revision: Revision, writes: &[Write
                     records.remove(key).map_err(engine)?;
                     stamps.remove(key).map_err(engine)?;
                 }
+            }
+            Write::Link(link) => {
+                let bytes = encode_link(link);
+                links.insert(link_key(&link.pair).as_str(), bytes.as_slice()).map_err(engine)?;
+            }
+            Write::RemoveLink(pair) => drop(links.remove(link_key(pair).as_str()).map_err(engine)?),
+            Write::Tombstone(tombstone) => {
+                let key = encode_position(tombstone.position);
+                tombstones.insert(&key[..], encode_tombstone(tombstone).as_slice()).map_err(engine)?;
+            }
+            Write::Horizon(horizon) => {
+                meta.insert("horizon", encode_horizon(horizon).as_slice()).map_err(engine)?;
+                let above = encode_position(Position { revision: horizon.floor.next(), index: 0 });
+                tombstones.retain_in(..&above[..], |_, _| false).map_err(engine)?;
+            }
+            Write::Entry(entry) => {
+                let key = encode_position(entry.position);
+                timeline.insert(&key[..], encode_entry(entry).as_slice()).map_err(engine)?;
+            }
+            Write::ForgetEntries(through) => {
+                let through = encode_position(*through);
+                timeline.retain_in(..=&through[..], |_, _| false).map_err(engine)?;
             }
         }
     }

@@ -1,8 +1,7 @@
 //! Several changes of one resource as one: what the reader had, and what it
 //! should have now. What lies between is not news to a reader who was slow.
 
-use std::collections::btree_map::Entry;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque, btree_map};
 use std::sync::Arc;
 
 use pulse_proto::model::{ResourceId, Revision};
@@ -11,6 +10,7 @@ use pulse_proto::pb::registry::v1::resource_event::{Kind, Removal};
 use crate::query::filter::Filter;
 use crate::state::change::{Change, Changes};
 use crate::state::resource::Resource;
+use crate::state::timeline::Entry;
 
 /// A resource before the first and after the last of its changes.
 #[derive(Clone, Debug)]
@@ -22,6 +22,7 @@ struct Span {
     revision: Revision,
     /// It was to be seen at some point in between.
     passed: bool,
+    entries: Vec<Arc<Entry>>,
 }
 
 /// What to tell of one resource.
@@ -31,34 +32,41 @@ pub(super) struct News {
     pub removal: Removal,
     pub resource: Arc<Resource>,
     pub revision: Revision,
+    /// What the timeline says of it, oldest first.
+    pub entries: Vec<Arc<Entry>>,
 }
 
 /// Ascending by resource id, each resource at most once.
 pub(super) fn coalesce(changes: &[Arc<Changes>], filter: &Filter) -> VecDeque<News> {
     let mut spans: BTreeMap<&ResourceId, Span> = BTreeMap::new();
     for step in changes {
+        let mut entries = step.entries.iter().peekable();
         for change in &step.items {
             let (before, after, last) = match change {
                 Change::Added(resource) => (None, Some(resource), resource),
                 Change::Changed { before, after } => (Some(before), Some(after), after),
                 Change::Removed(resource) => (Some(resource), None, resource),
             };
+            // Both are in the order of ids.
+            let own = std::iter::from_fn(|| entries.next_if(|entry| entry.id == *change.id())).cloned();
             match spans.entry(change.id()) {
-                Entry::Vacant(vacant) => {
+                btree_map::Entry::Vacant(vacant) => {
                     vacant.insert(Span {
                         before: before.cloned(),
                         after: after.cloned(),
                         last: Arc::clone(last),
                         revision: step.revision,
                         passed: false,
+                        entries: own.collect(),
                     });
                 }
-                Entry::Occupied(mut span) => {
+                btree_map::Entry::Occupied(mut span) => {
                     let span = span.get_mut();
                     span.passed = span.passed || shown(span.after.as_ref(), filter);
                     span.after = after.cloned();
                     span.last = Arc::clone(last);
                     span.revision = step.revision;
+                    span.entries.extend(own);
                 }
             }
         }
@@ -72,7 +80,7 @@ fn shown(resource: Option<&Arc<Resource>>, filter: &Filter) -> bool {
 }
 
 fn news(span: Span, filter: &Filter) -> Option<News> {
-    let Span { before, after, last, revision, passed } = span;
+    let Span { before, after, last, revision, passed, entries } = span;
     let had = shown(before.as_ref(), filter);
     let has = shown(after.as_ref(), filter);
     let (kind, removal) = match (had, has) {
@@ -83,7 +91,7 @@ fn news(span: Span, filter: &Filter) -> Option<News> {
         (_, false) if after.is_some() => (Kind::Removed, Removal::Filtered),
         (_, false) => (Kind::Removed, Removal::Deleted),
     };
-    Some(News { kind, removal, resource: last, revision })
+    Some(News { kind, removal, resource: last, revision, entries })
 }
 
 #[cfg(test)]
@@ -104,7 +112,7 @@ mod tests {
             .into_iter()
             .zip(10..)
             .map(|(item, revision)| {
-                Arc::new(Changes { revision: Revision(revision), at: UnixMillis::new(0), items: vec![item] })
+                Arc::new(Changes::new(Revision(revision), UnixMillis::new(0), vec![item]))
             })
             .collect();
         let filter = Filter::parse(filter).expect("a filter");

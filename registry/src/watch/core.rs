@@ -9,18 +9,19 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use prost::Message as _;
-use pulse_proto::model::{Revision, UnixMillis};
+use pulse_proto::encoded::EncodedResource;
+use pulse_proto::model::Revision;
 use pulse_proto::pb::registry::v1::resource_event::{Kind, Removal};
 use pulse_proto::served::registry::v1::{ResourceEvent, WatchResourcesResponse};
 
 use super::coalesce::{News, coalesce};
+use super::past::{CatchUp, Missed};
 use super::resume;
 use crate::query::filter::{Filter, FilterError, Scan};
 use crate::query::mask::Mask;
 use crate::query::show;
 use crate::query::token::Seal;
 use crate::state::change::Changes;
-use crate::state::resource::Resource;
 use crate::state::view::View;
 
 /// Most events in one message.
@@ -91,6 +92,7 @@ pub struct Watcher {
 #[derive(Clone, Debug)]
 enum Stage {
     Listing { scan: Scan, part: usize, at: usize, revision: Revision },
+    CatchingUp(Box<CatchUp>),
     Telling { news: VecDeque<News>, revision: Revision },
     Idle,
 }
@@ -108,10 +110,17 @@ impl Watcher {
         Self { scope, through: revision, stage: Stage::Idle }
     }
 
+    /// Tells first what of `view` came after `revision`, where the changes themselves are no longer held.
+    pub fn catch_up(scope: Scope, revision: Revision, view: &View) -> Self {
+        let stage = Stage::CatchingUp(Box::new(CatchUp::new(&scope.filter, revision, view)));
+        Self { scope, through: revision, stage }
+    }
+
     /// The revision after which changes are needed next.
     pub const fn cursor(&self) -> Revision {
         match &self.stage {
             Stage::Listing { revision, .. } | Stage::Telling { revision, .. } => *revision,
+            Stage::CatchingUp(missed) => missed.revision,
             Stage::Idle => self.through,
         }
     }
@@ -149,7 +158,8 @@ impl Watcher {
     pub fn step(&mut self, view: &View) -> Step {
         match std::mem::replace(&mut self.stage, Stage::Idle) {
             Stage::Idle => Step::Idle,
-            Stage::Listing { scan, part, at, revision } => self.list_on(scan, part, at, revision),
+            Stage::Listing { scan, part, at, revision } => self.list_on(scan, (part, at), revision, view),
+            Stage::CatchingUp(missed) => self.catch_up_on(missed, view),
             Stage::Telling { news, revision } => self.tell_on(news, revision, view),
         }
     }
@@ -159,11 +169,12 @@ impl Watcher {
         WatchResourcesResponse { bookmark: true, ..self.message(Vec::new()) }
     }
 
-    fn list_on(&mut self, scan: Scan, mut part: usize, mut at: usize, revision: Revision) -> Step {
+    fn list_on(&mut self, scan: Scan, from: (usize, usize), revision: Revision, view: &View) -> Step {
+        let (mut part, mut at) = from;
         let mut message = Batch::default();
         let mut tested = 0;
         let limits = self.scope.limits;
-        while let Some((shard, range)) = scan.parts.get(part) {
+        while let Some((shard, candidates)) = scan.parts.get(part) {
             if message.is_full(limits) || tested == limits.scan {
                 let events = message.events;
                 self.stage = Stage::Listing { scan, part, at, revision };
@@ -173,35 +184,65 @@ impl Watcher {
                     Step::Message(self.unfinished(events))
                 };
             }
-            let Some(resource) = range.clone().nth(at).and_then(|index| shard.resources.get(index)) else {
+            let Some(row) = candidates.next(at) else {
                 (part, at) = (part + 1, 0);
                 continue;
             };
-            at += 1;
+            let resource = &shard.resources[row];
+            at = row + 1;
             tested += 1;
             // Only what may change without a revision needs the time, and that is not in the filter.
             if self.scope.filter.matches(resource, None) {
                 let observed_at = shard.observed_at(resource);
-                message.add(self.event(
-                    Kind::Existing,
-                    Removal::Unspecified,
-                    resource,
-                    observed_at,
-                    resource.revision,
-                ));
+                let shown = show::resource(resource, observed_at, view, &self.scope.mask);
+                message.add(event(Kind::Existing, Removal::Unspecified, shown, resource.revision));
             }
         }
         self.through = revision;
         Step::Message(WatchResourcesResponse { initial_list_end: true, ..self.message(message.events) })
     }
 
+    fn catch_up_on(&mut self, mut missed: Box<CatchUp>, view: &View) -> Step {
+        let mut message = Batch::default();
+        let limits = self.scope.limits;
+        let mut budget = limits.scan;
+        while !message.is_full(limits)
+            && let Some(item) = missed.next(&self.scope.filter, &mut budget)
+        {
+            message.add(match item {
+                Missed::Changed { kind, removal, resource, observed_at } => {
+                    let shown = show::resource(&resource, observed_at, view, &self.scope.mask);
+                    event(kind, removal, shown, resource.revision)
+                }
+                Missed::Gone(tombstone) => ResourceEvent {
+                    kind: Kind::Removed.into(),
+                    resource: Some(show::tombstone(&tombstone, &self.scope.mask)),
+                    removal: Removal::Deleted.into(),
+                    revision: tombstone.position.revision.0,
+                    changes: Vec::new(),
+                },
+            });
+        }
+        let events = message.events;
+        if missed.is_done() {
+            self.through = missed.revision;
+            // Also when nothing was missed: the reader came for a token of now.
+            let bookmark = events.is_empty();
+            return Step::Message(WatchResourcesResponse { bookmark, ..self.message(events) });
+        }
+        self.stage = Stage::CatchingUp(missed);
+        if events.is_empty() { Step::Working } else { Step::Message(self.unfinished(events)) }
+    }
+
     fn tell_on(&mut self, mut news: VecDeque<News>, revision: Revision, view: &View) -> Step {
         let mut message = Batch::default();
         while !message.is_full(self.scope.limits) {
-            let Some(News { kind, removal, resource, revision }) = news.pop_front() else { break };
-            let shard = view.shards.get(&resource.connection);
+            let Some(News { kind, removal, resource, revision, entries }) = news.pop_front() else { break };
+            let shard = view.shard(&resource.connection);
             let observed_at = shard.and_then(|shard| shard.observed_at(&resource));
-            message.add(self.event(kind, removal, &resource, observed_at, revision));
+            let shown = show::resource(&resource, observed_at, view, &self.scope.mask);
+            let changes = entries.iter().map(|entry| show::change(entry)).collect();
+            message.add(ResourceEvent { changes, ..event(kind, removal, shown, revision) });
         }
         if !news.is_empty() {
             self.stage = Stage::Telling { news, revision };
@@ -221,21 +262,15 @@ impl Watcher {
     fn unfinished(&self, events: Vec<ResourceEvent>) -> WatchResourcesResponse {
         WatchResourcesResponse { events, revision: self.through.0, ..WatchResourcesResponse::default() }
     }
+}
 
-    fn event(
-        &self,
-        kind: Kind,
-        removal: Removal,
-        resource: &Resource,
-        observed_at: Option<UnixMillis>,
-        revision: Revision,
-    ) -> ResourceEvent {
-        ResourceEvent {
-            kind: kind.into(),
-            resource: Some(show::resource(resource, observed_at, &self.scope.mask)),
-            removal: removal.into(),
-            revision: revision.0,
-        }
+fn event(kind: Kind, removal: Removal, shown: EncodedResource, revision: Revision) -> ResourceEvent {
+    ResourceEvent {
+        kind: kind.into(),
+        resource: Some(shown),
+        removal: removal.into(),
+        revision: revision.0,
+        changes: Vec::new(),
     }
 }
 

@@ -28,6 +28,13 @@ enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
+    /// Kill the registry under load, again and again, and audit what it acknowledged
+    Crash {
+        #[command(flatten)]
+        options: task::crash::Options,
+    },
+    /// Run the pair under random changes, faults and kills, and check that it ends up with what every appliance says
+    Soak(task::soak::Arguments),
     /// Measure, in a release build
     Bench {
         name: task::bench::Name,
@@ -45,6 +52,8 @@ fn main() -> anyhow::Result<()> {
         Task::Promise => task::check::promise(),
         Task::Docs => task::docs::all(),
         Task::Fuzz { arguments } => task::fuzz::run(&arguments),
+        Task::Crash { options } => task::crash::run(options),
+        Task::Soak(arguments) => task::soak::run(&arguments),
         Task::Bench { name, options } => task::bench::run(name, &options),
     }
 }

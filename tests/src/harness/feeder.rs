@@ -9,8 +9,8 @@ use pulse_proto::pb::registry::v1::ingest_response::Message as Said;
 use pulse_proto::pb::registry::v1::ingest_service_client::IngestServiceClient;
 use pulse_proto::pb::registry::v1::{Ack, Batch, Hello, IngestRequest, IngestResponse, Welcome};
 use pulse_proto::pb::resource::v1::{
-    ConnectionState, ConnectionStatus, DataSource, IngestRecord, ResourceType, SectionOutcome, SectionReport,
-    StorageFacet, StorageTopology, ZfsPool, storage_facet,
+    AgentFacet, ConnectionState, ConnectionStatus, DataSource, Identity, IngestRecord, PhysicalDiskFacet,
+    ResourceType, SectionOutcome, SectionReport, StorageFacet, StorageTopology, ZfsPool, storage_facet,
 };
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
@@ -124,6 +124,41 @@ pub fn pool(connection: &str, name: &str, state: &str) -> IngestRecord {
                 ..ZfsPool::default()
             })),
             ..StorageFacet::default()
+        }),
+        ..IngestRecord::default()
+    }
+}
+
+/// A machine, as an agent or another source on it tells it.
+pub fn host(source_id: &str, hostname: &str, mac: &str) -> IngestRecord {
+    IngestRecord {
+        source_id: source_id.to_owned(),
+        r#type: ResourceType::Host.into(),
+        name: hostname.to_owned(),
+        section: "pools".to_owned(),
+        identity: Some(Identity {
+            hostnames: vec![hostname.to_owned()],
+            mac_addresses: vec![mac.to_owned()],
+            ..Identity::default()
+        }),
+        agent: Some(AgentFacet { cpu_model: "as the agent says".to_owned(), ..AgentFacet::default() }),
+        ..IngestRecord::default()
+    }
+}
+
+/// A disk with a serial.
+pub fn disk(source_id: &str, parent: &str, serial: &str) -> IngestRecord {
+    IngestRecord {
+        source_id: source_id.to_owned(),
+        parent_source_id: parent.to_owned(),
+        r#type: ResourceType::PhysicalDisk.into(),
+        name: source_id.to_owned(),
+        section: "pools".to_owned(),
+        identity: Some(Identity { machine_id: serial.to_owned(), ..Identity::default() }),
+        physical_disk: Some(PhysicalDiskFacet {
+            serial: serial.to_owned(),
+            enclosure_slot: Some(7),
+            ..PhysicalDiskFacet::default()
         }),
         ..IngestRecord::default()
     }

@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use anyhow::{Context as _, bail};
 use pulse_proto::pb::registry::v1::resource_event::Kind;
 use pulse_proto::pb::registry::v1::resource_service_client::ResourceServiceClient;
-use pulse_proto::pb::registry::v1::{WatchResourcesRequest, WatchResourcesResponse};
+use pulse_proto::pb::registry::v1::{ResourceChange, WatchResourcesRequest, WatchResourcesResponse};
 use pulse_proto::pb::resource::v1::{Resource, Status};
 use tonic::Streaming;
 use tonic::transport::Channel;
@@ -23,6 +23,8 @@ pub struct Mirror {
     /// Every status each resource ever showed, without repetition in a row.
     pub statuses: BTreeMap<String, Vec<Status>>,
     pub listed: bool,
+    /// What the events said of the timeline, as they came.
+    pub changes: Vec<ResourceChange>,
 }
 
 /// Connects to the registry.
@@ -45,6 +47,7 @@ impl Mirror {
             resume_token: resume_token.to_owned(),
             statuses: BTreeMap::new(),
             listed: false,
+            changes: Vec::new(),
         })
     }
 
@@ -53,6 +56,7 @@ impl Mirror {
         let Some(message) = self.stream.message().await? else { bail!("the watch ended") };
         for event in message.events {
             let kind = event.kind();
+            self.changes.extend(event.changes);
             let resource = event.resource.context("an event carries its resource")?;
             match kind {
                 Kind::Existing | Kind::Added | Kind::Changed => {

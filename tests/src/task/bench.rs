@@ -2,6 +2,7 @@
 //! what it is compared with.
 
 pub mod fleet;
+pub mod registry;
 pub mod store;
 
 use std::process::Command;
@@ -16,6 +17,14 @@ use super::{cargo, root};
 pub enum Name {
     /// A fleet of appliances against one collector and one registry; a naive poller is the reference
     Fleet,
+    /// Durable ingest of changes and of unchanged fleets; etcd and PostgreSQL are the references
+    Ingest,
+    /// Deliveries to 1 to 1,000 watchers and how late they are; etcd is the reference
+    Watch,
+    /// The whole list, a page with a filter, one resource; etcd is the reference
+    List,
+    /// Ready after kill -9 with a million resources, and memory for each; etcd is the reference
+    Restart,
     /// Embedded stores side by side: commits, load at start, size, kill -9
     Store,
 }
@@ -67,7 +76,11 @@ impl Figure {
 pub fn run(name: Name, options: &Options) -> anyhow::Result<()> {
     match name {
         Name::Fleet => fleet::run(options),
-        Name::Store => store::run(options.json),
+        Name::Store => store::run(options),
+        Name::Ingest => registry::run("bench-ingest", options),
+        Name::Watch => registry::run("bench-watch", options),
+        Name::List => registry::run("bench-list", options),
+        Name::Restart => registry::run("bench-restart", options),
     }
 }
 
@@ -79,9 +92,9 @@ pub fn print(figures: &[Figure], json: bool) -> anyhow::Result<()> {
         }
         return Ok(());
     }
-    println!("{:<28} {:>10} {:<5} {:>10} {:>7}", "figure", "value", "unit", "reference", "ratio");
+    println!("{:<32} {:>12} {:<5} {:>12} {:>7}", "figure", "value", "unit", "reference", "ratio");
     for Figure { figure, value, unit, reference, ratio } in figures {
-        println!("{figure:<28} {value:>10.2} {unit:<5} {reference:>10.2} {ratio:>7.2}");
+        println!("{figure:<32} {value:>12.2} {unit:<5} {reference:>12.2} {ratio:>7.2}");
     }
     Ok(())
 }

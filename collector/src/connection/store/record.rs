@@ -7,7 +7,7 @@ use std::time::Duration;
 use aes_gcm::aead::{Aead as _, Payload};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use pulse_proto::model::{ConnectionId, UnixMillis};
+use pulse_proto::model::{ConnectionId, SectionName, UnixMillis};
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
@@ -42,6 +42,9 @@ struct Plain<'a> {
     enabled: bool,
     poll_interval_seconds: u64,
     labels: Cow<'a, BTreeMap<String, String>>,
+    /// Left out when empty, so that an older program can read the record.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    disabled_sections: Vec<Cow<'a, str>>,
     created_at_ms: u64,
     updated_at_ms: u64,
     revision: u64,
@@ -124,6 +127,11 @@ fn encode(settings: &Settings) -> Result<Zeroizing<Vec<u8>>, StoreError> {
         enabled: settings.enabled,
         poll_interval_seconds: settings.poll_interval.as_secs(),
         labels: Cow::Borrowed(&settings.labels),
+        disabled_sections: settings
+            .disabled_sections
+            .iter()
+            .map(|name| Cow::Borrowed(name.as_str()))
+            .collect(),
         created_at_ms: settings.created_at.get(),
         updated_at_ms: settings.updated_at.get(),
         revision: settings.revision,
@@ -160,6 +168,11 @@ fn decode(id: ConnectionId, plain: &[u8]) -> Option<Settings> {
         poll_interval: Some(Duration::from_secs(plain.poll_interval_seconds))
             .filter(|every| !every.is_zero())?,
         labels: plain.labels.into_owned(),
+        disabled_sections: plain
+            .disabled_sections
+            .iter()
+            .map(|name| SectionName::parse(name).ok())
+            .collect::<Option<_>>()?,
         created_at: UnixMillis::new(plain.created_at_ms),
         updated_at: UnixMillis::new(plain.updated_at_ms),
         revision: plain.revision,

@@ -4,6 +4,7 @@ use std::fs;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use pulse_proto::model::SectionName;
 use tempfile::TempDir;
 
 use super::*;
@@ -71,6 +72,8 @@ fn what_is_saved_is_read_again() {
     set("pinned", Tls::Pinned("ab".repeat(32).parse().expect("a fingerprint")), None);
     let password = Credential::Password { username: "root".into(), password: Secret::new("pä\"ss") };
     set("wild", Tls::Insecure, Some(password));
+    let off = ["datasets", "snapshots"].map(|name| SectionName::parse(name).expect("a name"));
+    Arc::make_mut(connections.get_mut("off").expect("there")).disabled_sections = off.into();
     let (store, loaded) = open(&folder).expect("a new store");
     assert!(loaded.connections.is_empty());
     store.save(9, &connections, &[]).expect("saved");

@@ -225,12 +225,13 @@ fn trust_is_one_of_four() {
 
 #[test]
 fn what_is_stored_can_be_typed_again() {
-    let changes: [fn(&mut Raw); 6] = [
+    let changes: [fn(&mut Raw); 7] = [
         |_| {},
         |raw| raw.ca_pem = CA_PEM.into(),
         |raw| raw.fingerprint = PIN.into(),
         |raw| raw.insecure_skip_verify = true,
         |raw| raw.use_https = Some(false),
+        |raw| raw.disabled_sections = vec!["datasets".into(), "pools".into(), "datasets".into()],
         |raw| {
             raw.password = raw.api_key.take();
             raw.enabled = Some(false);

@@ -102,7 +102,7 @@ fn a_server_that_never_answers_is_left() {
 }
 
 #[test]
-fn heartbeat() {
+fn an_idle_session_pings_and_ends_when_nothing_comes_back() {
     let (mut core, start) = start();
     let beat = Options::default().heartbeat;
     assert_eq!(core.poll_timeout(), (start + beat, "heartbeat"));

@@ -87,6 +87,27 @@ async fn a_bad_mask_or_value_changes_nothing() {
 }
 
 #[tokio::test]
+async fn sections_are_switched_off_and_on_by_name() {
+    let mut served = with_one().await;
+    let off = |names: &[&str]| pb::Connection {
+        disabled_sections: names.iter().map(ToString::to_string).collect(),
+        ..only_id()
+    };
+    let changed = served.update(off(&["snapshots", "datasets", "datasets"]), &[]).await.expect("updated");
+    assert_eq!(changed.disabled_sections, ["datasets", "snapshots"]);
+    for wrong in ["system", "nonsense", "Datasets", ""] {
+        let status = served.update(off(&[wrong]), &["disabled_sections"]).await.expect_err("refused");
+        assert!(fields(&status)[0].starts_with("connection.disabled_sections"), "{wrong}: {status:?}");
+    }
+    let sent = pb::Connection { disabled_sections: vec!["system".into()], ..connection("nas2") };
+    assert!(served.create(sent).await.is_err());
+    let changed = served.update(only_id(), &["enabled"]).await.expect("another field");
+    assert_eq!(changed.disabled_sections.len(), 2);
+    let changed = served.update(off(&[]), &["disabled_sections"]).await.expect("cleared");
+    assert!(changed.disabled_sections.is_empty());
+}
+
+#[tokio::test]
 async fn what_was_read_can_be_sent_back() {
     let mut served = with_one().await;
     let read = served.get("nas1").await.expect("there");

@@ -59,6 +59,8 @@ pub struct Task {
     pub retention: String,
     pub naming_schema: String,
     pub locked: Option<bool>,
+    pub warnings: Vec<String>,
+    pub excluded_datasets: Vec<String>,
 }
 
 /// When a pool is scrubbed.

@@ -1,8 +1,9 @@
 //! Syntax tree to typed tree: fields exist, operators and values fit them.
 
 use super::FilterError;
-use super::field::{EnumField, Field, TimeField, names};
+use super::field::{EnumField, Field, TimeField, Vocabulary};
 use super::syntax::{Comparison, Expression, Literal, Operator};
+use crate::state::view::profile::Dimension;
 
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Node {
@@ -18,6 +19,8 @@ pub(super) struct Test {
     pub field: Field,
     pub operand: Operand,
     pub position: usize,
+    /// Of a field that profiles have: the values that satisfy the comparison, a bit each.
+    pub values: Option<(Dimension, u32)>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -65,14 +68,15 @@ impl Relation {
     }
 }
 
-pub(super) fn check(expression: &Expression) -> Result<Node, FilterError> {
-    let all = |parts: &[Expression]| parts.iter().map(check).collect::<Result<Vec<_>, _>>();
+pub(super) fn check(expression: &Expression, known: &Vocabulary) -> Result<Node, FilterError> {
+    let all =
+        |parts: &[Expression]| parts.iter().map(|part| check(part, known)).collect::<Result<Vec<_>, _>>();
     Ok(match expression {
         Expression::All(parts) => Node::All(all(parts)?),
         Expression::Any(parts) => Node::Any(all(parts)?),
-        Expression::Not(inner) => Node::Not(Box::new(check(inner)?)),
+        Expression::Not(inner) => Node::Not(Box::new(check(inner, known)?)),
         Expression::Compare(comparison) => {
-            let test = Node::Test(test(comparison)?);
+            let test = Node::Test(test(comparison, known)?);
             if comparison.operator == Operator::NotEqual { Node::Not(Box::new(test)) } else { test }
         }
     })
@@ -80,19 +84,19 @@ pub(super) fn check(expression: &Expression) -> Result<Node, FilterError> {
 
 pub(super) fn observed_at_position(node: &Node) -> Option<usize> {
     match node {
-        Node::All(parts) | Node::Any(parts) => parts.iter().find_map(observed_at_position),
+        Node::All(parts) | Node::Any(parts) => parts.iter().filter_map(observed_at_position).min(),
         Node::Not(inner) => observed_at_position(inner),
         Node::Test(test) => (test.field == Field::Time(TimeField::Observed)).then_some(test.position),
     }
 }
 
-fn test(comparison: &Comparison) -> Result<Test, FilterError> {
+fn test(comparison: &Comparison, known: &Vocabulary) -> Result<Test, FilterError> {
     let Comparison { path, path_position, operator, operator_position, literal } = comparison;
     let name = path.join(".");
-    let Some(field) = Field::find(path) else {
+    let Some(field) = (known.find)(path) else {
         return Err(FilterError::new(
             *path_position,
-            format!("unknown field {name:?}; known fields are {}", names()),
+            format!("unknown field {name:?}; known fields are {}", (known.names)()),
         ));
     };
     if !field.operators().contains(operator) {
@@ -103,7 +107,19 @@ fn test(comparison: &Comparison) -> Result<Test, FilterError> {
         ));
     }
     let operand = operand(&name, &field, *operator, literal)?;
-    Ok(Test { field, operand, position: *path_position })
+    let values = values(&field, &operand);
+    Ok(Test { field, operand, position: *path_position, values })
+}
+
+fn values(field: &Field, operand: &Operand) -> Option<(Dimension, u32)> {
+    let Field::Enum(kind) = field else { return None };
+    let dimension = kind.dimension()?;
+    let satisfies = |number: i32| match operand {
+        Operand::Enum(relation, wanted) => relation.holds(number, *wanted),
+        _ => matches!(operand, Operand::Present),
+    };
+    let bits = kind.numbers().into_iter().enumerate();
+    Some((dimension, bits.fold(0, |bits, (at, number)| bits | u32::from(satisfies(number)) << at)))
 }
 
 fn operand(name: &str, field: &Field, operator: Operator, literal: &Literal) -> Result<Operand, FilterError> {
@@ -118,11 +134,17 @@ fn operand(name: &str, field: &Field, operator: Operator, literal: &Literal) -> 
         if literal.wild { Err(wrong(format!("{name} takes no '*'; write the whole value"))) } else { Ok(()) }
     };
     Ok(match field {
-        Field::Text(_) | Field::Label(_) | Field::Texts(_) | Field::Labels if literal.wild => {
+        Field::Text(_) | Field::Entry(_) | Field::Label(_) | Field::Texts(_) | Field::Labels
+            if literal.wild =>
+        {
             Operand::Prefix(text.clone())
         }
-        Field::Text(_) | Field::Label(_) if operator == Operator::Has => Operand::Contains(text.clone()),
-        Field::Text(_) | Field::Label(_) | Field::Texts(_) | Field::Labels => Operand::Exact(text.clone()),
+        Field::Text(_) | Field::Entry(_) | Field::Label(_) if operator == Operator::Has => {
+            Operand::Contains(text.clone())
+        }
+        Field::Text(_) | Field::Entry(_) | Field::Label(_) | Field::Texts(_) | Field::Labels => {
+            Operand::Exact(text.clone())
+        }
         Field::Enum(kind) => {
             no_star()?;
             Operand::Enum(relation, enum_value(name, *kind, text).map_err(wrong)?)

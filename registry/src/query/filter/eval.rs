@@ -4,8 +4,9 @@
 use pulse_proto::model::UnixMillis;
 
 use super::check::{Node, Operand, Test};
-use super::field::{EnumField, Field, TextField, TextsField, TimeField};
+use super::field::{EnumField, Field, TextsField};
 use crate::query::number::{number, used_ratio};
+use crate::query::value::{text, time};
 use crate::state::resource::Resource;
 
 pub(super) fn matches(node: &Node, resource: &Resource, observed_at: Option<UnixMillis>) -> bool {
@@ -17,11 +18,13 @@ pub(super) fn matches(node: &Node, resource: &Resource, observed_at: Option<Unix
     }
 }
 
-fn holds(test: &Test, resource: &Resource, observed_at: Option<UnixMillis>) -> bool {
+pub(super) fn holds(test: &Test, resource: &Resource, observed_at: Option<UnixMillis>) -> bool {
     let operand = &test.operand;
     match &test.field {
         Field::Text(field) => text_holds(operand, text(*field, resource)),
         Field::Texts(field) => any_text(*field, resource, |value| text_holds(operand, value)),
+        // No resource has one.
+        Field::Entry(_) => false,
         Field::Label(key) => resource.labels.get(key).is_some_and(|value| text_holds(operand, value)),
         Field::Labels => resource.labels.keys().any(|key| text_holds(operand, key)),
         Field::Enum(field) => any_enum(*field, resource, |value| match operand {
@@ -45,32 +48,13 @@ fn holds(test: &Test, resource: &Resource, observed_at: Option<UnixMillis>) -> b
     }
 }
 
-fn text_holds(operand: &Operand, value: &str) -> bool {
+pub(super) fn text_holds(operand: &Operand, value: &str) -> bool {
     match operand {
         Operand::Present => !value.is_empty(),
         Operand::Exact(wanted) => value == wanted,
         Operand::Prefix(wanted) => value.starts_with(wanted.as_str()),
         Operand::Contains(wanted) => value.contains(wanted.as_str()),
         Operand::Number(..) | Operand::Ratio(..) | Operand::Time(..) | Operand::Enum(..) => false,
-    }
-}
-
-fn text(field: TextField, resource: &Resource) -> &str {
-    let document = &resource.document;
-    match field {
-        TextField::Id => resource.id.as_str(),
-        TextField::Technology => document.technology(),
-        TextField::Name => document.name(),
-        TextField::DisplayName => resource.display_name(),
-        TextField::State => document.state(),
-        TextField::Connection => resource.connection.as_str(),
-        TextField::ConnectionName => &resource.connection_name,
-        TextField::ParentId => resource.parent.as_ref().map_or("", |parent| parent.id.as_str()),
-        TextField::Pool => document.pool(),
-        TextField::Dataset => document.dataset(),
-        TextField::Serial => document.serial(),
-        TextField::Model => document.model(),
-        TextField::Version => document.version(),
     }
 }
 
@@ -92,13 +76,5 @@ fn any_enum(field: EnumField, resource: &Resource, mut test: impl FnMut(i32) -> 
         EnumField::Freshness => test(resource.freshness.to_wire()),
         EnumField::Source => resource.sources().any(|part| test(part.source.to_wire())),
         EnumField::IncidentLevel => resource.document.incident_levels().any(|level| test(level.to_wire())),
-    }
-}
-
-fn time(field: TimeField, resource: &Resource, observed_at: Option<UnixMillis>) -> Option<UnixMillis> {
-    match field {
-        TimeField::Observed => observed_at,
-        TimeField::Created => Some(resource.created_at),
-        TimeField::Updated => Some(resource.updated_at),
     }
 }

@@ -1,10 +1,11 @@
-//! The fields a filter may name, and the words their values may have.
+//! The fields a filter or an order may name, and the words their values may have.
 
 use pulse_proto::model::{
     AlertLevel, DataSource, Freshness, ResourceType, Severity, Status, StorageTopology,
 };
 
 use super::syntax::Operator;
+use crate::state::view::profile::Dimension;
 
 /// A field as its values are read.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,7 +20,28 @@ pub enum Field {
     Labels,
     /// The value of one label.
     Label(String),
+    /// Of the timeline alone.
+    Entry(EntryField),
 }
+
+/// Words of an entry of the timeline.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EntryField {
+    Kind,
+    Field,
+    From,
+    To,
+    Reason,
+}
+
+/// The fields that are known where a filter stands.
+pub(super) struct Vocabulary {
+    pub find: fn(&[String]) -> Option<Field>,
+    pub names: fn() -> String,
+}
+
+pub(super) const OF_RESOURCES: Vocabulary = Vocabulary { find: Field::find, names };
+pub(super) const OF_ENTRIES: Vocabulary = Vocabulary { find: Field::find_of_entry, names: names_of_entry };
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TextField {
@@ -118,6 +140,23 @@ pub const FIELDS: &[(&str, Field)] = &[
     ("revision", Field::Number(NumberField::Revision)),
 ];
 
+/// Of an entry of the timeline.
+pub const ENTRY_FIELDS: &[(&str, Field)] = &[
+    ("resource_id", Field::Text(TextField::Id)),
+    ("kind", Field::Entry(EntryField::Kind)),
+    ("field", Field::Entry(EntryField::Field)),
+    ("from", Field::Entry(EntryField::From)),
+    ("to", Field::Entry(EntryField::To)),
+    ("reason", Field::Entry(EntryField::Reason)),
+    ("type", Field::Enum(EnumField::Type)),
+    ("technology", Field::Text(TextField::Technology)),
+    ("name", Field::Text(TextField::Name)),
+    ("connection", Field::Text(TextField::Connection)),
+    ("source", Field::Enum(EnumField::Source)),
+    ("observed_at", Field::Time(TimeField::Observed)),
+    ("revision", Field::Number(NumberField::Revision)),
+];
+
 /// Other words for a field.
 const ALIASES: [(&str, &str); 2] = [("parent", "parent_id"), ("label", "labels")];
 
@@ -137,6 +176,21 @@ impl Field {
         }
     }
 
+    /// Has one value at most: a list can be ordered by it.
+    pub const fn is_scalar(&self) -> bool {
+        match self {
+            Self::Text(_) | Self::Number(_) | Self::UsedRatio | Self::Time(_) | Self::Label(_) => true,
+            Self::Enum(field) => !matches!(field, EnumField::Source | EnumField::IncidentLevel),
+            Self::Texts(_) | Self::Labels | Self::Entry(_) => false,
+        }
+    }
+
+    /// The field of an entry that a path names.
+    fn find_of_entry(path: &[String]) -> Option<Self> {
+        let name = path.join(".");
+        ENTRY_FIELDS.iter().find(|(known, _)| *known == name).map(|(_, field)| field.clone())
+    }
+
     pub fn operators(&self) -> &'static [Operator] {
         use Operator::{Equal, Greater, GreaterEqual, Has, Less, LessEqual, NotEqual};
         match self {
@@ -147,7 +201,9 @@ impl Field {
                 &[Equal, NotEqual, Less, LessEqual, Greater, GreaterEqual, Has]
             }
             Self::Labels => &[Has],
-            Self::Text(_) | Self::Texts(_) | Self::Enum(_) | Self::Label(_) => &[Equal, NotEqual, Has],
+            Self::Text(_) | Self::Texts(_) | Self::Enum(_) | Self::Label(_) | Self::Entry(_) => {
+                &[Equal, NotEqual, Has]
+            }
         }
     }
 }
@@ -159,7 +215,38 @@ pub(super) fn names() -> String {
     names.join(", ")
 }
 
+/// Names of what a list can be ordered by, for people.
+pub(in crate::query) fn scalar_names() -> String {
+    let scalar = FIELDS.iter().filter(|(_, field)| field.is_scalar());
+    let mut names: Vec<&str> = scalar.map(|(name, _)| *name).collect();
+    names.push("labels.<key>");
+    names.join(", ")
+}
+
+fn names_of_entry() -> String {
+    let names: Vec<&str> = ENTRY_FIELDS.iter().map(|(name, _)| *name).collect();
+    names.join(", ")
+}
+
 impl EnumField {
+    /// Where profiles have it.
+    pub(super) const fn dimension(self) -> Option<Dimension> {
+        match self {
+            Self::Type => Some(Dimension::Type),
+            Self::Topology => Some(Dimension::Topology),
+            Self::Status => Some(Dimension::Status),
+            Self::Severity => Some(Dimension::Severity),
+            Self::Freshness => Some(Dimension::Freshness),
+            Self::Source => Some(Dimension::Source),
+            Self::IncidentLevel => None,
+        }
+    }
+
+    /// The numbers on the wire, in the order of the vocabulary.
+    pub(super) fn numbers(self) -> Vec<i32> {
+        self.values().into_iter().map(|(_, _, number)| number).collect()
+    }
+
     pub const fn is_ordered(self) -> bool {
         matches!(self, Self::Severity | Self::Freshness | Self::IncidentLevel)
     }

@@ -19,7 +19,7 @@ pub(super) fn page(listing: &Listing, offset: usize, size: usize, mask: &Mask) -
     let mut resources = Vec::with_capacity(size.min(listing.len().saturating_sub(offset)));
     let mut bytes = 0;
     for found in listing.from(offset).take(size) {
-        let resource = show::resource(&found.resource, found.observed_at, mask);
+        let resource = show::resource(&found.resource, found.observed_at, &listing.view, mask);
         bytes += resource.encoded_len();
         if bytes > PAGE_BYTES_MAX && !resources.is_empty() {
             break;

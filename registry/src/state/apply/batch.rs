@@ -3,16 +3,18 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use pulse_proto::model::{ConnectionId, DataSource, RecordPart, SectionReport, SourceId, UnixMillis};
+use pulse_proto::model::{
+    ConnectionId, DataSource, RecordPart, ResourceType, SectionReport, SourceId, UnixMillis,
+};
 
-use super::{Applied, CONNECTION_RECORDS_MAX, CONNECTIONS_MAX, State, Touched, fenced, index};
-use crate::state::derive::Serials;
+use super::{Applied, CONNECTION_RECORDS_MAX, CONNECTIONS_MAX, State, Touched, fenced, own};
+use crate::state::document::read::number;
 use crate::state::document::{Document, Upsert};
-use crate::state::holding::{Holding, Seen};
-use crate::state::id;
+use crate::state::holding::{Entry, Holding, Seen};
 use crate::state::input::{Answer, Batch, RejectReason, Rejected};
 use crate::state::kept::with_kept;
 use crate::state::lease::{Cursor, Verdict, judge};
+use crate::state::merge::{Key, is_mergeable};
 use crate::state::resource::Resource;
 use crate::state::row::{Stamp, Write};
 
@@ -178,18 +180,72 @@ impl State {
             let message = format!("a connection has at most {CONNECTION_RECORDS_MAX} records");
             return Err(rejected(&document.source_id, "source_id", message));
         }
+        let key = (connection.clone(), document.source_id.clone());
+        let has_place = old.as_ref().is_some_and(|old| same_place(old, &document));
         if let Some(old) = &old {
-            touch_family(holding, connection, old, touched);
-            forget(&mut self.serials, &mut self.foreign, connection, source, old, touched);
+            self.touch_family(&key, old, touched);
         }
-        let stamp = Stamp { created_at: now, updated_at: now, revision: self.view.revision.next() };
-        holding.put(upsert, stamp);
-        touched.insert((connection.clone(), document.source_id.clone()));
-        touch_family(holding, connection, &document, touched);
-        index(&mut self.serials, &mut self.foreign, connection, source, &document);
-        touch_sharers(&self.serials, &document, touched);
+        if let Some(old) = old.as_ref().filter(|_| !has_place) {
+            self.touch_disks(&key, old, touched);
+        }
+        if let Some(old) = old.as_ref().filter(|old| !same_claims(old, &document)) {
+            self.merge.forget(&key, source, old, touched);
+        }
+        let revision = self.view.revision.next();
+        let stamp = Stamp { created_at: now, updated_at: now, revision, created: revision };
+        if let Some(holding) = self.holdings.get_mut(connection) {
+            holding.put(upsert, stamp);
+        }
+        self.touch_family(&key, &document, touched);
+        if !has_place {
+            self.touch_disks(&key, &document, touched);
+        }
+        if old.is_none_or(|old| !same_claims(&old, &document)) {
+            self.merge.index(&key, source, &document, touched);
+        }
+        own(&mut self.foreign, connection, source, &document);
+        touched.insert(key);
         writes.push(Write::Record(connection.clone(), document));
         Ok(())
+    }
+
+    /// Parent and children show each other's name, id and count.
+    pub(super) fn touch_family(&self, key: &Key, document: &Document, touched: &mut Touched) {
+        if let Some(parent) = &document.parent_source_id {
+            touched.insert((key.0.clone(), parent.clone()));
+        }
+        self.touch_below(key, touched);
+    }
+
+    /// Children of a record, and of those it is one thing with.
+    pub(super) fn touch_below(&self, key: &Key, touched: &mut Touched) {
+        if let Some(group) = self.merge.group(&key.0, &key.1) {
+            group.keys().for_each(|member| self.touch_children(member, touched));
+        } else {
+            self.touch_children(key, touched);
+        }
+    }
+
+    pub(super) fn touch_children(&self, (connection, id): &Key, touched: &mut Touched) {
+        let holding = self.holdings.get(connection);
+        let children = holding.and_then(|holding| holding.children.get(id)).into_iter().flatten();
+        touched.extend(children.map(|child| (connection.clone(), child.clone())));
+    }
+
+    /// Disks that this record puts into a machine, for merging them depends on it, and the machine.
+    pub(super) fn touch_disks(&self, (connection, id): &Key, document: &Document, touched: &mut Touched) {
+        let Some(holding) = self.holdings.get(connection) else { return };
+        // While there is one machine or none, disks are in it without saying so.
+        let all = document.resource_type == ResourceType::Host && holding.hosts.len() <= 2;
+        let is_disk = |entry: &&Entry| entry.document.resource_type == ResourceType::PhysicalDisk;
+        let key = |entry: &Entry| (connection.clone(), entry.document.source_id.clone());
+        touched.extend(holding.host_of(document).map(|host| (connection.clone(), host.clone())));
+        if all {
+            touched.extend(holding.hosts.iter().map(|host| (connection.clone(), host.clone())));
+            touched.extend(holding.entries.values().filter(is_disk).map(key));
+        } else {
+            touched.extend(holding.below(id).into_iter().filter(is_disk).map(key));
+        }
     }
 
     /// A record is gone only when its whole section was read without it.
@@ -258,46 +314,15 @@ fn belongs(
     }
 }
 
-/// Parent and children show each other's name, id and count.
-pub(super) fn touch_family(
-    holding: &Holding,
-    connection: &ConnectionId,
-    document: &Document,
-    touched: &mut Touched,
-) {
-    if let Some(parent) = &document.parent_source_id {
-        touched.insert((connection.clone(), parent.clone()));
-    }
-    for child in holding.children.get(&document.source_id).into_iter().flatten() {
-        touched.insert((connection.clone(), child.clone()));
-    }
+/// Nothing of what ties a record to those of other sources differs.
+fn same_claims(old: &Document, new: &Document) -> bool {
+    let [old_identity, new_identity] = [old, new].map(|document| document.fields().message(number::IDENTITY));
+    old.resource_type == new.resource_type
+        && (!is_mergeable(new.resource_type) || old_identity == new_identity)
 }
 
-/// All disks with this record's serial: whether it is unique decides about their ids.
-fn touch_sharers(serials: &Serials, document: &Document, touched: &mut Touched) {
-    if let Some(sharers) = id::disk_serial(document).and_then(|serial| serials.get(serial)) {
-        touched.extend(sharers.iter().cloned());
-    }
-}
-
-pub(super) fn forget(
-    serials: &mut Serials,
-    foreign: &mut BTreeMap<(DataSource, SourceId), ConnectionId>,
-    connection: &ConnectionId,
-    source: DataSource,
-    document: &Document,
-    touched: &mut Touched,
-) {
-    if let Some(serial) = id::disk_serial(document)
-        && let Some(sharers) = serials.get_mut(serial)
-    {
-        sharers.remove(&(connection.clone(), document.source_id.clone()));
-        touched.extend(sharers.iter().cloned());
-        if sharers.is_empty() {
-            serials.remove(serial);
-        }
-    }
-    foreign.remove(&(source, document.source_id.clone()));
+fn same_place(old: &Document, new: &Document) -> bool {
+    (old.resource_type, &old.parent_source_id) == (new.resource_type, &new.parent_source_id)
 }
 
 /// A collector whose clock is ahead must not keep its facts fresh for ever.

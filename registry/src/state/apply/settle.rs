@@ -4,12 +4,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use pulse_proto::model::{ConnectionId, ResourceId, Revision, SourceId, UnixMillis};
+use pulse_proto::model::{ConnectionId, ResourceId, ResourceType, Revision, SourceId, UnixMillis};
 
 use super::{State, Touched};
 use crate::state::change::{Change, Changes};
 use crate::state::derive::Deriving;
-use crate::state::holding::Holding;
+use crate::state::holding::{Entry, Fresh, Holding};
+use crate::state::merge::Key;
 use crate::state::resource::Resource;
 use crate::state::row::{Stamp, Write};
 use crate::state::view::Shard;
@@ -22,64 +23,72 @@ struct Settling {
     now: UnixMillis,
     before: BTreeMap<ResourceId, Arc<Resource>>,
     after: BTreeMap<ResourceId, Arc<Resource>>,
-    /// Connections with a change: their hosts see their children.
-    moved: BTreeSet<ConnectionId>,
+    /// Hosts of what changed: they see what lies below them.
+    moved: Touched,
 }
 
 impl State {
     /// `gone` are the resources of records that were taken out.
     pub(super) fn settle(
         &mut self,
-        touched: Touched,
+        mut touched: Touched,
         gone: Vec<Arc<Resource>>,
         now: UnixMillis,
         writes: &mut Vec<Write>,
     ) -> Option<Arc<Changes>> {
-        let moved = gone.iter().map(|resource| resource.connection.clone()).collect();
+        self.regroup(&mut touched);
+        let moved = gone.iter().filter_map(|resource| self.host_of(resource)).collect();
         let before = gone.into_iter().map(|resource| (resource.id.clone(), resource)).collect();
         let revision = self.view.revision.next();
         let mut settling = Settling { revision, now, before, after: BTreeMap::new(), moved };
         // Hosts last: they are judged by what lies below them.
-        let is_host = |(connection, id): &(ConnectionId, SourceId)| {
-            self.holdings.get(connection).is_some_and(|holding| holding.hosts.contains(id))
-        };
-        let (mut hosts, others): (Touched, Touched) = touched.into_iter().partition(is_host);
+        let (mut hosts, others): (Touched, Touched) = touched.into_iter().partition(|key| self.is_host(key));
         self.derive(others, &mut settling, writes);
-        for connection in &settling.moved {
-            let ids = self.holdings.get(connection).into_iter().flat_map(|holding| &holding.hosts);
-            hosts.extend(ids.map(|id| (connection.clone(), id.clone())));
-        }
+        hosts.append(&mut settling.moved);
         self.derive(hosts, &mut settling, writes);
-        self.publish(settling)
+        self.publish(settling, writes)
     }
 
-    fn derive(&mut self, mut touched: Touched, settling: &mut Settling, writes: &mut Vec<Write>) {
+    fn derive(&mut self, touched: Touched, settling: &mut Settling, writes: &mut Vec<Write>) {
+        let mut touched = self.led(touched, settling, writes);
         let mut fresh: Vec<(ConnectionId, SourceId, Resource)> = Vec::new();
         while let Some((connection, source_id)) = touched.pop_first() {
             let Some(holding) = self.holdings.get(&connection) else { continue };
             let Some(entry) = holding.entries.get(&source_id) else { continue };
-            let Some(resource) = self.deriving(&connection, holding).resource(entry) else { continue };
+            let Some(mut resource) = self.deriving(&connection, holding).resource(entry) else { continue };
             if let Some(old) = &entry.resource {
                 if **old == resource {
                     continue;
                 }
+                if old.document == resource.document {
+                    resource.document = Arc::clone(&old.document);
+                }
                 settling.before.insert(old.id.clone(), Arc::clone(old));
+                settling.moved.extend(self.host_of(old));
                 if old.id != resource.id {
-                    let children = holding.children.get(&source_id).into_iter().flatten();
-                    touched.extend(children.map(|child| (connection.clone(), child.clone())));
+                    let mut below = Touched::new();
+                    self.touch_below(&(connection.clone(), source_id.clone()), &mut below);
+                    let (hosts, others): (Touched, Touched) =
+                        below.into_iter().partition(|key| self.is_host(key));
+                    settling.moved.extend(hosts);
+                    touched.append(&mut self.led(others, settling, writes));
                 }
             }
+            settling.moved.extend(self.host_of(&resource));
             fresh.push((connection, source_id, resource));
         }
         for (connection, source_id, mut resource) in fresh {
             let Some(holding) = self.holdings.get_mut(&connection) else { continue };
             let Some(entry) = holding.entries.get_mut(&source_id) else { continue };
+            let old = settling.before.get(&resource.id);
             if entry.resource.is_none()
-                && let Some(old) = settling.before.get(&resource.id)
+                && let Some(old) = old
             {
                 // The same thing under another name, e.g. a disk that moved from sda to sdb.
                 resource.created_at = old.created_at;
             }
+            // The revision that clients first saw this id at: a disk can get another one.
+            resource.created = old.map_or(settling.revision, |old| old.created);
             resource.updated_at = settling.now;
             resource.revision = settling.revision;
             let resource = Arc::new(resource);
@@ -87,20 +96,59 @@ impl State {
                 created_at: resource.created_at,
                 updated_at: resource.updated_at,
                 revision: resource.revision,
+                created: resource.created,
             };
             entry.resource = Some(Arc::clone(&resource));
             entry.fresh = None;
-            writes.push(Write::Stamp(connection.clone(), source_id, stamp));
-            settling.moved.insert(connection);
+            writes.push(Write::Stamp(connection, source_id, stamp));
             settling.after.insert(resource.id.clone(), resource);
         }
     }
 
-    fn deriving<'a>(&'a self, connection: &'a ConnectionId, holding: &'a Holding) -> Deriving<'a> {
-        Deriving { connection, holding, judge: &*self.judge, serials: &self.serials }
+    /// In place of records that others lead, those; what they showed themselves until now is gone.
+    fn led(&mut self, touched: Touched, settling: &mut Settling, writes: &mut Vec<Write>) -> Touched {
+        if self.merge.is_idle() {
+            return touched;
+        }
+        let mut led = Touched::new();
+        for key in touched {
+            let Some(leader) = self.merge.leader(&key.0, &key.1) else {
+                led.insert(key);
+                continue;
+            };
+            led.insert(leader.clone());
+            let entry = self.holdings.get_mut(&key.0).and_then(|holding| holding.entries.get_mut(&key.1));
+            let Some((entry, stamp)) = entry.and_then(|entry| entry.stamp().map(|stamp| (entry, stamp)))
+            else {
+                continue;
+            };
+            if entry.fresh.as_ref().is_some_and(|fresh| fresh.record.is_some()) {
+                writes.push(Write::Stamp(key.0.clone(), key.1.clone(), stamp));
+            }
+            entry.fresh = Some(Box::new(Fresh { record: None, stamp }));
+            if let Some(old) = entry.resource.take() {
+                settling.moved.extend(self.host_of(&old));
+                settling.before.insert(old.id.clone(), old);
+            }
+        }
+        led
     }
 
-    fn publish(&mut self, settling: Settling) -> Option<Arc<Changes>> {
+    fn is_host(&self, (connection, id): &Key) -> bool {
+        self.holdings.get(connection).is_some_and(|holding| holding.hosts.contains(id))
+    }
+
+    /// The machine a resource is in.
+    fn host_of(&self, resource: &Resource) -> Option<Key> {
+        let host = self.holdings.get(&resource.connection)?.host_of(&resource.document)?;
+        Some((resource.connection.clone(), host.clone()))
+    }
+
+    fn deriving<'a>(&'a self, connection: &'a ConnectionId, holding: &'a Holding) -> Deriving<'a> {
+        Deriving { connection, holding, judge: &*self.judge, holdings: &self.holdings, merge: &self.merge }
+    }
+
+    fn publish(&mut self, settling: Settling, writes: &mut Vec<Write>) -> Option<Arc<Changes>> {
         let Settling { revision, now, before, after, moved: _ } = settling;
         if before.is_empty() && after.is_empty() {
             return None;
@@ -126,16 +174,18 @@ impl State {
                 (None, None) => None,
             })
             .collect();
-        Some(Arc::new(Changes { revision, at: now, items }))
+        let changes = Changes::new(revision, now, items);
+        self.view.past.take(&changes, writes);
+        Some(Arc::new(changes))
     }
 
     /// Makes a shard with the edits; both sides are sorted by id.
     fn edit(&mut self, connection: &ConnectionId, edits: BTreeMap<ResourceId, Option<Arc<Resource>>>) {
-        let old = self.view.shards.get(connection).cloned();
-        let old = old.as_ref().map_or(&[][..], |shard| &shard.resources);
-        let mut resources = Vec::with_capacity(old.len() + edits.len());
+        let old = self.view.shard(connection).cloned();
+        let before = old.as_ref().map_or(&[][..], |shard| &shard.resources);
+        let mut resources = Vec::with_capacity(before.len() + edits.len());
         let mut edits = edits.into_iter().peekable();
-        for resource in old {
+        for resource in before {
             while let Some((_, new)) = edits.next_if(|(id, _)| *id < resource.id) {
                 resources.extend(new);
             }
@@ -146,51 +196,54 @@ impl State {
         }
         resources.extend(edits.filter_map(|(_, new)| new));
         let Some(holding) = self.holdings.get(connection).filter(|holding| !holding.removed) else {
-            self.view.shards.remove(connection);
+            self.view.remove(connection);
             return;
         };
-        let shard = Shard {
-            connection: connection.clone(),
-            status: holding.status.clone(),
-            sections: holding.sections.clone(),
-            resources,
-        };
-        self.view.shards.insert(connection.clone(), Arc::new(shard));
+        let (status, sections) = (holding.status.clone(), holding.sections.clone());
+        self.view.put(Shard::build(old.as_deref(), connection.clone(), status, sections, resources));
     }
 
     /// After a restart: resources as they were, stamps and revision untouched.
     pub(super) fn derive_all(&mut self) {
+        let concerned = self.merge.concerned();
+        for kind in [ResourceType::Host, ResourceType::PhysicalDisk] {
+            self.merge.regroup(kind, &concerned, &self.holdings);
+        }
         let connections: Vec<ConnectionId> = self.holdings.keys().cloned().collect();
-        for connection in connections {
-            for hosts in [false, true] {
-                let Some(holding) = self.holdings.get(&connection) else { continue };
-                let entries = holding.entries.iter().filter(|(id, _)| holding.hosts.contains(*id) == hosts);
-                let derive = |(id, entry): (&SourceId, &crate::state::holding::Entry)| {
-                    let resource = self.deriving(&connection, holding).resource(entry)?;
-                    Some((id.clone(), Arc::new(resource)))
-                };
-                let derived: Vec<(SourceId, Arc<Resource>)> = entries.filter_map(derive).collect();
-                let Some(holding) = self.holdings.get_mut(&connection) else { continue };
-                for (id, resource) in derived {
-                    if let Some(entry) = holding.entries.get_mut(&id) {
-                        entry.resource = Some(resource);
-                        entry.fresh = None;
-                    }
-                }
+        // Hosts last: they are judged by what lies below them.
+        for hosts in [false, true] {
+            for connection in &connections {
+                self.derive_each(connection, hosts);
             }
+        }
+        for connection in connections {
             let Some(holding) = self.holdings.get(&connection).filter(|holding| !holding.removed) else {
                 continue;
             };
             let mut resources: Vec<Arc<Resource>> =
                 holding.entries.values().filter_map(|entry| entry.resource.clone()).collect();
             resources.sort_by(|a, b| a.id.cmp(&b.id));
-            let shard = Shard {
-                connection: connection.clone(),
-                status: holding.status.clone(),
-                sections: holding.sections.clone(),
-                resources,
-            };
-            self.view.shards.insert(connection, Arc::new(shard));
+            let (status, sections) = (holding.status.clone(), holding.sections.clone());
+            self.view.put(Shard::build(None, connection, status, sections, resources));
+        }
+    }
+
+    fn derive_each(&mut self, connection: &ConnectionId, hosts: bool) {
+        let Some(holding) = self.holdings.get(connection) else { return };
+        let entries = holding.entries.iter().filter(|(id, _)| {
+            holding.hosts.contains(*id) == hosts && self.merge.leader(connection, id).is_none()
+        });
+        let derive = |(id, entry): (&SourceId, &Entry)| {
+            let resource = self.deriving(connection, holding).resource(entry)?;
+            Some((id.clone(), Arc::new(resource)))
+        };
+        let derived: Vec<(SourceId, Arc<Resource>)> = entries.filter_map(derive).collect();
+        let Some(holding) = self.holdings.get_mut(connection) else { return };
+        for (id, resource) in derived {
+            if let Some(entry) = holding.entries.get_mut(&id) {
+                entry.resource = Some(resource);
+                entry.fresh = None;
+            }
         }
     }
 }

@@ -22,7 +22,7 @@ pub mod number {
 }
 
 /// An encoded message.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Message<'a>(&'a [u8]);
 
 /// A field as it lies there.

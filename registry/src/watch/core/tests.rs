@@ -18,24 +18,37 @@ use crate::query::mask::Mask;
 use crate::query::show;
 use crate::query::token::Seal;
 use crate::state::change::{Change, Changes};
-use crate::state::feed::{self, Feed, Publisher};
+use crate::state::feed::{self, Feed, NotKept, Publisher, Resumption};
+use crate::state::past::{Past, Remembered, Retention};
 use crate::state::resource::Resource;
+use crate::state::row::Write;
 use crate::state::view::{Shard, View};
 use crate::watch::resume;
 
 const CONNECTIONS: [&str; 3] = ["a", "b", "c"];
+const RELEASES: [&str; 2] = ["one", "other"];
 const TIGHT: Limits = Limits { events: 1, scan: 3, revisions: 3, changes: 12 };
 
 #[derive(Clone, Debug)]
 enum Act {
-    /// One revision: each number gets a severity or goes away.
-    Commit(Vec<(u64, Option<usize>)>),
+    /// One revision: each number gets a severity and a place, or goes away.
+    Commit(Vec<(u64, Option<Wanted>)>),
     /// The reader takes one step.
     Read,
     /// The stream breaks; the reader goes on with its last token, if it has one.
     Reconnect,
     /// The reader forgets everything.
     Restart,
+    /// The registry is killed and comes back; the reader goes on with its last token.
+    Crash,
+    /// ... and comes back as another release, which shows things in another way.
+    Upgrade,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Wanted {
+    severity: usize,
+    connection: usize,
 }
 
 /// As a client reads it.
@@ -48,24 +61,44 @@ struct World {
     views: Vec<Arc<View>>,
     publisher: Publisher,
     feed: Feed,
+    past: Past,
+    /// What was made durable.
+    remembered: Remembered,
 }
 
 impl World {
     fn new() -> Self {
         let (publisher, feed) = feed::channel(View::default());
-        Self { resources: BTreeMap::new(), views: vec![Arc::default()], publisher, feed }
+        let mut remembered = Remembered::default();
+        remembered.begin(Revision(0), RELEASES[0], false);
+        let past = Past::restore(remembered.clone(), Revision(0), Retention::default());
+        Self { resources: BTreeMap::new(), views: vec![Arc::default()], publisher, feed, past, remembered }
     }
 
-    fn commit(&mut self, wanted: &[(u64, Option<usize>)]) {
-        let wanted: BTreeMap<u64, Option<usize>> = wanted.iter().copied().collect();
+    /// A process ends and another begins with what is durable.
+    fn crash(&mut self, shown_by: &str) {
+        let mut view = (**self.views.last().expect("the first")).clone();
+        let (revision, _) = self.remembered.begin(view.revision, shown_by, false);
+        self.past = Past::restore(self.remembered.clone(), revision, Retention::default());
+        view.past = self.past.clone();
+        if view.revision != revision {
+            view.revision = revision;
+            self.views.push(Arc::new(view.clone()));
+        }
+        (self.publisher, self.feed) = feed::channel(view);
+    }
+
+    fn commit(&mut self, wanted: &[(u64, Option<Wanted>)]) {
+        let wanted: BTreeMap<u64, Option<Wanted>> = wanted.iter().copied().collect();
         let revision = Revision(self.views.len() as u64);
         let mut items = Vec::new();
-        for (number, severity) in wanted {
+        for (number, wanted) in wanted {
             let before = self.resources.get(&number).cloned();
-            let after = severity.map(|severity| {
-                let connection = CONNECTIONS[usize::try_from(number).expect("small") % CONNECTIONS.len()];
-                let seed = Seed::new(ResourceType::Storage, number, connection);
-                Seed { severity: Severity::ALL[severity], revision: revision.0, ..seed }.build()
+            let after = wanted.map(|Wanted { severity, connection }| {
+                let seed = Seed::new(ResourceType::Storage, number, CONNECTIONS[connection]);
+                let created = before.as_ref().map(|before| before.created.0);
+                let severity = Severity::ALL[severity];
+                Seed { severity, revision: revision.0, created, ..seed }.build()
             });
             match (before, after) {
                 (None, None) => {}
@@ -88,28 +121,31 @@ impl World {
                 }
             }
         }
-        let view = Arc::new(View { revision, shards: self.shards() });
+        let changes = Changes::new(revision, UnixMillis::new(0), items);
+        let mut writes = Vec::new();
+        self.past.take(&changes, &mut writes);
+        for write in writes {
+            match write {
+                Write::Tombstone(tombstone) => self.remembered.tombstones.push(tombstone),
+                Write::Entry(entry) => self.remembered.entries.push(entry),
+                other => panic!("{other:?}"),
+            }
+        }
+        let mut view = View::of(revision, self.shards());
+        view.past = self.past.clone();
+        let view = Arc::new(view);
         self.views.push(Arc::clone(&view));
-        self.publisher.publish(view, [Arc::new(Changes { revision, at: UnixMillis::new(0), items })]);
+        self.publisher.publish(view, [Arc::new(changes)]);
     }
 
-    fn shards(&self) -> BTreeMap<ConnectionId, Arc<Shard>> {
+    fn shards(&self) -> impl Iterator<Item = Shard> {
         let mut shards: BTreeMap<ConnectionId, Vec<Arc<Resource>>> = BTreeMap::new();
         for resource in self.resources.values() {
             shards.entry(resource.connection.clone()).or_default().push(Arc::clone(resource));
         }
         shards
             .into_iter()
-            .map(|(connection, resources)| {
-                let shard = Shard {
-                    connection: connection.clone(),
-                    status: None,
-                    sections: BTreeMap::new(),
-                    resources,
-                };
-                (connection, Arc::new(shard))
-            })
-            .collect()
+            .map(|(connection, resources)| Shard::build(None, connection, None, BTreeMap::new(), resources))
     }
 
     fn shown(&self, revision: u64, filter: &Filter) -> BTreeMap<String, wire::Resource> {
@@ -156,7 +192,16 @@ impl Mirror {
             return;
         }
         let revision = resume::decode(&self.scope.seal, &self.token).expect("its own token");
-        self.watcher = Watcher::resume(self.scope.clone(), revision);
+        let scope = self.scope.clone();
+        self.watcher = match feed.resume(revision) {
+            Ok(Resumption::Changes) => Watcher::resume(scope, revision),
+            Ok(Resumption::View(view)) => Watcher::catch_up(scope, revision, &view),
+            Err(NotKept { floor, .. }) => {
+                assert!(revision < floor && floor == feed.view().past.horizon.floor);
+                *self = Self::new(&self.scope.filter, feed);
+                return;
+            }
+        };
         self.ahead = self.seen;
     }
 
@@ -211,12 +256,16 @@ impl Mirror {
 }
 
 fn act() -> impl Strategy<Value = Act> {
-    let wanted = (0_u64..8, prop::option::weighted(0.6, 0_usize..4));
+    let wanted = (0_usize..4, 0..CONNECTIONS.len());
+    let wanted = wanted.prop_map(|(severity, connection)| Wanted { severity, connection });
+    let wanted = (0_u64..8, prop::option::weighted(0.6, wanted));
     prop_oneof![
         3 => prop::collection::vec(wanted, 1..6).prop_map(Act::Commit),
         6 => Just(Act::Read),
         2 => Just(Act::Reconnect),
         1 => Just(Act::Restart),
+        2 => Just(Act::Crash),
+        1 => Just(Act::Upgrade),
     ]
 }
 
@@ -231,12 +280,18 @@ proptest! {
         let filter = Filter::parse(filter).expect("a filter");
         let mut world = World::new();
         let mut mirror = Mirror::new(&filter, &world.feed);
+        let mut releases = 0_usize;
         for act in acts {
             match act {
                 Act::Commit(wanted) => world.commit(&wanted),
                 Act::Read => { mirror.read(&world)?; }
                 Act::Reconnect => mirror.reconnect(&world.feed),
                 Act::Restart => mirror = Mirror::new(&filter, &world.feed),
+                Act::Crash | Act::Upgrade => {
+                    releases += usize::from(matches!(act, Act::Upgrade));
+                    world.crash(RELEASES[releases % 2]);
+                    mirror.reconnect(&world.feed);
+                }
             }
         }
         while !mirror.read(&world)? {}
@@ -256,8 +311,9 @@ fn a_filter_on_the_time_of_observation_cannot_be_watched() {
 #[test]
 fn one_stretch_takes_whole_revisions_within_its_bound() {
     let mut world = World::new();
+    let wanted = Some(Wanted { severity: 0, connection: 0 });
     for number in 0..5 {
-        world.commit(&[(number, Some(0)), (number + 100, Some(0)), (number + 200, Some(0))]);
+        world.commit(&[(number, wanted), (number + 100, wanted), (number + 200, wanted)]);
     }
     let mut scope = Mirror::new(&Filter::all(), &world.feed).scope;
     scope.limits.changes = 4;

@@ -10,11 +10,11 @@ use pulse_proto::pb::registry::v1::SummarizeResourcesRequest;
 use pulse_proto::pb::registry::v1::resource_service_client::ResourceServiceClient;
 use pulse_proto::pb::resource::v1::ResourceType;
 use pulse_tests::harness::fleet::Pair;
+use pulse_tests::harness::usage::Usage;
 use tonic::transport::Channel;
 
 use super::Plan;
 use super::appliances::{Address, Counts, World};
-use super::usage::Usage;
 
 /// Connections added at the same time.
 const ADDED_TOGETHER: usize = 16;

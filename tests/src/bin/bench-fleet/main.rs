@@ -7,7 +7,6 @@ mod appliances;
 mod fleet;
 mod latency;
 mod naive;
-mod usage;
 
 use std::time::Duration;
 

@@ -1,11 +1,13 @@
 //! Embedded stores side by side, with the registry's own pattern: rows of a
 //! connection next to each other, one synced commit per batch, everything read
-//! at start. The reference is a plain file that takes the same bytes.
+//! at start; then the registry's own engines with its own rows. The reference is
+//! a plain file that takes the same bytes.
 #![allow(clippy::print_stdout, reason = "a bench talks to the person who runs it")]
 
 mod engine;
 mod kill;
 mod measure;
+mod records;
 mod rows;
 
 use std::path::PathBuf;
@@ -19,6 +21,9 @@ struct Arguments {
     /// One JSON object per figure instead of a table
     #[arg(long)]
     json: bool,
+    /// Only the registry's engines, with few records
+    #[arg(long)]
+    quick: bool,
     #[command(subcommand)]
     role: Option<Role>,
 }
@@ -38,6 +43,10 @@ fn main() -> anyhow::Result<()> {
         None => {
             // Beside the build, not in /tmp, which may be memory.
             let folder = tempfile::tempdir_in(task::root().join("target"))?;
+            if arguments.quick {
+                let size = records::Size { connections: 100, groups: 5 };
+                return task::bench::print(&records::run(folder.path(), &size, true)?, arguments.json);
+            }
             let plain = measure::run::<Plain>(folder.path())?;
             let redb = measure::run::<Redb>(folder.path())?;
             let fjall = measure::run::<Fjall>(folder.path())?;
@@ -45,6 +54,10 @@ fn main() -> anyhow::Result<()> {
             figures.extend(fjall.beside(&plain, "fjall"));
             figures.push(kill::rounds::<Redb>(folder.path(), "redb")?);
             figures.push(kill::rounds::<Fjall>(folder.path(), "fjall")?);
+            let size = records::Size { connections: 1_000, groups: 100 };
+            figures.extend(records::run(folder.path(), &size, true)?);
+            let size = records::Size { connections: 10_000, groups: 200 };
+            figures.extend(records::run(folder.path(), &size, false)?);
             figures.sort_by(|a, b| a.figure.cmp(&b.figure));
             task::bench::print(&figures, arguments.json)
         }

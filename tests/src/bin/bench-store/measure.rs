@@ -98,7 +98,7 @@ impl Measured {
     }
 }
 
-fn rank(times: &[Duration], percent: usize) -> f64 {
+pub(crate) fn rank(times: &[Duration], percent: usize) -> f64 {
     let mut sorted = times.to_vec();
     sorted.sort_unstable();
     let at = sorted.len().saturating_sub(1) * percent / 100;
@@ -110,12 +110,12 @@ fn millis(time: Duration) -> f64 {
 }
 
 #[allow(clippy::cast_precision_loss, reason = "sizes below 2^52")]
-fn mebi(bytes: u64) -> f64 {
+pub(crate) fn mebi(bytes: u64) -> f64 {
     bytes as f64 / f64::from(1 << 20)
 }
 
 /// Bytes that the files of a folder take.
-fn size(folder: &Path) -> anyhow::Result<u64> {
+pub(crate) fn size(folder: &Path) -> anyhow::Result<u64> {
     let mut sum = 0;
     for entry in std::fs::read_dir(folder)? {
         let entry = entry?;

@@ -3,14 +3,10 @@
 
 use anyhow::ensure;
 
-use super::release;
+use super::{Options, release};
 
-pub fn run(json: bool) -> anyhow::Result<()> {
-    let mut command = release("bench-store", "bench-store");
-    if json {
-        command.arg("--json");
-    }
-    let status = command.status()?;
+pub fn run(options: &Options) -> anyhow::Result<()> {
+    let status = release("bench-store", "bench-store").args(options.arguments()).status()?;
     ensure!(status.success(), "the bench failed: {status}");
     Ok(())
 }

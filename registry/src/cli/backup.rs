@@ -1,0 +1,56 @@
+//! `pulse-registry backup` and `restore`. They work on data_dir and talk to no
+//! registry.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use pulse_shell::{serve, table};
+
+use crate::config::Config;
+use crate::store::journal;
+
+#[derive(Debug, Args)]
+pub(super) struct BackupArgs {
+    /// The backup. A file of that name is replaced once the new one is complete.
+    #[arg(long, value_name = "FILE")]
+    to: PathBuf,
+}
+
+/// The restored registry holds what was saved, at the revision it had, under a new identity: resume tokens and page
+/// tokens of before are refused, clients list again, and collectors send what the backup does not have.
+#[derive(Debug, Args)]
+pub(super) struct RestoreArgs {
+    /// A file that `backup` wrote.
+    #[arg(long, value_name = "FILE")]
+    from: PathBuf,
+    /// Restore although data_dir holds data, which is kept beside it under another name.
+    #[arg(long)]
+    force: bool,
+}
+
+pub(super) fn save(config: &Config, arguments: &BackupArgs) -> anyhow::Result<()> {
+    let saved = journal::save(&config.data_dir, &arguments.to)?;
+    table::print(&[format!(
+        "saved registry {} at revision {} to {} ({})",
+        saved.registry_id,
+        saved.revision,
+        arguments.to.display(),
+        table::size(saved.bytes),
+    )])?;
+    Ok(())
+}
+
+pub(super) fn restore(config: &Config, arguments: &RestoreArgs) -> anyhow::Result<()> {
+    serve::own_folder(&config.data_dir)?;
+    let new_id = uuid::Uuid::new_v4().to_string();
+    let restored = journal::restore(&config.data_dir, &arguments.from, &new_id, arguments.force)?;
+    let mut lines = vec![format!(
+        "restored registry {} as {} at revision {}: {} connections, {} records",
+        restored.saved_id, restored.registry_id, restored.revision, restored.connections, restored.records,
+    )];
+    lines
+        .extend(restored.aside.iter().map(|path| format!("what was there before is now {}", path.display())));
+    lines.extend(restored.damaged.iter().map(|row| format!("was damaged before it was saved: {row}")));
+    table::print(&lines)?;
+    Ok(())
+}

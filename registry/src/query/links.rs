@@ -1,0 +1,119 @@
+//! What operators said about pairs of records, and which pairs of hosts they
+//! should look at: what speaks for it was not enough to merge them. Pure.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet};
+
+use pulse_proto::model::{DataSource, ResourceId, ResourceType};
+
+use crate::state::merge::evidence::{self, Evidence};
+use crate::state::{Key, Link, View};
+
+/// What more records state than this is nobody's name.
+const CLAIMANTS_MAX: usize = 16;
+
+/// A pair to show.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Row {
+    Said(Link),
+    Candidate(Candidate),
+}
+
+/// Two hosts that may be the same.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Candidate {
+    pub left: Key,
+    pub right: Key,
+    /// The surest first.
+    pub evidence: Vec<Stated>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stated {
+    pub evidence: Evidence,
+    /// Another record of one of the two sources states it too.
+    pub ambiguous: bool,
+}
+
+impl Candidate {
+    pub fn percent(&self) -> u8 {
+        self.evidence.first().map_or(0, |stated| stated.evidence.kind.percent())
+    }
+}
+
+struct Host<'a> {
+    key: Key,
+    source: DataSource,
+    shown_by: &'a ResourceId,
+}
+
+/// Every pair, in the order in which they are listed.
+pub fn rows(view: &View) -> Vec<Row> {
+    let said = view.links.iter().cloned().map(Row::Said);
+    said.chain(candidates(view).into_iter().map(Row::Candidate)).collect()
+}
+
+/// The likeliest first.
+fn candidates(view: &View) -> Vec<Candidate> {
+    let mut hosts: Vec<Host<'_>> = Vec::new();
+    let mut claims: BTreeMap<Evidence, Vec<usize>> = BTreeMap::new();
+    let all = view.iter().filter(|(_, resource)| resource.resource_type() == ResourceType::Host);
+    for (_, resource) in all {
+        for (connection, source, document) in resource.records() {
+            for stated in evidence::all(document) {
+                claims.entry(stated).or_default().push(hosts.len());
+            }
+            let key = (connection.clone(), document.source_id.clone());
+            hosts.push(Host { key, source, shown_by: &resource.id });
+        }
+    }
+    let mut pairs: BTreeMap<(&Key, &Key), Vec<Stated>> = BTreeMap::new();
+    for (evidence, claimants) in &claims {
+        if claimants.len() < 2 || claimants.len() > CLAIMANTS_MAX {
+            continue;
+        }
+        let in_source = |source| claimants.iter().filter(|at| hosts[**at].source == source).count();
+        for (n, left) in claimants.iter().enumerate() {
+            for right in &claimants[n + 1..] {
+                let (left, right) = (&hosts[*left], &hosts[*right]);
+                let ambiguous = in_source(left.source) > 1 || in_source(right.source) > 1;
+                let is_open = left.source != right.source
+                    && left.shown_by != right.shown_by
+                    && view.links.stand(&left.key, &right.key).is_none();
+                // What is both weak and ambiguous is noise.
+                if is_open && (evidence.kind.is_strong() || !ambiguous) {
+                    let (left, right) = (&left.key, &right.key);
+                    let pair = if left <= right { (left, right) } else { (right, left) };
+                    let evidence = evidence.clone();
+                    pairs.entry(pair).or_default().push(Stated { evidence, ambiguous });
+                }
+            }
+        }
+    }
+    let found = pairs.into_iter();
+    let mut found: Vec<Candidate> = found
+        .map(|((left, right), evidence)| Candidate { left: left.clone(), right: right.clone(), evidence })
+        .collect();
+    found.sort_by_key(|candidate| Reverse(candidate.percent()));
+    found
+}
+
+/// Which resources show these records now.
+pub fn shown_by(view: &View, wanted: &BTreeSet<&Key>) -> BTreeMap<Key, (DataSource, ResourceId)> {
+    let mut found = BTreeMap::new();
+    if wanted.is_empty() {
+        return found;
+    }
+    for (_, resource) in view.iter() {
+        if !matches!(resource.resource_type(), ResourceType::Host | ResourceType::PhysicalDisk) {
+            continue;
+        }
+        for (connection, source, document) in resource.records() {
+            let key = (connection.clone(), document.source_id.clone());
+            if wanted.contains(&key) {
+                found.insert(key, (source, resource.id.clone()));
+            }
+        }
+    }
+    found
+}

@@ -1,0 +1,24 @@
+//! Everything that is kept for good, at one revision, while the state goes on.
+
+use std::sync::Arc;
+
+use super::State;
+use crate::state::row::{RecordRow, Snapshot, Write};
+
+impl State {
+    /// Shares the records; costs a pointer for each.
+    pub fn snapshot(&self) -> Snapshot {
+        let links = self.view.links.iter().map(|link| Write::Link(Box::new(link.clone())));
+        let connections = self.holdings.iter();
+        let connections = connections
+            .map(|(id, holding)| {
+                let entries = holding.entries.values();
+                let rows = entries.filter_map(|entry| {
+                    Some(RecordRow { document: Arc::clone(&entry.document), stamp: entry.stamp()? })
+                });
+                (id.clone(), holding.row(), rows.collect())
+            })
+            .collect();
+        Snapshot { common: links.chain(self.view.past.writes()).collect(), connections }
+    }
+}

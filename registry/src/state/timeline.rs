@@ -1,0 +1,269 @@
+//! Which changes are worth telling later, and how: the entries of the timeline.
+//! Pure. Figures that only move (sizes, temperatures, rates) make none.
+
+use std::collections::BTreeSet;
+
+use pulse_proto::model::{ConnectionId, DataSource, ResourceId, ResourceType, Revision, UnixMillis};
+
+use super::change::Change;
+use super::past::Position;
+use super::resource::Resource;
+
+/// Where a resource comes from and where it goes to.
+pub const ABSENT: &str = "absent";
+
+/// Words are Pulse's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EntryKind {
+    Created,
+    StateTransition,
+    ConfigUpdate,
+    RelationshipChange,
+    Removed,
+}
+
+impl EntryKind {
+    pub const ALL: [Self; 5] =
+        [Self::Created, Self::StateTransition, Self::ConfigUpdate, Self::RelationshipChange, Self::Removed];
+
+    pub const fn token(self) -> &'static str {
+        match self {
+            Self::Created => "created",
+            Self::StateTransition => "state_transition",
+            Self::ConfigUpdate => "config_update",
+            Self::RelationshipChange => "relationship_change",
+            Self::Removed => "removed",
+        }
+    }
+
+    pub fn from_token(token: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.token() == token)
+    }
+}
+
+/// One fact before and after.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Step {
+    pub field: Box<str>,
+    pub from: Box<str>,
+    pub to: Box<str>,
+}
+
+/// One line of the timeline. Says enough of its resource to be read when that is gone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    pub position: Position,
+    pub at: UnixMillis,
+    pub kind: EntryKind,
+    pub id: ResourceId,
+    pub resource_type: ResourceType,
+    pub name: Box<str>,
+    pub technology: Box<str>,
+    pub connection: ConnectionId,
+    pub source: DataSource,
+    /// Never empty; the first one leads.
+    pub steps: Box<[Step]>,
+    /// What caused it, as far as known.
+    pub reason: Box<str>,
+}
+
+/// The entries of one revision, in the order of its changes.
+pub fn entries(revision: Revision, at: UnixMillis, changes: &[Change]) -> Vec<Entry> {
+    let mut entries = Vec::new();
+    for change in changes {
+        let told: Vec<(EntryKind, Vec<Step>, &str, &Resource)> = match change {
+            Change::Added(after) => {
+                let steps = vec![step("status", ABSENT, after.status.token())];
+                vec![(EntryKind::Created, steps, cause(after), after)]
+            }
+            Change::Removed(before) => {
+                let steps = vec![step("status", before.status.token(), ABSENT)];
+                vec![(EntryKind::Removed, steps, "", before)]
+            }
+            Change::Changed { before, after } => {
+                let (state, reason) = state_steps(before, after);
+                let told = [
+                    (EntryKind::StateTransition, state, reason),
+                    (EntryKind::RelationshipChange, relation_steps(before, after), ""),
+                    (EntryKind::ConfigUpdate, config_steps(before, after), ""),
+                ];
+                told.into_iter().map(|(kind, steps, reason)| (kind, steps, reason, &**after)).collect()
+            }
+        };
+        for (kind, steps, reason, resource) in told.into_iter().filter(|(_, steps, ..)| !steps.is_empty()) {
+            let index = u32::try_from(entries.len()).unwrap_or(u32::MAX);
+            entries.push(Entry {
+                position: Position { revision, index },
+                at,
+                kind,
+                id: resource.id.clone(),
+                resource_type: resource.resource_type(),
+                name: resource.display_name().into(),
+                technology: resource.document.technology().into(),
+                connection: resource.connection.clone(),
+                source: resource.source,
+                steps: steps.into(),
+                reason: reason.into(),
+            });
+        }
+    }
+    entries
+}
+
+/// Why a resource is as it is.
+fn cause(resource: &Resource) -> &str {
+    resource.reasons.first().map_or("", |reason| &reason.summary)
+}
+
+/// What one looks at first leads; when a resource is no longer heard of, that is what everything else follows from.
+fn state_steps<'a>(before: &Resource, after: &'a Resource) -> (Vec<Step>, &'a str) {
+    let mut steps = Vec::new();
+    let mut add = |field, from: &str, to: &str| {
+        if from != to {
+            steps.push(step(field, from, to));
+        }
+    };
+    add("status", before.status.token(), after.status.token());
+    add("severity", before.severity.token(), after.severity.token());
+    add("state", before.document.state(), after.document.state());
+    if before.freshness == after.freshness {
+        return (steps, cause(after));
+    }
+    let freshness = step("freshness", before.freshness.token(), after.freshness.token());
+    if before.document.state() == after.document.state() && before.severity == after.severity {
+        steps.insert(0, freshness);
+        return (steps, after.error.as_deref().unwrap_or_default());
+    }
+    steps.push(freshness);
+    (steps, cause(after))
+}
+
+/// A parent that was only late, or went, is told by its own entry.
+fn relation_steps(before: &Resource, after: &Resource) -> Vec<Step> {
+    let mut steps = Vec::new();
+    if before.document.parent_source_id != after.document.parent_source_id {
+        let parent = |resource: &Resource| match (&resource.parent, &resource.document.parent_source_id) {
+            (Some(parent), _) => parent.id.to_string(),
+            (None, Some(source_id)) => source_id.to_string(),
+            (None, None) => ABSENT.to_owned(),
+        };
+        steps.push(step("parent_id", &parent(before), &parent(after)));
+    }
+    if before.connection != after.connection {
+        steps.push(step("connection", before.connection.as_str(), after.connection.as_str()));
+    }
+    steps
+}
+
+fn config_steps(before: &Resource, after: &Resource) -> Vec<Step> {
+    let mut steps = Vec::new();
+    let (old, new) = (&before.document, &after.document);
+    for (field, from, to) in [
+        ("name", old.name(), new.name()),
+        ("connection_name", &*before.connection_name, &*after.connection_name),
+        ("technology", old.technology(), new.technology()),
+        ("version", old.version(), new.version()),
+        ("model", old.model(), new.model()),
+        ("serial", old.serial(), new.serial()),
+        ("pool", old.pool(), new.pool()),
+        ("dataset", old.dataset(), new.dataset()),
+    ] {
+        if from != to {
+            steps.push(step(field, from, to));
+        }
+    }
+    if before.labels != after.labels {
+        let keys: BTreeSet<&String> = before.labels.keys().chain(after.labels.keys()).collect();
+        for key in keys {
+            let value = |resource: &Resource| resource.labels.get(key).cloned().unwrap_or_default();
+            let (from, to) = (value(before), value(after));
+            if from != to {
+                steps.push(step(&format!("labels.{key}"), &from, &to));
+            }
+        }
+    }
+    steps
+}
+
+fn step(field: &str, from: &str, to: &str) -> Step {
+    Step { field: field.into(), from: from.into(), to: to.into() }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use pulse_proto::model::{Freshness, Severity, Status};
+
+    use super::*;
+    use crate::query::fixture::{Seed, capacity};
+
+    fn told(change: Change) -> Vec<String> {
+        let entries = entries(Revision(7), UnixMillis::new(5), &[change]);
+        let line = |(index, entry): (usize, &Entry)| {
+            let position = (entry.position.revision.0, entry.position.index as usize);
+            assert_eq!((position, entry.at), ((7, index), UnixMillis::new(5)));
+            let steps: Vec<String> =
+                entry.steps.iter().map(|s| format!("{} {}>{}", s.field, s.from, s.to)).collect();
+            format!("{}: {} ({})", entry.kind.token(), steps.join(", "), entry.reason)
+        };
+        entries.iter().enumerate().map(line).collect()
+    }
+
+    #[test]
+    fn every_kind_of_change_has_its_entries() {
+        let seed = || Seed::new(ResourceType::Storage, 1, "a");
+        let good = seed().build();
+        let bad = Seed { severity: Severity::Critical, status: Status::Offline, ..seed() }.build();
+        let stale = Seed { freshness: Freshness::Stale, status: Status::Warning, ..seed() }.build();
+        let stale = Arc::new(Resource { error: Some(Arc::from("timed out")), ..(*stale).clone() });
+        let larger = Seed { capacity: Some(capacity(9, 1)), revision: 2, ..seed() }.build();
+        let moved = Seed::new(ResourceType::Storage, 1, "b").build();
+        let named = Seed { name: "other".to_owned(), ..seed() }.build();
+        let labelled =
+            Arc::new(Resource { labels: Arc::new([("site".into(), "x".into())].into()), ..(*good).clone() });
+        let orphan = Arc::new(Resource { parent: None, ..(*good).clone() });
+        let changed = |before: &Arc<Resource>, after: &Arc<Resource>| Change::Changed {
+            before: Arc::clone(before),
+            after: Arc::clone(after),
+        };
+        let table: [(Change, &[&str]); 11] = [
+            (Change::Added(Arc::clone(&good)), &["created: status absent>online ()"]),
+            (Change::Added(Arc::clone(&bad)), &["created: status absent>offline (the pool is not well)"]),
+            (Change::Removed(Arc::clone(&bad)), &["removed: status offline>absent ()"]),
+            (
+                changed(&good, &bad),
+                &[
+                    "state_transition: status online>offline, severity healthy>critical, state ONLINE>DEGRADED (the pool is not well)",
+                ],
+            ),
+            (
+                changed(&bad, &good),
+                &[
+                    "state_transition: status offline>online, severity critical>healthy, state DEGRADED>ONLINE ()",
+                ],
+            ),
+            (
+                changed(&good, &stale),
+                &["state_transition: freshness fresh>stale, status online>warning (timed out)"],
+            ),
+            (
+                changed(&stale, &bad),
+                &[
+                    "state_transition: status warning>offline, severity healthy>critical, state ONLINE>DEGRADED, freshness stale>fresh (the pool is not well)",
+                ],
+            ),
+            (changed(&good, &larger), &[]),
+            (
+                changed(&good, &moved),
+                &["relationship_change: connection a>b ()", "config_update: connection_name NAS a>NAS b ()"],
+            ),
+            (changed(&good, &named), &["config_update: name thing-1>other, pool thing-1>other ()"]),
+            (changed(&good, &labelled), &["config_update: labels.site dc-1>x ()"]),
+        ];
+        for (change, expected) in table {
+            assert_eq!(told(change.clone()), expected, "{change:?}");
+        }
+        assert_eq!(told(changed(&good, &orphan)), [""; 0], "its parent's own entry tells");
+    }
+}

@@ -1,0 +1,76 @@
+//! Everything of a journal in memory: one thread reads and checks, others put
+//! together and decode, each the connections that are its own.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread;
+
+use super::fold::{Fold, Folded};
+use super::read::{End, Piece, Plan, Rows};
+use crate::state::Remembered;
+use crate::store::{Loaded, StoreError};
+
+/// Threads that decode, unless there is little.
+const DECODERS: u32 = 2;
+/// Less than this is read before a second thread has begun.
+const SMALL_BYTES: u64 = 4 * 1024 * 1024;
+/// Frames on their way to a decoder.
+const QUEUE_MAX: usize = 4;
+
+pub(super) fn load(plan: Plan) -> Result<(Loaded, End), StoreError> {
+    let decoders = if plan.bytes() < SMALL_BYTES { 1 } else { DECODERS };
+    thread::scope(|scope| {
+        let mut senders: Vec<SyncSender<Arc<Rows>>> = Vec::new();
+        let mut handles = Vec::new();
+        for own in 0..decoders {
+            let (sender, receiver) = sync_channel(QUEUE_MAX);
+            senders.push(sender);
+            handles.push(scope.spawn(move || decode(&receiver, own, decoders)));
+        }
+        let read = plan.read(&mut |piece| {
+            let Piece::Rows(rows) = piece else { return Ok(()) };
+            let rows = Arc::new(rows);
+            for sender in &senders {
+                // A decoder that is gone says why when it is asked.
+                sender.send(Arc::clone(&rows)).map_err(|_gone| panicked())?;
+            }
+            Ok(())
+        });
+        drop(senders);
+        let mut folded = Folded::default();
+        for handle in handles {
+            let part = handle.join().map_err(|_panic| panicked())??;
+            folded.connections.extend(part.connections);
+            folded.links.extend(part.links);
+            // One decoder has all rows of no connection.
+            if part.remembered != Remembered::default() {
+                folded.remembered = part.remembered;
+            }
+            folded.damaged.extend(part.damaged);
+        }
+        let end = read?;
+        folded.connections.sort_unstable_by(|(a, ..), (b, ..)| a.cmp(b));
+        let Folded { connections, links, remembered, damaged } = folded;
+        let registry_id = end.registry_id.clone();
+        Ok((Loaded { registry_id, revision: end.revision, connections, links, remembered, damaged }, end))
+    })
+}
+
+fn decode(frames: &Receiver<Arc<Rows>>, own: u32, decoders: u32) -> Result<Folded, StoreError> {
+    let mut fold = Fold::default();
+    let mine = |connection: &str| crc32c::crc32c(connection.as_bytes()) % decoders == own;
+    for frame in frames {
+        let odd = |error: super::rows::NoRows| damaged(&frame.path, frame.at, &error);
+        fold.apply(&frame.payload, mine).map_err(odd)?;
+    }
+    Ok(fold.finish())
+}
+
+fn damaged(path: &Path, offset: u64, reason: &impl ToString) -> StoreError {
+    StoreError::Damaged { path: path.display().to_string(), offset, reason: reason.to_string() }
+}
+
+fn panicked() -> StoreError {
+    StoreError::Engine("a thread that reads the journal ended early".to_owned())
+}

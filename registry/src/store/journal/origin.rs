@@ -1,0 +1,96 @@
+//! Where a journal comes from: nothing, or the file of the engine before it.
+//! Until the first checkpoint has its name, the old file counts.
+
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+
+use tracing::{info, warn};
+
+use super::disk::Disk;
+use super::header::{HEADER_BYTES, fits, unreadable};
+use super::place::{Place, segment, segments};
+use super::{checkpoint, tail};
+use crate::state::Write;
+use crate::store::redb::{FILE_NAME, Redb};
+use crate::store::{Loaded, Store as _, StoreError};
+
+/// Number of the first segment.
+const FIRST: u64 = 1;
+/// Behind the name of the old file once the journal holds what it held.
+const MIGRATED: &str = "migrated";
+
+/// Makes the first checkpoint where there is none. Returns rows of an old file that could not be read.
+pub(super) fn begin(
+    data_dir: &Path,
+    folder: &Path,
+    new_id: &str,
+    disk: &Arc<dyn Disk>,
+) -> Result<Vec<String>, StoreError> {
+    let mut place =
+        Place { folder: folder.to_owned(), registry_id: new_id.to_owned(), disk: Arc::clone(disk) };
+    let old_file = data_dir.join(FILE_NAME);
+    let mut damaged = Vec::new();
+    if !exists(&place.checkpoint())? {
+        refuse_orphans(folder)?;
+        let mut loaded = Loaded { registry_id: new_id.to_owned(), ..Loaded::default() };
+        if exists(&old_file)? {
+            info!(file = %old_file.display(), "taking over what the engine before this one holds");
+            loaded = Redb::open(data_dir, new_id)?.load()?;
+        }
+        damaged = std::mem::take(&mut loaded.damaged);
+        place.registry_id.clone_from(&loaded.registry_id);
+        create(&place, loaded)?;
+    }
+    if exists(&old_file)? {
+        put_aside(&old_file, data_dir, &**disk);
+    }
+    Ok(damaged)
+}
+
+fn create(place: &Place, loaded: Loaded) -> Result<(), StoreError> {
+    let Loaded { registry_id, revision, connections, links, remembered, damaged: _ } = loaded;
+    let mut common: Vec<Write> = links.into_iter().map(|link| Write::Link(Box::new(link))).collect();
+    common.extend(remembered.writes());
+    if !fits(&registry_id) {
+        let reason = format!("the identity {registry_id:?} is too long");
+        return Err(StoreError::Open { path: place.folder.display().to_string(), reason });
+    }
+    tail::create(place, FIRST, 0, revision, 0)?;
+    let written = checkpoint::write(place, FIRST, 0, revision, &common, &mut connections.into_iter())?;
+    place.publish(&written.path, &place.checkpoint())
+}
+
+/// Segments without a checkpoint hold less than there was; only an empty first one is left by a crash.
+fn refuse_orphans(folder: &Path) -> Result<(), StoreError> {
+    for number in segments(folder).map_err(|error| unreadable(folder, &error))? {
+        let path = segment(folder, number);
+        let length = fs::metadata(&path).map_err(|error| unreadable(&path, &error))?.len();
+        if number != FIRST || length > HEADER_BYTES as u64 {
+            let path = folder.join(super::place::CHECKPOINT).display().to_string();
+            let reason = "it is missing, and there are segments that follow it".to_owned();
+            return Err(StoreError::Damaged { path, offset: 0, reason });
+        }
+    }
+    Ok(())
+}
+
+/// The old file stays, under a name that no release opens. One that cannot be renamed is ignored.
+fn put_aside(old_file: &Path, data_dir: &Path, disk: &dyn Disk) {
+    let aside = old_file.with_added_extension(MIGRATED);
+    let renamed = match exists(&aside) {
+        Ok(false) => disk.rename(old_file, &aside).and_then(|()| disk.sync_folder(data_dir)),
+        Ok(true) => Err(std::io::ErrorKind::AlreadyExists.into()),
+        Err(error) => Err(std::io::Error::other(error)),
+    };
+    match renamed {
+        Ok(()) => info!(file = %aside.display(), "the old file is kept; remove it when you like"),
+        Err(error) => {
+            warn!(file = %old_file.display(), %error, "the old file is not used and could not be renamed");
+        }
+    }
+}
+
+fn exists(path: &Path) -> Result<bool, StoreError> {
+    path.try_exists().map_err(|error| unreadable(path, &error))
+}

@@ -1,0 +1,48 @@
+//! The benches of the registry against the binary as it is built for tests, tiny and without their references: that
+//! they run and that what they count is right. Not how fast.
+
+use std::time::Duration;
+
+use pulse_tests::bench::{ingest, list, restart, watch};
+
+const SHORT: Duration = Duration::from_millis(200);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ingest_lists_what_was_acked() {
+    let plan = ingest::Plan { sizes: [200, 400, 600], per_connection: 200, time: SHORT, rounds: 3 };
+    let measured = ingest::measure(plan).await.unwrap();
+    assert!(measured.changes.iter().all(|run| run.records > 0 && run.acks.count() > 0));
+    assert_eq!(measured.heartbeats.records, 400 * 3);
+    assert_eq!(measured.snapshots.records, 400);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_watcher_sees_every_change() {
+    let plan = watch::Plan {
+        resources: 5_000,
+        per_connection: 1_000,
+        watchers: [1, 2, 3, 4],
+        time: SHORT,
+        timed: 5,
+    };
+    let measured = watch::measure(plan).await.unwrap();
+    for (run, watchers) in measured.delivered.iter().zip(1..) {
+        assert!(run.records > 0);
+        assert_eq!(run.events, run.records * watchers);
+    }
+    assert_eq!(measured.timed.times.count(), 5 * 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lists_and_pages_are_whole() {
+    let plan = list::Plan { resources: 1_000, per_connection: 500, page: 50, lists: 2, pages: 5, gets: 100 };
+    let measured = list::measure(plan).await.unwrap();
+    let counts = [&measured.full, &measured.page, &measured.page_quiet, &measured.get, &measured.get_quiet];
+    assert_eq!(counts.map(|times| times.count()), [2, 5, 5, 100, 100]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_acked_is_there_after_a_kill() {
+    let plan = restart::Plan { resources: 1_000, per_connection: 500, restarts: 2 };
+    assert!(restart::measure(plan).await.unwrap().ready_ms > 0.0);
+}

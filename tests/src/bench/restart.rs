@@ -1,0 +1,72 @@
+//! `bench restart`: how long a registry takes to be back after kill -9, and the
+//! memory that a resource takes.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, ensure};
+use prost::Message as _;
+use pulse_proto::pb::registry::v1::{GetResourceRequest, GetResourceResponse};
+use tokio::time::Instant;
+
+use super::as_f64;
+use super::bed::Bed;
+use super::load::Load;
+use super::times::millis;
+use crate::harness::http_get;
+
+const STREAMS: usize = 4;
+const GET: &str = "/pulse.registry.v1.ResourceService/GetResource";
+
+#[derive(Clone, Copy, Debug)]
+pub struct Plan {
+    pub resources: u64,
+    pub per_connection: u32,
+    pub restarts: usize,
+}
+
+impl Plan {
+    pub const FULL: Self = Self { resources: 1_000_000, per_connection: 1_000, restarts: 3 };
+    pub const QUICK: Self = Self { resources: 5_000, per_connection: 1_000, restarts: 2 };
+}
+
+#[derive(Debug)]
+pub struct Measured {
+    /// The median.
+    pub ready_ms: f64,
+    /// Over an empty registry, right after everything came in.
+    pub bytes_per_resource: f64,
+    /// The same after a restart.
+    pub bytes_per_resource_restarted: f64,
+}
+
+pub async fn measure(plan: Plan) -> anyhow::Result<Measured> {
+    let mut bed = Bed::start().await?;
+    let empty = bed.usage()?.rss_mb;
+    let mut load = Load::open(&bed.address(), STREAMS, plan.per_connection).await?;
+    load.grow(plan.resources).await?;
+    // Acked means kept: what is killed right after a change must show it.
+    load.change_for(Duration::from_millis(500)).await?;
+    let per_resource = |rss_mb: f64| (rss_mb - empty) * 1_048_576.0 / as_f64(plan.resources);
+    let bytes_per_resource = per_resource(bed.usage()?.rss_mb);
+    let id = bed.page("", 1).await?.resources.pop().context("a resource")?.id;
+    let mut ready = Vec::new();
+    for _ in 0..plan.restarts {
+        bed.registry.kill9().await?;
+        let began = Instant::now();
+        bed.registry.up().await?;
+        let (status, said) = http_get(bed.registry.process().http_addr(), "/readyz").await?;
+        ensure!(status == 200, "it serves and is not ready: {status} {said}");
+        let request = GetResourceRequest { id: id.clone(), read_mask: None };
+        let answer = GetResourceResponse::decode(bed.client().await?.unary(GET, request).await?)?;
+        ready.push(began.elapsed());
+        ensure!(answer.resource.is_some_and(|resource| resource.id == id), "{id} is lost");
+    }
+    let bytes_per_resource_restarted = per_resource(bed.usage()?.rss_mb);
+    let acked = load.changes();
+    let change = |connection, record| acked.get(&(connection, record / super::BATCH)).copied();
+    let found = bed.audit("", change).await?;
+    ensure!(found == plan.resources, "{found} of {} acked records came back", plan.resources);
+    ready.sort_unstable();
+    let median = ready.get(ready.len() / 2).copied().context("a restart")?;
+    Ok(Measured { ready_ms: millis(median), bytes_per_resource, bytes_per_resource_restarted })
+}
