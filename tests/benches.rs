@@ -38,7 +38,7 @@ async fn lists_and_pages_are_whole() {
     let plan = list::Plan { resources: 1_000, per_connection: 500, page: 50, lists: 2, pages: 5, gets: 100 };
     let measured = list::measure(plan).await.unwrap();
     let counts = [&measured.full, &measured.page, &measured.page_quiet, &measured.get, &measured.get_quiet];
-    assert_eq!(counts.map(|times| times.count()), [2, 5, 5, 100, 100]);
+    assert_eq!(counts.map(pulse_tests::bench::times::Times::count), [2, 5, 5, 100, 100]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -362,12 +362,17 @@ mod tests {
 
     #[test]
     fn durations() {
-        for (text, millis) in
-            [("30s", 30_000), ("5m", 300_000), ("2h", 7_200_000), ("500ms", 500), ("7", 7_000)]
-        {
+        for (text, millis) in [
+            ("30s", 30_000),
+            ("5m", 300_000),
+            ("2h", 7_200_000),
+            ("500ms", 500),
+            ("7", 7_000),
+            ("1d", 86_400_000),
+        ] {
             assert_eq!(duration(text), Some(Duration::from_millis(millis)), "{text}");
         }
-        for text in ["", "s", "-1s", "1d", "1.5s", "99999999999999999999h"] {
+        for text in ["", "s", "-1s", "1w", "1.5s", "99999999999999999999h"] {
             assert_eq!(duration(text), None, "{text}");
         }
     }

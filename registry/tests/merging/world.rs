@@ -22,6 +22,7 @@ pub(crate) struct World {
     pub(crate) state: State,
     store: Memory,
     sequences: BTreeMap<String, u64>,
+    gone: BTreeSet<String>,
     pub(crate) changes: Vec<Arc<Changes>>,
     said: u64,
 }
@@ -33,7 +34,7 @@ pub(crate) fn shape(state: &State) -> BTreeMap<String, Resource> {
         assert_eq!(shard.connection, resource.connection, "it lies where its leading record is");
         let mut resource = Resource::clone(resource);
         (resource.created_at, resource.updated_at) = (UnixMillis::new(0), UnixMillis::new(0));
-        resource.revision = Revision(0);
+        (resource.revision, resource.created) = (Revision(0), Revision(0));
         let id = resource.id.to_string();
         assert!(shown.insert(id.clone(), resource).is_none(), "{id} is there twice");
     }
@@ -50,6 +51,7 @@ impl World {
             state: State::new(Arc::new(Tables::default())),
             store: Memory::default(),
             sequences: BTreeMap::new(),
+            gone: BTreeSet::new(),
             changes: Vec::new(),
             said: 0,
         }
@@ -97,14 +99,16 @@ impl World {
             interval: Duration::from_secs(10),
             error: String::new(),
         };
+        // What was removed comes back with a snapshot.
+        let anew = self.gone.remove(connection);
         let batch = Batch {
             collector: CollectorId::parse(connection).unwrap(),
             connection: ConnectionId::parse(connection).unwrap(),
             epoch: Epoch(1),
             sequence: self.next(connection),
             source,
-            snapshot_begin: false,
-            snapshot_end: false,
+            snapshot_begin: anew,
+            snapshot_end: anew,
             upserts: records.into_iter().map(Into::into).collect(),
             removals: removals.iter().map(|id| SourceId::parse(id).unwrap()).collect(),
             sections: Some(BTreeMap::from([(section, report)])),
@@ -130,6 +134,7 @@ impl World {
         let removal =
             Removal { connection: ConnectionId::parse(connection).unwrap(), epoch: Epoch(1), sequence };
         let applied = self.state.apply(Input::Removal(removal), NOW);
+        self.gone.insert(connection.to_owned());
         self.keep(&applied.writes, applied.changes);
     }
 

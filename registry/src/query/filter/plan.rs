@@ -337,9 +337,8 @@ fn cost(node: &Node) -> u32 {
             Field::Number(NumberField::Revision) | Field::Time(_) => 4,
             Field::Text(TextField::Id | TextField::ParentId) => 5,
             Field::Text(TextField::Name | TextField::DisplayName) => 10,
-            Field::Text(_) | Field::Number(_) | Field::UsedRatio => 20,
-            // Of the timeline, whose filters are not planned.
-            Field::Entry(_) => 20,
+            // Those of the timeline are not planned at all.
+            Field::Text(_) | Field::Number(_) | Field::UsedRatio | Field::Entry(_) => 20,
         },
     }
 }
