@@ -2,6 +2,7 @@
 //!
 //! Pure: results and `now` in, state out. A failed read keeps what was known. Knows no call, no session and no record.
 
+mod suspects;
 mod transit;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -30,6 +31,8 @@ pub struct Snapshot {
     states: BTreeMap<Section, SectionState>,
     /// Sections that were read whole at least once.
     whole: BTreeSet<Section>,
+    /// Alerts that are held only because a row without a name may be one of them.
+    suspects: BTreeSet<String>,
 }
 
 /// `None` is what was never read.
@@ -146,18 +149,21 @@ impl Snapshot {
         let was_complete = before.as_ref().is_some_and(|state| state.outcome.is_complete());
         let (outcome, error, observed_at, skipped) = match result {
             Ok(SectionRead { data, skipped, notes: _ }) => {
-                let odd = match before.as_ref().map(|state| nameless(&state.skipped)) {
-                    // An alert that nobody can read stays in the list: it must not keep all others from ending.
-                    Some(before) if section == Section::Alerts && before == nameless(&skipped) => {
-                        skipped.iter().filter(|row| row.name.is_some()).cloned().collect()
-                    }
-                    _ => skipped.clone(),
-                };
+                // An alert that nobody can read stays in the list: it must not keep those from ending that were there beside it.
+                let unread = nameless(&skipped);
+                let seen =
+                    before.as_ref().is_some_and(|state| unread > 0 && unread <= nameless(&state.skipped));
+                let lasting = section == Section::Alerts && seen;
+                let odd = if lasting { self.suspected(&skipped) } else { skipped.clone() };
+                let told = suspects::keys_of_alerts(&data);
                 let disks = self.held.known_disks(section);
                 let changed = self.held.take(data, &odd);
                 self.held.follow(disks.as_deref());
-                let lost = self.held.lost(section, &odd);
-                if lost.is_none() {
+                if section == Section::Alerts {
+                    self.suspect(&told, &skipped);
+                }
+                let lost = self.held.lost(section, &skipped);
+                if lost.is_none() || lasting {
                     self.whole.insert(section);
                 }
                 let outcome = match &lost {
@@ -199,6 +205,9 @@ impl Snapshot {
         for section in disabled {
             self.held.forget(*section);
             self.whole.remove(section);
+            if *section == Section::Alerts {
+                self.suspects.clear();
+            }
             let since = self.states.get(section).filter(|state| state.outcome == SectionOutcome::Disabled);
             let state = SectionState {
                 outcome: SectionOutcome::Disabled,
@@ -419,6 +428,7 @@ fn replace<T: PartialEq>(held: &mut Option<Arc<T>>, new: T) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::api::alert::decode_alerts;
     use crate::api::pool::decode_pools;
 
     const MINUTE: Duration = Duration::from_mins(1);
@@ -495,6 +505,44 @@ mod tests {
         assert_eq!(names(&snapshot), [pair("b", "DEGRADED"), pair("a", "FAULTED")]);
         snapshot.apply(Section::Pools, read(r#"[{"name":"b"}]"#), at(3), MINUTE);
         assert_eq!(names(&snapshot), [pair("b", "")]);
+    }
+
+    #[test]
+    fn an_alert_that_cannot_be_read_is_told_as_long_as_it_is_there() {
+        let alert =
+            |uuid: &str| format!(r#"{{"uuid":"{uuid}","klass":"X","level":"CRITICAL","formatted":"bad"}}"#);
+        let read = |rows: &[String]| {
+            let decoded = decode_alerts(format!("[{}]", rows.join(",")).as_bytes()).expect("a list");
+            let data = Data::Alerts(decoded.rows);
+            Ok(SectionRead { data, skipped: decoded.skipped, notes: Vec::new() })
+        };
+        let held = |snapshot: &Snapshot| -> Vec<String> {
+            let alerts = snapshot.alerts().expect("read");
+            let mut keys: Vec<_> = alerts.iter().map(|alert| alert.key().to_owned()).collect();
+            keys.sort();
+            keys
+        };
+        let garbage = || "7".to_owned();
+        let mut snapshot = Snapshot::default();
+        snapshot.apply(Section::Alerts, read(&[alert("a"), alert("b"), alert("c")]), at(1), MINUTE);
+        for (now, rows, kept) in [
+            (2, vec![garbage(), alert("b"), alert("c")], vec!["a", "b", "c"]),
+            (3, vec![garbage(), alert("b"), alert("c")], vec!["a", "b", "c"]),
+            (4, vec![alert("b"), garbage()], vec!["a", "b"]),
+            (5, vec![alert("b"), garbage(), alert("d")], vec!["a", "b", "d"]),
+            (6, vec![garbage(), garbage(), alert("d")], vec!["a", "b", "d"]),
+            (7, vec![garbage(), alert("d")], vec!["a", "b", "d"]),
+        ] {
+            snapshot.apply(Section::Alerts, read(&rows), at(now), MINUTE);
+            let state = snapshot.state(Section::Alerts).expect("was read");
+            assert_eq!((state.outcome, state.since), (SectionOutcome::Partial, at(2)), "at {now}");
+            assert!(state.error.contains("cannot be read"), "{}", state.error);
+            assert_eq!(held(&snapshot), kept, "at {now}");
+        }
+        snapshot.apply(Section::Alerts, read(&[alert("d")]), at(8), MINUTE);
+        let state = snapshot.state(Section::Alerts).expect("was read");
+        assert_eq!((state.outcome, state.error.as_str()), (SectionOutcome::Fresh, ""));
+        assert_eq!(held(&snapshot), ["d"]);
     }
 
     #[test]

@@ -12,12 +12,18 @@ pub mod cost;
 pub mod diagnose;
 mod endpoint;
 mod figures;
+mod judgement;
 mod live;
+mod log;
 pub mod machine;
+mod pace;
+mod pacing;
+mod probe;
 pub mod reader;
 mod renew;
 mod report;
 pub mod schedule;
+mod subscribe;
 pub mod supervisor;
 mod task;
 

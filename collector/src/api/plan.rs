@@ -26,6 +26,7 @@ pub enum Tag {
     Scrubs,
     Datasets,
     Snapshots,
+    SnapshotCounts,
     Disks,
     Temperatures,
     TemperatureDays,

@@ -301,6 +301,10 @@ impl<'a> Replies<'a> {
         self.replies.iter().find(|(candidate, _)| *candidate == tag).map(|(_, reply)| *reply)
     }
 
+    pub fn has(&self, tag: Tag) -> bool {
+        self.find(tag).is_some()
+    }
+
     pub fn required(&self, tag: Tag) -> Result<&'a [u8], SectionFailure> {
         match self.find(tag) {
             Some(Ok(reply)) => Ok(reply),

@@ -52,6 +52,9 @@ pub struct Roster {
     writer: Arc<Mutex<Writer>>,
     published: watch::Sender<Connections>,
     refreshes: SyncMutex<BTreeMap<ConnectionId, Arc<Refresh>>>,
+    /// Servers seen to offer SCRAM that are not written down yet, with the revision of the settings that led to them.
+    /// Bounded by the connections there are.
+    scram_seen: SyncMutex<BTreeMap<ConnectionId, u64>>,
     options: RosterOptions,
 }
 
@@ -88,6 +91,7 @@ impl Roster {
             writer: Arc::new(Mutex::new(writer)),
             published: watch::Sender::new(Arc::new(connections)),
             refreshes: SyncMutex::new(refreshes),
+            scram_seen: SyncMutex::default(),
             options,
         })
     }
@@ -145,6 +149,31 @@ impl Roster {
         settings.created_at = current.created_at;
         self.check_unique(&settings)?;
         Ok(self.put(writer, settings).await?)
+    }
+
+    /// Writes down that the server behind these settings offers SCRAM. Revision and etag stay: nobody's edit is refused for it.
+    /// Many at once cost one write.
+    pub async fn note_scram(self: &Arc<Self>, settings: &Settings) -> Result<(), RosterError> {
+        let pending = || self.scram_seen.lock().unwrap_or_else(PoisonError::into_inner);
+        pending().insert(settings.id.clone(), settings.revision);
+        let writer = Arc::clone(&self.writer).lock_owned().await;
+        let seen = std::mem::take(&mut *pending());
+        let mut next = BTreeMap::clone(&self.all());
+        let mut changed = false;
+        for (id, revision) in seen {
+            // Settings that were changed since may lead to another server.
+            if let Some(known) =
+                next.get_mut(&id).filter(|known| known.revision == revision && !known.scram_seen)
+            {
+                *known = Arc::new(Settings { scram_seen: true, ..Settings::clone(known) });
+                changed = true;
+            }
+        }
+        if !changed {
+            return Ok(());
+        }
+        let damaged = writer.damaged.clone();
+        self.commit(writer, next, damaged).await
     }
 
     pub async fn delete(self: &Arc<Self>, id: &ConnectionId, etag: &str) -> Result<(), RosterError> {

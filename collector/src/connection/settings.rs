@@ -24,6 +24,8 @@ pub struct Settings {
     pub enabled: bool,
     pub poll_interval: Duration,
     pub labels: BTreeMap<String, String>,
+    /// This server has offered SCRAM: it is not given the key in any other way again. Noted by us, so no part of the revision.
+    pub scram_seen: bool,
     /// What is not read, by choice. Which sections there are is not known here.
     pub disabled_sections: BTreeSet<SectionName>,
     pub created_at: UnixMillis,
@@ -72,9 +74,14 @@ impl Settings {
         })
     }
 
+    /// The same server as far as its address goes.
+    pub fn same_address(&self, other: &Self) -> bool {
+        self.host == other.host && self.port == other.port
+    }
+
     /// The same server would be asked, with the same trust: a secret given for one is good for the other.
     pub fn same_destination(&self, other: &Self) -> bool {
-        self.host == other.host && self.port == other.port && self.tls == other.tls
+        self.same_address(other) && self.tls == other.tls
     }
 }
 

@@ -14,7 +14,7 @@ use super::fingerprint::Fingerprint;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Health {
     pub state: ConnectionState,
-    /// Empty when live.
+    /// Empty when live and nothing is withheld.
     pub reason: String,
     /// Empty when there is nothing to do.
     pub remedy: String,

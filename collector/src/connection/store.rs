@@ -59,7 +59,14 @@ pub struct Store {
 struct State {
     ring: Keyring,
     /// What each record was sealed as: one that did not change is not sealed again.
-    sealed: BTreeMap<ConnectionId, (u64, Arc<Sealed>)>,
+    sealed: BTreeMap<ConnectionId, (Mark, Arc<Sealed>)>,
+}
+
+/// What a record is made anew for: the revision, and what is noted without one.
+type Mark = (u64, bool);
+
+const fn mark(settings: &Settings) -> Mark {
+    (settings.revision, settings.scram_seen)
 }
 
 #[derive(Serialize, Deserialize)]
@@ -162,7 +169,7 @@ impl State {
             match opened {
                 Ok((settings, sealed)) => {
                     loaded.revision = loaded.revision.max(settings.revision);
-                    self.sealed.insert(settings.id.clone(), (settings.revision, Arc::new(sealed)));
+                    self.sealed.insert(settings.id.clone(), (mark(&settings), Arc::new(sealed)));
                     loaded.connections.push(settings);
                 }
                 Err(why) => loaded.damaged.push(Damaged { id, why: why.to_owned(), raw }),
@@ -181,15 +188,13 @@ impl State {
         let active = self.ring.active().as_str().to_owned();
         let mut sealed = BTreeMap::new();
         for (id, settings) in connections {
-            let kept = self
-                .sealed
-                .get(id)
-                .filter(|(revision, sealed)| *revision == settings.revision && sealed.key == active);
+            let kept =
+                self.sealed.get(id).filter(|(kept, sealed)| *kept == mark(settings) && sealed.key == active);
             let record = match kept {
                 Some((_, record)) => Arc::clone(record),
                 None => Arc::new(record::seal(settings, &self.ring)?),
             };
-            sealed.insert(id.clone(), (settings.revision, record));
+            sealed.insert(id.clone(), (mark(settings), record));
         }
         let records = sealed.values().map(|(_, record)| Written::Sealed(record));
         let records = records.chain(damaged.iter().map(|damaged| Written::Raw(&damaged.raw))).collect();

@@ -22,6 +22,7 @@ pub(crate) fn settings(word: &str) -> Settings {
         enabled: true,
         poll_interval: Duration::from_mins(1),
         labels: BTreeMap::from([("site".to_owned(), "lab".to_owned())]),
+        scram_seen: false,
         disabled_sections: BTreeSet::new(),
         created_at: UnixMillis::new(1_000),
         updated_at: UnixMillis::new(1_000),

@@ -138,9 +138,10 @@ pub(super) fn updated(
     let sent = wire::raw(sent);
     merge(&mut raw, old, &sent, fields);
     let fresh = secrets(&mut raw, sent, fields).map_err(|wrong| error::invalid(&wrong))?;
-    let settings = validate::validate(raw, old.id.clone(), now)
+    let mut settings = validate::validate(raw, old.id.clone(), now)
         .and_then(wire::known_sections)
         .map_err(|wrong| error::invalid(&wrong))?;
+    settings.scram_seen = old.scram_seen && settings.same_address(old);
     if !fresh && !settings.same_destination(old) {
         return Err(error::secret_required(old.id.as_str()));
     }

@@ -104,7 +104,7 @@ impl Watcher {
             }
         }
         let rewritten = all.iter().filter(|(id, settings)| {
-            self.told.get(*id).is_none_or(|told| !Arc::ptr_eq(&told.settings, settings))
+            self.told.get(*id).is_none_or(|told| told.settings.revision != settings.revision)
         });
         let ids: BTreeSet<ConnectionId> = rewritten.map(|(id, _)| id.clone()).chain(changed).collect();
         for id in ids {
@@ -125,7 +125,7 @@ impl Watcher {
         let room = out.reserve().await.map_err(|_| Gone)?;
         let health = self.board.get(&settings.id);
         let same = self.told.get(&settings.id).is_some_and(|told| {
-            Arc::ptr_eq(&told.settings, settings)
+            told.settings.revision == settings.revision
                 && told.health.as_ref().map(Arc::as_ptr) == health.as_ref().map(Arc::as_ptr)
         });
         if same {

@@ -15,7 +15,7 @@ use super::negotiate::{self, Way};
 use super::rest::{self, Rest};
 use super::scram::ChannelBinding;
 use super::version;
-use super::{Channel, Mode, Session, SessionInfo, SessionOptions};
+use super::{Channel, Line, Mode, Session, SessionInfo, SessionOptions};
 use crate::rpc::{CallError, Framing, Link, Notice, Reply};
 use crate::secret::Credential;
 use crate::transport::ws::Socket;
@@ -105,8 +105,8 @@ pub(super) async fn log_in(
     way: Way,
 ) -> Result<Attempt, ConnectError> {
     match way {
-        Way::JsonRpc { socket, api_version } => {
-            let speech = Speech::JsonRpc { api_version };
+        Way::JsonRpc { socket, api_version, line } => {
+            let speech = Speech::JsonRpc { api_version, line };
             socket_session(endpoint, credential, options, socket, speech).await
         }
         Way::LegacyWebsocket { socket, status } => {
@@ -121,6 +121,7 @@ pub(super) async fn log_in(
 enum Speech {
     JsonRpc {
         api_version: String,
+        line: Option<Line>,
     },
     /// The status is that of the missing JSON-RPC endpoint.
     Legacy {
@@ -148,6 +149,10 @@ async fn socket_session(
             .filter(|_| options.channel_binding)
             .and_then(|peer| ChannelBinding::of_certificate(&peer.der)),
         require_scram: options.require_scram,
+        line: match speech {
+            Speech::JsonRpc { line, .. } => line,
+            Speech::Legacy { .. } => None,
+        },
         limit: options.login,
         budget: Arc::clone(&options.budget),
         route,
@@ -164,7 +169,7 @@ async fn socket_session(
         }
     };
     let (mode, api_version) = match speech {
-        Speech::JsonRpc { api_version } => (Mode::JsonRpcWebsocket, api_version),
+        Speech::JsonRpc { api_version, .. } => (Mode::JsonRpcWebsocket, api_version),
         Speech::Legacy { .. } => (Mode::LegacyWebsocket, LEGACY_API.to_owned()),
     };
     let info = SessionInfo {
@@ -207,7 +212,11 @@ async fn converse(
         Outcome::Elsewhere(urls) => return Ok(Conversed::Elsewhere(urls)),
     };
     let version = match speech {
-        Speech::JsonRpc { .. } => appliance_version(link, options).await?,
+        Speech::JsonRpc { .. } => {
+            let version = appliance_version(link, options).await?;
+            refuse_hidden_line(mechanism, &version)?;
+            version
+        }
         Speech::Legacy { status } => {
             let version = legacy_version(link, options).await?;
             refuse_downgrade(*status, &version)?;
@@ -249,6 +258,15 @@ async fn legacy_version(link: &Link, options: &SessionOptions) -> Result<String,
         }
         Err(CallError::NotAuthorized { .. }) => Err(ConnectError::Refused(Refusal::AllowList)),
         Err(error) => Err(ConnectError::Login(error)),
+    }
+}
+
+/// A server that was shown a key because it passed for an older line, and is of one that would not ask for that.
+fn refuse_hidden_line(mechanism: Mechanism, version: &str) -> Result<(), ConnectError> {
+    let shown = matches!(mechanism, Mechanism::ApiKeyPlain | Mechanism::ApiKeyLegacy);
+    match version::line_of(version) {
+        Some(line) if shown && line >= version::FIRST_SCRAM_LINE => Err(ConnectError::LineHidden { line }),
+        _ => Ok(()),
     }
 }
 

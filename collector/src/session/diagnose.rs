@@ -152,6 +152,7 @@ impl Diagnosis {
             FailureClass::Unreachable
             | FailureClass::Tls
             | FailureClass::Protocol
+            | FailureClass::Untrusted
             | FailureClass::RefusedCredentials
             | FailureClass::ExpiredCredentials
             | FailureClass::SecondFactor

@@ -8,6 +8,7 @@ use crate::transport::TransportError;
 use crate::transport::redirect::Redirect;
 
 use super::scram::ScramError;
+use super::version::Line;
 
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum ConnectError {
@@ -25,6 +26,12 @@ pub enum ConnectError {
     Scram(#[from] ScramError),
     #[error("the server no longer offers SCRAM although it did before")]
     ScramStripped,
+    #[error("a server of {line} has SCRAM, and this one does not offer it: the API key was not sent")]
+    ScramNotOffered { line: Line },
+    #[error("the server passed for one older than {line} until it was shown the API key")]
+    LineHidden { line: Line },
+    #[error("the API key is not of the form <number>-<text>, so it cannot be proven without being shown")]
+    KeyForm,
     #[error("the server wants this API key together with the name of its owner")]
     UsernameNeeded,
     #[error("the NAS sends us to another controller, and none of {tried} led to a login")]
@@ -65,6 +72,8 @@ pub enum FailureClass {
     Tls,
     /// What answers is not what it should be; try again with backoff.
     Protocol,
+    /// Try again slowly: what answers failed to prove that it is the NAS, or asks for less proof than the NAS would.
+    Untrusted,
     /// Stop: each try is audited and may lock the account.
     RefusedCredentials,
     /// Stop: it was good once, and a new one has to be made.
@@ -96,8 +105,11 @@ impl ConnectError {
             }
             Self::LoginsSpent { .. } => FailureClass::Busy,
             Self::Login(error) => login_class(error),
-            Self::Scram(_) | Self::ScramStripped | Self::NoApi { .. } => FailureClass::Protocol,
-            Self::UsernameNeeded | Self::DowngradeRefused { .. } => FailureClass::Unsupported,
+            Self::Scram(_) | Self::ScramStripped | Self::ScramNotOffered { .. } | Self::LineHidden { .. } => {
+                FailureClass::Untrusted
+            }
+            Self::NoApi { .. } => FailureClass::Protocol,
+            Self::UsernameNeeded | Self::KeyForm | Self::DowngradeRefused { .. } => FailureClass::Unsupported,
             Self::RedirectLoop { .. } => FailureClass::Unreachable,
         }
     }
@@ -118,14 +130,27 @@ impl ConnectError {
                 "it is tried again after a minute; look for connections to the same NAS that keep logging in".to_owned()
             }
             Self::Scram(ScramError::Refused(_)) => Refusal::Wrong.remedy().to_owned(),
+            Self::Scram(ScramError::Iterations(_)) => {
+                "the NAS itself asks for a number in between: check that nothing stands between here and the NAS, and make a new API key if it was changed there"
+                    .to_owned()
+            }
             Self::Scram(_) => {
                 "the server did not prove that it knows the key: check that nothing stands between here and the NAS"
                     .to_owned()
             }
             Self::ScramStripped => {
-                "check that nothing stands between here and the NAS; if the NAS was really downgraded, save the connection again"
+                "check that nothing stands between here and the NAS; if the NAS was really downgraded, delete the connection and add it again"
                     .to_owned()
             }
+            Self::ScramNotOffered { .. } => {
+                "check that nothing stands between here and the NAS, and that its security level allows API keys"
+                    .to_owned()
+            }
+            Self::LineHidden { .. } => {
+                "check what stands between here and the NAS and hides its API versions; then make a new API key, since this one was shown"
+                    .to_owned()
+            }
+            Self::KeyForm => "give the whole API key, as TrueNAS showed it once".to_owned(),
             Self::UsernameNeeded => "add the user name of the key's owner to the connection".to_owned(),
             Self::RedirectLoop { .. } => "connect to the virtual address of the pair".to_owned(),
             Self::DowngradeRefused { .. } => {

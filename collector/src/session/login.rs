@@ -11,6 +11,7 @@ use tokio::time::Instant;
 use super::budget::Budget;
 use super::error::{ConnectError, Refusal};
 use super::scram::{self, ChannelBinding, ScramError};
+use super::version::{FIRST_SCRAM_LINE, Line};
 use crate::rpc::{CallError, Link, Reply};
 use crate::secret::{Credential, Secret, split_key};
 use crate::transport::Route;
@@ -61,12 +62,19 @@ pub(super) struct Context {
     pub(super) tls: bool,
     pub(super) binding: Option<ChannelBinding>,
     pub(super) require_scram: bool,
+    /// The newest line that the server says to speak; `None` when it does not say.
+    pub(super) line: Option<Line>,
     pub(super) limit: Duration,
     pub(super) budget: Arc<Budget>,
     pub(super) route: Option<Route>,
 }
 
 impl Context {
+    /// The line has SCRAM: a server of it that does not offer it is not one to show a key to.
+    fn has_scram(&self) -> Option<Line> {
+        self.line.filter(|line| *line >= FIRST_SCRAM_LINE)
+    }
+
     /// Before each call that the NAS counts as a login.
     fn spend(&self) -> Result<(), ConnectError> {
         let Some(route) = self.route else { return Ok(()) };
@@ -118,8 +126,13 @@ pub(super) async fn login(
                 (Some(username), Some((id, part))) if offers_scram(link, context).await? => {
                     scram_login(link, username, id, &Secret::new(part), context).await
                 }
+                (None, _) if context.has_scram().is_some() => Err(ConnectError::UsernameNeeded),
+                (Some(_), None) if context.has_scram().is_some() => Err(ConnectError::KeyForm),
                 _ if context.require_scram => Err(ConnectError::ScramStripped),
-                (Some(username), _) => plain_key(link, username, key, context).await,
+                (Some(username), _) => match context.has_scram() {
+                    Some(line) => Err(ConnectError::ScramNotOffered { line }),
+                    None => plain_key(link, username, key, context).await,
+                },
                 (None, _) => legacy_key(link, key, context).await,
             }
         }
@@ -130,7 +143,7 @@ fn refuse_plaintext(context: &Context, mechanism: Mechanism) -> Result<(), Conne
     if context.tls { Ok(()) } else { Err(ConnectError::PlaintextRefused { mechanism: mechanism.label() }) }
 }
 
-/// Some releases answer this with an error to callers that are not logged in: then there is no SCRAM. A server that is
+/// Some releases of 25.04 and 25.10 answer this with an error to callers that are not logged in: then there is no SCRAM. A server that is
 /// busy, or gone, has not said so.
 async fn offers_scram(link: &Link, context: &Context) -> Result<bool, ConnectError> {
     let raw = match link.call("auth.mechanism_choices", &json!([]), context.limit).await {

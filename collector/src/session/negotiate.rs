@@ -3,7 +3,7 @@
 //! JSON-RPC where there is any; the legacy websocket where there is none; REST where there is no websocket at all. Never
 //! a step down because of TLS, a permission or a server that is busy starting.
 
-use super::{SessionOptions, version};
+use super::{Line, SessionOptions, version};
 use crate::transport::http::{self, Answer};
 use crate::transport::redirect::Redirect;
 use crate::transport::ws::{self, Socket};
@@ -20,6 +20,8 @@ pub(super) enum Way {
     JsonRpc {
         socket: Socket,
         api_version: String,
+        /// The newest that the server lists; `None` when it lists nothing.
+        line: Option<Line>,
     },
     LegacyWebsocket {
         socket: Socket,
@@ -64,7 +66,10 @@ pub(super) async fn negotiate(
 ) -> Result<Way, TransportError> {
     let api_version = version::pick(listed);
     let status = match open_socket(endpoint, &format!("/api/{api_version}"), options).await {
-        Ok(socket) => return Ok(Way::JsonRpc { socket, api_version }),
+        Ok(socket) => {
+            let line = version::newest_line(listed);
+            return Ok(Way::JsonRpc { socket, api_version, line });
+        }
         Err(TransportError::Redirect(Redirect::SamePlace { .. }))
             if !endpoint.is_tls() && listed.is_empty() =>
         {

@@ -25,6 +25,14 @@ pub const CURRENT: &str = "current";
 /// REST is for appliances before this line.
 const FIRST_RPC_LINE: Line = Line { year: 25, minor: 4 };
 
+/// From this line on an API key is proven, not shown.
+pub const FIRST_SCRAM_LINE: Line = Line { year: 26, minor: 0 };
+
+/// The newest line in a version list.
+pub fn newest_line(listed: &[String]) -> Option<Line> {
+    listed.iter().filter_map(|text| api_line(text)).max()
+}
+
 /// Picks from `GET /api/versions`: the newest that we know, else `current`.
 pub fn pick(listed: &[String]) -> String {
     listed

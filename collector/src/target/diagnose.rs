@@ -14,8 +14,8 @@ use super::{Options, endpoint, figures};
 use crate::api::section::Data;
 use crate::api::{Section, SectionFailure, SectionRead};
 use crate::connection::Settings;
-use crate::session::Session;
 use crate::session::diagnose::{self, Diagnosis, Outcome, SECTION_PREFIX, Step};
+use crate::session::{Session, SessionOptions};
 
 /// A diagnosis is waited for: sections that take longer are told so.
 const SECTION_LIMIT: Duration = Duration::from_secs(20);
@@ -23,8 +23,8 @@ const SECTION_LIMIT: Duration = Duration::from_secs(20);
 /// Never fails: what does not work is in the answer.
 pub async fn diagnose(settings: &Settings, options: &Options) -> Diagnosis {
     let endpoint = endpoint(settings);
-    let (mut diagnosis, session) =
-        diagnose::diagnose(&endpoint, &settings.credential, &options.session).await;
+    let way = SessionOptions { require_scram: settings.scram_seen, ..options.session.clone() };
+    let (mut diagnosis, session) = diagnose::diagnose(&endpoint, &settings.credential, &way).await;
     match session {
         Some(session) => diagnosis.steps.extend(sections(settings, options, session).await),
         None => diagnosis.steps.extend(Section::ALL.map(|section| {
@@ -36,8 +36,8 @@ pub async fn diagnose(settings: &Settings, options: &Options) -> Diagnosis {
 
 async fn sections(settings: &Settings, options: &Options, session: Session) -> Vec<Step> {
     let session = Arc::new(session);
-    let reader =
-        Reader::new(Arc::clone(&session), settings.credential.clone(), options.limits, Arc::default());
+    let (credential, limits) = (settings.credential.clone(), options.limits);
+    let reader = Reader::new(Arc::clone(&session), credential, limits, Arc::default(), Arc::default());
     let (pushes, reader, session) = (reader.dialect().transport.is_rpc(), &reader, &session);
     let disabled = &disabled(settings);
     let steps = join_all(Section::ALL.map(|section| async move {
@@ -59,7 +59,7 @@ async fn sections(settings: &Settings, options: &Options, session: Session) -> V
 
 async fn pushed(session: &Session) -> Step {
     let started = Instant::now();
-    match figures::offered(session).await {
+    match figures::offered(session, SECTION_LIMIT).await {
         Ok(()) => step(Section::Metrics, Outcome::Ok, started.elapsed(), "pushed by the NAS".to_owned()),
         Err(failure) => judge(Section::Metrics, Err(failure), started.elapsed()),
     }

@@ -6,11 +6,11 @@ use pulse_proto::model::{Metrics, UnixMillis};
 use serde_json::json;
 use serde_json::value::RawValue;
 
+use super::subscribe::{self, Answer};
 use crate::api::json::rows;
 use crate::api::metrics::{REALTIME, decode};
 use crate::api::section::Data;
 use crate::api::{SectionFailure, SectionRead};
-use crate::rpc::CallError;
 use crate::session::Session;
 
 /// The appliance gathers them for every tick: no more of them than are told.
@@ -18,23 +18,15 @@ const INTERVAL_MIN: Duration = Duration::from_secs(2);
 const INTERVAL_MAX: Duration = Duration::from_mins(1);
 /// So long without figures means that there are none.
 const SILENCE: Duration = Duration::from_mins(3);
-/// A subscription that is not there by then is none.
-const LIMIT: Duration = Duration::from_secs(5);
 
 /// What came, or why nothing will.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Figures {
-    /// Why there are none on this session.
+    /// Why there are none at present.
     refused: Option<SectionFailure>,
     newest: Option<Metrics>,
     last_came: Option<UnixMillis>,
     told: bool,
-}
-
-impl Default for Figures {
-    fn default() -> Self {
-        Self { refused: Some(SectionFailure::Unsupported), newest: None, last_came: None, told: false }
-    }
 }
 
 /// The event source, with how often it is to tell.
@@ -48,27 +40,26 @@ pub(super) fn is_source(collection: &str) -> bool {
 }
 
 /// Whether they would be pushed: what a diagnosis can know of them.
-pub(super) async fn offered(session: &Session) -> Result<(), SectionFailure> {
-    match subscribe(session, &source(INTERVAL_MAX)).await.refused {
-        None => Ok(()),
-        Some(failure) => Err(failure),
-    }
-}
-
-pub(super) async fn subscribe(session: &Session, source: &str) -> Figures {
-    let answer = session.call_within("core.subscribe", &json!([source]), LIMIT).await;
-    let refused = match answer {
-        Ok(_) => None,
-        Err(CallError::NotAuthorized { .. }) => Some(SectionFailure::Forbidden),
-        Err(error) => {
-            tracing::debug!(source, %error, "no figures");
-            Some(SectionFailure::Unsupported)
-        }
-    };
-    Figures { refused, ..Figures::default() }
+pub(super) async fn offered(session: &Session, limit: Duration) -> Result<(), SectionFailure> {
+    let mut figures = Figures::default();
+    figures.answered(&subscribe::ask(session, &source(INTERVAL_MAX), limit).await);
+    figures.refused.map_or(Ok(()), Err)
 }
 
 impl Figures {
+    /// Where nothing is pushed.
+    pub(super) fn none() -> Self {
+        Self { refused: Some(SectionFailure::Unsupported), ..Self::default() }
+    }
+
+    pub(super) fn answered(&mut self, answer: &Answer) {
+        self.refused = match answer {
+            Answer::There => None,
+            Answer::Refused(failure) => Some(failure.clone()),
+            Answer::Later(why) => Some(SectionFailure::Failed(format!("no subscription to figures: {why}"))),
+        };
+    }
+
     pub(super) fn hear(&mut self, fields: &RawValue, now: UnixMillis) {
         let fields = rows::object(fields.get().as_bytes()).ok();
         if let Some(metrics) = fields.as_ref().and_then(decode) {
@@ -103,7 +94,7 @@ mod tests {
 
     #[test]
     fn the_newest_figures_are_told_once_and_silence_is_a_failure_only_after_them() {
-        let mut figures = Figures { refused: None, ..Figures::default() };
+        let mut figures = Figures::default();
         assert_eq!(figures.take(UnixMillis::new(9_000_000)), None, "they may still come");
         let cpu = |usage: u32| {
             let fields = json!({"cpu": {"cpu": {"usage": usage}}}).to_string();
@@ -119,7 +110,18 @@ mod tests {
         assert_eq!((metrics.cpu_percent, metrics.observed_at), (Some(2.0), Some(UnixMillis::new(2))));
         assert_eq!(figures.take(UnixMillis::new(4)), None, "nothing new");
         assert!(matches!(figures.take(UnixMillis::new(9_000_000)), Some(Err(SectionFailure::Failed(_)))));
-        assert_eq!(Figures::default().take(UnixMillis::new(1)), Some(Err(SectionFailure::Unsupported)));
+        assert_eq!(Figures::none().take(UnixMillis::new(1)), Some(Err(SectionFailure::Unsupported)));
+    }
+
+    #[test]
+    fn a_subscription_that_comes_late_is_no_loss() {
+        let mut figures = Figures::default();
+        assert_eq!(figures.take(UnixMillis::new(1)), None, "not answered yet");
+        figures.answered(&Answer::Later("busy".to_owned()));
+        let told = figures.take(UnixMillis::new(1));
+        assert!(matches!(&told, Some(Err(SectionFailure::Failed(why))) if why.contains("busy")), "{told:?}");
+        figures.answered(&Answer::There);
+        assert_eq!(figures.take(UnixMillis::new(2)), None);
     }
 
     #[test]

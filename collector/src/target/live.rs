@@ -1,62 +1,68 @@
 //! While there is a session: subscribe, then read what is due, each section in a task of its own.
 
 use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-use futures_util::FutureExt as _;
-use futures_util::future::{join, join_all};
-use serde_json::json;
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use super::cost::Meter;
 use super::figures::{self, Figures};
+use super::log;
 use super::machine::Input;
+use super::probe::Comparison;
 use super::reader::{Lost, Reader};
 use super::renew::{self, Renewal};
 use super::schedule::{Ended, Schedule, Urgency};
-use super::task::{End, Task, now};
+use super::subscribe::{self, Answer};
+use super::task::{End, Task, asked_after, now};
 use crate::api::json::rows;
-use crate::api::pool::{Pool, state_differs};
+use crate::api::pool::Pool;
 use crate::api::section::Data;
 use crate::api::{Section, SectionFailure, SectionRead, event, plan};
-use crate::rpc::{CallError, Notice};
+use crate::rpc::Notice;
 use crate::session::{ConnectError, Session};
 
 /// From an alert to a look at the pools; alerts come in bursts.
 const PROBE_AFTER_ALERT: Duration = Duration::from_millis(200);
 /// Subscriptions that are not there by then do not keep the first reading waiting.
-const SUBSCRIBE_LIMIT: Duration = Duration::from_secs(5);
+const SUBSCRIBED_LIMIT: Duration = Duration::from_secs(5);
 /// A subscription that the server ended is asked for again.
 const SUBSCRIBE_AGAIN: Duration = Duration::from_mins(1);
 /// Probes take at most a twentieth of the time.
 const PROBE_DUTY_DIVISOR: u32 = 20;
-/// Notes of one reading that are logged.
-const NOTES_MAX: usize = 10;
 
 /// Something that ran beside the loop has ended.
 enum Done {
     Section(Section, Result<Result<SectionRead, SectionFailure>, Lost>),
     Probe { took: Duration, pools: Result<Option<Vec<Pool>>, Lost> },
-    Subscribed,
+    Subscribed { collection: String, attempts: u32, answer: Answer },
     Renewed(Box<Result<Session, ConnectError>>),
 }
 
 /// What the loop keeps for the length of a session.
 struct Round {
     reader: Arc<Reader>,
-    schedule: Schedule,
     running: JoinSet<Done>,
     probe_at: Option<Instant>,
-    /// As last read in full; what a probe is compared with.
-    pools: Option<Vec<Pool>>,
+    pools: Comparison,
     figures: Figures,
+    subscribing: Subscribing,
     /// Sections that the wish still waits for, and those of them that were begun after it was made.
     awaited: BTreeSet<Section>,
     begun: BTreeSet<Section>,
     renewal: Renewal,
+}
+
+/// How far it is with the first subscriptions. Nothing is read before them, or events would be missed.
+struct Subscribing {
+    places: Arc<Semaphore>,
+    /// For one of them, from when it is sent.
+    limit: Duration,
+    open: usize,
+    /// But for so long only. `None` when reading has begun.
+    until: Option<Instant>,
 }
 
 impl Task {
@@ -67,64 +73,19 @@ impl Task {
     ) -> End {
         let cancel = self.cancel.clone();
         let refresh = Arc::clone(&self.refresh);
-        let credential = self.settings.credential.clone();
-        let reader = Arc::new(Reader::new(
-            Arc::clone(session),
-            credential,
-            self.shared.options.limits,
-            Arc::clone(&self.ledger.meter),
-        ));
-        let dialect = reader.dialect();
-        let mut figures = Figures::default();
-        if dialect.transport.is_rpc() {
-            let realtime = figures::source(self.settings.poll_interval);
-            let is_on = |section: Section| !self.disabled.contains(&section);
-            let told =
-                event::collections(dialect.line).filter(|name| event::section_of(name).is_none_or(is_on));
-            let both = join(subscribe(session, told), async {
-                if is_on(Section::Metrics) {
-                    figures::subscribe(session, &realtime).await
-                } else {
-                    Figures::default()
-                }
-            });
-            match cancel.run_until_cancelled(both).await {
-                Some(((), answer)) => figures = answer,
-                None => return End::Cancelled,
-            }
-        }
-        // Whoever asked until now is served by the first round.
-        self.wish = self.wish.take().or_else(|| refresh.asked().now_or_never());
-        let started = Instant::now();
-        let schedule = Schedule::new(self.settings.poll_interval, &self.disabled, started);
-        let probed = !self.disabled.contains(&Section::Pools);
-        let first_wish = awaitable(schedule.sections());
-        let mut round = Round {
-            reader,
-            schedule,
-            running: JoinSet::new(),
-            probe_at: plan::pool_probe(dialect)
-                .filter(|_| probed)
-                .map(|_| started + self.shared.options.probe_every),
-            pools: None,
-            figures,
-            awaited: first_wish.into_iter().filter(|_| self.wish.is_some()).collect(),
-            begun: BTreeSet::new(),
-            renewal: if dialect.transport.is_rpc() {
-                Renewal::of(started, self.shared.options.session_age_max, rand::random())
-            } else {
-                Renewal::NEVER
-            },
-        };
+        let mut round = self.round(session);
         let mut notices = Notices(notices);
         loop {
-            self.begin_due(&mut round);
-            let due = round.schedule.next_due();
+            if round.may_read(Instant::now()) {
+                self.begin_due(&mut round);
+            }
+            let due = round.subscribing.until.or_else(|| self.pacing.schedule.next_due());
+            let free_at = self.pacing.pace.free_at(Instant::now());
             tokio::select! {
                 () = cancel.cancelled() => return End::Cancelled,
                 Some(done) = round.running.join_next() => {
                     let done = done.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()));
-                    match self.take(done, &mut round) {
+                    match self.take(done, session, &mut round) {
                         Ok(None) => {}
                         Ok(Some(next)) => return End::Renewed(next),
                         Err(Lost(why)) => return End::Lost(why),
@@ -134,19 +95,15 @@ impl Task {
                     return End::Lost(self.settings.credential.redact(&reason.to_string()));
                 }
                 notice = notices.next() => {
-                    if let Some(farewell) = farewell(&notice) {
-                        self.tell(Input::Leaving { farewell: &farewell });
-                    }
-                    hear(session, &mut round, notice, &self.ledger.meter);
+                    self.hear(session, &mut round, notice);
                     if round.figures.are_first() {
                         self.take_figures(&mut round);
                     }
                 }
-                ticket = refresh.asked(), if self.wish.is_none() => {
-                    self.wish = Some(ticket);
-                    round.begun.clear();
+                ticket = asked_after(&refresh, free_at), if self.wish.is_none() => {
+                    self.accept(ticket);
                     round.reader.forget_unavailable();
-                    round.awaited = awaitable(round.schedule.refresh(Instant::now()));
+                    round.serve_wish(&mut self.pacing.schedule);
                 }
                 () = sleep_until(round.probe_at) => round.probe(),
                 () = sleep_until(due) => {}
@@ -156,18 +113,74 @@ impl Task {
         }
     }
 
+    /// What a session begins with. Everything is asked to tell of changes before anything is read.
+    fn round(&mut self, session: &Arc<Session>) -> Round {
+        let limits = self.shared.options.limits;
+        let reader = Arc::new(Reader::new(
+            Arc::clone(session),
+            self.settings.credential.clone(),
+            limits,
+            Arc::clone(&self.ledger.meter),
+            Arc::clone(&self.pacing.lacking),
+        ));
+        let dialect = reader.dialect();
+        let (started, pushes) = (Instant::now(), dialect.transport.is_rpc());
+        let is_on = |section: Section| !self.disabled.contains(&section);
+        let probed = plan::pool_probe(dialect).is_some() && is_on(Section::Pools);
+        let mut round = Round {
+            reader,
+            running: JoinSet::new(),
+            probe_at: probed.then(|| started + self.shared.options.probe_every),
+            pools: Comparison::default(),
+            figures: if pushes { Figures::default() } else { Figures::none() },
+            subscribing: Subscribing {
+                places: Arc::new(Semaphore::new(subscribe::AT_ONCE_MAX)),
+                limit: limits.call,
+                open: 0,
+                until: pushes.then(|| started + SUBSCRIBED_LIMIT),
+            },
+            awaited: BTreeSet::new(),
+            begun: BTreeSet::new(),
+            renewal: if pushes {
+                Renewal::of(started, self.shared.options.session_age_max, rand::random())
+            } else {
+                Renewal::NEVER
+            },
+        };
+        if pushes {
+            let told =
+                event::collections(dialect.line).filter(|name| event::section_of(name).is_none_or(is_on));
+            let realtime = is_on(Section::Metrics).then(|| figures::source(self.settings.poll_interval));
+            for collection in told.map(str::to_owned).chain(realtime) {
+                round.subscribing.open += 1;
+                round.subscribe(session, collection, 0, Duration::ZERO);
+            }
+        }
+        // Whoever asked until now is served by the first readings.
+        if self.wish.is_none() {
+            self.accept_asked();
+        }
+        if self.wish.is_some() {
+            round.serve_wish(&mut self.pacing.schedule);
+        }
+        round
+    }
+
     fn begin_due(&mut self, round: &mut Round) {
         let at = Instant::now();
-        let due = round.schedule.due(at);
+        let due = self.pacing.schedule.due(at);
         if !due.is_empty() {
             self.ledger.attempt(now());
         }
         for section in due {
-            round.schedule.started(section, at);
+            self.pacing.schedule.started(section, at);
             round.begun.insert(section);
             if section == Section::Metrics {
                 self.take_figures(round);
                 continue;
+            }
+            if section == Section::Pools {
+                round.pools.begun(at);
             }
             let reader = Arc::clone(&round.reader);
             round.running.spawn(async move { Done::Section(section, reader.read(section).await) });
@@ -182,9 +195,16 @@ impl Task {
     }
 
     /// Answers the session that replaces this one, when that is what has ended.
-    fn take(&mut self, done: Done, round: &mut Round) -> Result<Option<Box<Session>>, Lost> {
+    fn take(
+        &mut self,
+        done: Done,
+        session: &Arc<Session>,
+        round: &mut Round,
+    ) -> Result<Option<Box<Session>>, Lost> {
         match done {
-            Done::Subscribed => {}
+            Done::Subscribed { collection, attempts, answer } => {
+                self.subscribed(session, round, collection, attempts, &answer);
+            }
             Done::Renewed(made) => match *made {
                 Ok(session) => return Ok(Some(Box::new(session))),
                 Err(error) => {
@@ -200,10 +220,8 @@ impl Task {
                 let wait = self.shared.options.probe_every.max(took.saturating_mul(PROBE_DUTY_DIVISOR));
                 let at = Instant::now();
                 round.probe_at = Some(at + wait);
-                if let (Some(cheap), Some(held)) = (pools?, &round.pools)
-                    && state_differs(&cheap, held)
-                {
-                    round.schedule.hint(Section::Pools, Urgency::Change, at);
+                if pools?.is_some_and(|cheap| round.pools.look(&cheap, at)) {
+                    self.pacing.schedule.hint(Section::Pools, Urgency::Change, at);
                 }
             }
             Done::Section(section, result) => {
@@ -212,6 +230,34 @@ impl Task {
             }
         }
         Ok(None)
+    }
+
+    /// What came late may have missed something: its section is read again. What did not come is asked for again.
+    fn subscribed(
+        &mut self,
+        session: &Arc<Session>,
+        round: &mut Round,
+        collection: String,
+        attempts: u32,
+        answer: &Answer,
+    ) {
+        if figures::is_source(&collection) {
+            round.figures.answered(answer);
+        }
+        if attempts == 1 {
+            round.subscribing.open = round.subscribing.open.saturating_sub(1);
+        }
+        match answer {
+            Answer::There if round.subscribing.until.is_none() => {
+                if let Some(section) = event::section_of(&collection) {
+                    self.pacing.schedule.hint(section, Urgency::Change, Instant::now());
+                }
+            }
+            Answer::There | Answer::Refused(_) => {}
+            Answer::Later(_) => {
+                round.subscribe(session, collection, attempts, subscribe::again_after(attempts));
+            }
+        }
     }
 
     fn take_section(
@@ -225,24 +271,25 @@ impl Task {
             Err(SectionFailure::Failed(_)) => Ended::Failed,
             Err(SectionFailure::Forbidden | SectionFailure::Unsupported) => Ended::NotForUs,
         };
-        round.schedule.finished(section, ended, Instant::now());
-        self.log(section, &result);
-        if let (Ok(SectionRead { data: Data::Pools(pools), .. }), true) = (&result, round.probe_at.is_some())
-        {
-            round.pools = Some(pools.clone());
+        self.pacing.schedule.finished(section, ended, Instant::now());
+        let before = log::Before {
+            ended: self.ledger.ended.get(&section),
+            skipped: self.snapshot.state(section).map(|state| state.skipped.as_slice()).unwrap_or_default(),
+        };
+        log::reading(&self.settings.id, section, &before, &result);
+        if let Ok(SectionRead { data: Data::Pools(pools), .. }) = &result {
+            round.pools.read(pools);
         }
         let at = now();
         self.ledger.read(section, &result, at);
-        let interval = round.schedule.interval(section);
+        let interval = self.pacing.schedule.interval(section);
         Arc::make_mut(&mut self.snapshot).apply(section, result, at, interval);
         self.tell_sections();
         if round.begun.remove(&section) {
             round.awaited.remove(&section);
         }
-        if round.awaited.is_empty()
-            && let Some(wish) = self.wish.take()
-        {
-            self.refresh.finish(wish);
+        if round.awaited.is_empty() {
+            self.wish_served();
         }
     }
 
@@ -250,44 +297,84 @@ impl Task {
     fn take_figures(&mut self, round: &mut Round) {
         match round.figures.take(now()) {
             Some(result) => self.take_section(Section::Metrics, result, round),
-            None => round.schedule.finished(Section::Metrics, Ended::Complete, Instant::now()),
+            None => self.pacing.schedule.finished(Section::Metrics, Ended::Complete, Instant::now()),
         }
     }
 
-    fn log(&self, section: Section, result: &Result<SectionRead, SectionFailure>) {
-        let id = &self.settings.id;
-        let before = self.ledger.ended.get(&section);
-        match result {
-            Ok(read) => {
-                if matches!(before, Some(Some(_))) {
-                    tracing::info!(connection = %id, section = section.token(), "read again after failures");
-                }
-                for row in read.skipped.iter().take(NOTES_MAX) {
-                    tracing::warn!(
-                        connection = %id, section = section.token(), row = row.index,
-                        name = row.name.as_deref().unwrap_or_default(), why = %row.why, "a row cannot be read",
-                    );
-                }
-                for note in read.notes.iter().take(NOTES_MAX) {
-                    tracing::debug!(connection = %id, section = section.token(), note = %note, "read in part");
+    fn hear(&mut self, session: &Arc<Session>, round: &mut Round, notice: Notice) {
+        if let Some(farewell) = farewell(&notice) {
+            self.tell(Input::Leaving { farewell: &farewell });
+        }
+        let at = Instant::now();
+        let schedule = &mut self.pacing.schedule;
+        if let Notice::Event(event) = &notice {
+            let bytes = event.fields.as_ref().map_or(0, |fields| fields.get().len());
+            self.ledger.meter.lock().unwrap_or_else(PoisonError::into_inner).event(bytes, at);
+        }
+        match notice {
+            Notice::Event(event) if figures::is_source(&event.collection) => {
+                if let Some(fields) = &event.fields {
+                    round.figures.hear(fields, now());
                 }
             }
-            Err(failure) => {
-                // Once per change, not once per attempt. That a release lacks something is no trouble.
-                if before != Some(&Some(failure.clone())) {
-                    let section = section.token();
-                    if *failure == SectionFailure::Unsupported {
-                        tracing::debug!(connection = %id, section, "not on this release");
-                    } else {
-                        tracing::warn!(connection = %id, section, ?failure, "cannot read a section");
+            Notice::Event(event) => {
+                if let Some(section) = event::section_of(&event.collection) {
+                    schedule.hint(section, urgency(&event.collection), at);
+                    if section == Section::Alerts
+                        && let Some(probe_at) = &mut round.probe_at
+                    {
+                        // Where a pool's state changes in silence, an alert of it may be the only sound.
+                        *probe_at = (*probe_at).min(at + PROBE_AFTER_ALERT);
                     }
                 }
+            }
+            Notice::Lagged => {
+                for section in Section::ALL {
+                    schedule.hint(section, Urgency::Change, at);
+                }
+            }
+            Notice::Unsubscribed { collection, reason } => {
+                tracing::debug!(%collection, reason = reason.as_deref().unwrap_or_default(), "a subscription ended");
+                if let Some(section) = event::section_of(&collection) {
+                    schedule.hint(section, Urgency::Change, at);
+                }
+                round.subscribe(session, collection, 1, SUBSCRIBE_AGAIN);
             }
         }
     }
 }
 
 impl Round {
+    /// After the first subscriptions, or when they take too long.
+    fn may_read(&mut self, now: Instant) -> bool {
+        let waits = self.subscribing.open > 0 && self.subscribing.until.is_some_and(|until| now < until);
+        if !waits {
+            self.subscribing.until = None;
+        }
+        !waits
+    }
+
+    /// `attempts` were made before this one.
+    fn subscribe(&mut self, session: &Arc<Session>, collection: String, attempts: u32, wait: Duration) {
+        let (session, places) = (Arc::clone(session), Arc::clone(&self.subscribing.places));
+        let limit = self.subscribing.limit;
+        self.running.spawn(async move {
+            if !wait.is_zero() {
+                tokio::time::sleep(wait).await;
+            }
+            // Never closed, so that this cannot fail.
+            let _place = places.acquire().await;
+            let answer = subscribe::ask(&session, &collection, limit).await;
+            Done::Subscribed { collection, attempts: attempts.saturating_add(1), answer }
+        });
+    }
+
+    /// Everything that a wish is for is read again, and it is answered when all of that was begun after it and has ended.
+    fn serve_wish(&mut self, schedule: &mut Schedule) {
+        self.begun.clear();
+        self.awaited = awaitable(schedule.refresh(Instant::now()));
+    }
+
     fn probe(&mut self) {
         self.probe_at = None;
         let reader = Arc::clone(&self.reader);
@@ -299,49 +386,7 @@ impl Round {
     }
 }
 
-fn hear(session: &Arc<Session>, round: &mut Round, notice: Notice, meter: &Mutex<Meter>) {
-    let at = Instant::now();
-    if let Notice::Event(event) = &notice {
-        let bytes = event.fields.as_ref().map_or(0, |fields| fields.get().len());
-        meter.lock().unwrap_or_else(PoisonError::into_inner).event(bytes, at);
-    }
-    match notice {
-        Notice::Event(event) if figures::is_source(&event.collection) => {
-            if let Some(fields) = &event.fields {
-                round.figures.hear(fields, now());
-            }
-        }
-        Notice::Event(event) => {
-            if let Some(section) = event::section_of(&event.collection) {
-                round.schedule.hint(section, urgency(&event.collection), at);
-                if section == Section::Alerts
-                    && let Some(probe_at) = &mut round.probe_at
-                {
-                    // Where a pool's state changes in silence, an alert of it may be the only sound.
-                    *probe_at = (*probe_at).min(at + PROBE_AFTER_ALERT);
-                }
-            }
-        }
-        Notice::Lagged => {
-            for section in Section::ALL {
-                round.schedule.hint(section, Urgency::Change, at);
-            }
-        }
-        Notice::Unsubscribed { collection, reason } => {
-            tracing::debug!(%collection, reason = reason.as_deref().unwrap_or_default(), "a subscription ended");
-            if let Some(section) = event::section_of(&collection) {
-                round.schedule.hint(section, Urgency::Change, at);
-            }
-            let session = Arc::clone(session);
-            round.running.spawn(async move {
-                tokio::time::sleep(SUBSCRIBE_AGAIN).await;
-                subscribe(&session, std::iter::once(collection.as_str())).await;
-                Done::Subscribed
-            });
-        }
-    }
-}
-
+/// What the NAS said of why it goes away.
 fn farewell(notice: &Notice) -> Option<String> {
     let Notice::Event(told) = notice else { return None };
     let fields = told.fields.as_ref().and_then(|fields| rows::object(fields.get().as_bytes()).ok());
@@ -361,18 +406,6 @@ fn urgency(collection: &str) -> Urgency {
     } else {
         Urgency::Change
     }
-}
-
-/// What cannot be subscribed to is found by reading.
-async fn subscribe(session: &Session, collections: impl Iterator<Item = &str>) {
-    let each = collections.map(|collection| async move {
-        let params = json!([collection]);
-        match session.call_within("core.subscribe", &params, SUBSCRIBE_LIMIT).await {
-            Ok(_) | Err(CallError::Closed(_)) => {}
-            Err(error) => tracing::debug!(collection, %error, "no subscription"),
-        }
-    });
-    join_all(each).await;
 }
 
 /// The stream of notices, or silence.

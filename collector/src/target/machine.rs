@@ -7,14 +7,13 @@ use std::time::Duration;
 
 use pulse_proto::model::{ConnectionState, UnixMillis};
 
-use super::backoff::{self, Wait};
+use super::backoff::{self, LOGIN_SPACING, Wait};
+use super::judgement;
 use crate::api::{Section, SectionFailure};
 use crate::session::FailureClass;
 
 /// A session that lasted this long was a good one: what follows its loss starts anew.
 const STABLE_AFTER: Duration = Duration::from_mins(1);
-/// Waiting sections named in a reason.
-const NAMED_MAX: usize = 5;
 
 /// What happened.
 #[derive(Debug, Clone, Copy)]
@@ -64,6 +63,8 @@ pub struct Machine {
     reconnects: u64,
     /// Attempts since the last good session.
     attempts: u32,
+    /// When the last login began.
+    login_at: Option<UnixMillis>,
     /// Wrong credentials in a row.
     wrong: u32,
     /// What the NAS said when it went away on purpose; until it is back. Empty when it said nothing.
@@ -84,6 +85,7 @@ impl Machine {
             last_connected_at: None,
             reconnects: 0,
             attempts: 0,
+            login_at: None,
             wrong: 0,
             farewell: String::new(),
             sections: Section::ALL.len(),
@@ -100,7 +102,7 @@ impl Machine {
         self.state
     }
 
-    /// Empty when live.
+    /// Empty when live and nothing is withheld.
     pub fn reason(&self) -> &str {
         &self.reason
     }
@@ -147,7 +149,10 @@ impl Machine {
                 };
                 self.enter(ConnectionState::Connecting, &reason, "", now);
             }
-            Input::LoggingIn => self.enter(ConnectionState::Authenticating, "logging in", "", now),
+            Input::LoggingIn => {
+                self.login_at = Some(now);
+                self.enter(ConnectionState::Authenticating, "logging in", "", now);
+            }
             Input::Up => {
                 self.reconnects += u64::from(self.last_connected_at.is_some());
                 self.last_connected_at = Some(now);
@@ -201,7 +206,7 @@ impl Machine {
                     "",
                     now,
                 );
-                return Some(Duration::ZERO);
+                return Some(self.until_login(now));
             }
         }
         None
@@ -211,29 +216,8 @@ impl Machine {
         if !self.is_connected() {
             return;
         }
-        let failing: Vec<(&str, &str)> = sections
-            .iter()
-            .filter_map(|(section, failure)| match failure {
-                Some(SectionFailure::Failed(why)) => Some((section.token(), why.as_str())),
-                Some(SectionFailure::Forbidden | SectionFailure::Unsupported) | None => None,
-            })
-            .collect();
-        let readable = sections.values().any(Option::is_none);
-        if let Some((first, why)) = failing.first() {
-            let names: Vec<&str> = failing.iter().take(NAMED_MAX).map(|(name, _)| *name).collect();
-            let reason = format!("cannot read {}; {first}: {why}", names.join(", "));
-            self.enter(
-                ConnectionState::Degraded,
-                &reason,
-                "look at the NAS's load and its middleware log; it is tried again",
-                now,
-            );
-        } else if !readable && sections.len() == self.sections {
-            let remedy = "give the user a privilege with the role READONLY_ADMIN";
-            self.enter(ConnectionState::Degraded, "the login may not read anything", remedy, now);
-        } else {
-            self.enter(ConnectionState::Live, "", "", now);
-        }
+        let told = judgement::of(sections, self.sections);
+        self.enter(told.state, &told.reason, &told.remedy, now);
     }
 
     /// `since` stays while the state does.
@@ -247,10 +231,16 @@ impl Machine {
         self.next_attempt_at = None;
     }
 
+    /// How long the last login forbids another one.
+    pub fn until_login(&self, now: UnixMillis) -> Duration {
+        self.login_at.map_or(Duration::ZERO, |at| LOGIN_SPACING.saturating_sub(now.since(at)))
+    }
+
     fn wait(&mut self, wait: Wait, now: UnixMillis, draw: f64) -> Duration {
         let attempt = if wait == Wait::Wrong { &mut self.wrong } else { &mut self.attempts };
         let delay = backoff::delay(wait, *attempt, draw);
         *attempt = attempt.saturating_add(1);
+        let delay = delay.max(self.until_login(now));
         self.next_attempt_at = Some(now + delay);
         delay
     }
@@ -263,6 +253,7 @@ fn wait_for(class: FailureClass) -> Wait {
         FailureClass::RefusedCredentials => Wait::Wrong,
         FailureClass::ExpiredCredentials | FailureClass::SecondFactor => Wait::Spent,
         FailureClass::Tls
+        | FailureClass::Untrusted
         | FailureClass::Forbidden
         | FailureClass::Unsupported
         | FailureClass::PlaintextRefused => Wait::Refused,
@@ -294,6 +285,7 @@ mod tests {
             (FailureClass::Protocol, ConnectionState::BackingOff, 0..=2),
             (FailureClass::Busy, ConnectionState::BackingOff, 60..=90),
             (FailureClass::Tls, ConnectionState::Refused, 900..=1_200),
+            (FailureClass::Untrusted, ConnectionState::Refused, 900..=1_200),
             (FailureClass::RefusedCredentials, ConnectionState::Refused, 900..=1_200),
             (FailureClass::ExpiredCredentials, ConnectionState::Refused, 3_600..=4_500),
             (FailureClass::SecondFactor, ConnectionState::Refused, 3_600..=4_500),
@@ -325,6 +317,20 @@ mod tests {
         assert_eq!([(); 6].map(|()| wrong(&mut machine)), [15, 30, 60, 120, 240, 240]);
         machine.apply(Input::Up, T0, 0.0);
         assert_eq!(wrong(&mut machine), 15);
+    }
+
+    #[test]
+    fn the_first_retry_keeps_its_distance_to_the_login_before_it() {
+        let mut machine = up();
+        let soon = T0 + Duration::from_secs(1);
+        let wait = machine.apply(Input::Lost { why: "dropped" }, soon, 0.0).expect("a next attempt");
+        assert_eq!(soon + wait, T0 + LOGIN_SPACING);
+        assert_eq!(machine.next_attempt_at(), Some(soon + wait));
+
+        let mut unreached = Machine::new(T0);
+        unreached.apply(Input::Attempt, T0, 0.0);
+        let wait = unreached.apply(failed(FailureClass::Unreachable), T0, 0.0);
+        assert!(wait.is_some_and(|wait| wait < LOGIN_SPACING), "no login was made: {wait:?}");
     }
 
     #[test]
@@ -364,7 +370,7 @@ mod tests {
 
     #[test]
     fn sections_decide_between_live_and_degraded() {
-        use SectionFailure::{Failed, Forbidden, Unsupported};
+        use SectionFailure::{Failed, Unsupported};
         let read = |failures: [Option<SectionFailure>; 5]| -> BTreeMap<_, _> {
             Section::ALL.into_iter().zip(failures).collect()
         };
@@ -372,16 +378,11 @@ mod tests {
         for (sections, state, reason) in [
             (BTreeMap::new(), ConnectionState::Live, ""),
             (read([None, None, None, None, None]), ConnectionState::Live, ""),
-            (read([None, Some(Forbidden), Some(Unsupported), None, None]), ConnectionState::Live, ""),
+            (read([None, None, Some(Unsupported), None, None]), ConnectionState::Live, ""),
             (
                 read([None, late(), None, late(), None]),
                 ConnectionState::Degraded,
                 "cannot read pools, datasets; pools: late",
-            ),
-            (
-                Section::ALL.into_iter().map(|section| (section, Some(Forbidden))).collect(),
-                ConnectionState::Degraded,
-                "the login may not read anything",
             ),
         ] {
             let mut machine = up();
@@ -402,7 +403,8 @@ mod tests {
         assert_eq!(machine.reason(), "the login may not read anything");
         let mut machine = up();
         machine.apply(Input::Sections(&asked), T0, 0.5);
-        assert_eq!(machine.reason(), "", "two are still to be read");
+        let reason = machine.reason();
+        assert!(reason.starts_with("the login may not read alerts, "), "two are still to be read: {reason}");
     }
 
     #[test]

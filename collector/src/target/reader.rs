@@ -14,6 +14,7 @@ use crate::api::dataset::ZFS_RESOURCE_QUERY;
 use crate::api::plan::{self, Call, Request};
 use crate::api::pool::{Pool, decode_pools};
 use crate::api::section::assemble;
+use crate::api::snapshots::SNAPSHOT_COUNT;
 use crate::api::{CallFailure, Dialect, Line, Section, SectionFailure, SectionRead, Tag, Transport};
 use crate::rpc::{CallError, Reply};
 use crate::secret::Credential;
@@ -56,6 +57,26 @@ impl Limits {
 #[error("{0}")]
 pub struct Lost(pub String);
 
+/// Methods that are not there or not permitted, and until when that is believed: over every session with one release.
+#[derive(Debug, Default)]
+pub struct Lacking(Mutex<BTreeMap<String, Instant>>);
+
+impl Lacking {
+    fn add(&self, method: &str, until: Instant) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(method.to_owned(), until);
+    }
+
+    fn at(&self, now: Instant) -> BTreeSet<String> {
+        let mut lacking = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        lacking.retain(|_, until| *until > now);
+        lacking.keys().cloned().collect()
+    }
+
+    fn clear(&self) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+}
+
 #[derive(Debug)]
 pub struct Reader {
     session: Arc<Session>,
@@ -65,8 +86,7 @@ pub struct Reader {
     limits: Limits,
     places: Semaphore,
     patient_places: Semaphore,
-    /// Methods that are not there or not permitted, and until when that is believed.
-    unavailable: Mutex<BTreeMap<String, Instant>>,
+    lacking: Arc<Lacking>,
     meter: Arc<Mutex<Meter>>,
 }
 
@@ -76,6 +96,7 @@ impl Reader {
         credential: Credential,
         limits: Limits,
         meter: Arc<Mutex<Meter>>,
+        lacking: Arc<Lacking>,
     ) -> Self {
         let dialect = dialect(session.info());
         Self {
@@ -85,7 +106,7 @@ impl Reader {
             limits,
             places: Semaphore::new(IN_FLIGHT_MAX),
             patient_places: Semaphore::new(PATIENT_MAX),
-            unavailable: Mutex::default(),
+            lacking,
             meter,
         }
     }
@@ -128,7 +149,7 @@ impl Reader {
 
     /// Asks again for what was not there, as after a change of role.
     pub fn forget_unavailable(&self) {
-        self.unavailable.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        self.lacking.clear();
     }
 
     /// The replies, and the first required method that is not available. What follows such a one is not asked for.
@@ -174,8 +195,7 @@ impl Reader {
             Err(error) => failure(request.method, &redact_call(error, &self.credential)),
         };
         if !matches!(failure, CallFailure::Failed(_)) {
-            let mut unavailable = self.unavailable.lock().unwrap_or_else(PoisonError::into_inner);
-            unavailable.insert(request.method.to_owned(), now + BELIEVED);
+            self.lacking.add(request.method, now + BELIEVED);
         }
         Ok(Err(failure))
     }
@@ -191,10 +211,7 @@ impl Reader {
     }
 
     fn unavailable(&self) -> BTreeSet<String> {
-        let mut unavailable = self.unavailable.lock().unwrap_or_else(PoisonError::into_inner);
-        let now = Instant::now();
-        unavailable.retain(|_, until| *until > now);
-        unavailable.keys().cloned().collect()
+        self.lacking.at(Instant::now())
     }
 }
 
@@ -204,8 +221,10 @@ fn failure(method: &str, error: &CallError) -> CallFailure {
     match error {
         CallError::NotAuthorized { .. } => CallFailure::Forbidden,
         CallError::NoMethod { .. } => CallFailure::Unsupported,
-        // The young method whose parameters still change; the older one serves then.
-        CallError::Invalid { .. } if method == ZFS_RESOURCE_QUERY => CallFailure::Unsupported,
+        // Young methods whose parameters still change; the older ones serve then.
+        CallError::Invalid { .. } if [ZFS_RESOURCE_QUERY, SNAPSHOT_COUNT].contains(&method) => {
+            CallFailure::Unsupported
+        }
         other => CallFailure::Failed(format!("{method}: {other}")),
     }
 }
@@ -232,6 +251,7 @@ mod tests {
             ("pool.query", CallError::NotAuthorized { reason: String::new() }, Some(CallFailure::Forbidden)),
             ("pool.query", CallError::NoMethod { reason: String::new() }, Some(CallFailure::Unsupported)),
             (ZFS_RESOURCE_QUERY, invalid(), Some(CallFailure::Unsupported)),
+            (SNAPSHOT_COUNT, invalid(), Some(CallFailure::Unsupported)),
             ("pool.query", invalid(), None),
             ("pool.query", CallError::Deadline { limit: Duration::from_secs(1) }, None),
             ("pool.query", CallError::Busy { reason: String::new() }, None),

@@ -56,7 +56,8 @@ impl Ledger {
         self.failed_connects = 0;
         self.fingerprint = info.peer_fingerprint;
         self.info = Some(info.clone());
-        self.ended.clear();
+        // What failed over the session before may go well over this one; what is not for us stays so.
+        self.ended.retain(|_, failure| !matches!(failure, Some(SectionFailure::Failed(_))));
     }
 
     /// What was read over the session before stays as it is.

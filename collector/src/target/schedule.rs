@@ -31,6 +31,11 @@ const REFRESHED_CADENCE_MAX: u32 = 10;
 /// First delay after a failed read; doubles up to the section's interval.
 const RETRY_MIN: Duration = Duration::from_secs(5);
 
+/// Its changes are told, and it is cheap enough to be read again when some may have been missed.
+fn is_told_by_events(section: Section) -> bool {
+    !section.spec().collections.is_empty() && section.cadence() <= REFRESHED_CADENCE_MAX
+}
+
 /// How a read ended, as far as planning goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ended {
@@ -71,13 +76,15 @@ struct Slot {
     again: Option<Urgency>,
     /// Hints wait until then, so that a stream of them keeps to the duty too.
     not_before: Instant,
+    /// As long as the last read took, the NAS rests from it, whoever asks.
+    rest_until: Instant,
     /// The read under way answers a hint.
     answers_hint: bool,
     /// Until then, hints belong to the burst that was answered last.
     calm_at: Instant,
     failures: u32,
-    /// The last read was complete.
-    known: bool,
+    /// How the last read ended.
+    last: Option<Ended>,
 }
 
 /// The plan of one NAS.
@@ -100,10 +107,11 @@ impl Schedule {
                 started: None,
                 again: None,
                 not_before: now,
+                rest_until: now,
                 answers_hint: false,
                 calm_at: now,
                 failures: 0,
-                known: false,
+                last: None,
             };
             (*section, slot)
         };
@@ -154,7 +162,8 @@ impl Schedule {
         if std::mem::take(&mut slot.answers_hint) {
             slot.calm_at = now + CALM;
         }
-        slot.known = ended == Ended::Complete;
+        slot.last = Some(ended);
+        slot.rest_until = now + took;
         (slot.due, slot.not_before) = match ended {
             Ended::Complete => {
                 slot.failures = 0;
@@ -193,11 +202,33 @@ impl Schedule {
         }
     }
 
+    /// A session follows another one. What events may have told in between is read again; all else keeps its time, and so does
+    /// what is not for us. A read that was cut short is not begun again at once: the NAS may still be at it.
+    pub fn resume(&mut self, now: Instant) {
+        let cut: Vec<Section> = self
+            .slots
+            .iter()
+            .filter(|(_, slot)| slot.started.is_some())
+            .map(|(section, _)| *section)
+            .collect();
+        for section in cut {
+            self.finished(section, Ended::Failed, now);
+        }
+        for (section, slot) in &mut self.slots {
+            slot.again = None;
+            if slot.last == Some(Ended::NotForUs) || !is_told_by_events(*section) {
+                continue;
+            }
+            let soonest = if section.is_urgent() { now } else { now.max(slot.not_before) };
+            slot.due = slot.due.min(soonest);
+        }
+    }
+
     /// Read everything again, now; but what is rarely asked since asking is dear, only when it is not known. Tells what is read.
     pub fn refresh(&mut self, now: Instant) -> BTreeSet<Section> {
         let mut asked = BTreeSet::new();
         for (section, slot) in &mut self.slots {
-            if slot.known && section.cadence() > REFRESHED_CADENCE_MAX {
+            if slot.last == Some(Ended::Complete) && section.cadence() > REFRESHED_CADENCE_MAX {
                 continue;
             }
             slot.failures = 0;
@@ -214,7 +245,7 @@ impl Slot {
         if self.started.is_some() {
             self.again = self.again.max(Some(urgency));
         } else if urgency == Urgency::Now {
-            self.due = now;
+            self.due = self.due.min(now.max(self.rest_until));
         } else {
             self.answers_hint = true;
             let delay = urgency.delay(now >= self.calm_at);
@@ -248,6 +279,63 @@ mod tests {
         assert!(plan.due(t0 + second(59)).is_empty());
         assert!(plan.due(t0 + MINUTE).contains(&Section::Pools), "cadence counts from the start");
         assert!(!plan.due(t0 + MINUTE).contains(&Section::Disks));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_new_session_reads_what_events_may_have_missed_and_keeps_the_time_of_all_else() {
+        let t0 = Instant::now();
+        let mut plan = Schedule::new(MINUTE, &BTreeSet::new(), t0);
+        for section in Section::ALL {
+            plan.started(section, t0);
+            let ended = if section == Section::Apps { Ended::NotForUs } else { Ended::Complete };
+            let took = second(if section == Section::Datasets { 30 } else { 1 });
+            plan.finished(section, ended, t0 + took);
+        }
+        let again = t0 + second(40);
+        plan.resume(again);
+        let due = plan.due(again);
+        for section in [Section::System, Section::Pools, Section::Alerts, Section::Disks, Section::Services] {
+            assert!(due.contains(&section), "{section:?}");
+        }
+        for section in [
+            Section::Update,
+            Section::Snapshots,
+            Section::Temperatures,
+            Section::Certificates,
+            Section::Ups,
+            Section::Scrubs,
+            Section::Apps,
+        ] {
+            assert!(!due.contains(&section), "{section:?}");
+        }
+        assert!(!due.contains(&Section::Datasets), "half of the time belongs to the NAS");
+        assert!(plan.due(t0 + MINUTE).contains(&Section::Datasets));
+        assert_eq!(plan.interval(Section::Datasets), second(600), "stretched as before");
+        assert!(plan.due(t0 + second(301)).contains(&Section::Temperatures), "at its own time");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_read_that_was_cut_short_is_not_begun_with_every_new_session() {
+        let mut now = Instant::now();
+        let mut plan = Schedule::new(MINUTE, &BTreeSet::new(), now);
+        for wait in [5, 10, 20] {
+            plan.started(Section::Snapshots, now);
+            plan.resume(now);
+            assert!(!plan.due(now + second(wait - 1)).contains(&Section::Snapshots), "before {wait} s");
+            now += second(wait);
+            assert!(plan.due(now).contains(&Section::Snapshots), "after {wait} s");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_refresh_lets_the_nas_rest_as_long_as_it_worked() {
+        let t0 = Instant::now();
+        let mut plan = Schedule::new(MINUTE, &BTreeSet::new(), t0);
+        plan.started(Section::Datasets, t0);
+        plan.finished(Section::Datasets, Ended::Complete, t0 + second(8));
+        plan.refresh(t0 + second(9));
+        assert!(!plan.due(t0 + second(15)).contains(&Section::Datasets));
+        assert!(plan.due(t0 + second(16)).contains(&Section::Datasets));
     }
 
     #[tokio::test(start_paused = true)]

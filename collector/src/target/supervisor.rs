@@ -1,6 +1,6 @@
 //! Keeps one task per connection of the roster: starts, restarts and stops them, and outlives their panics.
 //!
-//! Knows settings only by being the same or not.
+//! Knows settings only by their revision.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -53,8 +53,8 @@ pub async fn run(
     let mut watched = roster.subscribe();
     let connects = Semaphore::new(options.connects_max.max(1));
     let mut supervisor = Supervisor {
+        shared: Arc::new(Shared { roster: Arc::clone(&roster), board, sink, options, connects }),
         roster,
-        shared: Arc::new(Shared { board, sink, options, connects }),
         slots: BTreeMap::new(),
         tasks: JoinSet::new(),
         owners: HashMap::new(),
@@ -82,7 +82,7 @@ pub async fn run(
 }
 
 impl Supervisor {
-    /// Takes the roster over. Tasks with other settings than these are told to end.
+    /// Takes the roster over. Tasks with another revision of their settings than these are told to end.
     fn want(&mut self, connections: &BTreeMap<ConnectionId, Arc<Settings>>) {
         for (id, slot) in &mut self.slots {
             slot.wanted = connections.get(id).cloned();
@@ -93,7 +93,7 @@ impl Supervisor {
         }
         for slot in self.slots.values_mut() {
             let stays = match (&slot.wanted, &slot.running) {
-                (Some(wanted), Some(running)) => Arc::ptr_eq(wanted, &running.settings),
+                (Some(wanted), Some(running)) => wanted.revision == running.settings.revision,
                 _ => slot.running.is_none(),
             };
             if !stays {

@@ -9,15 +9,17 @@ use std::time::Duration;
 use futures_util::FutureExt as _;
 use pulse_proto::model::UnixMillis;
 use tokio::sync::{Notify, Semaphore};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::machine::{Input, Machine};
+use super::pacing::Pacing;
 use super::report::{Ledger, seconds};
 use super::{Options, Sink, endpoint};
 use crate::api::Section;
 use crate::clock;
 use crate::connection::refresh::{Refresh, Ticket};
-use crate::connection::{Board, Settings};
+use crate::connection::{Board, Roster, Settings};
 use crate::session::{ConnectError, Mechanism, Session, SessionOptions, connect_telling};
 use crate::snapshot::Snapshot;
 
@@ -26,6 +28,7 @@ const CLOSE_LIMIT: Duration = Duration::from_secs(3);
 
 /// What all tasks share.
 pub(super) struct Shared {
+    pub(super) roster: Arc<Roster>,
     pub(super) board: Arc<Board>,
     pub(super) sink: Arc<dyn Sink>,
     pub(super) options: Options,
@@ -40,6 +43,7 @@ pub(super) struct Task {
     pub(super) machine: Machine,
     pub(super) ledger: Ledger,
     pub(super) snapshot: Arc<Snapshot>,
+    pub(super) pacing: Pacing,
     /// A wish for a reading that is being served.
     pub(super) wish: Option<Ticket>,
     pub(super) session_options: SessionOptions,
@@ -80,10 +84,12 @@ impl Task {
             || (Arc::default(), Ledger::new(&settings.id)),
             |Kept { snapshot, ledger, .. }| (snapshot, ledger),
         );
-        let session_options = shared.options.session.clone();
         let disabled = disabled(&settings);
         let mut snapshot = snapshot;
         Arc::make_mut(&mut snapshot).disable(&disabled, now());
+        let pacing = Pacing::new(settings.poll_interval, disabled.clone(), Instant::now());
+        let session_options =
+            SessionOptions { require_scram: settings.scram_seen, ..shared.options.session.clone() };
         Self {
             settings,
             shared,
@@ -92,6 +98,7 @@ impl Task {
             machine: Machine::new(now()).without(disabled.len()),
             ledger,
             snapshot,
+            pacing,
             wish: None,
             session_options,
             disabled,
@@ -111,7 +118,9 @@ impl Task {
     async fn keep_connected(&mut self) {
         let cancel = self.cancel.clone();
         loop {
-            self.wish = self.wish.take().or_else(|| self.refresh.asked().now_or_never());
+            if self.wish.is_none() {
+                self.accept_asked();
+            }
             let Some(attempt) = cancel.run_until_cancelled(self.connect()).await else { return };
             let wait = match attempt {
                 Ok(session) => {
@@ -123,18 +132,50 @@ impl Task {
                 }
                 Err(error) => self.failed(&error),
             };
-            if let Some(wish) = self.wish.take() {
-                self.refresh.finish(wish);
-            }
+            self.wish_served();
+            let refresh = Arc::clone(&self.refresh);
+            let free_at = self.free_at(Instant::now());
             let pause = async {
                 tokio::select! {
                     () = tokio::time::sleep(wait) => None,
-                    wish = self.refresh.asked() => Some(wish),
+                    wish = asked_after(&refresh, free_at) => Some(wish),
                 }
             };
-            let Some(wish) = cancel.run_until_cancelled(pause).await else { return };
-            self.wish = wish;
+            match cancel.run_until_cancelled(pause).await {
+                Some(Some(wish)) => self.accept(wish),
+                Some(None) => {}
+                None => return,
+            }
         }
+    }
+
+    /// A wish is served from now on.
+    pub(super) fn accept(&mut self, wish: Ticket) {
+        self.pacing.pace.begun(Instant::now());
+        self.wish = Some(wish);
+    }
+
+    /// Takes a wish that waits, when its turn has come.
+    pub(super) fn accept_asked(&mut self) {
+        if self.pacing.pace.free_at(Instant::now()).is_none()
+            && let Some(wish) = self.refresh.asked().now_or_never()
+        {
+            self.accept(wish);
+        }
+    }
+
+    pub(super) fn wish_served(&mut self) {
+        if let Some(wish) = self.wish.take() {
+            self.pacing.pace.ended(Instant::now());
+            self.refresh.finish(wish);
+        }
+    }
+
+    /// When somebody's wish may have a connect made: neither rounds nor logins come closer to each other than they may.
+    fn free_at(&self, at: Instant) -> Option<Instant> {
+        let login = self.machine.until_login(now());
+        let login = (!login.is_zero()).then(|| at + login);
+        login.max(self.pacing.pace.free_at(at))
     }
 
     async fn connect(&mut self) -> Result<Session, ConnectError> {
@@ -181,7 +222,11 @@ impl Task {
         self.tell(Input::Up);
         let mut session = first;
         loop {
-            self.greet(&session);
+            if !self.pacing.resume(session.info(), Instant::now()) {
+                self.ledger.ended.clear();
+            }
+            self.tell_sections();
+            self.greet(&session).await;
             let end = self.read_over(session).await;
             let End::Renewed(next) = end else { return end };
             session = *next;
@@ -190,10 +235,13 @@ impl Task {
         }
     }
 
-    fn greet(&mut self, session: &Session) {
+    async fn greet(&mut self, session: &Session) {
         let info = session.info();
-        if info.auth_mechanism == Mechanism::Scram {
+        if info.auth_mechanism == Mechanism::Scram && !self.session_options.require_scram {
             self.session_options.require_scram = true;
+            if let Err(error) = self.shared.roster.note_scram(&self.settings).await {
+                tracing::warn!(connection = %self.settings.id, %error, "that it offers SCRAM is known until the next start only");
+            }
         }
         tracing::info!(
             connection = %self.settings.id, name = %self.settings.name, endpoint = %info.endpoint,
@@ -246,6 +294,14 @@ impl Task {
         self.shared.sink.snapshot(&self.settings, Arc::clone(&self.snapshot), &health);
         self.shared.board.set(&self.settings.id, health);
     }
+}
+
+/// A wish for a reading, once another round may begin. Cancel safe.
+pub(super) async fn asked_after(refresh: &Refresh, free_at: Option<Instant>) -> Ticket {
+    if let Some(at) = free_at {
+        tokio::time::sleep_until(at).await;
+    }
+    refresh.asked().await
 }
 
 /// The sections that the operator switched off. One that a newer program knew is none here.

@@ -81,6 +81,7 @@ pub(crate) fn settings(name: &str, nas: &Appliance, credential: Credential) -> S
         enabled: true,
         poll_interval: Duration::from_mins(1),
         labels: BTreeMap::new(),
+        scram_seen: false,
         disabled_sections: BTreeSet::new(),
         created_at: UnixMillis::new(1),
         updated_at: UnixMillis::new(1),

@@ -88,7 +88,7 @@ async fn a_scram_challenge_that_does_not_continue_our_nonce_is_not_answered() {
         answer_once(&nas, challenge(nonce, 50_000));
         let error = log_in(&nas).await.unwrap_err();
         assert!(matches!(error, ConnectError::Scram(ScramError::Nonce)), "{error:?}");
-        assert_eq!(error.class(), FailureClass::Protocol);
+        assert_eq!(error.class(), FailureClass::Untrusted);
         assert_eq!(nas.stats().calls_of(LOGIN), 1, "no proof left");
     }
 }
@@ -108,6 +108,7 @@ async fn a_scram_server_that_does_not_prove_itself_is_not_believed() {
         let error = login.unwrap_err();
         assert!(matches!(error, ConnectError::Scram(_)), "{change:?}: {error:?}");
         assert!(error.remedy().contains("prove"), "{}", error.remedy());
+        assert_eq!(error.class(), FailureClass::Untrusted);
     }
     let nas = appliance(ApiLine::V26_0).await;
     answer_once(&nas, Effect::login_answer("SUCCESS"));
@@ -119,12 +120,71 @@ async fn a_scram_server_that_does_not_prove_itself_is_not_believed() {
 }
 
 #[tokio::test]
+async fn a_server_that_fails_to_prove_itself_is_left_alone_and_not_tried_like_one_that_is_down() {
+    let challenge = |rounds: u32| {
+        let nonce = STANDARD.encode([7_u8; 64]);
+        let text = format!("r={nonce},s={},i={rounds}", STANDARD.encode([1_u8; 16]));
+        let kind = "SERVER_FIRST_RESPONSE";
+        Effect::Answer(json!({ "response_type": "SCRAM_RESPONSE", "scram_type": kind, "rfc_str": text }))
+    };
+    for effect in [Effect::login_answer("SUCCESS"), challenge(50_000)] {
+        let nas = readable(ApiLine::V26_0).await;
+        nas.faults().on_method(LOGIN, effect);
+        let (health, wait) = fate(&nas, key(&nas), ConnectionState::Refused).await;
+        assert!(health.reason.contains("SCRAM") && wait >= MINUTE * 15, "{wait:?} {health:?}");
+        assert!(health.remedy.contains("stands between"), "{}", health.remedy);
+        assert_eq!(nas.stats().calls_of(LOGIN), 1);
+    }
+}
+
+#[tokio::test]
 async fn a_server_too_busy_to_list_its_mechanisms_is_not_taken_for_one_without_scram() {
     let nas = appliance(ApiLine::V26_0).await;
     nas.faults().on_method("auth.mechanism_choices", Effect::busy());
     let error = log_in(&nas).await.unwrap_err();
     assert_eq!(error.class(), FailureClass::Busy, "{error:?}");
     assert_eq!(nas.stats().calls_of(LOGIN), 0, "the key stays here");
+}
+
+#[tokio::test]
+async fn a_server_of_26_that_does_not_offer_scram_is_not_shown_the_key() {
+    let threw = || Effect::Fail(Failure::call(22, "EINVAL", "no attribute 'may_create_auth_token'"));
+    for effect in [
+        Effect::Answer(json!(["API_KEY_PLAIN", "PASSWORD_PLAIN"])),
+        Effect::Answer(json!("nonsense")),
+        Effect::Fail(Failure::MethodNotFound),
+        threw(),
+    ] {
+        let nas = readable(ApiLine::V26_0).await;
+        nas.faults().on_method("auth.mechanism_choices", effect);
+        let error = log_in(&nas).await.unwrap_err();
+        assert!(matches!(error, ConnectError::ScramNotOffered { .. }), "{error:?}");
+        let (health, wait) = fate(&nas, key(&nas), ConnectionState::Refused).await;
+        assert!(health.reason.contains("does not offer it") && wait >= MINUTE * 15, "{health:?}");
+        assert_eq!(nas.stats().calls_of(LOGIN), 0);
+    }
+    let nas = readable(ApiLine::V26_0).await;
+    let nameless = Credential::ApiKey { username: None, key: nas.api_key().into() };
+    let error = connect(&pinned(&nas), &nameless, &generous()).await.unwrap_err();
+    assert!(matches!(error, ConnectError::UsernameNeeded), "{error:?}");
+    let odd = key_of(&nas.user(), "nodash");
+    let error = connect(&pinned(&nas), &odd, &generous()).await.unwrap_err();
+    assert!(matches!(error, ConnectError::KeyForm), "{error:?}");
+    assert_eq!(nas.stats().calls_of("auth.login_with_api_key") + nas.stats().calls_of(LOGIN), 0);
+    // What is older has none, whether it says so or throws.
+    let nas = appliance(ApiLine::V25_10).await;
+    nas.faults().on_method("auth.mechanism_choices", threw());
+    log_in(&nas).await.expect("a plain key over TLS");
+}
+
+#[tokio::test]
+async fn a_server_that_passed_for_an_older_one_is_refused_when_it_tells_its_version() {
+    let nas = Appliance::start(config(ApiLine::V25_10)).await.expect("a free port");
+    nas.faults().on_method("system.version", Effect::Answer(json!("TrueNAS-26.0.1")));
+    let (health, wait) = fate(&nas, key(&nas), ConnectionState::Refused).await;
+    assert!(health.reason.contains("passed for one older than 26.00"), "{}", health.reason);
+    assert!(health.remedy.contains("new API key") && wait >= MINUTE * 15, "{health:?}");
+    connect(&pinned(&nas), &password(&nas), &generous()).await.expect("a password has no other way");
 }
 
 // Plain mechanisms

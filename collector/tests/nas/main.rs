@@ -2,6 +2,7 @@
 
 mod crew;
 mod diagnose;
+mod gentle;
 mod legacy;
 mod login;
 mod session;

@@ -110,6 +110,8 @@ async fn what_may_not_be_read_is_told_and_harms_nothing() {
         })
         .await;
     assert_eq!(health.state, ConnectionState::Live);
+    assert_eq!(health.reason, "the login may not read disks");
+    assert!(health.remedy.contains("DISK_READ"), "{}", health.remedy);
     nas.faults().clear(denied);
     nas.faults().clear(gone);
     nas.faults().on_method("disk.query", nothing());
@@ -251,13 +253,38 @@ async fn scram_once_seen_is_asked_for_ever_after() {
     let logins = nas.stats().calls_of("auth.login_ex");
     nas.faults().on_method("auth.mechanism_choices", Effect::Answer(json!(["API_KEY_PLAIN"])));
     nas.restart();
-    let health = crew
-        .until("one", "a refusal to log in", |health| {
-            health.transport.last_error.contains("no longer offers SCRAM")
-        })
-        .await;
-    assert_eq!(health.state, ConnectionState::BackingOff);
+    crew.until("one", "a refusal to log in", |health| {
+        health.transport.last_error.contains("no longer offers SCRAM")
+    })
+    .await;
+    let health = crew.until_state("one", ConnectionState::Refused).await;
+    assert!(!health.remedy.is_empty());
     assert_eq!(nas.stats().calls_of("auth.login_ex"), logins, "the key was not sent");
+}
+
+#[tokio::test]
+async fn scram_once_seen_is_written_down_and_holds_after_a_restart() {
+    let nas = readable(ApiLine::V26_0).await;
+    let crew = Crew::start(Options::default());
+    crew.add(settings("one", &nas, key(&nas))).await;
+    let etag = crew.roster.get(&id("one")).expect("stored").etag();
+    crew.until_all_fresh("one").await;
+    let stored = crew.roster.get(&id("one")).expect("stored");
+    assert!(stored.scram_seen && stored.etag() == etag, "{stored:?}");
+    assert_eq!(nas.stats().logins, 1, "noting it restarts nothing");
+    crew.stop().await;
+
+    // Somebody who passes for an older server.
+    let older = readable(ApiLine::V25_10).await;
+    let seen = Settings { scram_seen: true, ..settings("one", &older, key(&older)) };
+    let found = diagnose(&seen, &Options::default()).await;
+    let login = found.step("login").expect("was tried");
+    assert!(login.outcome == Outcome::Failed && login.error.contains("no longer offers SCRAM"), "{login:?}");
+    let crew = Crew::start(Options::default());
+    crew.add(seen).await;
+    let health = crew.until_state("one", ConnectionState::Refused).await;
+    assert!(health.reason.contains("no longer offers SCRAM"), "{}", health.reason);
+    assert_eq!(older.stats().calls_of("auth.login_ex"), 0, "the key was not sent");
 }
 
 #[tokio::test]

@@ -125,3 +125,30 @@ async fn a_damaged_connection_holds_its_id_until_it_is_deleted() {
     roster.create(testing::settings("nas1")).await.expect("created again");
     assert!(roster.damaged().await.is_empty());
 }
+
+#[tokio::test]
+async fn that_scram_was_seen_is_kept_over_a_restart_and_refuses_nobodys_edit() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let open = || Roster::open(folder.path(), &KeySource::Beside, RosterOptions::default());
+    let roster = open().expect("a new store");
+    for word in ["nas1", "nas2", "nas3"] {
+        roster.create(testing::settings(word)).await.expect("created");
+    }
+    let [one, two, three] = ["nas1", "nas2", "nas3"].map(|word| roster.get(&id(word)).expect("there"));
+    let path = folder.path().join("connections.json");
+    assert!(!fs::read_to_string(&path).expect("there").contains("scram"), "nothing stands in the clear");
+    roster.update(&id("nas3"), "", |old| renamed(old, "c")).await.expect("updated");
+    let (first, second, late) =
+        tokio::join!(roster.note_scram(&one), roster.note_scram(&two), roster.note_scram(&three));
+    for noted in [first, second, late] {
+        noted.expect("noted");
+    }
+    assert_eq!(roster.get(&id("nas1")).expect("there").etag(), one.etag());
+    roster.update(&id("nas1"), &one.etag(), |old| renamed(old, "a")).await.expect("the edit is not lost");
+    drop(roster);
+
+    let roster = open().expect("what was kept");
+    let seen = |word: &str| roster.get(&id(word)).expect("there").scram_seen;
+    assert!(seen("nas1") && seen("nas2"));
+    assert!(!seen("nas3"), "its settings were others by then");
+}

@@ -48,6 +48,9 @@ struct Plain<'a> {
     created_at_ms: u64,
     updated_at_ms: u64,
     revision: u64,
+    /// Later than the rest: older files are without it, and so is what does not need it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    scram_seen: bool,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -132,6 +135,7 @@ fn encode(settings: &Settings) -> Result<Zeroizing<Vec<u8>>, StoreError> {
         created_at_ms: settings.created_at.get(),
         updated_at_ms: settings.updated_at.get(),
         revision: settings.revision,
+        scram_seen: settings.scram_seen,
     };
     serde_json::to_vec(&plain).map(Zeroizing::new).map_err(|_| StoreError::Seal)
 }
@@ -172,5 +176,6 @@ fn decode(id: ConnectionId, plain: &[u8]) -> Option<Settings> {
         created_at: UnixMillis::new(plain.created_at_ms),
         updated_at: UnixMillis::new(plain.updated_at_ms),
         revision: plain.revision,
+        scram_seen: plain.scram_seen,
     })
 }

@@ -3,7 +3,7 @@
 use pulse_proto::pb::collector::v1 as pb;
 use tonic::Code;
 
-use super::support::{MASK, OTHER_SECRET, SECRET, Served, connection, fields, serve, verdict};
+use super::support::{MASK, OTHER_SECRET, SECRET, Served, connection, fields, id, serve, verdict};
 use crate::connection::testing::CA_PEM;
 use crate::service::Options;
 
@@ -17,6 +17,23 @@ async fn with_one() -> Served {
 
 fn only_id() -> pb::Connection {
     pb::Connection { id: "nas1".into(), ..pb::Connection::default() }
+}
+
+#[tokio::test]
+async fn that_scram_was_seen_belongs_to_the_address() {
+    let mut served = with_one().await;
+    let seen = |served: &Served| served.roster.get(&id("nas1")).expect("stored").scram_seen;
+    let stored = served.roster.get(&id("nas1")).expect("stored");
+    served.roster.note_scram(&stored).await.expect("noted");
+    let named = pb::Connection { name: "new".into(), ..only_id() };
+    served.update(named, &["name"]).await.expect("updated");
+    assert!(seen(&served));
+    let keyed = pb::Connection { api_key: OTHER_SECRET.into(), ..only_id() };
+    served.update(keyed, &["api_key"]).await.expect("updated");
+    assert!(seen(&served), "a new key is for the same server");
+    let moved = pb::Connection { host: "elsewhere".into(), api_key: SECRET.into(), ..only_id() };
+    served.update(moved, &["host", "api_key"]).await.expect("updated");
+    assert!(!seen(&served));
 }
 
 #[tokio::test]
