@@ -60,7 +60,7 @@ fn a_machine_and_its_disk_seen_twice_are_one_machine_with_one_disk() {
         resources.iter().map(|resource| resource.id.to_string()).collect()
     };
     assert_eq!(ids(&world.resources()), ids(&alone));
-    assert_eq!(sda.parent.as_ref().unwrap().name(), "system:nas/pool:tank");
+    assert_eq!(&*sda.parent.as_ref().unwrap().name, "system:nas/pool:tank");
     let filled = nas.document.record().unwrap();
     assert_eq!(filled.facets.agent.unwrap().cpu_model, "cpu of system:nas");
     assert_eq!(filled.identity.hostnames, ["nas1", "nas1.example.org"]);

@@ -100,12 +100,6 @@ impl Seed {
             incidents: if troubled { vec![incident] } else { Vec::new() },
             facets: Facets { storage: storage.map(Box::new), ..Facets::default() },
         };
-        let host = IngestRecord {
-            resource_type: ResourceType::Host,
-            name: "nas".to_owned(),
-            facets: Facets::default(),
-            ..record.clone()
-        };
         let reason = HealthReason {
             code: "zfs_pool_state",
             severity: self.severity,
@@ -121,7 +115,7 @@ impl Seed {
             source: if self.number % 5 == 4 { DataSource::Agent } else { DataSource::Truenas },
             reasons: if troubled { [reason].into() } else { [].into() },
             parent: (self.kind != ResourceType::Host)
-                .then(|| Parent::new(id(ResourceType::Host, 0), Arc::new(Document::of(&host)))),
+                .then(|| Parent { id: id(ResourceType::Host, 0), name: "nas".into() }),
             child_count: 0,
             error: None,
             connection,

@@ -137,7 +137,7 @@ fn add(resource: &Resource, observed_at: Option<UnixMillis>, view: &View, out: &
     word(11, status.to_wire(), out);
     if let Some(parent) = parent {
         text(12, parent.id.as_str(), out);
-        text(13, parent.name(), out);
+        text(13, &parent.name, out);
     }
     number(14, u64::from(*child_count), out);
     let mut last = None;

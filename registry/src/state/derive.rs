@@ -124,9 +124,9 @@ impl Deriving<'_> {
         let parent = self.holding.entries.get(document.parent_source_id.as_ref()?)?;
         if let Some(leader) = self.merge.leader(self.connection, &parent.document.source_id) {
             let (at, parent) = self.at(leader)?;
-            return Some(Parent::new(at.id(parent), Arc::clone(&parent.document)));
+            return Some(Parent { id: at.id(parent), name: parent.document.name().into() });
         }
-        Some(Parent::new(self.id(parent), Arc::clone(&parent.document)))
+        Some(Parent { id: self.id(parent), name: parent.document.name().into() })
     }
 
     /// Children that other records lead are told where those are.

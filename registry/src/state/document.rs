@@ -22,6 +22,8 @@ pub struct Document {
     pub parent_source_id: Option<SourceId>,
     pub section: SectionName,
     pub resource_type: ResourceType,
+    /// Of storage. Kept apart, since a machine is judged by its pools whenever anything in it changes.
+    topology: Option<StorageTopology>,
     /// A `pulse.resource.v1.Resource` that has the fields of the record alone.
     body: Box<[u8]>,
 }
@@ -33,6 +35,12 @@ impl Document {
             parent_source_id: record.parent_source_id.clone(),
             section: record.section.clone(),
             resource_type: record.resource_type,
+            topology: record
+                .facets
+                .storage
+                .as_ref()
+                .map(|storage| storage.topology)
+                .filter(|_| record.resource_type == ResourceType::Storage),
             body: record_to_fields(record, technology(record)).encode_to_vec().into(),
         }
     }
@@ -47,7 +55,8 @@ impl Document {
         let kind = Message::new(&body).integer(number::TYPE).unwrap_or_default();
         let kind = i32::try_from(kind).map_err(|_| ProtocolError::invalid("unknown value").at("type"))?;
         let resource_type = ResourceType::from_wire(kind).map_err(|error| error.at("type"))?;
-        Ok(Self { source_id, parent_source_id, section, resource_type, body })
+        let topology = topology(resource_type, Message::new(&body));
+        Ok(Self { source_id, parent_source_id, section, resource_type, topology, body })
     }
 
     /// Decodes everything. Fails only on bytes that were never a record.
@@ -91,12 +100,8 @@ impl Document {
         })
     }
 
-    pub fn topology(&self) -> Option<StorageTopology> {
-        if self.resource_type != ResourceType::Storage {
-            return None;
-        }
-        let topology = self.fields().message(number::STORAGE)?.integer(1)?;
-        StorageTopology::from_wire(i32::try_from(topology).ok()?).ok()
+    pub const fn topology(&self) -> Option<StorageTopology> {
+        self.topology
     }
 }
 
@@ -120,6 +125,14 @@ impl From<IngestRecord> for Upsert {
     fn from(record: IngestRecord) -> Self {
         Self { document: Arc::new(Document::of(&record)), record: Box::new(record) }
     }
+}
+
+fn topology(resource_type: ResourceType, fields: Message<'_>) -> Option<StorageTopology> {
+    if resource_type != ResourceType::Storage {
+        return None;
+    }
+    let topology = fields.message(number::STORAGE)?.integer(1)?;
+    StorageTopology::from_wire(i32::try_from(topology).ok()?).ok()
 }
 
 fn technology(record: &IngestRecord) -> String {

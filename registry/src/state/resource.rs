@@ -38,10 +38,11 @@ pub struct Resource {
     pub created: Revision,
 }
 
-#[derive(Clone, Debug)]
+/// What a child shows of its parent.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Parent {
     pub id: ResourceId,
-    document: Arc<Document>,
+    pub name: Box<str>,
 }
 
 /// What one source brings to a resource that has several.
@@ -130,22 +131,5 @@ impl Part {
             freshness: self.freshness,
             error: self.error.as_deref().unwrap_or_default(),
         }
-    }
-}
-
-impl Parent {
-    pub const fn new(id: ResourceId, document: Arc<Document>) -> Self {
-        Self { id, document }
-    }
-
-    pub fn name(&self) -> &str {
-        self.document.name()
-    }
-}
-
-/// What a child shows of its parent.
-impl PartialEq for Parent {
-    fn eq(&self, other: &Self) -> bool {
-        self.id == other.id && (Arc::ptr_eq(&self.document, &other.document) || self.name() == other.name())
     }
 }

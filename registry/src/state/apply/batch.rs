@@ -182,7 +182,9 @@ impl State {
         }
         let key = (connection.clone(), document.source_id.clone());
         let has_place = old.as_ref().is_some_and(|old| same_place(old, &document));
-        if let Some(old) = &old {
+        // Most changes are of facts, which nobody above or below shows.
+        let has_look = has_place && old.as_ref().is_some_and(|old| old.name() == document.name());
+        if let Some(old) = old.as_ref().filter(|_| !has_look) {
             self.touch_family(&key, old, touched);
         }
         if let Some(old) = old.as_ref().filter(|_| !has_place) {
@@ -196,7 +198,9 @@ impl State {
         if let Some(holding) = self.holdings.get_mut(connection) {
             holding.put(upsert, stamp);
         }
-        self.touch_family(&key, &document, touched);
+        if !has_look {
+            self.touch_family(&key, &document, touched);
+        }
         if !has_place {
             self.touch_disks(&key, &document, touched);
         }
