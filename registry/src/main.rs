@@ -1,6 +1,6 @@
 //! The `pulse-registry` binary.
 
-/// A third of the work of taking records in is asking for memory and giving it back.
+/// Taking records in is asking for memory and giving it back: docs/adr/0012 has what this one gains.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
