@@ -7,10 +7,21 @@ pub mod store;
 
 use std::process::Command;
 
-use clap::ValueEnum;
+use clap::{Parser, ValueEnum};
 use serde::Serialize;
 
 use super::{cargo, root};
+
+/// What a bench of the registry is told.
+#[derive(Debug, Parser)]
+pub struct Arguments {
+    /// One JSON object per figure instead of a table
+    #[arg(long)]
+    pub json: bool,
+    /// Small and short: to see that it runs and is right, not how fast
+    #[arg(long)]
+    pub quick: bool,
+}
 
 /// What can be measured.
 #[derive(Clone, Copy, Debug, ValueEnum)]

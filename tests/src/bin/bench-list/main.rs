@@ -5,18 +5,8 @@ use clap::Parser;
 use pulse_tests::bench::etcd::Etcd;
 use pulse_tests::bench::list;
 use pulse_tests::bench::times::Times;
-use pulse_tests::task::bench::{Figure, print};
+use pulse_tests::task::bench::{Arguments, Figure, print};
 use tokio::time::Instant;
-
-#[derive(Debug, Parser)]
-struct Arguments {
-    /// One JSON object per figure instead of a table
-    #[arg(long)]
-    json: bool,
-    /// Small and short: to see that it runs and is right, not how fast
-    #[arg(long)]
-    quick: bool,
-}
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {

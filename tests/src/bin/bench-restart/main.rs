@@ -5,17 +5,7 @@ use clap::Parser;
 use pulse_tests::bench::etcd::{Etcd, bytes_per_key};
 use pulse_tests::bench::restart;
 use pulse_tests::bench::times::millis;
-use pulse_tests::task::bench::{Figure, print};
-
-#[derive(Debug, Parser)]
-struct Arguments {
-    /// One JSON object per figure instead of a table
-    #[arg(long)]
-    json: bool,
-    /// Small and short: to see that it runs and is right, not how fast
-    #[arg(long)]
-    quick: bool,
-}
+use pulse_tests::task::bench::{Arguments, Figure, print};
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {

@@ -5,17 +5,7 @@ use clap::Parser;
 use pulse_tests::bench::etcd::{self, Etcd, Puts};
 use pulse_tests::bench::fanout::{Delivered, Pace, Watchers};
 use pulse_tests::bench::{missing, watch};
-use pulse_tests::task::bench::{Figure, print};
-
-#[derive(Debug, Parser)]
-struct Arguments {
-    /// One JSON object per figure instead of a table
-    #[arg(long)]
-    json: bool,
-    /// Small and short: to see that it runs and is right, not how fast
-    #[arg(long)]
-    quick: bool,
-}
+use pulse_tests::task::bench::{Arguments, Figure, print};
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
