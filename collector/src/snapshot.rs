@@ -392,6 +392,7 @@ fn take_rows<T: Row + Clone + PartialEq>(
     lost: Option<&BTreeSet<&str>>,
 ) -> bool {
     keep(&mut rows, held.as_deref(), lost);
+    rows.shrink_to_fit();
     replace(held, rows)
 }
 

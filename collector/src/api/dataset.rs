@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use pulse_proto::model::UnixMillis;
 use serde_json::{Value, json};
+use smol_str::SmolStr;
 
 use super::item::Row;
 use super::json::{Fields, rows, unsigned};
@@ -95,11 +96,11 @@ const INTERNAL_CHILDREN: [&str; 5] =
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Dataset {
     /// Full path, e.g. `tank/media`; the pool's root dataset has the pool's name.
-    pub name: String,
-    pub pool: String,
+    pub name: SmolStr,
+    pub pool: SmolStr,
     /// FILESYSTEM or VOLUME.
-    pub kind: String,
-    pub mountpoint: String,
+    pub kind: SmolStr,
+    pub mountpoint: SmolStr,
     /// `None` when not told, which is not "unmounted".
     pub mounted: Option<bool>,
     pub readonly: Option<bool>,
@@ -107,7 +108,7 @@ pub struct Dataset {
     pub locked: Option<bool>,
     /// `None` when there is no key.
     pub key_loaded: Option<bool>,
-    pub encryption_root: String,
+    pub encryption_root: SmolStr,
     pub used: Option<u64>,
     pub available: Option<u64>,
     pub quota: Option<u64>,
@@ -118,13 +119,13 @@ pub struct Dataset {
     pub used_by_dataset: Option<u64>,
     pub used_by_snapshots: Option<u64>,
     pub used_by_refreservation: Option<u64>,
-    pub compression: String,
+    pub compression: SmolStr,
     pub compress_ratio: Option<f64>,
     pub volsize: Option<u64>,
     pub recordsize: Option<u64>,
-    pub deduplication: String,
-    pub sync: String,
-    pub comments: String,
+    pub deduplication: SmolStr,
+    pub sync: SmolStr,
+    pub comments: SmolStr,
     /// When snapshots last came or went.
     pub snapshots_changed: Option<UnixMillis>,
 }
@@ -151,7 +152,7 @@ fn walk(index: usize, row: &Value, found: &mut BTreeMap<String, Dataset>, skippe
         match decode_dataset(value) {
             Ok(dataset) if is_internal(&dataset) => {}
             Ok(dataset) => {
-                found.entry(dataset.name.clone()).or_insert(dataset);
+                found.entry(dataset.name.to_string()).or_insert(dataset);
             }
             Err(why) => skipped.push(rows::skipped(index, value, why)),
         }
@@ -173,14 +174,14 @@ fn decode_dataset(row: &Value) -> Result<Dataset, String> {
     let from = properties.unwrap_or(fields);
     let encryption = encryption_of(fields, from, properties.is_some());
     Ok(Dataset {
-        kind: fields.line("type").to_ascii_uppercase(),
-        mountpoint: mountpoint(&from.line("mountpoint")),
+        kind: fields.line("type").to_ascii_uppercase().into(),
+        mountpoint: mountpoint(&from.line("mountpoint")).into(),
         mounted: from.bool("mounted"),
         readonly: from.bool("readonly"),
         encrypted: encryption.encrypted,
         locked: encryption.locked,
         key_loaded: encryption.key_loaded,
-        encryption_root: encryption.root,
+        encryption_root: encryption.root.into(),
         used: from.u64("used"),
         available: from.u64("available"),
         quota: from.nonzero("quota"),
@@ -191,16 +192,16 @@ fn decode_dataset(row: &Value) -> Result<Dataset, String> {
         used_by_dataset: from.u64("usedbydataset"),
         used_by_snapshots: from.u64("usedbysnapshots"),
         used_by_refreservation: from.u64("usedbyrefreservation"),
-        compression: from.line("compression").to_ascii_lowercase(),
+        compression: from.line("compression").to_ascii_lowercase().into(),
         compress_ratio: from.f64("compressratio"),
         volsize: from.nonzero("volsize"),
         recordsize: from.get("recordsize").and_then(record_size),
-        deduplication: either(from, "dedup", "deduplication").to_ascii_lowercase(),
-        sync: from.line("sync").to_ascii_lowercase(),
-        comments: fields.prose("comments"),
+        deduplication: either(from, "dedup", "deduplication").to_ascii_lowercase().into(),
+        sync: from.line("sync").to_ascii_lowercase().into(),
+        comments: fields.prose("comments").into(),
         snapshots_changed: from.get("snapshots_changed").and_then(unsigned).and_then(seconds),
-        name,
-        pool,
+        name: name.into(),
+        pool: pool.into(),
     })
 }
 

@@ -1,6 +1,7 @@
 //! Disks as `disk.query` words them. The query touches no disk.
 
 use serde_json::{Value, json};
+use smol_str::SmolStr;
 
 use super::item::Row;
 use super::json::{Fields, rows};
@@ -27,18 +28,18 @@ impl Row for Disk {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Disk {
     /// e.g. `{serial_lunid}S_L`.
-    pub identifier: String,
+    pub identifier: SmolStr,
     /// Kernel name, e.g. `sda`; empty for a disk that is gone.
-    pub name: String,
-    pub serial: String,
-    pub lunid: String,
-    pub model: String,
+    pub name: SmolStr,
+    pub serial: SmolStr,
+    pub lunid: SmolStr,
+    pub model: SmolStr,
     /// HDD, SSD, UNKNOWN.
-    pub kind: String,
-    pub bus: String,
+    pub kind: SmolStr,
+    pub bus: SmolStr,
     pub size: Option<u64>,
     pub rotation_rate: Option<u32>,
-    pub zfs_guid: String,
+    pub zfs_guid: SmolStr,
     pub enclosure_slot: Option<u32>,
 }
 
@@ -56,16 +57,16 @@ pub fn decode_disks(reply: &[u8]) -> Result<Decoded<Disk>, DecodeError> {
 pub(super) fn decode_disk(row: &Value) -> Result<Disk, String> {
     let fields = Fields::require(row)?;
     Ok(Disk {
-        identifier: fields.line("identifier"),
-        name: fields.name("name").or_else(|| fields.name("devname")).unwrap_or_default(),
-        serial: fields.line("serial"),
-        lunid: fields.line("lunid"),
-        model: fields.line("model"),
-        kind: fields.line("type"),
-        bus: fields.line("bus"),
+        identifier: fields.line("identifier").into(),
+        name: fields.name("name").or_else(|| fields.name("devname")).unwrap_or_default().into(),
+        serial: fields.line("serial").into(),
+        lunid: fields.line("lunid").into(),
+        model: fields.line("model").into(),
+        kind: fields.line("type").into(),
+        bus: fields.line("bus").into(),
         size: fields.nonzero("size"),
         rotation_rate: fields.u32("rotationrate").filter(|rpm| *rpm > 0),
-        zfs_guid: fields.line("zfs_guid"),
+        zfs_guid: fields.line("zfs_guid").into(),
         enclosure_slot: fields
             .object("enclosure")
             .and_then(|enclosure| enclosure.u32("number").and(enclosure.u32("slot"))),

@@ -2,8 +2,6 @@
 
 pub mod vdev;
 
-use std::collections::BTreeMap;
-
 use pulse_proto::model::UnixMillis;
 use serde_json::{Value, json};
 
@@ -153,16 +151,6 @@ fn percent(fields: Fields<'_>) -> Option<f64> {
     fields.f64("percentage").map(|percent| percent.clamp(0.0, 100.0))
 }
 
-/// Whether the cheap rows of `zpool.query` tell another state than the full
-/// ones held, so that the pools should be read again.
-pub fn state_differs(cheap: &[Pool], held: &[Pool]) -> bool {
-    let held: BTreeMap<&str, &Pool> = held.iter().map(|pool| (pool.name.as_str(), pool)).collect();
-    cheap.iter().any(|row| match held.get(row.name.as_str()) {
-        None => true,
-        Some(pool) => pool.status != row.status || pool.status_code != row.status_code,
-    }) || held.values().any(|pool| pool.status != "OFFLINE" && !cheap.iter().any(|row| row.name == pool.name))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -178,16 +166,5 @@ mod tests {
         assert_eq!(decoded.rows[3].status, "ONLINE", "left out");
         assert_eq!(decoded.rows[4].status, "", "told as nothing");
         assert_eq!(decoded.skipped.len(), 1);
-    }
-
-    #[test]
-    fn a_cheap_row_tells_when_to_look_closer() {
-        let pool =
-            |name: &str, status: &str| Pool { name: name.into(), status: status.into(), ..Pool::default() };
-        let held = [pool("a", "ONLINE"), pool("gone", "OFFLINE")];
-        assert!(!state_differs(&[pool("a", "ONLINE")], &held));
-        assert!(state_differs(&[pool("a", "DEGRADED")], &held));
-        assert!(state_differs(&[pool("a", "ONLINE"), pool("new", "ONLINE")], &held));
-        assert!(state_differs(&[], &held));
     }
 }

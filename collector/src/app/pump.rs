@@ -124,7 +124,7 @@ impl Pump {
         let count = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
         self.metrics.records_skipped.inc_by(count(mapped.skipped.len()) - count(line.skipped));
         self.metrics.snapshots.inc();
-        debug!(connection = %settings.id, records = told.items.len(), "newest state");
+        debug!(connection = %settings.id, records = told.items().len(), "newest state");
         line.skipped = mapped.skipped.len();
         line.number_told = number;
         line.told = Some(Arc::clone(&told));

@@ -21,7 +21,8 @@ pub struct Item {
 /// The whole state of a connection at one moment.
 #[derive(Debug)]
 pub struct Told {
-    pub items: Arc<BTreeMap<SourceId, Arc<Item>>>,
+    /// Ascending by source id, each once.
+    items: Arc<[Arc<Item>]>,
     pub sections: BTreeMap<SectionName, SectionReport>,
     pub status: ConnectionStatus,
     /// Parts of records that were not read since the start: the registry keeps what it holds.
@@ -39,19 +40,20 @@ impl Told {
         kept: BTreeSet<RecordPart>,
         before: Option<&Self>,
     ) -> Self {
-        let items: BTreeMap<_, _> = records
+        let mut items: Vec<_> = records
             .into_iter()
             .map(|record| {
-                let old = before.and_then(|before| before.items.get(&record.source_id));
+                let old = before.and_then(|before| before.get(&record.source_id));
                 let encoded = pb::IngestRecord::from(&record).encode_to_vec();
-                let item = match old.filter(|old| *old.encoded == *encoded) {
+                match old.filter(|old| *old.encoded == *encoded) {
                     Some(old) => Arc::clone(old),
                     None => Arc::new(Item::new(record, encoded)),
-                };
-                (item.source_id.clone(), item)
+                }
             })
             .collect();
-        Self::of(Arc::new(items), sections, status, kept)
+        items.sort_by(|a, b| a.source_id.cmp(&b.source_id));
+        items.dedup_by(|a, b| a.source_id == b.source_id);
+        Self::of(items.into(), sections, status, kept)
     }
 
     /// The same records, read again.
@@ -61,16 +63,30 @@ impl Told {
     }
 
     fn of(
-        items: Arc<BTreeMap<SourceId, Arc<Item>>>,
+        items: Arc<[Arc<Item>]>,
         sections: Vec<SectionReport>,
         status: ConnectionStatus,
         kept: BTreeSet<RecordPart>,
     ) -> Self {
         let sections: BTreeMap<_, _> =
             sections.into_iter().map(|report| (report.section.clone(), report)).collect();
-        let digests = items.iter().map(|(id, item)| (id, &item.digest));
+        let digests = items.iter().map(|item| (&item.source_id, &item.digest));
         let digest = with_kept(state_digest(digests, sections.values(), Some(&status)), &kept);
         Self { items, sections, status, kept, digest }
+    }
+
+    pub fn items(&self) -> impl ExactSizeIterator<Item = &Arc<Item>> {
+        self.items.iter()
+    }
+
+    pub fn get(&self, id: &SourceId) -> Option<&Arc<Item>> {
+        self.items.binary_search_by(|item| item.source_id.cmp(id)).ok().map(|at| &self.items[at])
+    }
+
+    /// Those that come later than `id`, or all.
+    pub fn after(&self, id: Option<&SourceId>) -> &[Arc<Item>] {
+        let from = id.map_or(0, |id| self.items.partition_point(|item| item.source_id <= *id));
+        &self.items[from..]
     }
 
     /// The section was read completely: it says everything there is.
@@ -84,7 +100,7 @@ impl Told {
 
     /// What `before` has and this has not.
     pub fn gone_since<'a>(&'a self, before: &'a Self) -> impl Iterator<Item = &'a Arc<Item>> {
-        before.items.iter().filter(|(id, _)| !self.items.contains_key(*id)).map(|(_, item)| item)
+        before.items().filter(|item| self.get(&item.source_id).is_none())
     }
 }
 

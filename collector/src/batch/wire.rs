@@ -1,8 +1,6 @@
 //! Batches that bring a registry to a state: a delta from what it holds, or
 //! the chunks of a full snapshot.
 
-use std::ops::Bound;
-
 use pulse_proto::convert::timestamp_to_wire;
 use pulse_proto::digest::Digest;
 use pulse_proto::model::{ConnectionId, Epoch, Sequence, SourceId};
@@ -45,10 +43,10 @@ pub struct Step {
 /// Only what differs. `None` when that does not fit into one batch: then a snapshot is sent.
 pub fn delta(stamp: Stamp<'_>, from: &Told, to: &Told, limits: Limits) -> Option<pb::Batch> {
     let changed =
-        to.items.iter().filter(|(id, item)| from.items.get(*id).is_none_or(|old| old.digest != item.digest));
+        to.items().filter(|item| from.get(&item.source_id).is_none_or(|old| old.digest != item.digest));
     let mut batch = envelope(stamp, to);
     let mut bytes = 0;
-    for (_, item) in changed {
+    for item in changed {
         bytes += item.bytes();
         if batch.upserts.len() == limits.records || bytes > limits.bytes_of_records() {
             return None;
@@ -79,8 +77,7 @@ pub fn snapshot_chunk(stamp: Stamp<'_>, told: &Told, after: Option<&SourceId>, l
     }
     let mut bytes = 0;
     let mut last = None;
-    let start = after.map_or(Bound::Unbounded, Bound::Excluded);
-    for (id, item) in told.items.range::<SourceId, _>((start, Bound::Unbounded)) {
+    for item in told.after(after) {
         bytes += item.bytes();
         // One record always goes; a registry that finds it too large says so.
         let full = batch.upserts.len() == limits.records || bytes > limits.bytes_of_records();
@@ -88,7 +85,7 @@ pub fn snapshot_chunk(stamp: Stamp<'_>, told: &Told, after: Option<&SourceId>, l
             return Step { batch, after: last };
         }
         batch.upserts.push(item.wire());
-        last = Some(id.clone());
+        last = Some(item.source_id.clone());
     }
     batch.snapshot_end = true;
     batch.digest = bytes_of(told.digest);

@@ -68,7 +68,7 @@ fn record(
         name: name.to_owned(),
         section: section.name(),
         state: facet.vdev_state.clone(),
-        identity: Identity { machine_id: disk.serial.clone(), ..Identity::default() },
+        identity: Identity { machine_id: disk.serial.to_string(), ..Identity::default() },
         capacity: disk.size.map(|size| Capacity { total_bytes: Some(size), ..Capacity::default() }),
         tags: tags(&["truenas".into(), "disk".into(), disk.bus.to_lowercase()]),
         incidents: Vec::new(),
@@ -86,20 +86,20 @@ fn facet(disk: &Disk, leaves: &[Leaf<'_>], heat: Option<&Temperature>) -> DiskFa
     DiskFacet {
         dev_path: if name.is_empty() { String::new() } else { text::line(&format!("/dev/{name}")) },
         name,
-        model: disk.model.clone(),
-        serial: disk.serial.clone(),
-        wwn: disk.lunid.clone(),
-        disk_type: disk.kind.clone(),
-        bus: disk.bus.clone(),
+        model: disk.model.to_string(),
+        serial: disk.serial.to_string(),
+        wwn: disk.lunid.to_string(),
+        disk_type: disk.kind.to_string(),
+        bus: disk.bus.to_string(),
         size_bytes: disk.size,
         rpm: disk.rotation_rate,
         pool: place.map(|leaf| text::line(&leaf.pool.name)).unwrap_or_default(),
         pool_role: place.map(|leaf| leaf.role.to_owned()).unwrap_or_default(),
-        vdev_state: place.map(|leaf| leaf.vdev.status.clone()).unwrap_or_default(),
+        vdev_state: place.map(|leaf| leaf.vdev.status.clone()).unwrap_or_default().to_string(),
         zfs_guid: if disk.zfs_guid.is_empty() {
-            place.map(|leaf| leaf.vdev.guid.clone()).unwrap_or_default()
+            place.map(|leaf| leaf.vdev.guid.clone()).unwrap_or_default().to_string()
         } else {
-            disk.zfs_guid.clone()
+            disk.zfs_guid.to_string()
         },
         read_errors: most(|leaf| leaf.vdev.read_errors),
         write_errors: most(|leaf| leaf.vdev.write_errors),
@@ -111,7 +111,7 @@ fn facet(disk: &Disk, leaves: &[Leaf<'_>], heat: Option<&Temperature>) -> DiskFa
         temperature_average_celsius: heat.and_then(|heat| heat.average),
         temperature_critical_celsius: heat.and_then(|heat| heat.critical),
         enclosure_slot: disk.enclosure_slot,
-        identifier: disk.identifier.clone(),
+        identifier: disk.identifier.to_string(),
         spare_in_use: spare.map(|_| in_use),
     }
 }

@@ -84,6 +84,6 @@ impl<'a> Places<'a> {
 
     /// Leaves whose disk is gone, with what the appliance remembers of it.
     pub(super) fn lost(&self) -> impl Iterator<Item = (Leaf<'a>, &'a Disk)> {
-        self.leaves.iter().filter_map(|leaf| leaf.vdev.unavail_disk.as_ref().map(|disk| (*leaf, disk)))
+        self.leaves.iter().filter_map(|leaf| leaf.vdev.unavail_disk.as_deref().map(|disk| (*leaf, disk)))
     }
 }

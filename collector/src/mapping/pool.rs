@@ -151,11 +151,11 @@ fn group(group: &Group) -> VdevGroup {
 /// The depth is bounded where the tree is read.
 fn vdev(vdev: &Vdev) -> VdevFacet {
     VdevFacet {
-        name: vdev.name.clone(),
-        guid: vdev.guid.clone(),
-        kind: vdev.kind.clone(),
-        state: vdev.status.clone(),
-        path: vdev.path.clone(),
+        name: vdev.name.to_string(),
+        guid: vdev.guid.to_string(),
+        kind: vdev.kind.to_string(),
+        state: vdev.status.to_string(),
+        path: vdev.path.to_string(),
         disk: text::line(&vdev.disk),
         read_errors: vdev.read_errors,
         write_errors: vdev.write_errors,

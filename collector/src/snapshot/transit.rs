@@ -13,7 +13,7 @@ pub(super) fn disks<'a>(
     pools: &[Pool],
 ) -> Vec<Disk> {
     let leaves = leaves(pools);
-    let lost = leaves.iter().filter_map(|leaf| leaf.unavail_disk.as_ref());
+    let lost = leaves.iter().filter_map(|leaf| leaf.unavail_disk.as_deref());
     let mut told: BTreeSet<&str> = listed.iter().chain(lost).map(|disk| disk.serial.as_str()).collect();
     // Without a serial nobody knows which disk it is.
     told.insert("");
@@ -32,8 +32,8 @@ pub(super) fn disks<'a>(
 /// What pools remember of disks that are gone, known by their places.
 pub(super) fn lost(pools: &[Pool]) -> Vec<Disk> {
     let remembered = |leaf: &&Vdev| {
-        let disk = leaf.unavail_disk.clone()?;
-        Some(Disk { zfs_guid: leaf.guid.clone(), ..disk })
+        let disk = leaf.unavail_disk.as_deref()?;
+        Some(Disk { zfs_guid: leaf.guid.clone(), ..disk.clone() })
     };
     leaves(pools).iter().filter_map(remembered).collect()
 }
@@ -65,6 +65,7 @@ mod tests {
     use std::time::Duration;
 
     use pulse_proto::model::{ConnectionId, UnixMillis};
+    use smol_str::SmolStr;
 
     use crate::api::disk::decode_disks;
     use crate::api::pool::decode_pools;
@@ -95,9 +96,9 @@ mod tests {
         listed(r#"[{"name":"sdb","serial":"S2"}]"#)
     }
 
-    fn serials(snapshot: &Snapshot) -> Vec<String> {
+    fn serials(snapshot: &Snapshot) -> Vec<SmolStr> {
         let listed = snapshot.disks().expect("read").iter().chain(snapshot.disks_in_transit());
-        let mut serials: Vec<String> = listed.map(|disk| disk.serial.clone()).collect();
+        let mut serials: Vec<_> = listed.map(|disk| disk.serial.clone()).collect();
         let lost = super::lost(snapshot.pools().map(|pools| pools.as_slice()).unwrap_or_default());
         serials.extend(lost.into_iter().map(|disk| disk.serial));
         serials.sort();

@@ -3,7 +3,6 @@
 use tokio::time::Instant;
 
 use crate::api::Pool;
-use crate::api::pool::state_differs;
 
 /// What a look shows of each pool: name, status, status code.
 type States = Vec<(String, String, String)>;
@@ -13,7 +12,7 @@ type States = Vec<(String, String, String)>;
 #[derive(Debug, Default)]
 pub(super) struct Comparison {
     /// As last read in full.
-    held: Option<Vec<Pool>>,
+    held: Option<States>,
     began: Option<Instant>,
     /// The look that asked for a full reading, and when.
     asked: Option<(Instant, States)>,
@@ -25,11 +24,11 @@ impl Comparison {
     /// Answers whether to read in full.
     pub(super) fn look(&mut self, cheap: &[Pool], now: Instant) -> bool {
         let Some(held) = &self.held else { return false };
-        if !state_differs(cheap, held) {
+        let states = states(cheap);
+        if !differs(&states, held) {
             (self.asked, self.answered) = (None, None);
             return false;
         }
-        let states = states(cheap);
         if self.answered.as_ref() == Some(&states) {
             return false;
         }
@@ -45,7 +44,7 @@ impl Comparison {
 
     /// A reading in full has ended well.
     pub(super) fn read(&mut self, pools: &[Pool]) {
-        self.held = Some(pools.to_vec());
+        self.held = Some(states(pools));
         let began = self.began.take();
         // One that was under way when the look was taken may be older than it.
         if let Some((_, states)) = self.asked.take_if(|(at, _)| began.is_some_and(|began| began >= *at)) {
@@ -59,6 +58,14 @@ fn states(pools: &[Pool]) -> States {
     let mut states: States = pools.iter().map(state).collect();
     states.sort();
     states
+}
+
+/// Pools that are not imported are in the full list alone.
+fn differs(cheap: &States, held: &States) -> bool {
+    cheap.iter().any(|row| !held.contains(row))
+        || held
+            .iter()
+            .any(|(name, status, _)| status != "OFFLINE" && !cheap.iter().any(|(row, _, _)| row == name))
 }
 
 #[cfg(test)]
@@ -79,6 +86,16 @@ mod tests {
     fn read(comparison: &mut Comparison, at: Instant, rows: &[(&str, &str)]) {
         comparison.begun(at);
         comparison.read(&pools(rows));
+    }
+
+    #[test]
+    fn a_cheap_row_tells_when_to_look_closer() {
+        let held = states(&pools(&[("a", "ONLINE"), ("gone", "OFFLINE")]));
+        let differs = |rows| differs(&states(&pools(rows)), &held);
+        assert!(!differs(&[("a", "ONLINE")]));
+        assert!(differs(&[("a", "DEGRADED")]));
+        assert!(differs(&[("a", "ONLINE"), ("new", "ONLINE")]));
+        assert!(differs(&[]));
     }
 
     #[test]

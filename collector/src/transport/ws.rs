@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures_util::{SinkExt as _, StreamExt as _};
+use futures_util::{FutureExt as _, SinkExt as _, StreamExt as _};
 use tokio::time::timeout;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::error::CapacityError;
@@ -19,8 +19,8 @@ use super::{Endpoint, Route, http};
 
 /// Room that a message made for itself is given back beyond this.
 const LARGE_BYTES: usize = 32 * 1024;
-/// A larger message makes room for itself.
-const READ_BUFFER_BYTES: usize = 8 * 1024;
+/// A larger message makes room for itself and for what was read before its length was known.
+const READ_BUFFER_BYTES: usize = 1024;
 /// How long a write may wait for a server that does not read.
 const WRITE_LIMIT: Duration = Duration::from_secs(15);
 /// How long a closing handshake may take before the connection is dropped.
@@ -65,9 +65,8 @@ pub enum Closed {
 
 pub struct Socket {
     inner: WebSocketStream<Box<dyn Io>>,
-    /// Shares the buffer that a large message was read into. While it is held, the next message gets a small buffer of its own,
-    /// and then the large one goes; else it would stay for as long as the connection does.
-    large: Option<Utf8Bytes>,
+    /// What was read when a large message gave its room back.
+    ahead: Option<tungstenite::Result<Message>>,
     limits: Limits,
     pub peer: Option<PeerCertificate>,
     pub route: Option<Route>,
@@ -91,7 +90,7 @@ pub async fn upgrade(
     match timeout(limit, handshake).await {
         Err(_) => Err(TransportError::Deadline { step: "the websocket upgrade", limit }),
         Ok(Ok((inner, _response))) => {
-            Ok(Socket { inner, large: None, limits, peer: stream.peer, route: stream.route })
+            Ok(Socket { inner, ahead: None, limits, peer: stream.peer, route: stream.route })
         }
         Ok(Err(tungstenite::Error::Http(response))) => {
             let status = response.status();
@@ -109,12 +108,16 @@ pub async fn upgrade(
 impl Socket {
     /// Safe to drop while it waits.
     pub async fn recv(&mut self) -> Incoming {
-        let next = self.inner.next().await;
-        self.large = None;
+        let next = match self.ahead.take() {
+            Some(read) => Some(read),
+            None => self.inner.next().await,
+        };
         match next {
             Some(Ok(Message::Text(text))) => {
                 let message = text.as_str().to_owned();
-                self.large = (message.len() > LARGE_BYTES).then_some(text);
+                if message.len() > LARGE_BYTES {
+                    self.give_back(text);
+                }
                 Incoming::Text(message)
             }
             Some(Ok(Message::Pong(_))) => Incoming::Pong,
@@ -123,6 +126,13 @@ impl Socket {
             Some(Err(error)) => Incoming::Closed(closed_by(error, self.limits)),
             None => Incoming::Closed(Closed::Lost("end of stream".to_owned())),
         }
+    }
+
+    /// The message shares the buffer it was read into, which would stay for as long as the connection does: a thousand of them are
+    /// 90 MB. While the message is held, a further look for data makes a small buffer, and then the large one goes with the message.
+    fn give_back(&mut self, message: Utf8Bytes) {
+        self.ahead = self.inner.next().now_or_never().flatten();
+        drop(message);
     }
 
     pub async fn send_text(&mut self, text: String) -> Result<(), Closed> {

@@ -3,6 +3,7 @@
 
 use pulse_proto::model::facet::{VDEV_DEPTH_MAX, VDEVS_MAX};
 use serde_json::Value;
+use smol_str::SmolStr;
 
 use crate::api::disk::{Disk, decode_disk, whole_disk};
 use crate::api::json::{Fields, text};
@@ -20,16 +21,16 @@ pub struct Group {
 
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Vdev {
-    pub name: String,
+    pub name: SmolStr,
     /// Decimal text.
-    pub guid: String,
+    pub guid: SmolStr,
     /// Upper case: DISK, MIRROR, RAIDZ2 ...
-    pub kind: String,
-    pub status: String,
-    pub path: String,
+    pub kind: SmolStr,
+    pub status: SmolStr,
+    pub path: SmolStr,
     /// Kernel name of the whole disk; empty when not known.
-    pub disk: String,
-    pub partuuid: String,
+    pub disk: SmolStr,
+    pub partuuid: SmolStr,
     pub read_errors: Option<u64>,
     pub write_errors: Option<u64>,
     pub checksum_errors: Option<u64>,
@@ -38,7 +39,7 @@ pub struct Vdev {
     /// The device is not there.
     pub missing: bool,
     /// What the appliance remembers of the missing disk.
-    pub unavail_disk: Option<Disk>,
+    pub unavail_disk: Option<Box<Disk>>,
     pub children: Vec<Vdev>,
 }
 
@@ -85,10 +86,11 @@ fn decode_list(list: &[Value], depth: usize, budget: &mut Budget) -> Vec<Vdev> {
         return Vec::new();
     }
     budget.vdevs -= list.len();
-    list.iter()
-        .filter(|vdev| vdev.is_object())
-        .map(|vdev| decode_vdev(Fields::of(vdev), depth, budget))
-        .collect()
+    let vdevs = list.iter().filter(|vdev| vdev.is_object());
+    let mut vdevs: Vec<Vdev> = vdevs.map(|vdev| decode_vdev(Fields::of(vdev), depth, budget)).collect();
+    // A mirror has two, and they are held.
+    vdevs.shrink_to_fit();
+    vdevs
 }
 
 fn decode_vdev(fields: Fields<'_>, depth: usize, budget: &mut Budget) -> Vdev {
@@ -104,7 +106,8 @@ fn decode_vdev(fields: Fields<'_>, depth: usize, budget: &mut Budget) -> Vdev {
         .get("unavail_disk")
         .and_then(|disk| decode_disk(disk).ok())
         // An empty object tells of no disk.
-        .filter(|disk| *disk != Disk::default());
+        .filter(|disk| *disk != Disk::default())
+        .map(Box::new);
     let leaf = children.is_empty();
     let disk = if leaf { disk_of(fields, &name, &path) } else { String::new() };
     // A device that is gone is told by `unavail_disk`, or by a bare guid in place of a name.
@@ -112,18 +115,18 @@ fn decode_vdev(fields: Fields<'_>, depth: usize, budget: &mut Budget) -> Vdev {
         || (leaf && status != "ONLINE" && !guid.is_empty() && name == guid && device_told(fields).is_none());
     let partuuid = partuuid(&path).or_else(|| partuuid(&name)).map(str::to_owned).unwrap_or_default();
     Vdev {
-        partuuid,
-        disk: if missing { String::new() } else { disk },
+        partuuid: partuuid.into(),
+        disk: if missing { String::new().into() } else { disk.into() },
         read_errors: counter("read_errors"),
         write_errors: counter("write_errors"),
         checksum_errors: counter("checksum_errors"),
         slow_ios: counter("slow_ios"),
         size: stats.and_then(|stats| stats.nonzero("size").or_else(|| stats.nonzero("space"))),
-        name,
-        guid,
-        kind,
-        status,
-        path,
+        name: name.into(),
+        guid: guid.into(),
+        kind: kind.into(),
+        status: status.into(),
+        path: path.into(),
         missing,
         unavail_disk,
         children,
