@@ -100,11 +100,11 @@ fn every_section_of_every_line_decodes_to_the_world() {
 
         let Data::Datasets(datasets) = read(&world, &way, Section::Datasets).data else { panic!() };
         let told: Vec<_> =
-            datasets.iter().map(|d| (&d.name, d.used, d.available, d.locked, d.readonly)).collect();
+            datasets.iter().map(|d| (d.name.as_str(), d.used, d.available, d.locked, d.readonly)).collect();
         let known: Vec<_> = world
             .datasets
             .values()
-            .map(|d| (&d.name, Some(d.used), Some(d.available), Some(d.locked), Some(d.readonly)))
+            .map(|d| (d.name.as_str(), Some(d.used), Some(d.available), Some(d.locked), Some(d.readonly)))
             .collect();
         assert_eq!(told, known, "{line}");
         let Data::Replications(tasks) = read(&world, &way, Section::Replications).data else { panic!() };
