@@ -192,7 +192,7 @@ impl World {
             }
         } else if let Some(before) = &before {
             // What could not be read is kept as it was known.
-            for item in before.items.values().filter(|item| item.section.as_str() == "disks") {
+            for item in before.items().filter(|item| item.section.as_str() == "disks") {
                 let record = IngestRecord::try_from(item.wire()).expect("it was a record");
                 records.insert(item.source_id.clone(), record);
             }
@@ -426,9 +426,9 @@ impl World {
             let shard = shard.expect("a connection that was told");
             let mut held: BTreeMap<_, _> =
                 shard.resources.iter().map(|r| (r.document.source_id.clone(), &r.document)).collect();
-            for (source_id, item) in newest.items.iter() {
+            for item in newest.items() {
                 let told = IngestRecord::try_from(item.wire()).expect("it was a record");
-                let held = held.remove(source_id).expect("a record that was told");
+                let held = held.remove(&item.source_id).expect("a record that was told");
                 assert_eq!(held.record().expect("a record"), told);
             }
             let disks = &newest.sections[&SectionName::parse("disks").unwrap()];
