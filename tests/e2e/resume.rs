@@ -6,7 +6,7 @@ use pulse_proto::pb::registry::v1::resource_event::{Kind, Removal};
 use pulse_proto::pb::registry::v1::{Batch, ListResourcesRequest, WatchResourcesRequest};
 use pulse_tests::harness::feeder::{Feeder, batch, pool};
 use pulse_tests::harness::fleet::Service;
-use pulse_tests::harness::view::{Mirror, client};
+use pulse_tests::harness::view::{Mirror, client, still};
 use pulse_tests::harness::within;
 use tonic::Code;
 use tonic_types::StatusExt as _;
@@ -87,8 +87,9 @@ async fn a_watch_goes_on_after_kill_9_without_gap_and_without_phantom() -> anyho
     resumed.until("what comes after", |m| m.named("zfs-pool", "later").is_some()).await?;
     let request = ListResourcesRequest { filter: ONLINE.to_owned(), ..ListResourcesRequest::default() };
     let list = client(registry.grpc()).await?.list_resources(request).await?.into_inner();
-    let listed: BTreeMap<_, _> = list.resources.into_iter().map(|r| (r.id.clone(), r)).collect();
-    assert_eq!(resumed.resources, listed);
+    let listed: BTreeMap<_, _> = list.resources.into_iter().map(|r| (r.id.clone(), still(r))).collect();
+    let mirrored: BTreeMap<_, _> = resumed.resources.into_iter().map(|(id, r)| (id, still(r))).collect();
+    assert_eq!(mirrored, listed);
     Ok(())
 }
 

@@ -32,6 +32,16 @@ pub async fn client(addr: SocketAddr) -> anyhow::Result<ResourceServiceClient<Ch
     ResourceServiceClient::connect(format!("http://{addr}")).await.context("connect to the registry")
 }
 
+/// A resource without the times that move without a revision: two readers may see it at different ones.
+#[must_use]
+pub fn still(mut resource: Resource) -> Resource {
+    resource.observed_at = None;
+    for part in &mut resource.source_status {
+        part.last_seen = None;
+    }
+    resource
+}
+
 impl Mirror {
     /// Watches from the beginning, or from a resume token.
     pub async fn open(addr: SocketAddr, filter: &str, resume_token: &str) -> anyhow::Result<Self> {
