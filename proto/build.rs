@@ -49,8 +49,11 @@ fn main() -> Result<(), Box<dyn Error>> {
         .extern_path(".pulse.resource.v1.Resource", "crate::encoded::EncodedResource");
     build = build.extern_path(".pulse.collector.v1", "crate::pb::collector::v1");
     for message in messages(&served).filter(|message| !ENCODED.contains(message)) {
-        let (proto, rust) =
-            (format!(".pulse.registry.v1.{message}"), format!("crate::pb::registry::v1::{message}"));
+        let rust = match message {
+            IN_PARTS => "crate::encoded::EncodedWatchResponse".to_owned(),
+            other => format!("crate::pb::registry::v1::{other}"),
+        };
+        let proto = format!(".pulse.registry.v1.{message}");
         build = build.extern_path(proto, rust);
     }
     build.compile_fds(served)?;
@@ -58,8 +61,9 @@ fn main() -> Result<(), Box<dyn Error>> {
 }
 
 /// Messages that hold resources.
-const ENCODED: [&str; 4] =
-    ["GetResourceResponse", "ListResourcesResponse", "ResourceEvent", "WatchResourcesResponse"];
+const ENCODED: [&str; 3] = ["GetResourceResponse", "ListResourcesResponse", "ResourceEvent"];
+/// The message that is put together of encoded parts.
+const IN_PARTS: &str = "WatchResourcesResponse";
 
 /// The whole contract, with the one service that is generated twice.
 fn serving(all: &FileDescriptorSet) -> FileDescriptorSet {

@@ -1,6 +1,6 @@
-//! A resource that is encoded already. It travels where the contract has a
-//! `pulse.resource.v1.Resource`, so that a registry encodes what it holds once
-//! and not for every reader.
+//! Messages that are encoded already. They travel where the contract has a
+//! `Resource` or a `WatchResourcesResponse`, so that a registry encodes what it
+//! holds once and not for every reader.
 
 use bytes::{Buf, BufMut, Bytes};
 use prost::DecodeError;
@@ -15,7 +15,6 @@ impl prost::Message for EncodedResource {
         buf.put_slice(&self.0);
     }
 
-    /// Fields are kept as they come.
     fn merge_field(
         &mut self,
         tag: u32,
@@ -24,25 +23,7 @@ impl prost::Message for EncodedResource {
         _context: DecodeContext,
     ) -> Result<(), DecodeError> {
         let mut bytes = Vec::from(std::mem::take(&mut self.0));
-        encode_key(tag, wire_type, &mut bytes);
-        let length = match wire_type {
-            WireType::Varint => {
-                encode_varint(decode_varint(buf)?, &mut bytes);
-                0
-            }
-            WireType::ThirtyTwoBit => 4,
-            WireType::SixtyFourBit => 8,
-            WireType::LengthDelimited => {
-                let length = decode_varint(buf)?;
-                encode_varint(length, &mut bytes);
-                usize::try_from(length).map_err(|_| too_short())?
-            }
-            WireType::StartGroup | WireType::EndGroup => return Err(too_short()),
-        };
-        if buf.remaining() < length {
-            return Err(too_short());
-        }
-        bytes.put(buf.take(length));
+        keep(tag, wire_type, buf, &mut bytes)?;
         self.0 = bytes.into();
         Ok(())
     }
@@ -56,6 +37,64 @@ impl prost::Message for EncodedResource {
     }
 }
 
+/// A `WatchResourcesResponse` in parts that are its bytes, one behind the other: what many watchers are told is encoded
+/// once, and each message is put together of it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct EncodedWatchResponse(pub Vec<Bytes>);
+
+impl prost::Message for EncodedWatchResponse {
+    fn encode_raw(&self, buf: &mut impl BufMut) {
+        for part in &self.0 {
+            buf.put_slice(part);
+        }
+    }
+
+    fn merge_field(
+        &mut self,
+        tag: u32,
+        wire_type: WireType,
+        buf: &mut impl Buf,
+        _context: DecodeContext,
+    ) -> Result<(), DecodeError> {
+        let mut part = Vec::new();
+        keep(tag, wire_type, buf, &mut part)?;
+        self.0.push(part.into());
+        Ok(())
+    }
+
+    fn encoded_len(&self) -> usize {
+        self.0.iter().map(Bytes::len).sum()
+    }
+
+    fn clear(&mut self) {
+        self.0.clear();
+    }
+}
+
+/// Keeps a field as it comes.
+fn keep(tag: u32, wire_type: WireType, buf: &mut impl Buf, bytes: &mut Vec<u8>) -> Result<(), DecodeError> {
+    encode_key(tag, wire_type, bytes);
+    let length = match wire_type {
+        WireType::Varint => {
+            encode_varint(decode_varint(buf)?, bytes);
+            0
+        }
+        WireType::ThirtyTwoBit => 4,
+        WireType::SixtyFourBit => 8,
+        WireType::LengthDelimited => {
+            let length = decode_varint(buf)?;
+            encode_varint(length, bytes);
+            usize::try_from(length).map_err(|_| too_short())?
+        }
+        WireType::StartGroup | WireType::EndGroup => return Err(too_short()),
+    };
+    if buf.remaining() < length {
+        return Err(too_short());
+    }
+    bytes.put(buf.take(length));
+    Ok(())
+}
+
 fn too_short() -> DecodeError {
     // prost has no public way to word one; a varint that ends early fails like this.
     decode_varint(&mut [].as_slice()).expect_err("an empty buffer holds no varint")
@@ -66,7 +105,7 @@ mod tests {
     use prost::Message as _;
 
     use super::*;
-    use crate::pb::registry::v1::GetResourceResponse;
+    use crate::pb::registry::v1::{GetResourceResponse, ResourceEvent, WatchResourcesResponse};
     use crate::pb::resource::v1::Resource;
     use crate::served::registry::v1 as served;
 
@@ -83,5 +122,25 @@ mod tests {
             Ok(GetResourceResponse { resource: Some(resource), revision: 3 })
         );
         assert_eq!(served::GetResourceResponse::decode(bytes.as_slice()), Ok(answer));
+    }
+
+    #[test]
+    fn parts_of_a_watch_are_one_message() {
+        let event = |revision| ResourceEvent { revision, ..ResourceEvent::default() };
+        let whole = WatchResourcesResponse {
+            events: vec![event(7), event(8)],
+            revision: 8,
+            resume_token: "token".to_owned(),
+            ..WatchResourcesResponse::default()
+        };
+        let part = |events| WatchResourcesResponse { events, ..WatchResourcesResponse::default() };
+        let rest = WatchResourcesResponse { events: Vec::new(), ..whole.clone() };
+        let parts = [part(vec![event(7)]), part(vec![event(8)]), rest];
+        let told = EncodedWatchResponse(parts.iter().map(|part| part.encode_to_vec().into()).collect());
+        assert_eq!(told.encoded_len(), whole.encoded_len());
+        let bytes = told.encode_to_vec();
+        assert_eq!(WatchResourcesResponse::decode(bytes.as_slice()), Ok(whole));
+        let again = EncodedWatchResponse::decode(bytes.as_slice()).unwrap();
+        assert_eq!(again.encode_to_vec(), bytes);
     }
 }

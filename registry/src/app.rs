@@ -61,6 +61,7 @@ impl App {
         let tables = Tables::default();
         let (metrics, figures) = Metrics::new();
         let streams = metrics.streams.clone();
+        let judged = metrics.watch_changes_judged.clone();
 
         // Probes first: they tell that the rest is starting.
         let http = serve::listen(config.http.listen, "http.listen").await?;
@@ -92,6 +93,7 @@ impl App {
         let options = ingest_options(&config, hidden);
         let ingest = IngestApi::new(handle, &registry_id, options, observer, streams, draining.clone());
         let resource = ResourceApi::new(feed, &registry_id, resource_options(&config), draining.clone())
+            .counting(judged)
             .with_writer(resource_writer);
         let bytes_max = config.grpc.max_message_bytes;
         // Bound when there is somebody to answer: until then clients are refused at once.

@@ -47,6 +47,7 @@ pub struct Metrics {
     pub checkpoints: Counter,
     pub checkpoint_failures: Counter,
     pub changes: Counter,
+    pub watch_changes_judged: Counter,
     pub streams: Gauge,
     pub tasks: Gauge,
     pub unknown_values: Family<KindLabel, Gauge<u64, AtomicU64>>,
@@ -69,6 +70,7 @@ impl Metrics {
             checkpoints: Counter::default(),
             checkpoint_failures: Counter::default(),
             changes: Counter::default(),
+            watch_changes_judged: Counter::default(),
             streams: Gauge::default(),
             tasks: Gauge::default(),
             unknown_values: Family::default(),
@@ -99,6 +101,11 @@ impl Metrics {
             metrics.checkpoint_failures.clone(),
         );
         registry.register("changes", "Changes of resources published", metrics.changes.clone());
+        registry.register(
+            "watch_changes_judged",
+            "Changes that filters of watches were asked about, once for all watches with the same filter and mask",
+            metrics.watch_changes_judged.clone(),
+        );
         registry.register("ingest_streams", "Open streams of collectors", metrics.streams.clone());
         registry.register("tasks", "Tasks alive in this process", metrics.tasks.clone());
         registry.register(

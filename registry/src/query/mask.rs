@@ -21,7 +21,7 @@ pub struct MaskError {
 }
 
 /// The checked fields; everything when none are named.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Mask {
     fields: Option<Fields>,
 }
@@ -29,7 +29,7 @@ pub struct Mask {
 /// By field number. `None` keeps the whole field.
 type Fields = BTreeMap<u32, Kept>;
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Kept {
     Whole,
     Some(Fields),

@@ -7,6 +7,7 @@ mod stream;
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use prometheus_client::metrics::counter::Counter;
 use pulse_proto::model::{ResourceId, Revision};
 use pulse_proto::pb::registry::v1 as pb;
 use pulse_proto::served::registry::v1 as served;
@@ -31,6 +32,7 @@ use crate::query::token::Seal;
 use crate::state::feed::{Feed, Resumption};
 use crate::state::view::View;
 use crate::state::{Pair, Stand};
+use crate::watch::audience::Audiences;
 use crate::watch::core::{Scope, Watcher};
 use crate::watch::resume;
 use crate::watch::task::{self, OUTBOX_MAX, Pace};
@@ -64,6 +66,7 @@ pub struct ResourceApi {
     listings: Arc<Mutex<Listings>>,
     heavy: Arc<Semaphore>,
     watchers: Arc<Semaphore>,
+    audiences: Audiences,
     draining: CancellationToken,
     clock: Clock,
     /// Takes what operators say; `None`: this registry is only read.
@@ -79,10 +82,17 @@ impl ResourceApi {
             listings: Arc::default(),
             heavy: Arc::new(Semaphore::new(HEAVY_MAX)),
             watchers: Arc::new(Semaphore::new(options.watchers_max)),
+            audiences: Audiences::default(),
             draining,
             clock: Clock::default(),
             writer: None,
         }
+    }
+
+    /// With a count of the changes that watches' filters were asked about.
+    #[must_use]
+    pub fn counting(self, judged: Counter) -> Self {
+        Self { audiences: Audiences::new(judged), ..self }
     }
 
     /// With links between records that can be changed.
@@ -244,7 +254,8 @@ impl ResourceService for ResourceApi {
         request: Request<pb::WatchResourcesRequest>,
     ) -> Result<Response<Self::WatchResourcesStream>, Status> {
         let pb::WatchResourcesRequest { filter, resume_token, read_mask } = request.into_inner();
-        let scope = Scope::new(Filter::parse(&filter)?, mask(read_mask.as_ref())?, self.seal.clone())?;
+        let (filter, mask) = (Filter::parse(&filter)?, mask(read_mask.as_ref())?);
+        let scope = Scope::new(&self.audiences, filter, mask, self.seal.clone())?;
         if self.draining.is_cancelled() {
             return Err(task::End::Draining.into());
         }

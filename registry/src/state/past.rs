@@ -144,7 +144,7 @@ impl Past {
 
     /// Takes in one revision; says what must become durable with it.
     pub fn take(&mut self, changes: &Changes, writes: &mut Vec<Write>) {
-        let Changes { revision, at, items, entries } = changes;
+        let Changes { revision, at, items, entries, extent: _ } = changes;
         writes.extend(entries.iter().map(|entry| Write::Entry(Arc::clone(entry))));
         self.timeline.append(entries.iter().cloned());
         let Retention { entries: max, age } = self.retention;

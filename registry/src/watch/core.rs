@@ -8,15 +8,20 @@ mod tests;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use prost::Message as _;
-use pulse_proto::encoded::EncodedResource;
+use bytes::Bytes;
+use pulse_proto::encoded::EncodedWatchResponse;
 use pulse_proto::model::Revision;
+use pulse_proto::pb::registry::v1::WatchResourcesResponse;
 use pulse_proto::pb::registry::v1::resource_event::{Kind, Removal};
-use pulse_proto::served::registry::v1::{ResourceEvent, WatchResourcesResponse};
+use pulse_proto::served::registry::v1::ResourceEvent;
 
+use super::audience::{Audience, Audiences, Chunk};
 use super::coalesce::{News, coalesce};
+use super::encode::{self, Batch, event};
+use super::limits::MESSAGE_BYTES_MAX;
 use super::past::{CatchUp, Missed};
 use super::resume;
+use super::sharing::Sharing;
 use crate::query::filter::{Filter, FilterError, Scan};
 use crate::query::mask::Mask;
 use crate::query::show;
@@ -24,44 +29,19 @@ use crate::query::token::Seal;
 use crate::state::change::Changes;
 use crate::state::view::View;
 
-/// Most events in one message.
-pub const EVENTS_MAX: usize = 500;
-/// Encoded events beyond which a message gets no further one.
-pub const MESSAGE_BYTES_MAX: usize = 1 << 20;
-/// Resources tested in one step, so that one watcher does not hold a thread.
-pub const SCAN_STEP_MAX: usize = 10_000;
-/// Revisions taken at once.
-pub const REVISIONS_MAX: usize = 256;
-/// Changes beyond which no further revision is taken at once.
-pub const CHANGES_MAX: usize = 20_000;
-
-/// What to show, and how.
+/// What to show, and how. Those who are shown the same are one audience.
 #[derive(Clone, Debug)]
 pub struct Scope {
-    filter: Filter,
-    mask: Mask,
+    audience: Arc<Audience>,
     seal: Seal,
-    limits: Limits,
 }
-
-/// How much at once; tests ask for less.
-#[derive(Clone, Copy, Debug)]
-struct Limits {
-    events: usize,
-    scan: usize,
-    revisions: usize,
-    changes: usize,
-}
-
-const LIMITS: Limits =
-    Limits { events: EVENTS_MAX, scan: SCAN_STEP_MAX, revisions: REVISIONS_MAX, changes: CHANGES_MAX };
 
 impl Scope {
     /// Fails when the filter asks for the time of observation: that moves
     /// without a revision, so a watcher would not hear of it.
-    pub fn new(filter: Filter, mask: Mask, seal: Seal) -> Result<Self, FilterError> {
+    pub fn new(audiences: &Audiences, filter: Filter, mask: Mask, seal: Seal) -> Result<Self, FilterError> {
         match filter.observed_at_position() {
-            None => Ok(Self { filter, mask, seal, limits: LIMITS }),
+            None => Ok(Self { audience: audiences.join(filter, mask), seal }),
             Some(position) => Err(FilterError {
                 position,
                 problem: "observed_at moves without a change, so it cannot be watched; use freshness"
@@ -69,12 +49,20 @@ impl Scope {
             }),
         }
     }
+
+    fn filter(&self) -> &Filter {
+        &self.audience.filter
+    }
+
+    fn mask(&self) -> &Mask {
+        &self.audience.mask
+    }
 }
 
 /// What came of one step.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Step {
-    Message(WatchResourcesResponse),
+    Message(EncodedWatchResponse),
     /// Nothing to tell yet, more to look at.
     Working,
     /// Waits for changes.
@@ -91,16 +79,27 @@ pub struct Watcher {
 
 #[derive(Clone, Debug)]
 enum Stage {
-    Listing { scan: Scan, part: usize, at: usize, revision: Revision },
+    Listing {
+        scan: Scan,
+        part: usize,
+        at: usize,
+        revision: Revision,
+    },
     CatchingUp(Box<CatchUp>),
-    Telling { news: VecDeque<News>, revision: Revision },
+    /// Changes as the whole audience is told them.
+    Sharing(Sharing),
+    /// Several changes of some resource as one.
+    Telling {
+        news: VecDeque<News>,
+        revision: Revision,
+    },
     Idle,
 }
 
 impl Watcher {
     /// Lists `view` first.
     pub fn list(scope: Scope, view: &View) -> Self {
-        let scan = scope.filter.scan(view);
+        let scan = scope.filter().scan(view);
         let stage = Stage::Listing { scan, part: 0, at: 0, revision: view.revision };
         Self { scope, through: Revision(0), stage }
     }
@@ -112,7 +111,7 @@ impl Watcher {
 
     /// Tells first what of `view` came after `revision`, where the changes themselves are no longer held.
     pub fn catch_up(scope: Scope, revision: Revision, view: &View) -> Self {
-        let stage = Stage::CatchingUp(Box::new(CatchUp::new(&scope.filter, revision, view)));
+        let stage = Stage::CatchingUp(Box::new(CatchUp::new(scope.filter(), revision, view)));
         Self { scope, through: revision, stage }
     }
 
@@ -120,6 +119,7 @@ impl Watcher {
     pub const fn cursor(&self) -> Revision {
         match &self.stage {
             Stage::Listing { revision, .. } | Stage::Telling { revision, .. } => *revision,
+            Stage::Sharing(shared) => shared.revision,
             Stage::CatchingUp(missed) => missed.revision,
             Stage::Idle => self.through,
         }
@@ -131,7 +131,7 @@ impl Watcher {
         if !matches!(self.stage, Stage::Idle) {
             return;
         }
-        let limits = self.scope.limits;
+        let limits = self.scope.audience.limits();
         let mut count = 0;
         let taken = changes
             .iter()
@@ -141,10 +141,15 @@ impl Watcher {
             })
             .map_or(changes.len(), |last| last + 1)
             .min(limits.revisions);
-        if let Some(last) = changes[..taken].last() {
-            let news = coalesce(&changes[..taken], &self.scope.filter);
-            self.stage = Stage::Telling { news, revision: last.revision };
-        }
+        let taken = &changes[..taken];
+        let Some(last) = taken.last() else { return };
+        let revision = last.revision;
+        self.stage = if Changes::are_distinct(taken, self.through) {
+            Stage::Sharing(Sharing::new(taken, revision))
+        } else {
+            self.scope.audience.judges(taken.iter().map(|step| step.items.len()).sum());
+            Stage::Telling { news: coalesce(taken, self.scope.filter()), revision }
+        };
     }
 
     /// Moves on over revisions that changed nothing.
@@ -160,29 +165,25 @@ impl Watcher {
             Stage::Idle => Step::Idle,
             Stage::Listing { scan, part, at, revision } => self.list_on(scan, (part, at), revision, view),
             Stage::CatchingUp(missed) => self.catch_up_on(missed, view),
+            Stage::Sharing(shared) => self.share_on(shared, view),
             Stage::Telling { news, revision } => self.tell_on(news, revision, view),
         }
     }
 
     /// A token and nothing else.
-    pub fn bookmark(&self) -> WatchResourcesResponse {
-        WatchResourcesResponse { bookmark: true, ..self.message(Vec::new()) }
+    pub fn bookmark(&self) -> EncodedWatchResponse {
+        encode::message(Vec::new(), &WatchResourcesResponse { bookmark: true, ..self.complete() })
     }
 
     fn list_on(&mut self, scan: Scan, from: (usize, usize), revision: Revision, view: &View) -> Step {
         let (mut part, mut at) = from;
-        let mut message = Batch::default();
+        let mut batch = Batch::default();
         let mut tested = 0;
-        let limits = self.scope.limits;
+        let limits = self.scope.audience.limits();
         while let Some((shard, candidates)) = scan.parts.get(part) {
-            if message.is_full(limits) || tested == limits.scan {
-                let events = message.events;
+            if batch.is_full(limits) || tested == limits.scan {
                 self.stage = Stage::Listing { scan, part, at, revision };
-                return if events.is_empty() {
-                    Step::Working
-                } else {
-                    Step::Message(self.unfinished(events))
-                };
+                return if batch.is_empty() { Step::Working } else { self.unfinished(batch) };
             }
             let Some(row) = candidates.next(at) else {
                 (part, at) = (part + 1, 0);
@@ -192,102 +193,104 @@ impl Watcher {
             at = row + 1;
             tested += 1;
             // Only what may change without a revision needs the time, and that is not in the filter.
-            if self.scope.filter.matches(resource, None) {
+            if self.scope.filter().matches(resource, None) {
                 let observed_at = shard.observed_at(resource);
-                let shown = show::resource(resource, observed_at, view, &self.scope.mask);
-                message.add(event(Kind::Existing, Removal::Unspecified, shown, resource.revision));
+                let shown = show::resource(resource, observed_at, view, self.scope.mask());
+                batch.add(&event(Kind::Existing, Removal::Unspecified, shown, resource.revision));
             }
         }
         self.through = revision;
-        Step::Message(WatchResourcesResponse { initial_list_end: true, ..self.message(message.events) })
+        Self::finished(batch, &WatchResourcesResponse { initial_list_end: true, ..self.complete() })
     }
 
     fn catch_up_on(&mut self, mut missed: Box<CatchUp>, view: &View) -> Step {
-        let mut message = Batch::default();
-        let limits = self.scope.limits;
+        let mut batch = Batch::default();
+        let limits = self.scope.audience.limits();
         let mut budget = limits.scan;
-        while !message.is_full(limits)
-            && let Some(item) = missed.next(&self.scope.filter, &mut budget)
+        while !batch.is_full(limits)
+            && let Some(item) = missed.next(self.scope.filter(), &mut budget)
         {
-            message.add(match item {
+            batch.add(&match item {
                 Missed::Changed { kind, removal, resource, observed_at } => {
-                    let shown = show::resource(&resource, observed_at, view, &self.scope.mask);
+                    let shown = show::resource(&resource, observed_at, view, self.scope.mask());
                     event(kind, removal, shown, resource.revision)
                 }
-                Missed::Gone(tombstone) => ResourceEvent {
-                    kind: Kind::Removed.into(),
-                    resource: Some(show::tombstone(&tombstone, &self.scope.mask)),
-                    removal: Removal::Deleted.into(),
-                    revision: tombstone.position.revision.0,
-                    changes: Vec::new(),
-                },
+                Missed::Gone(tombstone) => {
+                    let shown = show::tombstone(&tombstone, self.scope.mask());
+                    event(Kind::Removed, Removal::Deleted, shown, tombstone.position.revision)
+                }
             });
         }
-        let events = message.events;
         if missed.is_done() {
             self.through = missed.revision;
             // Also when nothing was missed: the reader came for a token of now.
-            let bookmark = events.is_empty();
-            return Step::Message(WatchResourcesResponse { bookmark, ..self.message(events) });
+            let bookmark = batch.is_empty();
+            return Self::finished(batch, &WatchResourcesResponse { bookmark, ..self.complete() });
         }
         self.stage = Stage::CatchingUp(missed);
-        if events.is_empty() { Step::Working } else { Step::Message(self.unfinished(events)) }
+        if batch.is_empty() { Step::Working } else { self.unfinished(batch) }
+    }
+
+    fn share_on(&mut self, mut shared: Sharing, view: &View) -> Step {
+        let audience = Arc::clone(&self.scope.audience);
+        let limits = audience.limits();
+        let (mut events, mut count, mut bytes) = (Vec::new(), 0, 0);
+        let mut budget = limits.scan;
+        while let Some(Chunk { bytes: more, events: many }) = shared.peek(&audience, view, &mut budget) {
+            if count > 0 && (count + many > limits.events || bytes + more.len() > MESSAGE_BYTES_MAX) {
+                break;
+            }
+            count += many;
+            bytes += more.len();
+            events.push(more);
+            shared.advance();
+        }
+        if !shared.is_done() {
+            self.stage = Stage::Sharing(shared);
+            return if count == 0 { Step::Working } else { self.so_far(events) };
+        }
+        self.through = shared.revision;
+        if count == 0 { Step::Idle } else { Step::Message(encode::message(events, &self.complete())) }
     }
 
     fn tell_on(&mut self, mut news: VecDeque<News>, revision: Revision, view: &View) -> Step {
-        let mut message = Batch::default();
-        while !message.is_full(self.scope.limits) {
+        let mut batch = Batch::default();
+        while !batch.is_full(self.scope.audience.limits()) {
             let Some(News { kind, removal, resource, revision, entries }) = news.pop_front() else { break };
             let shard = view.shard(&resource.connection);
             let observed_at = shard.and_then(|shard| shard.observed_at(&resource));
-            let shown = show::resource(&resource, observed_at, view, &self.scope.mask);
+            let shown = show::resource(&resource, observed_at, view, self.scope.mask());
             let changes = entries.iter().map(|entry| show::change(entry)).collect();
-            message.add(ResourceEvent { changes, ..event(kind, removal, shown, revision) });
+            batch.add(&ResourceEvent { changes, ..event(kind, removal, shown, revision) });
         }
         if !news.is_empty() {
             self.stage = Stage::Telling { news, revision };
-            return Step::Message(self.unfinished(message.events));
+            return self.unfinished(batch);
         }
         self.through = revision;
-        if message.events.is_empty() { Step::Idle } else { Step::Message(self.message(message.events)) }
+        if batch.is_empty() { Step::Idle } else { Self::finished(batch, &self.complete()) }
     }
 
-    /// Complete up to `through`: the client may resume here.
-    fn message(&self, events: Vec<ResourceEvent>) -> WatchResourcesResponse {
-        let resume_token = resume::encode(&self.scope.seal, self.through);
-        WatchResourcesResponse { resume_token, ..self.unfinished(events) }
+    fn finished(batch: Batch, rest: &WatchResourcesResponse) -> Step {
+        Step::Message(encode::message(vec![batch.into_bytes()], rest))
+    }
+
+    fn unfinished(&self, batch: Batch) -> Step {
+        self.so_far(vec![batch.into_bytes()])
     }
 
     /// Further events of the same stretch follow.
-    fn unfinished(&self, events: Vec<ResourceEvent>) -> WatchResourcesResponse {
-        WatchResourcesResponse { events, revision: self.through.0, ..WatchResourcesResponse::default() }
-    }
-}
-
-fn event(kind: Kind, removal: Removal, shown: EncodedResource, revision: Revision) -> ResourceEvent {
-    ResourceEvent {
-        kind: kind.into(),
-        resource: Some(shown),
-        removal: removal.into(),
-        revision: revision.0,
-        changes: Vec::new(),
-    }
-}
-
-/// The events of one message.
-#[derive(Debug, Default)]
-struct Batch {
-    events: Vec<ResourceEvent>,
-    bytes: usize,
-}
-
-impl Batch {
-    fn is_full(&self, limits: Limits) -> bool {
-        self.events.len() == limits.events || self.bytes >= MESSAGE_BYTES_MAX
+    fn so_far(&self, events: Vec<Bytes>) -> Step {
+        let rest = WatchResourcesResponse { revision: self.through.0, ..WatchResourcesResponse::default() };
+        Step::Message(encode::message(events, &rest))
     }
 
-    fn add(&mut self, event: ResourceEvent) {
-        self.bytes += event.encoded_len();
-        self.events.push(event);
+    /// Everything up to `through` is told: the client may resume here.
+    fn complete(&self) -> WatchResourcesResponse {
+        WatchResourcesResponse {
+            revision: self.through.0,
+            resume_token: resume::encode(&self.scope.seal, self.through),
+            ..WatchResourcesResponse::default()
+        }
     }
 }

@@ -3,13 +3,14 @@
 
 use std::time::Duration;
 
+use pulse_proto::encoded::EncodedWatchResponse;
 use pulse_proto::model::Revision;
-use pulse_proto::served::registry::v1::WatchResourcesResponse;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::core::{REVISIONS_MAX, Step, Watcher};
+use super::core::{Step, Watcher};
+use super::limits::REVISIONS_MAX;
 use crate::state::feed::Feed;
 
 /// Messages on their way to the reader.
@@ -43,7 +44,7 @@ pub enum End {
 pub async fn run(
     mut watcher: Watcher,
     mut feed: Feed,
-    outbox: mpsc::Sender<WatchResourcesResponse>,
+    outbox: mpsc::Sender<EncodedWatchResponse>,
     pace: Pace,
     draining: CancellationToken,
 ) -> End {
@@ -88,10 +89,10 @@ pub async fn run(
 
 /// Waits for the reader, unless waiting has become useless.
 async fn deliver(
-    message: WatchResourcesResponse,
+    message: EncodedWatchResponse,
     watcher: &Watcher,
     feed: &mut Feed,
-    outbox: &mpsc::Sender<WatchResourcesResponse>,
+    outbox: &mpsc::Sender<EncodedWatchResponse>,
     pace: Pace,
     draining: &CancellationToken,
 ) -> Result<(), End> {

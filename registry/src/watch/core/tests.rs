@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use prometheus_client::metrics::counter::Counter;
 use proptest::prelude::*;
 use prost::Message as _;
 use pulse_proto::model::{ConnectionId, ResourceType, Revision, Severity, UnixMillis};
@@ -11,7 +12,7 @@ use pulse_proto::pb::registry::v1::WatchResourcesResponse;
 use pulse_proto::pb::registry::v1::resource_event::Kind;
 use pulse_proto::pb::resource::v1 as wire;
 
-use super::{Limits, Scope, Step, Watcher};
+use super::{Audiences, Scope, Step, Watcher};
 use crate::query::filter::Filter;
 use crate::query::fixture::Seed;
 use crate::query::mask::Mask;
@@ -23,23 +24,26 @@ use crate::state::past::{Past, Remembered, Retention};
 use crate::state::resource::Resource;
 use crate::state::row::Write;
 use crate::state::view::{Shard, View};
+use crate::watch::limits::Limits;
 use crate::watch::resume;
 
 const CONNECTIONS: [&str; 3] = ["a", "b", "c"];
+/// Who read at a pace of their own; all but the last ask the same.
+const READERS: usize = 3;
 const RELEASES: [&str; 2] = ["one", "other"];
-const TIGHT: Limits = Limits { events: 1, scan: 3, revisions: 3, changes: 12 };
+const TIGHT: Limits = Limits { events: 1, scan: 3, revisions: 3, changes: 12, kept_bytes: 4_096 };
 
 #[derive(Clone, Debug)]
 enum Act {
     /// One revision: each number gets a severity and a place, or goes away.
     Commit(Vec<(u64, Option<Wanted>)>),
-    /// The reader takes one step.
-    Read,
+    /// A reader takes one step.
+    Read(usize),
     /// The stream breaks; the reader goes on with its last token, if it has one.
-    Reconnect,
+    Reconnect(usize),
     /// The reader forgets everything.
-    Restart,
-    /// The registry is killed and comes back; the reader goes on with its last token.
+    Restart(usize),
+    /// The registry is killed and comes back; readers go on with their last tokens.
     Crash,
     /// ... and comes back as another release, which shows things in another way.
     Upgrade,
@@ -52,7 +56,7 @@ struct Wanted {
 }
 
 /// As a client reads it.
-fn read(served: &pulse_proto::served::registry::v1::WatchResourcesResponse) -> WatchResourcesResponse {
+fn read(served: &pulse_proto::encoded::EncodedWatchResponse) -> WatchResourcesResponse {
     WatchResourcesResponse::decode(served.encode_to_vec().as_slice()).expect("the same message")
 }
 
@@ -170,10 +174,13 @@ struct Mirror {
 }
 
 impl Mirror {
-    fn new(filter: &Filter, feed: &Feed) -> Self {
-        let mut scope =
-            Scope::new(filter.clone(), Mask::default(), Seal::new("registry")).expect("can be watched");
-        scope.limits = TIGHT;
+    fn new(filter: &Filter, audiences: &Audiences, feed: &Feed) -> Self {
+        let seal = Seal::new("registry");
+        let scope = Scope::new(audiences, filter.clone(), Mask::default(), seal).expect("can be watched");
+        Self::begin(scope, feed)
+    }
+
+    fn begin(scope: Scope, feed: &Feed) -> Self {
         let watcher = Watcher::list(scope.clone(), &feed.view());
         Self {
             scope,
@@ -188,7 +195,7 @@ impl Mirror {
 
     fn reconnect(&mut self, feed: &Feed) {
         if self.token.is_empty() {
-            *self = Self::new(&self.scope.filter, feed);
+            *self = Self::begin(self.scope.clone(), feed);
             return;
         }
         let revision = resume::decode(&self.scope.seal, &self.token).expect("its own token");
@@ -198,7 +205,7 @@ impl Mirror {
             Ok(Resumption::View(view)) => Watcher::catch_up(scope, revision, &view),
             Err(NotKept { floor, .. }) => {
                 assert!(revision < floor && floor == feed.view().past.horizon.floor);
-                *self = Self::new(&self.scope.filter, feed);
+                *self = Self::begin(self.scope.clone(), feed);
                 return;
             }
         };
@@ -249,7 +256,7 @@ impl Mirror {
         if message.revision < self.ahead {
             return Ok(());
         }
-        let expected = world.shown(message.revision, &self.scope.filter);
+        let expected = world.shown(message.revision, self.scope.filter());
         prop_assert_eq!(&self.resources, &expected, "at revision {}", message.revision);
         Ok(())
     }
@@ -261,9 +268,9 @@ fn act() -> impl Strategy<Value = Act> {
     let wanted = (0_u64..8, prop::option::weighted(0.6, wanted));
     prop_oneof![
         3 => prop::collection::vec(wanted, 1..6).prop_map(Act::Commit),
-        6 => Just(Act::Read),
-        2 => Just(Act::Reconnect),
-        1 => Just(Act::Restart),
+        9 => (0..READERS).prop_map(Act::Read),
+        2 => (0..READERS).prop_map(Act::Reconnect),
+        1 => (0..READERS).prop_map(Act::Restart),
         2 => Just(Act::Crash),
         1 => Just(Act::Upgrade),
     ]
@@ -279,31 +286,38 @@ proptest! {
     ) {
         let filter = Filter::parse(filter).expect("a filter");
         let mut world = World::new();
-        let mut mirror = Mirror::new(&filter, &world.feed);
+        let audiences = Audiences::with(TIGHT, Counter::default());
+        let asked = [&filter, &filter, &Filter::all()];
+        let mut mirrors = asked.map(|filter| Mirror::new(filter, &audiences, &world.feed));
         let mut releases = 0_usize;
         for act in acts {
             match act {
                 Act::Commit(wanted) => world.commit(&wanted),
-                Act::Read => { mirror.read(&world)?; }
-                Act::Reconnect => mirror.reconnect(&world.feed),
-                Act::Restart => mirror = Mirror::new(&filter, &world.feed),
+                Act::Read(reader) => { mirrors[reader].read(&world)?; }
+                Act::Reconnect(reader) => mirrors[reader].reconnect(&world.feed),
+                Act::Restart(reader) => mirrors[reader] = Mirror::new(asked[reader], &audiences, &world.feed),
                 Act::Crash | Act::Upgrade => {
                     releases += usize::from(matches!(act, Act::Upgrade));
                     world.crash(RELEASES[releases % 2]);
-                    mirror.reconnect(&world.feed);
+                    for mirror in &mut mirrors {
+                        mirror.reconnect(&world.feed);
+                    }
                 }
             }
         }
-        while !mirror.read(&world)? {}
         let head = world.feed.view().revision.0;
-        prop_assert_eq!(&mirror.resources, &world.shown(head, &filter));
+        for (mirror, filter) in mirrors.iter_mut().zip(asked) {
+            while !mirror.read(&world)? {}
+            prop_assert_eq!(&mirror.resources, &world.shown(head, filter));
+        }
     }
 }
 
 #[test]
 fn a_filter_on_the_time_of_observation_cannot_be_watched() {
     let filter = Filter::parse("type = storage AND observed_at > 2026-01-01T00:00:00Z").expect("a filter");
-    let error = Scope::new(filter, Mask::default(), Seal::new("registry")).expect_err("refused");
+    let seal = Seal::new("registry");
+    let error = Scope::new(&Audiences::default(), filter, Mask::default(), seal).expect_err("refused");
     assert_eq!(error.position, 20);
     assert!(error.problem.contains("freshness"), "{error}");
 }
@@ -315,8 +329,8 @@ fn one_stretch_takes_whole_revisions_within_its_bound() {
     for number in 0..5 {
         world.commit(&[(number, wanted), (number + 100, wanted), (number + 200, wanted)]);
     }
-    let mut scope = Mirror::new(&Filter::all(), &world.feed).scope;
-    scope.limits.changes = 4;
+    let audiences = Audiences::with(Limits { changes: 4, ..TIGHT }, Counter::default());
+    let scope = Mirror::new(&Filter::all(), &audiences, &world.feed).scope;
     let mut watcher = Watcher::resume(scope, Revision(0));
     let changes = world.feed.after(Revision(0), 10).expect("kept");
     watcher.take(&changes);
@@ -324,6 +338,6 @@ fn one_stretch_takes_whole_revisions_within_its_bound() {
     watcher.take(&changes);
     assert_eq!(watcher.cursor(), Revision(2), "a busy watcher takes nothing");
     assert!(
-        matches!(watcher.step(&world.feed.view()), Step::Message(message) if message.resume_token.is_empty())
+        matches!(watcher.step(&world.feed.view()), Step::Message(message) if read(&message).resume_token.is_empty())
     );
 }
