@@ -4,8 +4,10 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::fs;
 
+use pulse_collector::api::alert::mark;
 use pulse_collector::api::plan::{Call, requests};
 use pulse_collector::api::{Dialect, Line, Section, Transport, event};
+use pulse_collector::connection::order::Action;
 use pulse_tests::task::root;
 
 const HEAD: &str = "\
@@ -15,6 +17,12 @@ Written from the code by `cargo xtask docs`. A line is a release of TrueNAS; new
 still answer. What a line lacks is reported as `SECTION_OUTCOME_UNSUPPORTED`, what the login may not read as `SECTION_OUTCOME_FORBIDDEN`; neither
 harms the rest. A method in parentheses only adds to its section. `→` is the way taken when the first method is not there.
 
+";
+
+const WRITE_BACK: &str = "\
+## Write-back
+
+Off unless `alerts.write_back` is on: nothing else ever changes an appliance. Role: ALERT_LIST_WRITE.
 ";
 
 /// How each line is spoken to, the usual way first.
@@ -95,6 +103,19 @@ fn document() -> String {
         write_rows(&mut text, rows);
         text.push('\n');
     }
+    text.push_str(WRITE_BACK);
+    text.push_str("\n| line | methods |\n|---|---|\n");
+    let mut rows: Vec<(String, Vec<&str>)> = Vec::new();
+    for (_, transport, name) in WAYS {
+        let named = |action| match mark(action, "", transport) {
+            Call::Rpc { method, .. } => format!("`{method}`"),
+            Call::Rest { path, .. } => format!("`GET {path}`"),
+            Call::RestPost { path, .. } => format!("`POST {path}`"),
+        };
+        push(&mut rows, [Action::Dismiss, Action::Restore].map(named).join(", "), name);
+    }
+    write_rows(&mut text, rows);
+    text.push('\n');
     text.push_str("## Events\n\n| line | subscriptions |\n|---|---|\n");
     let mut rows: Vec<(String, Vec<&str>)> = Vec::new();
     for (line, _, name) in WAYS.into_iter().filter(|(_, transport, _)| transport.is_rpc()) {

@@ -204,6 +204,7 @@ fn service_options(config: &Config) -> service::Options {
     service::Options {
         enabled: config.enable_truenas,
         target: target_options(config),
+        write_back: config.alerts.write_back,
         message_bytes_max: config.grpc.max_message_bytes,
         ..service::Options::default()
     }

@@ -1,6 +1,7 @@
 //! The command line: serve, check the settings, rotate the master key, and
 //! keep connections without grpcurl.
 
+mod alerts;
 mod connections;
 mod import;
 mod secrets;
@@ -39,6 +40,9 @@ enum Command {
     /// Add, list, test, change and remove the connections of a running collector.
     #[command(subcommand)]
     Connections(connections::Command),
+    /// Dismiss and restore native alerts on their NAS, where the collector may.
+    #[command(subcommand)]
+    Alerts(alerts::Command),
     /// Keep the key that encrypts stored credentials. The collector must not be running.
     #[command(subcommand)]
     Keys(KeysCommand),
@@ -101,6 +105,7 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             let rotated = tokio::task::spawn_blocking(move || rotate(&config)).await??;
             table::print(&[format!("{rotated} connections are encrypted with a new key")])?;
         }
+        Some(Command::Alerts(command)) => alerts::run(command).await?,
         Some(Command::Connections(command)) => {
             return tokio::select! {
                 done = connections::run(command) => done,

@@ -98,6 +98,12 @@ pub const KEYS: &[Key] = &[
         help: "How long a NAS may take to answer one call.",
     },
     Key {
+        name: "alerts.write_back",
+        env: "PULSE_COLLECTOR_ALERTS_WRITE_BACK",
+        default: "false",
+        help: "On: clients may dismiss and restore native alerts on the NAS, where its account has the role `ALERT_LIST_WRITE`.",
+    },
+    Key {
         name: "drain.timeout",
         env: "PULSE_COLLECTOR_DRAIN_TIMEOUT",
         default: "10s",
@@ -116,6 +122,7 @@ pub struct Config {
     pub log: Log,
     pub connections: Connections,
     pub poll: Poll,
+    pub alerts: Alerts,
     pub drain: Drain,
 }
 
@@ -151,6 +158,11 @@ pub struct Connections {
 pub struct Poll {
     pub calls_in_flight: usize,
     pub call_timeout: Duration,
+}
+
+#[derive(Clone, Debug)]
+pub struct Alerts {
+    pub write_back: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -218,6 +230,7 @@ impl Config {
                 calls_in_flight: settings.number("poll.calls_in_flight", 1, 10),
                 call_timeout: settings.duration("poll.call_timeout", SECOND, HOUR),
             },
+            alerts: Alerts { write_back: settings.flag("alerts.write_back") },
             drain: Drain { timeout: settings.duration("drain.timeout", Duration::ZERO, HOUR) },
         }
     }

@@ -5,6 +5,7 @@
 pub mod address;
 pub mod fingerprint;
 pub mod import;
+pub mod order;
 pub mod refresh;
 pub mod roster;
 pub mod settings;
@@ -14,7 +15,7 @@ pub mod validate;
 
 pub use fingerprint::Fingerprint;
 pub use refresh::Refresh;
-pub use roster::{Roster, RosterError, RosterOptions};
+pub use roster::{Roster, RosterError, RosterOptions, Signals};
 pub use settings::{Settings, Tls};
 pub use status::{Board, Cost, Health};
 pub use store::{KeySource, StoreError};

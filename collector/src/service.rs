@@ -13,9 +13,11 @@ use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
 
 use crate::clock;
+use crate::connection::order::Action;
 use crate::connection::{Board, Refresh, Roster, Settings};
 use crate::target;
 
+mod alerts;
 mod budget;
 mod error;
 mod mask;
@@ -45,6 +47,10 @@ pub struct Options {
     /// A whole round that somebody waits for.
     pub refresh_deadline: Duration,
     pub watchers_max: usize,
+    /// Whether alerts may be dismissed and restored on appliances.
+    pub write_back: bool,
+    /// A whole change on an appliance, read back included.
+    pub write_deadline: Duration,
     /// Longest message that is taken.
     pub message_bytes_max: usize,
 }
@@ -59,6 +65,8 @@ impl Default for Options {
             tests_per_minute_max: 6,
             refresh_deadline: Duration::from_mins(2),
             watchers_max: 256,
+            write_back: false,
+            write_deadline: Duration::from_mins(1),
             message_bytes_max: MESSAGE_BYTES_MAX,
         }
     }
@@ -109,6 +117,14 @@ impl ConnectionApi {
     }
 
     fn find(&self, id: &str) -> Result<Arc<Settings>, Status> {
+        self.find_as("id", id)
+    }
+
+    /// `field` is where the client wrote the id.
+    fn find_as(&self, field: &'static str, id: &str) -> Result<Arc<Settings>, Status> {
+        if id.is_empty() {
+            return Err(error::invalid_field(field, "is required"));
+        }
         self.roster.get(&known_id(id)?).ok_or_else(|| error::not_found(id))
     }
 
@@ -258,6 +274,28 @@ impl ConnectionService for ConnectionApi {
         let connections = u32::try_from(self.roster.all().len()).unwrap_or(u32::MAX);
         tracing::info!(connections, "stored credentials are encrypted with a new key");
         Ok(Response::new(pb::RotateEncryptionKeyResponse { connections }))
+    }
+
+    async fn dismiss_alert(
+        &self,
+        request: Request<pb::DismissAlertRequest>,
+    ) -> Result<Response<pb::DismissAlertResponse>, Status> {
+        let origin = alerts::Origin::of(&request);
+        let pb::DismissAlertRequest { connection_id, alert_uuid, requested_by } = request.into_inner();
+        let wish = alerts::Wish { action: Action::Dismiss, connection_id, alert_uuid, requested_by };
+        let unchanged = self.mark_alert(&wish, &origin).await?;
+        Ok(origin.stamp(pb::DismissAlertResponse { unchanged }))
+    }
+
+    async fn restore_alert(
+        &self,
+        request: Request<pb::RestoreAlertRequest>,
+    ) -> Result<Response<pb::RestoreAlertResponse>, Status> {
+        let origin = alerts::Origin::of(&request);
+        let pb::RestoreAlertRequest { connection_id, alert_uuid, requested_by } = request.into_inner();
+        let wish = alerts::Wish { action: Action::Restore, connection_id, alert_uuid, requested_by };
+        let unchanged = self.mark_alert(&wish, &origin).await?;
+        Ok(origin.stamp(pb::RestoreAlertResponse { unchanged }))
     }
 
     type WatchConnectionsStream = watch::Stream;

@@ -16,6 +16,7 @@ mod judgement;
 mod live;
 mod log;
 pub mod machine;
+mod orders;
 mod pace;
 mod pacing;
 mod probe;

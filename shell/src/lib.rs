@@ -3,6 +3,7 @@
 //! Refuses to know connections, records and health.
 
 pub mod answer;
+pub mod audit;
 pub mod command;
 pub mod logs;
 pub mod probes;

@@ -9,6 +9,8 @@ use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{EnvFilter, fmt};
 
+use crate::audit;
+
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Format {
     /// Text on a terminal, JSON otherwise.
@@ -48,9 +50,16 @@ fn is_discreet(metadata: &Metadata<'_>) -> bool {
     *metadata.level() <= Level::INFO || !TALKATIVE.contains(&root)
 }
 
+/// Who silences the log does not mean the audit lines, unless it is said.
+fn with_audit(level: &str) -> String {
+    let target = audit::TARGET;
+    let named = level.split(',').any(|directive| directive.trim().starts_with(&format!("{target}=")));
+    if named { level.to_owned() } else { format!("{level},{target}=info") }
+}
+
 /// Sets up logging for the process. Fails when `level` is no filter, or when it was set up before.
 pub fn start(format: Format, level: &str) -> anyhow::Result<()> {
-    let filter = EnvFilter::try_new(level)?;
+    let filter = EnvFilter::try_new(with_audit(level))?;
     let terminal = std::io::stderr().is_terminal();
     let json = match format {
         Format::Auto => !terminal,
@@ -66,4 +75,21 @@ pub fn start(format: Format, level: &str) -> anyhow::Result<()> {
         registry.with(layer.with_ansi(terminal).with_target(false)).try_init()?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_level_hides_the_audit_lines_unless_it_names_them() {
+        for (level, want) in [
+            ("warn", "warn,audit=info"),
+            ("info,a=debug", "info,a=debug,audit=info"),
+            ("off,audit=off", "off,audit=off"),
+        ] {
+            assert_eq!(with_audit(level), want);
+            assert!(EnvFilter::try_new(want).is_ok());
+        }
+    }
 }

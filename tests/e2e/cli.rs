@@ -255,6 +255,8 @@ async fn everything_has_a_help_text() -> anyhow::Result<()> {
                 "connections refresh",
                 "connections import",
                 "connections watch",
+                "alerts dismiss",
+                "alerts restore",
             ],
         ),
     ] {

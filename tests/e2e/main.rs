@@ -12,3 +12,4 @@ mod restarts;
 mod resume;
 mod secrets;
 mod timeline;
+mod write_back;

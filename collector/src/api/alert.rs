@@ -3,11 +3,13 @@
 use pulse_proto::model::{AlertLevel, UnixMillis};
 use serde_json::{Value, json};
 
+use super::dialect::Transport;
 use super::item::Row;
 use super::json::{Fields, rows, text, word};
-use super::plan::{Tag, required};
+use super::plan::{Call, Tag, required};
 use super::section::{Data, Spec};
 use super::{DecodeError, Decoded};
+use crate::connection::order::Action;
 
 pub const SPEC: Spec = Spec {
     token: "alerts",
@@ -18,6 +20,21 @@ pub const SPEC: Spec = Spec {
     plan: |_| vec![required(Tag::Alerts, "alert.list", "/alert/list", json!([]))],
     assemble: |replies| Ok(Data::Alerts(replies.rows(Tag::Alerts, decode_alerts)?)),
 };
+
+/// What marking takes; the read-only administrator does not have it.
+pub const WRITE_ROLE: &str = "ALERT_LIST_WRITE";
+
+/// The call that marks an alert as seen, or takes that back. Alike on every line.
+pub fn mark(action: Action, uuid: &str, transport: Transport) -> Call {
+    let (method, path) = match action {
+        Action::Dismiss => ("alert.dismiss", "/alert/dismiss"),
+        Action::Restore => ("alert.restore", "/alert/restore"),
+    };
+    match transport {
+        Transport::JsonRpc | Transport::LegacyWebsocket => Call::Rpc { method, params: json!([uuid]) },
+        Transport::LegacyRest => Call::RestPost { path, body: json!(uuid) },
+    }
+}
 
 impl Row for Alert {
     fn key(&self) -> &str {

@@ -37,7 +37,7 @@ pub(super) struct Target {
     )]
     address: String,
     #[arg(long, short, value_enum, default_value = "table")]
-    output: Output,
+    pub(super) output: Output,
 }
 
 #[derive(Debug, Args)]
@@ -299,7 +299,7 @@ async fn list(client: &mut Client) -> anyhow::Result<Vec<Connection>> {
 }
 
 /// By id, else by name.
-async fn find(client: &mut Client, wanted: &str) -> anyhow::Result<Connection> {
+pub(super) async fn find(client: &mut Client, wanted: &str) -> anyhow::Result<Connection> {
     match client.get_connection(GetConnectionRequest { id: wanted.to_owned() }).await {
         Ok(answer) => return answer.into_inner().connection.context("the collector sent no connection"),
         Err(status) if status.code() == tonic::Code::NotFound => {}
@@ -326,7 +326,7 @@ fn print_json(connections: &[Connection]) -> anyhow::Result<()> {
 }
 
 #[allow(clippy::needless_pass_by_value, reason = "stands in map_err")]
-fn explained(status: Status) -> anyhow::Error {
+pub(super) fn explained(status: Status) -> anyhow::Error {
     anyhow!("{}", answer::explain(&status))
 }
 

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex as SyncMutex, PoisonError};
 use pulse_proto::model::ConnectionId;
 use tokio::sync::{Mutex, OwnedMutexGuard, watch};
 
+use super::order::Orders;
 use super::refresh::Refresh;
 use super::settings::Settings;
 use super::store::{Damaged, KeySource, Store, StoreError};
@@ -51,11 +52,20 @@ pub enum RosterError {
 pub struct Roster {
     writer: Arc<Mutex<Writer>>,
     published: watch::Sender<Connections>,
-    refreshes: SyncMutex<BTreeMap<ConnectionId, Arc<Refresh>>>,
+    signals: SyncMutex<BTreeMap<ConnectionId, Signals>>,
     /// Servers seen to offer SCRAM that are not written down yet, with the revision of the settings that led to them.
     /// Bounded by the connections there are.
     scram_seen: SyncMutex<BTreeMap<ConnectionId, u64>>,
     options: RosterOptions,
+}
+
+/// Where who wants something of a connection meets its task.
+#[derive(Debug, Clone, Default)]
+pub struct Signals {
+    /// A reading now.
+    pub refresh: Arc<Refresh>,
+    /// A change on the NAS.
+    pub orders: Arc<Orders>,
 }
 
 #[derive(Debug)]
@@ -86,11 +96,11 @@ impl Roster {
     fn with(writer: Writer, connections: Vec<Settings>, options: RosterOptions) -> Arc<Self> {
         let connections: BTreeMap<_, _> =
             connections.into_iter().map(|settings| (settings.id.clone(), Arc::new(settings))).collect();
-        let refreshes = connections.keys().map(|id| (id.clone(), Arc::default())).collect();
+        let signals = connections.keys().map(|id| (id.clone(), Signals::default())).collect();
         Arc::new(Self {
             writer: Arc::new(Mutex::new(writer)),
             published: watch::Sender::new(Arc::new(connections)),
-            refreshes: SyncMutex::new(refreshes),
+            signals: SyncMutex::new(signals),
             scram_seen: SyncMutex::default(),
             options,
         })
@@ -115,7 +125,11 @@ impl Roster {
 
     /// Where a wish for a reading meets the task of the connection.
     pub fn refresh_signal(&self, id: &ConnectionId) -> Option<Arc<Refresh>> {
-        self.refreshes.lock().unwrap_or_else(PoisonError::into_inner).get(id).cloned()
+        self.signals(id).map(|signals| signals.refresh)
+    }
+
+    pub fn signals(&self, id: &ConnectionId) -> Option<Signals> {
+        self.signals.lock().unwrap_or_else(PoisonError::into_inner).get(id).cloned()
     }
 
     /// Records of the store that could not be read. They are kept as they are; deleting their id drops them.
@@ -235,18 +249,18 @@ impl Roster {
     }
 
     fn publish(&self, next: BTreeMap<ConnectionId, Arc<Settings>>) {
-        let mut refreshes = self.refreshes.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut signals = self.signals.lock().unwrap_or_else(PoisonError::into_inner);
         for id in next.keys().filter(|id| !self.published.borrow().contains_key(*id)) {
-            refreshes.entry(id.clone()).or_default();
+            signals.entry(id.clone()).or_default();
         }
-        refreshes.retain(|id, refresh| {
+        signals.retain(|id, Signals { refresh, .. }| {
             let stays = next.contains_key(id);
             if !stays {
                 refresh.close();
             }
             stays
         });
-        drop(refreshes);
+        drop(signals);
         self.published.send_replace(Arc::new(next));
     }
 

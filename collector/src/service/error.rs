@@ -6,6 +6,7 @@ use std::time::Duration;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, FieldViolation, StatusExt as _};
 
+use crate::connection::order::Undone;
 use crate::connection::{RosterError, StoreError, Violation, Violations};
 
 const DOMAIN: &str = "pulse.collector";
@@ -68,6 +69,66 @@ pub(super) fn connection_disabled(id: &str) -> Status {
     let text = "the connection is disabled: enable it first";
     let details = about(reason("CONNECTION_DISABLED", &[]), id, text);
     Status::with_error_details(Code::FailedPrecondition, text, details)
+}
+
+pub(super) fn write_back_disabled() -> Status {
+    let remedy =
+        "set alerts.write_back (PULSE_COLLECTOR_ALERTS_WRITE_BACK) to true and restart the collector";
+    let details = reason("WRITE_BACK_DISABLED", &[("setting", "alerts.write_back"), ("remedy", remedy)]);
+    let text = "nothing is written to appliances: write-back is off";
+    Status::with_error_details(Code::FailedPrecondition, text, details)
+}
+
+pub(super) fn not_connected(id: &str) -> Status {
+    let text = "there is no session with the NAS; the status of the connection says why";
+    let mut details = about(reason("NOT_CONNECTED", &[]), id, text);
+    details.set_retry_info(Some(RETRY));
+    Status::with_error_details(Code::Unavailable, text, details)
+}
+
+pub(super) fn session_ended() -> Status {
+    let mut details = reason("SESSION_ENDED", &[]);
+    details.set_retry_info(Some(RETRY));
+    let text = "the session with the NAS ended meanwhile: it may have been done; repeat the call";
+    Status::with_error_details(Code::Unavailable, text, details)
+}
+
+pub(super) fn write_deadline(limit: Duration) -> Status {
+    let text = format!("not known to be done within {} s: it may still be; repeat the call", limit.as_secs());
+    Status::with_error_details(Code::DeadlineExceeded, text, reason("WRITE_DEADLINE", &[]))
+}
+
+pub(super) fn too_many_writes(limit: usize) -> Status {
+    let text = format!("{limit} changes of this connection wait already");
+    limited("WRITE_LIMIT", "changes that wait", limit, text, RETRY)
+}
+
+/// `clean` takes out what is secret: part of the text may be the NAS's own.
+pub(super) fn undone(why: &Undone, uuid: &str, clean: impl Fn(&str) -> String) -> Status {
+    let text = clean(&why.to_string());
+    match why {
+        Undone::NoSuchAlert => {
+            let mut details = reason("ALERT_NOT_FOUND", &[]);
+            details.set_resource_info("truenas.Alert", uuid, "", &text);
+            Status::with_error_details(Code::NotFound, text, details)
+        }
+        Undone::Forbidden { role } => {
+            let remedy = format!(
+                "give the user a privilege with the role {role}; a key of TrueNAS 24.10 or older must allow \
+                 alert.dismiss and alert.restore"
+            );
+            let details = reason("NAS_ROLE_MISSING", &[("role", role), ("remedy", &remedy)]);
+            Status::with_error_details(Code::PermissionDenied, text, details)
+        }
+        Undone::Unsupported => {
+            Status::with_error_details(Code::FailedPrecondition, text, reason("NAS_UNSUPPORTED", &[]))
+        }
+        Undone::Failed(_) => {
+            let mut details = reason("NAS_FAILED", &[]);
+            details.set_retry_info(Some(RETRY));
+            Status::with_error_details(Code::Unavailable, text, details)
+        }
+    }
 }
 
 pub(super) fn draining() -> Status {

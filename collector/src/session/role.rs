@@ -10,6 +10,8 @@ const READONLY: &str = "READONLY_ADMIN";
 const FULL: &str = "FULL_ADMIN";
 /// Each lets a part be read for which the read-only administrator is not needed.
 const PARTS: [&str; 4] = ["POOL_READ", "DATASET_READ", "DISK_READ", "ALERT_LIST_READ"];
+/// Lets alerts be dismissed and restored, which operators may do from here: not too much.
+const MARKS_ALERTS: &str = "ALERT_LIST_WRITE";
 /// Roles named in a text.
 const SHOWN_MAX: usize = 5;
 
@@ -85,8 +87,8 @@ pub fn judge(me: &str) -> Judgement {
         Err(_) => return Judgement::Unknown("the answer names no roles".to_owned()),
     };
     let has = |role: &str| roles.contains(role);
-    let more: Vec<String> =
-        roles.iter().filter(|role| *role == FULL || role.ends_with("_WRITE")).cloned().collect();
+    let too_much = |role: &&String| *role == FULL || (role.ends_with("_WRITE") && *role != MARKS_ALERTS);
+    let more: Vec<String> = roles.iter().filter(too_much).cloned().collect();
     if has(FULL) {
         return Judgement::TooMuch { roles: vec![FULL.to_owned()] };
     }
@@ -112,6 +114,7 @@ mod tests {
         for (roles, want) in [
             (r#"{"$set":["READONLY_ADMIN","POOL_READ"]}"#, Judgement::ReadOnly),
             (r#"["READONLY_ADMIN"]"#, Judgement::ReadOnly),
+            (r#"["READONLY_ADMIN","ALERT_LIST_WRITE"]"#, Judgement::ReadOnly),
             (
                 r#"{"$set":["FULL_ADMIN","POOL_WRITE"]}"#,
                 Judgement::TooMuch { roles: vec!["FULL_ADMIN".to_owned()] },

@@ -11,6 +11,7 @@ use tokio::time::Instant;
 use super::figures::{self, Figures};
 use super::log;
 use super::machine::Input;
+use super::orders::Desk;
 use super::probe::Comparison;
 use super::reader::{Lost, Reader};
 use super::renew::{self, Renewal};
@@ -21,6 +22,7 @@ use crate::api::json::rows;
 use crate::api::pool::Pool;
 use crate::api::section::Data;
 use crate::api::{Section, SectionFailure, SectionRead, event, plan};
+use crate::connection::order::{Answer as Answered, Order};
 use crate::rpc::Notice;
 use crate::session::{ConnectError, Session};
 
@@ -34,17 +36,18 @@ const SUBSCRIBE_AGAIN: Duration = Duration::from_mins(1);
 const PROBE_DUTY_DIVISOR: u32 = 20;
 
 /// Something that ran beside the loop has ended.
-enum Done {
+pub(super) enum Done {
     Section(Section, Result<Result<SectionRead, SectionFailure>, Lost>),
     Probe { took: Duration, pools: Result<Option<Vec<Pool>>, Lost> },
     Subscribed { collection: String, attempts: u32, answer: Answer },
     Renewed(Box<Result<Session, ConnectError>>),
+    Order(Order, Result<Answered, Lost>),
 }
 
 /// What the loop keeps for the length of a session.
-struct Round {
-    reader: Arc<Reader>,
-    running: JoinSet<Done>,
+pub(super) struct Round {
+    pub(super) reader: Arc<Reader>,
+    pub(super) running: JoinSet<Done>,
     probe_at: Option<Instant>,
     pools: Comparison,
     figures: Figures,
@@ -53,6 +56,7 @@ struct Round {
     awaited: BTreeSet<Section>,
     begun: BTreeSet<Section>,
     renewal: Renewal,
+    pub(super) desk: Desk,
 }
 
 /// How far it is with the first subscriptions. Nothing is read before them, or events would be missed.
@@ -72,7 +76,7 @@ impl Task {
         notices: Option<mpsc::Receiver<Notice>>,
     ) -> End {
         let cancel = self.cancel.clone();
-        let refresh = Arc::clone(&self.refresh);
+        let (refresh, orders) = (Arc::clone(&self.refresh), Arc::clone(&self.orders));
         let mut round = self.round(session);
         let mut notices = Notices(notices);
         loop {
@@ -105,6 +109,7 @@ impl Task {
                     round.reader.forget_unavailable();
                     round.serve_wish(&mut self.pacing.schedule);
                 }
+                order = orders.next(), if !round.desk.busy => Self::carry_out(&mut round, order),
                 () = sleep_until(round.probe_at) => round.probe(),
                 () = sleep_until(due) => {}
                 () = sleep_until(round.renewal.next()) => self.renew(&mut round),
@@ -146,6 +151,7 @@ impl Task {
             } else {
                 Renewal::NEVER
             },
+            desk: Desk::default(),
         };
         if pushes {
             let told =
@@ -181,6 +187,9 @@ impl Task {
             }
             if section == Section::Pools {
                 round.pools.begun(at);
+            }
+            if section == Section::Alerts {
+                round.desk.begun();
             }
             let reader = Arc::clone(&round.reader);
             round.running.spawn(async move { Done::Section(section, reader.read(section).await) });
@@ -228,6 +237,7 @@ impl Task {
                 let result = result?;
                 self.take_section(section, result, round);
             }
+            Done::Order(order, outcome) => self.carried_out(round, order, outcome)?,
         }
         Ok(None)
     }
@@ -285,6 +295,9 @@ impl Task {
         let interval = self.pacing.schedule.interval(section);
         Arc::make_mut(&mut self.snapshot).apply(section, result, at, interval);
         self.tell_sections();
+        if section == Section::Alerts {
+            round.desk.read();
+        }
         if round.begun.remove(&section) {
             round.awaited.remove(&section);
         }

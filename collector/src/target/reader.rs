@@ -57,6 +57,15 @@ impl Limits {
 #[error("{0}")]
 pub struct Lost(pub String);
 
+/// How a call that changes the NAS ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Change {
+    Made,
+    Forbidden,
+    Unsupported,
+    Failed(String),
+}
+
 /// Methods that are not there or not permitted, and until when that is believed: over every session with one release.
 #[derive(Debug, Default)]
 pub struct Lacking(Mutex<BTreeMap<String, Instant>>);
@@ -171,10 +180,32 @@ impl Reader {
         Ok((replies, None))
     }
 
+    /// Makes a call that changes the NAS. A refusal is not remembered: who asks again wants it asked again.
+    pub async fn change(&self, call: &Call) -> Result<Change, Lost> {
+        Ok(match self.exchange(call, self.limits.call).await? {
+            Ok(_reply) => Change::Made,
+            Err(CallError::NotAuthorized { .. }) => Change::Forbidden,
+            Err(CallError::NoMethod { .. }) => Change::Unsupported,
+            Err(other) => Change::Failed(other.to_string()),
+        })
+    }
+
     async fn call(&self, request: &Request, limit: Duration) -> Result<Result<String, CallFailure>, Lost> {
+        let failure = match self.exchange(&request.call, limit).await? {
+            Ok(reply) => return Ok(Ok(reply)),
+            Err(error) => failure(request.method, &error),
+        };
+        if !matches!(failure, CallFailure::Failed(_)) {
+            self.lacking.add(request.method, Instant::now() + BELIEVED);
+        }
+        Ok(Err(failure))
+    }
+
+    /// One call, in its turn and counted. Its failure is free of the credential.
+    async fn exchange(&self, call: &Call, limit: Duration) -> Result<Result<String, CallError>, Lost> {
         let Ok(_place) = self.places.acquire().await else { return Err(Lost("closed by us".to_owned())) };
         let began = Instant::now();
-        let outcome = match &request.call {
+        let outcome = match call {
             Call::Rpc { method, params } => self.session.call_within(method, params, limit).await,
             Call::Rest { path, query } => {
                 let query: Vec<(&str, &str)> =
@@ -186,18 +217,14 @@ impl Reader {
         let now = Instant::now();
         let bytes = outcome.as_ref().map_or(0, |Reply(raw)| raw.get().len());
         self.meter.lock().unwrap_or_else(PoisonError::into_inner).call(bytes, now.duration_since(began), now);
-        let failure = match outcome {
-            Ok(Reply(raw)) => return Ok(Ok(Box::<str>::from(raw).into_string())),
-            Err(error) if error.is_fatal() => return Err(Lost(self.credential.redact(&error.to_string()))),
+        match outcome {
+            Ok(Reply(raw)) => Ok(Ok(Box::<str>::from(raw).into_string())),
+            Err(error) if error.is_fatal() => Err(Lost(self.credential.redact(&error.to_string()))),
             Err(CallError::NotAuthorized { .. }) if self.has_expired(limit).await => {
-                return Err(Lost("the session has expired".to_owned()));
+                Err(Lost("the session has expired".to_owned()))
             }
-            Err(error) => failure(request.method, &redact_call(error, &self.credential)),
-        };
-        if !matches!(failure, CallFailure::Failed(_)) {
-            self.lacking.add(request.method, now + BELIEVED);
+            Err(error) => Ok(Err(redact_call(error, &self.credential))),
         }
-        Ok(Err(failure))
     }
 
     /// An expired session is refused with the same code as a missing role; but this call needs no role.

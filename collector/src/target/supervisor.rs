@@ -115,14 +115,14 @@ impl Supervisor {
                         next = Some(next.map_or(at, |next| next.min(at)));
                         continue;
                     }
-                    let Some(refresh) = self.roster.refresh_signal(id) else {
+                    let Some(signals) = self.roster.signals(id) else {
                         // Deleted since: the roster's next word says so.
                         continue;
                     };
                     let cancel = CancellationToken::new();
                     let shared = Arc::clone(&self.shared);
                     let kept = slot.kept.take();
-                    let task = Task::new(Arc::clone(settings), shared, refresh, cancel.clone(), kept);
+                    let task = Task::new(Arc::clone(settings), shared, signals, cancel.clone(), kept);
                     let handle = self.tasks.spawn(task.run());
                     self.owners.insert(handle.id(), id.clone());
                     slot.running = Some(Running { settings: Arc::clone(settings), cancel });

@@ -18,8 +18,9 @@ use super::report::{Ledger, seconds};
 use super::{Options, Sink, endpoint};
 use crate::api::Section;
 use crate::clock;
+use crate::connection::order::Orders;
 use crate::connection::refresh::{Refresh, Ticket};
-use crate::connection::{Board, Roster, Settings};
+use crate::connection::{Board, Roster, Settings, Signals};
 use crate::session::{ConnectError, Mechanism, Session, SessionOptions, connect_telling};
 use crate::snapshot::Snapshot;
 
@@ -40,6 +41,7 @@ pub(super) struct Task {
     pub(super) shared: Arc<Shared>,
     pub(super) cancel: CancellationToken,
     pub(super) refresh: Arc<Refresh>,
+    pub(super) orders: Arc<Orders>,
     pub(super) machine: Machine,
     pub(super) ledger: Ledger,
     pub(super) snapshot: Arc<Snapshot>,
@@ -74,7 +76,7 @@ impl Task {
     pub(super) fn new(
         settings: Arc<Settings>,
         shared: Arc<Shared>,
-        refresh: Arc<Refresh>,
+        Signals { refresh, orders }: Signals,
         cancel: CancellationToken,
         kept: Option<Kept>,
     ) -> Self {
@@ -95,6 +97,7 @@ impl Task {
             shared,
             cancel,
             refresh,
+            orders,
             machine: Machine::new(now()).without(disabled.len()),
             ledger,
             snapshot,

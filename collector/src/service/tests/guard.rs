@@ -29,6 +29,8 @@ async fn switched_off_one_may_look_and_delete() {
         client.update_connection(update(connection("nas1"), &["name"])).await.expect_err("off"),
         client.test_connection(test).await.expect_err("off"),
         client.refresh_connection(refresh("nas1")).await.expect_err("off"),
+        client.dismiss_alert(pb::DismissAlertRequest::default()).await.expect_err("off"),
+        client.restore_alert(pb::RestoreAlertRequest::default()).await.expect_err("off"),
         client.rotate_encryption_key(pb::RotateEncryptionKeyRequest {}).await.expect_err("off"),
     ];
     for status in refused {
