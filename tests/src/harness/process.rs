@@ -19,6 +19,7 @@ use super::within;
 pub struct Process {
     child: Child,
     log: Arc<Mutex<String>>,
+    lines: watch::Receiver<usize>,
     grpc: SocketAddr,
     http: SocketAddr,
 }
@@ -43,7 +44,8 @@ impl Process {
         let stderr = child.stderr.take().context("a piped stream")?;
         let log = Arc::new(Mutex::new(String::new()));
         let (found, mut addresses) = watch::channel(None);
-        tokio::spawn(follow(BufReader::new(stderr), Arc::clone(&log), found));
+        let (count, lines) = watch::channel(0);
+        tokio::spawn(follow(BufReader::new(stderr), Arc::clone(&log), found, count));
         let said = within(&format!("{name} to serve"), addresses.wait_for(Option::is_some))
             .await
             .map(|found| *found);
@@ -51,7 +53,7 @@ impl Process {
             let log = log.lock().unwrap_or_else(PoisonError::into_inner).clone();
             bail!("{name} ended before it served:\n{log}");
         };
-        Ok(Self { child, log, grpc, http })
+        Ok(Self { child, log, lines, grpc, http })
     }
 
     pub fn pid(&self) -> anyhow::Result<u32> {
@@ -69,6 +71,14 @@ impl Process {
     /// Everything the process has logged so far.
     pub fn log(&self) -> String {
         self.log.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Waits for a line of the log, of before or yet to come.
+    pub async fn logs(&self, what: &str, is_it: impl Fn(&str) -> bool) {
+        let mut lines = self.lines.clone();
+        let found = lines.wait_for(|_| self.log().lines().any(&is_it));
+        let found = within(&format!("the log to say {what}"), found).await.is_ok();
+        assert!(found, "the process ended without saying {what}:\n{}", self.log());
     }
 
     /// SIGKILL: no chance to flush anything.
@@ -94,15 +104,19 @@ async fn follow(
     stream: BufReader<tokio::process::ChildStderr>,
     log: Arc<Mutex<String>>,
     found: watch::Sender<Addresses>,
+    count: watch::Sender<usize>,
 ) {
     let mut lines = stream.lines();
     while let Ok(Some(line)) = lines.next_line().await {
         if let Some(addresses) = serving(&line) {
             found.send_replace(Some(addresses));
         }
-        let mut log = log.lock().unwrap_or_else(PoisonError::into_inner);
-        log.push_str(&line);
-        log.push('\n');
+        {
+            let mut log = log.lock().unwrap_or_else(PoisonError::into_inner);
+            log.push_str(&line);
+            log.push('\n');
+        }
+        count.send_modify(|count| *count += 1);
     }
 }
 
