@@ -3,7 +3,7 @@
 use pulse_proto::model::ConnectionState;
 use pulse_shell::audit;
 use tonic::{Request, Response, Status};
-use tonic_types::StatusExt as _;
+use tonic_types::StatusExt;
 use uuid::Uuid;
 
 use super::{ConnectionApi, error};
@@ -52,7 +52,7 @@ impl ConnectionApi {
     /// Answers whether it was so already.
     pub(super) async fn mark_alert(&self, wish: &Wish, origin: &Origin) -> Result<bool, Status> {
         let outcome = self.marked(wish).await;
-        let details = outcome.as_ref().err().map(|status| status.get_error_details());
+        let details = outcome.as_ref().err().map(StatusExt::get_error_details);
         let refused = details.as_ref().and_then(|details| details.error_info());
         let result = match (&outcome, refused) {
             (Ok(Carried::Changed), _) => "done",
