@@ -1,6 +1,7 @@
 //! All the wiring of the registry, in the order data flows: store, state,
 //! writer, services, servers; and the way back at a stop.
 
+mod contexts;
 mod watchful;
 
 use std::collections::BTreeSet;
@@ -24,17 +25,17 @@ use tracing::{error, info, warn};
 use self::watchful::Watchful;
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::context::memo::Memo;
 use crate::health::Tables;
 use crate::ingest::{Limits, Observer, Writer};
 use crate::service::alert::Alerts;
-use crate::service::context::Contexts;
+use crate::service::context::{Contexts, Options as ContextOptions};
 use crate::service::ingest::{IngestApi, Options as IngestOptions};
 use crate::service::resource::{Options as ResourceOptions, ResourceApi};
 use crate::state::judge::Judge;
 use crate::state::{Retention, State, feed};
 use crate::store::hiding::Hiding;
-use crate::store::journal::disk::{Disk, OsDisk};
-use crate::store::journal::{Journal, Options as JournalOptions};
+use crate::store::journal::Journal;
 use crate::store::{Loaded, Store};
 use crate::telemetry::Metrics;
 use crate::watch::task::Pace;
@@ -55,15 +56,6 @@ pub struct App {
 impl App {
     /// Serves when it returns.
     pub async fn start(config: Config) -> anyhow::Result<Self> {
-        Self::start_on(config, Arc::new(OsDisk), JournalOptions::default()).await
-    }
-
-    /// The same, with its journal on a disk of the caller's.
-    pub async fn start_on(
-        config: Config,
-        disk: Arc<dyn Disk>,
-        options: JournalOptions,
-    ) -> anyhow::Result<Self> {
         let readiness = Readiness::default();
         let (stop, draining) = (CancellationToken::new(), CancellationToken::new());
         let (grpc_stop, http_stop) = (CancellationToken::new(), CancellationToken::new());
@@ -80,7 +72,7 @@ impl App {
         let router = probes::router(Arc::new(figures), watchful.refresh(), readiness.clone());
         let probes = tokio::spawn(serve::http(http, router, http_stop.clone()));
 
-        let (store, loaded, hidden) = open(&config, disk, options).await?;
+        let (store, loaded, hidden) = open(&config).await?;
         let registry_id = loaded.registry_id.clone();
         let judge: Arc<dyn Judge> = Arc::new(tables);
         let state = State::restore(
@@ -94,6 +86,7 @@ impl App {
         let (revision, resources) = (state.view().revision, state.view().len());
         let (publisher, feed) = feed::channel(state.view().clone());
         watchful.follow(feed.clone());
+        let context_feed = feed.clone();
         let observer: Arc<dyn Observer> = watchful;
         let (writer, handle) =
             Writer::new(state, judge, store, publisher, clock.clone(), Arc::clone(&observer));
@@ -105,6 +98,9 @@ impl App {
         let resource = ResourceApi::new(feed, &registry_id, resource_options(&config), draining.clone())
             .counting(judged)
             .with_writer(resource_writer);
+        let memo = Arc::new(Memo::default());
+        tokio::spawn(contexts::keep_ready(context_feed.clone(), Arc::clone(&memo), draining.clone()));
+        let context = Contexts::new(context_feed, clock.clone(), memo, context_options(&config).await?);
         let bytes_max = config.grpc.max_message_bytes;
         // Bound when there is somebody to answer: until then clients are refused at once.
         let grpc = serve::listen(config.grpc.listen, "grpc.listen").await?;
@@ -114,7 +110,7 @@ impl App {
             .add_service(IngestServiceServer::new(ingest).max_decoding_message_size(bytes_max))
             .add_service(ResourceServiceServer::new(resource).max_decoding_message_size(bytes_max))
             .add_service(AlertServiceServer::new(Alerts))
-            .add_service(ContextServiceServer::new(Contexts));
+            .add_service(ContextServiceServer::new(context));
         let server = tokio::spawn(serve::grpc(grpc, routes, grpc_stop.clone()));
         serve::say_health(&health, &SERVICES, ServingStatus::Serving).await;
         readiness.set(Ready::Yes);
@@ -178,17 +174,12 @@ const SERVICES: [&str; 4] = [
 ];
 
 /// Opens the store and reads it. Rows that cannot be read are told and left alone.
-async fn open(
-    config: &Config,
-    disk: Arc<dyn Disk>,
-    options: JournalOptions,
-) -> anyhow::Result<(Arc<dyn Store>, Loaded, BTreeSet<ConnectionId>)> {
+async fn open(config: &Config) -> anyhow::Result<(Arc<dyn Store>, Loaded, BTreeSet<ConnectionId>)> {
     let folder = config.data_dir.clone();
     let enable_truenas = config.enable_truenas;
     let opened = tokio::task::spawn_blocking(move || {
         serve::own_folder(&folder)?;
-        let new_id = uuid::Uuid::new_v4().to_string();
-        let opened = Journal::open_with(&folder, &new_id, disk, options)?;
+        let opened = Journal::open(&folder, &uuid::Uuid::new_v4().to_string())?;
         let mut store: Arc<dyn Store> = Arc::new(opened);
         let mut hiding = None;
         if !enable_truenas {
@@ -226,6 +217,13 @@ fn ingest_options(config: &Config, hidden: BTreeSet<ConnectionId>) -> IngestOpti
         enable_truenas: config.enable_truenas,
         hidden: Arc::new(hidden),
     }
+}
+
+async fn context_options(config: &Config) -> anyhow::Result<ContextOptions> {
+    let folder = config.data_dir.clone();
+    let pseudonyms = tokio::task::spawn_blocking(move || contexts::pseudonyms(&folder)).await??;
+    let (redaction, reveal) = (config.context.redaction, config.context.reveal_pseudonyms);
+    Ok(ContextOptions { redaction, reveal, pseudonyms })
 }
 
 fn resource_options(config: &Config) -> ResourceOptions {

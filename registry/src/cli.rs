@@ -3,6 +3,7 @@
 
 mod backup;
 pub mod changes;
+mod context;
 mod detail;
 mod links;
 pub mod resources;
@@ -47,6 +48,8 @@ enum Command {
     Links(links::Command),
     /// Ask a running registry what changed, newest first.
     Changes(changes::Arguments),
+    /// Ask a running registry to describe the fleet, or one resource, for an AI or for people.
+    Context(context::Arguments),
 }
 
 #[derive(Debug, Subcommand)]
@@ -97,6 +100,7 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Some(Command::Restore(arguments)) => backup::restore(&cli.settings.read().0?, &arguments)?,
         Some(Command::Links(command)) => links::run(command).await?,
         Some(Command::Changes(arguments)) => changes::run(arguments).await?,
+        Some(Command::Context(arguments)) => context::run(arguments).await?,
         Some(Command::Resources(command)) => {
             let stop = CancellationToken::new();
             tokio::select! {

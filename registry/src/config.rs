@@ -7,6 +7,8 @@ use std::time::Duration;
 use pulse_shell::logs::{self, Format};
 use pulse_shell::settings::{Key, Problems, Settings};
 
+use crate::context::redact::Policy;
+
 const SECOND: Duration = Duration::from_secs(1);
 const HOUR: Duration = Duration::from_hours(1);
 const DAY: Duration = Duration::from_hours(24);
@@ -105,6 +107,18 @@ pub const KEYS: &[Key] = &[
         help: "Entries of the timeline that are kept, over all resources. They lie in memory, too.",
     },
     Key {
+        name: "context.redaction",
+        env: "PULSE_REGISTRY_CONTEXT_REDACTION",
+        default: "none",
+        help: "What every context for AI hides at least: `none`, `names`, or `strict`. A request may hide more.",
+    },
+    Key {
+        name: "context.reveal_pseudonyms",
+        env: "PULSE_REGISTRY_CONTEXT_REVEAL_PSEUDONYMS",
+        default: "false",
+        help: "On: who asks for a context may ask what its pseudonyms stand for.",
+    },
+    Key {
         name: "drain.timeout",
         env: "PULSE_REGISTRY_DRAIN_TIMEOUT",
         default: "10s",
@@ -122,6 +136,7 @@ pub struct Config {
     pub ingest: Ingest,
     pub watch: Watch,
     pub timeline: Timeline,
+    pub context: Context,
     pub drain: Drain,
 }
 
@@ -160,6 +175,12 @@ pub struct Watch {
 pub struct Timeline {
     pub max_age: Duration,
     pub max_entries: usize,
+}
+
+#[derive(Clone, Debug)]
+pub struct Context {
+    pub redaction: Policy,
+    pub reveal_pseudonyms: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -216,6 +237,10 @@ impl Config {
             timeline: Timeline {
                 max_age: settings.duration("timeline.max_age", HOUR, 3_650 * DAY),
                 max_entries: settings.number("timeline.max_entries", 0, 10_000_000),
+            },
+            context: Context {
+                redaction: settings.get("context.redaction", "none, names or strict", Policy::from_token),
+                reveal_pseudonyms: settings.flag("context.reveal_pseudonyms"),
             },
             drain: Drain { timeout: settings.duration("drain.timeout", Duration::ZERO, HOUR) },
         }

@@ -12,6 +12,8 @@ pub mod state;
 pub mod store;
 pub mod watch;
 
+pub mod context;
+
 pub mod app;
 pub mod cli;
 pub mod config;

@@ -2,6 +2,7 @@
 
 mod absent;
 pub mod alert;
+pub mod audit;
 pub mod context;
 pub mod ingest;
 pub mod resource;

@@ -2,6 +2,7 @@
 
 mod backup;
 mod cli;
+mod context;
 mod faults;
 mod health;
 mod ingest;

@@ -39,7 +39,7 @@ pub(super) struct Target {
 pub(super) struct Selection {
     /// AIP-160, for example: type = storage AND severity >= warning
     #[arg(long, short, default_value = "", value_name = "FILTER")]
-    filter: String,
+    pub(super) filter: String,
 }
 
 #[derive(Debug, Subcommand)]
@@ -104,14 +104,18 @@ pub(super) async fn run(command: Command, stop: CancellationToken) -> anyhow::Re
 }
 
 pub(super) async fn client(target: &Target) -> anyhow::Result<ResourceServiceClient<Channel>> {
+    let channel = channel(target).await?;
+    Ok(ResourceServiceClient::new(channel).max_decoding_message_size(64 * 1024 * 1024))
+}
+
+pub(super) async fn channel(target: &Target) -> anyhow::Result<Channel> {
     let address = pulse_shell::command::url(&target.address);
     let endpoint = Endpoint::from_shared(address)
         .with_context(|| format!("--address {:?} is no URL such as http://127.0.0.1:7660", target.address))?
         .connect_timeout(CONNECT_DEADLINE);
-    let channel = endpoint.connect().await.with_context(|| {
+    endpoint.connect().await.with_context(|| {
         format!("no registry answers at {}; start it, or name another with --address", target.address)
-    })?;
-    Ok(ResourceServiceClient::new(channel).max_decoding_message_size(64 * 1024 * 1024))
+    })
 }
 
 #[allow(clippy::needless_pass_by_value, reason = "stands in map_err")]

@@ -1,53 +1,164 @@
-//! `ContextService`, declared so that clients can be written against it. Every
-//! method says where to look meanwhile.
+//! `ContextService`: wire in, a draft of the view, wire out. Every answer is
+//! made off the threads that serve everybody else, and recorded.
+
+mod answer;
+mod request;
+
+use std::sync::Arc;
 
 use pulse_proto::pb::registry::v1 as pb;
 use pulse_proto::pb::registry::v1::context_service_server::ContextService;
-use tonic::{Request, Response, Status};
+use tokio::sync::Semaphore;
+use tonic::{Code, Request, Response, Status};
 
-use super::absent::absent;
+use self::request::Terms;
+use super::audit::{self, Answered, Caller};
+use crate::clock::Clock;
+use crate::context::find::{self, Lost};
+use crate::context::fleet::{self, Scope};
+use crate::context::memo::Memo;
+use crate::context::pack::{Draft, Packed, pack};
+use crate::context::redact::{Known, Policy, Pseudonyms};
+use crate::context::render::Rendering;
+use crate::context::single;
+use crate::error;
+use crate::query::filter::Filter;
+use crate::state::feed::Feed;
+use crate::state::view::View;
 
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Contexts;
+/// Contexts that are made at the same time.
+const HEAVY_MAX: usize = 4;
+
+/// What the deployment says.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Hidden at least.
+    pub redaction: Policy,
+    /// Whether a client may be told what pseudonyms stand for.
+    pub reveal: bool,
+    pub pseudonyms: Pseudonyms,
+}
+
+#[derive(Clone, Debug)]
+pub struct Contexts {
+    feed: Feed,
+    clock: Clock,
+    memo: Arc<Memo>,
+    heavy: Arc<Semaphore>,
+    options: Options,
+}
+
+impl Contexts {
+    pub fn new(feed: Feed, clock: Clock, memo: Arc<Memo>, options: Options) -> Self {
+        Self { feed, clock, memo, heavy: Arc::new(Semaphore::new(HEAVY_MAX)), options }
+    }
+
+    /// One view, seen from the draft to the answer.
+    async fn compute<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&View, &Memo, &Options) -> Result<T, Status> + Send + 'static,
+    ) -> Result<T, Status> {
+        let failed = |what: &str| Status::internal(format!("the context could not be made: {what}"));
+        let permit = Arc::clone(&self.heavy).acquire_owned().await.map_err(|_closed| failed("stopping"))?;
+        let (view, memo, options) = (self.feed.view(), Arc::clone(&self.memo), self.options.clone());
+        tokio::task::spawn_blocking(move || {
+            let done = work(&view, &memo, &options);
+            drop(permit);
+            done
+        })
+        .await
+        .map_err(|_panicked| failed("see the log of the registry"))?
+    }
+}
+
+/// A draft as these terms want it.
+fn packed(view: &View, memo: &Memo, options: &Options, draft: &Draft, terms: &Terms) -> Packed {
+    let known = if terms.policy == Policy::None { Known::default() } else { memo.names(view) };
+    let rendering =
+        Rendering { now: terms.now, policy: terms.policy, pseudonyms: &options.pseudonyms, known: &known };
+    pack(draft, terms.max_tokens, rendering)
+}
+
+fn record(method: &'static str, caller: &Caller, terms: &Terms, packed: &Packed, revision: u64) {
+    audit::record(&Answered {
+        method,
+        caller,
+        policy: terms.policy.token(),
+        revealed: terms.reveal,
+        bytes: packed.text.len(),
+        tokens: packed.tokens,
+        facts: packed.sections.iter().map(|section| section.facts.len()).sum(),
+        omitted: packed.sections.iter().map(|section| section.omitted).sum(),
+        revision,
+    });
+}
 
 #[tonic::async_trait]
 impl ContextService for Contexts {
     async fn get_infrastructure_context(
         &self,
-        _: Request<pb::GetInfrastructureContextRequest>,
+        request: Request<pb::GetInfrastructureContextRequest>,
     ) -> Result<Response<pb::GetInfrastructureContextResponse>, Status> {
-        let instead = "ResourceService.SummarizeResources, and ResourceService.ListResources with the filter \
-                       \"severity >= warning\",";
-        Err(absent("ContextService.GetInfrastructureContext", instead))
+        let caller = Caller::of(&request);
+        let pb::GetInfrastructureContextRequest { max_tokens, filter, since, redaction, include_pseudonyms } =
+            request.into_inner();
+        let now = self.clock.now();
+        let terms = Terms::check(&self.options, now, max_tokens, redaction, include_pseudonyms)?;
+        let since = request::since(since, now, fleet::RECENT)?;
+        let scope = Scope { filter: Filter::parse(&filter)?, since, detail: fleet::detail(terms.max_tokens) };
+        let (answer, packed) = self
+            .compute(move |view, memo, options| {
+                let draft = fleet::draft(view, memo, &scope, now);
+                let packed = packed(view, memo, options, &draft, &terms);
+                Ok((answer::infrastructure(view, &packed, &terms), packed))
+            })
+            .await?;
+        record("GetInfrastructureContext", &caller, &terms, &packed, answer.revision);
+        Ok(audit::with_id(answer, &caller))
     }
 
     async fn get_resource_context(
         &self,
-        _: Request<pb::GetResourceContextRequest>,
+        request: Request<pb::GetResourceContextRequest>,
     ) -> Result<Response<pb::GetResourceContextResponse>, Status> {
-        Err(absent("ContextService.GetResourceContext", "ResourceService.GetResource"))
+        let caller = Caller::of(&request);
+        let pb::GetResourceContextRequest { resource_id, max_tokens, redaction, include_pseudonyms, since } =
+            request.into_inner();
+        let now = self.clock.now();
+        let terms = Terms::check(&self.options, now, max_tokens, redaction, include_pseudonyms)?;
+        let since = request::since(since, now, single::RECENT)?;
+        let wanted = request::reference(resource_id)?;
+        let (answer, packed) = self
+            .compute(move |view, memo, options| {
+                let found = find::resource(view, &wanted, &options.pseudonyms)
+                    .map_err(|lost| unfound(&wanted, &lost))?;
+                let draft = single::draft(view, &found, since)
+                    .ok_or_else(|| Status::data_loss(format!("what is stored of {wanted} cannot be read")))?;
+                let packed = packed(view, memo, options, &draft, &terms);
+                Ok((answer::resource(view, &packed, &terms), packed))
+            })
+            .await?;
+        record("GetResourceContext", &caller, &terms, &packed, answer.revision);
+        Ok(audit::with_id(answer, &caller))
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use tonic::Code;
-
-    use super::*;
-
-    #[tokio::test]
-    async fn a_method_says_that_it_is_not_here_and_what_is() {
-        let infrastructure = Contexts
-            .get_infrastructure_context(Request::new(pb::GetInfrastructureContextRequest::default()))
-            .await
-            .err();
-        let resource =
-            Contexts.get_resource_context(Request::new(pb::GetResourceContextRequest::default())).await.err();
-        for status in [infrastructure, resource] {
-            let status = status.expect("a refusal");
-            assert_eq!(status.code(), Code::Unimplemented);
-            assert!(status.message().contains("not in this release"), "{}", status.message());
-            assert!(status.message().contains("ResourceService"), "{}", status.message());
+fn unfound(wanted: &str, lost: &Lost) -> Status {
+    match lost {
+        Lost::Nothing => error::not_found(
+            "pulse.resource.v1.Resource",
+            wanted,
+            "ListResources shows what exists; a name is written \"<system>/<name>\"",
+        ),
+        Lost::Ambiguous(ids) => {
+            let ids: Vec<&str> = ids.iter().map(pulse_proto::model::ResourceId::as_str).collect();
+            let problem = format!("several are called so; ask for one of {}", ids.join(", "));
+            error::invalid("resource_id", "AMBIGUOUS_NAME", &problem)
         }
     }
+}
+
+/// A client may not be told.
+fn forbidden(reason: &'static str, message: &str) -> Status {
+    error::reasoned(Code::PermissionDenied, reason, message, [])
 }

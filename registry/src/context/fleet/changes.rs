@@ -1,0 +1,146 @@
+//! What happened lately, newest first, from the timeline.
+
+use std::collections::BTreeMap;
+
+use pulse_proto::model::{ResourceId, ResourceType};
+
+use super::Scope;
+use crate::context::fact::{Fact, Origin};
+use crate::context::piece::{Kind, Piece, Statement, say, told};
+use crate::context::words;
+use crate::state::timeline::{ABSENT, Entry, EntryKind, Step};
+use crate::state::view::View;
+
+/// Entries that are looked at.
+const ENTRIES_MAX: usize = 4_000;
+/// Entries that are told.
+const TOLD_MAX: usize = 200;
+/// Entries of one resource that are told.
+const PER_RESOURCE_MAX: u32 = 3;
+/// Steps of one entry that are told.
+const STEPS_MAX: usize = 3;
+
+pub(super) fn facts(view: &View, scope: &Scope) -> Vec<Fact> {
+    let mut facts = Vec::new();
+    let mut told: BTreeMap<&ResourceId, u32> = BTreeMap::new();
+    let entries = view.past.timeline.chunks().flat_map(|chunk| chunk.items.iter().rev());
+    for entry in entries.take(ENTRIES_MAX).take_while(|entry| entry.at >= scope.since) {
+        if !scope.filter.canonical().is_empty() && !selected(view, scope, entry) {
+            continue;
+        }
+        let times = told.entry(&entry.id).or_default();
+        *times += 1;
+        if *times <= PER_RESOURCE_MAX {
+            facts.push(((entry.kind != EntryKind::StateTransition), fact(view, entry)));
+        }
+        if facts.len() >= TOLD_MAX {
+            break;
+        }
+    }
+    // What went from one state to another matters more than what came and went.
+    facts.sort_by_key(|(is_minor, _)| *is_minor);
+    facts.into_iter().map(|(_, fact)| fact).collect()
+}
+
+/// What is gone matches no filter.
+fn selected(view: &View, scope: &Scope, entry: &Entry) -> bool {
+    view.get(&entry.id).is_some_and(|found| scope.filter.matches(&found.resource, found.observed_at))
+}
+
+/// "2 h ago pool "tank" on "nas-1" went from online to warning: ..."
+pub(in crate::context) fn fact(view: &View, entry: &Entry) -> Fact {
+    let mut statement =
+        say![words::Own::from(noun(entry)).capital(), " ", told(name_kind(entry), &*entry.name)];
+    if entry.resource_type != ResourceType::Host {
+        let shard = view.shard(&entry.connection).and_then(|shard| shard.status.as_ref());
+        let system = shard.map(|status| status.name.as_str()).filter(|name| !name.is_empty());
+        statement.add(" on ").add(told(Kind::System, system.unwrap_or(entry.connection.as_str())));
+    }
+    match entry.kind {
+        EntryKind::Created => statement.add(" appeared ").add(Piece::Ago(entry.at)),
+        EntryKind::Removed => statement.add(" went away ").add(Piece::Ago(entry.at)),
+        EntryKind::StateTransition | EntryKind::ConfigUpdate | EntryKind::RelationshipChange => {
+            let steps = entry.steps.iter().take(STEPS_MAX).map(step);
+            statement.add(" changed ").add(Piece::Ago(entry.at)).add(": ");
+            statement.append(Statement::list(steps, ", "))
+        }
+    };
+    if !entry.reason.is_empty() {
+        statement.add("; because of ").add(told(Kind::Text, &*entry.reason));
+    }
+    statement.add(".");
+    let mut fact =
+        Fact::derived(entry.kind.token(), statement).with_value(words::digits(entry.at.get()), "unix_ms");
+    fact.origin = view.get(&entry.id).map(|found| Origin {
+        resource: entry.id.clone(),
+        connection: entry.connection.clone(),
+        section: found.resource.document.section.clone(),
+        source: entry.source,
+        freshness: found.resource.freshness,
+    });
+    fact
+}
+
+/// Names of fields are the registry's own, values need not be.
+fn step(step: &Step) -> Statement {
+    const OWN: [&str; 12] = [
+        "status",
+        "severity",
+        "state",
+        "freshness",
+        "parent_id",
+        "connection",
+        "name",
+        "technology",
+        "version",
+        "model",
+        "serial",
+        "pool",
+    ];
+    let field = OWN.iter().find(|field| **field == &*step.field);
+    let value =
+        |value: &str| if value == ABSENT { Piece::from("nothing") } else { told(kind(&step.field), value) };
+    let mut said = match field {
+        Some(field) => say![*field],
+        None => say![told(Kind::Label, &*step.field)],
+    };
+    said.add(" ").add(value(&step.from)).add(" to ").add(value(&step.to));
+    said
+}
+
+fn kind(field: &str) -> Kind {
+    match field {
+        "name" | "dataset" => Kind::Path,
+        "connection" | "connection_name" => Kind::System,
+        "pool" => Kind::Pool,
+        "serial" => Kind::Serial,
+        _ if field.starts_with("labels.") => Kind::Label,
+        _ => Kind::Word,
+    }
+}
+
+fn noun(entry: &Entry) -> &'static str {
+    match (entry.resource_type, &*entry.technology) {
+        (ResourceType::Host, _) => "system",
+        (ResourceType::Storage, "zfs-dataset") => "dataset",
+        (ResourceType::Storage, _) => "pool",
+        (ResourceType::PhysicalDisk, _) => "disk",
+        (ResourceType::AppContainer, _) => "app",
+        (ResourceType::Vm, _) => "virtual machine",
+        (ResourceType::NetworkShare, _) => "share",
+        (ResourceType::ProtectionTask, _) => "protection task",
+        (other, _) => other.token(),
+    }
+}
+
+fn name_kind(entry: &Entry) -> Kind {
+    match (entry.resource_type, &*entry.technology) {
+        (ResourceType::Storage, "zfs-dataset") => Kind::Path,
+        (ResourceType::Storage, _) => Kind::Pool,
+        (ResourceType::PhysicalDisk, _) => Kind::Word,
+        (ResourceType::NetworkShare, _) => Kind::Share,
+        (ResourceType::ProtectionTask, _) => Kind::Label,
+        (ResourceType::AppContainer | ResourceType::Vm | ResourceType::SystemContainer, _) => Kind::Workload,
+        _ => Kind::System,
+    }
+}

@@ -1,0 +1,138 @@
+//! How many there are of what, and how they are.
+
+use std::collections::BTreeMap;
+
+use pulse_proto::model::{Capacity, Freshness, ResourceType, Severity, Status, StorageTopology};
+
+use super::Part;
+use crate::context::fact::Fact;
+use crate::context::piece::{Statement, say};
+use crate::context::say;
+use crate::context::words::{self, Own};
+use crate::state::resource::Resource;
+use crate::state::view::profile::Profile;
+use crate::state::view::tally::Tallies;
+
+#[derive(Clone, Debug, Default)]
+pub(super) struct Counts(Tallies);
+
+/// The order in which they are told.
+type Class = (u8, &'static str);
+
+impl Counts {
+    pub(super) fn of(tallies: &Tallies) -> Self {
+        Self(tallies.clone())
+    }
+
+    pub(super) fn add(&mut self, resource: &Resource, profile: Profile) {
+        self.0.count(resource, profile);
+    }
+
+    pub(super) fn add_all(&mut self, tallies: &Tallies) {
+        tallies.iter().for_each(|(profile, tally)| self.0.add(*profile, tally));
+    }
+
+    fn sum(&self, holds: impl Fn(Profile) -> bool) -> u64 {
+        self.0.iter().filter(|(profile, _)| holds(*profile)).map(|(_, tally)| tally.count).sum()
+    }
+
+    fn pools(&self) -> Capacity {
+        let mut sum = crate::state::view::tally::Tally::default();
+        let of_pools = self.0.iter().filter(|(profile, _)| profile.topology() == Some(StorageTopology::Pool));
+        of_pools.for_each(|(_, tally)| sum.add(tally));
+        sum.capacity()
+    }
+
+    fn by_class(&self) -> BTreeMap<Class, Vec<(Profile, u64)>> {
+        let mut classes: BTreeMap<Class, Vec<(Profile, u64)>> = BTreeMap::new();
+        for (profile, tally) in self.0.iter() {
+            classes.entry(class(*profile)).or_default().push((*profile, tally.count));
+        }
+        classes
+    }
+
+    /// What is always said.
+    pub(super) fn head(&self, parts: &[Part], is_filtered: bool, wrong: &[Fact]) -> Vec<Fact> {
+        let total = self.sum(|_| true);
+        if total == 0 && parts.is_empty() {
+            let statement = if is_filtered {
+                say!["No resource matches the filter."]
+            } else {
+                say!["No system is known yet: nothing was taken in."]
+            };
+            return vec![Fact::derived("fleet", statement).with_value(words::digits(0), "resources")];
+        }
+        let what = if is_filtered { "Part of a fleet that matches the filter: " } else { "Fleet: " };
+        let counts = self.by_class().into_iter().map(|((_, class), found)| {
+            let count = found.iter().map(|(_, count)| count).sum();
+            let mut statement = say![words::count(count, class)];
+            if class == "pool" {
+                let capacity = say::capacity(&self.pools());
+                if !capacity.is_empty() {
+                    statement.add(" with ").append(capacity);
+                }
+            }
+            statement
+        });
+        let mut statement = say![what];
+        statement.append(Statement::list(counts, ", ")).add(".");
+        let fleet = Fact::derived("fleet", statement).with_value(words::digits(total), "resources");
+        vec![fleet, self.health(wrong)]
+    }
+
+    fn health(&self, wrong: &[Fact]) -> Fact {
+        let severities = [Severity::Critical, Severity::Warning, Severity::Monitor];
+        let counts: Vec<(Severity, u64)> = severities
+            .into_iter()
+            .map(|severity| (severity, self.sum(|profile| profile.severity() == severity)))
+            .collect();
+        let old = self.sum(|profile| profile.freshness() != Freshness::Fresh);
+        let mut statement =
+            if wrong.is_empty() { say!["Nothing is wrong now"] } else { say!["Health of resources"] };
+        for (number, (severity, count)) in counts.iter().enumerate() {
+            statement.add(if number == 0 { ": " } else { ", " });
+            statement.add(words::number(*count)).add(" ").add(severity.token());
+        }
+        statement.add("; ");
+        if old == 0 {
+            statement.add("everything is up to date.");
+        } else {
+            statement.add(words::number(old)).add(" not up to date, shown as last seen.");
+        }
+        let worst =
+            counts.iter().find(|(_, count)| *count > 0).map_or(Severity::Healthy, |(worst, _)| *worst);
+        Fact::derived("health", statement).with_value(Own::from(worst.token()), "severity")
+    }
+
+    /// Each class with its statuses.
+    pub(super) fn inventory(&self) -> Vec<Fact> {
+        let line = |((_, class), found): (Class, Vec<(Profile, u64)>)| {
+            let total: u64 = found.iter().map(|(_, count)| count).sum();
+            let mut statement = say![words::count(total, class), ": "];
+            let by_status = Status::ALL.iter().filter_map(|status| {
+                let of = found.iter().filter(|(profile, _)| profile.status() == *status);
+                let count: u64 = of.map(|(_, count)| count).sum();
+                (count > 0).then(|| say![words::number(count), " ", status.token()])
+            });
+            statement.append(Statement::list(by_status, ", ")).add(".");
+            Fact::derived("inventory", statement).with_value(words::digits(total), class)
+        };
+        self.by_class().into_iter().map(line).collect()
+    }
+}
+
+fn class(profile: Profile) -> Class {
+    let (kind, topology) = (profile.resource_type(), profile.topology());
+    let place = match (kind, topology) {
+        (ResourceType::Host, _) => 0,
+        (ResourceType::Storage, Some(StorageTopology::Dataset)) => 3,
+        (ResourceType::Storage, _) => 1,
+        (ResourceType::PhysicalDisk, _) => 2,
+        (ResourceType::ProtectionTask, _) => 4,
+        (ResourceType::NetworkShare, _) => 5,
+        (ResourceType::AppContainer, _) => 6,
+        (ResourceType::Vm, _) => 7,
+        _ => 8,
+    };
+    (place, say::class(kind, topology))
+}

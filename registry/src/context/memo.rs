@@ -1,0 +1,58 @@
+//! Sketches that were made, by the rows they are of: a context costs what
+//! changed since the last one, not what there is.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+use pulse_proto::model::ConnectionId;
+
+use super::redact::Known;
+use super::sketch::Sketch;
+use crate::state::view::{Rows, Shard, View};
+
+#[derive(Debug, Default)]
+pub struct Memo(Mutex<Kept>);
+
+/// By connection: the rows, and the sketch of them.
+type Kept = BTreeMap<ConnectionId, (Weak<Rows>, Arc<Sketch>)>;
+
+impl Memo {
+    /// The sketch of a whole shard.
+    pub(super) fn sketch(&self, shard: &Shard) -> Arc<Sketch> {
+        if let Some((rows, sketch)) = self.lock().get(&shard.connection)
+            && Weak::as_ptr(rows) == Arc::as_ptr(&shard.resources)
+        {
+            return Arc::clone(sketch);
+        }
+        // Made outside of the lock: another reader's shards are not held up by this one.
+        let sketch = Arc::new(Sketch::of(&shard.resources, |_| true));
+        let entry = (Arc::downgrade(&shard.resources), Arc::clone(&sketch));
+        self.lock().insert(shard.connection.clone(), entry);
+        sketch
+    }
+
+    /// Makes what is missing ahead of the next question, and forgets what is gone.
+    pub fn refresh(&self, view: &View) {
+        self.lock().retain(|connection, _| view.shard(connection).is_some());
+        let missing = |shard: &&Arc<Shard>| {
+            let known = self.lock();
+            let known = known.get(&shard.connection);
+            known.is_none_or(|(rows, _)| Weak::as_ptr(rows) != Arc::as_ptr(&shard.resources))
+        };
+        view.shards().filter(missing).for_each(|shard| drop(self.sketch(shard)));
+    }
+
+    /// Names of all systems, as operators and they themselves call them.
+    pub fn names(&self, view: &View) -> Known {
+        let mut known = Known::default();
+        for shard in view.shards() {
+            shard.status.iter().for_each(|status| known.add(&status.name));
+            self.sketch(shard).names.iter().for_each(|name| known.add(name));
+        }
+        known
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Kept> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,156 @@
+//! What a resource lies in, what lies in it, and what would go with it.
+
+use std::cmp::Reverse;
+
+use pulse_proto::model::{IngestRecord, ResourceType, StorageTopology, Zfs};
+
+use crate::context::fact::Fact;
+use crate::context::piece::{Kind, say, told};
+use crate::context::say::{self, Thing};
+use crate::context::sketch::with;
+use crate::context::words;
+use crate::state::resource::Resource;
+use crate::state::view::Shard;
+
+/// Things told one by one.
+const TOLD_MAX: usize = 60;
+
+/// What stands around it, and what depends on it.
+pub(super) fn facts(shard: &Shard, thing: &Thing<'_>) -> (Vec<Fact>, Vec<Fact>) {
+    let mut around: Vec<&Resource> = Vec::new();
+    let mut dependents: Vec<&Resource> = Vec::new();
+    for resource in shard.resources.iter().filter(|resource| resource.id != thing.resource.id) {
+        match relation(thing, resource) {
+            Relation::Around => around.push(resource),
+            Relation::Dependent => dependents.push(resource),
+            Relation::None => {}
+        }
+    }
+    let mut facts = parent(thing);
+    facts.extend(told_of(around));
+    (facts, told_of(dependents))
+}
+
+fn parent(thing: &Thing<'_>) -> Vec<Fact> {
+    let Some(parent) = &thing.resource.parent else { return Vec::new() };
+    let kind = if thing.record.resource_type == ResourceType::PhysicalDisk || parent.name.contains('/') {
+        Kind::Path
+    } else {
+        Kind::System
+    };
+    let statement = say!["It belongs to ", told(kind, &*parent.name), "."];
+    vec![thing.fact("parent", statement)]
+}
+
+/// The worst first; those that are left are counted.
+fn told_of(mut resources: Vec<&Resource>) -> Vec<Fact> {
+    resources.sort_by_key(|resource| (Reverse(resource.severity), resource.resource_type()));
+    let more = resources.len().saturating_sub(TOLD_MAX) as u64;
+    let profile = |resource: &&Resource| with(resource, say::profile);
+    let mut facts: Vec<Fact> = resources.iter().take(TOLD_MAX).filter_map(profile).collect();
+    if more > 0 {
+        let statement = say![words::count(more, "thing"), " more."];
+        facts.push(Fact::derived("more", statement).covering(more));
+    }
+    facts
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Relation {
+    Around,
+    /// Would be gone with it.
+    Dependent,
+    None,
+}
+
+fn relation(thing: &Thing<'_>, other: &Resource) -> Relation {
+    let (kind, topology) = (other.resource_type(), other.document.topology());
+    let is_child = other.parent.as_ref().is_some_and(|parent| parent.id == thing.resource.id);
+    let is_parent = thing.resource.parent.as_ref().is_some_and(|parent| parent.id == other.id);
+    if is_parent {
+        return Relation::Around;
+    }
+    let uses = matches!(
+        kind,
+        ResourceType::NetworkShare
+            | ResourceType::ProtectionTask
+            | ResourceType::AppContainer
+            | ResourceType::Vm
+            | ResourceType::SystemContainer
+    );
+    match place(thing) {
+        // Of a system everything else is told by its own pools and tasks.
+        None if thing.record.resource_type == ResourceType::Host => match (kind, topology) {
+            (_, Some(StorageTopology::Pool)) => Relation::Around,
+            _ if uses => Relation::Dependent,
+            _ => Relation::None,
+        },
+        None if is_child => Relation::Around,
+        None => Relation::None,
+        Some(place) if uses => {
+            if with(other, |other| lies_in(other.record, place).then_some(())).is_some() {
+                Relation::Dependent
+            } else {
+                Relation::None
+            }
+        }
+        Some(place) => {
+            let own = match kind {
+                ResourceType::PhysicalDisk => other.document.pool() == place,
+                ResourceType::Storage => below(other.document.dataset(), place),
+                _ => is_child,
+            };
+            if own { Relation::Around } else { Relation::None }
+        }
+    }
+}
+
+/// The dataset or pool that it is.
+fn place<'a>(thing: &'a Thing<'_>) -> Option<&'a str> {
+    match thing.record.facets.storage.as_ref()?.zfs.as_ref()? {
+        Zfs::Pool(pool) if pool.name.is_empty() => Some(&thing.record.name),
+        Zfs::Pool(pool) => Some(&pool.name),
+        Zfs::Dataset(dataset) => Some(&dataset.name),
+    }
+}
+
+/// Whether a dataset is the place or lies below it.
+fn below(dataset: &str, place: &str) -> bool {
+    dataset.strip_prefix(place).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+/// Whether something keeps its data there.
+fn lies_in(record: &IngestRecord, place: &str) -> bool {
+    let facets = &record.facets;
+    let path = |path: &str| below(path.trim_start_matches('/').strip_prefix("mnt/").unwrap_or(path), place);
+    facets.network_share.as_ref().is_some_and(|share| {
+        below(&share.dataset, place)
+            || path(&share.path)
+            || share
+                .extents
+                .iter()
+                .any(|extent| path(extent) || below(extent.trim_start_matches("zvol/"), place))
+    }) || facets.protection_task.as_ref().is_some_and(|task| {
+        task.source_datasets.iter().any(|dataset| below(dataset, place) || below(place, dataset))
+            || below(&task.target, place)
+    }) || facets.app.as_ref().is_some_and(|app| app.volumes.iter().any(|volume| path(&volume.source)))
+        || facets.vm.as_ref().is_some_and(|vm| below(&vm.dataset, place))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_place_holds_what_lies_below_it() {
+        for (dataset, place, expected) in [
+            ("tank", "tank", true),
+            ("tank/a/b", "tank/a", true),
+            ("tank/ab", "tank/a", false),
+            ("tanker", "tank", false),
+            ("", "tank", false),
+        ] {
+            assert_eq!(below(dataset, place), expected, "{dataset} {place}");
+        }
+    }
+}

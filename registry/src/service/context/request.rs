@@ -1,0 +1,122 @@
+//! What a request for a context asks for, checked.
+
+use std::time::Duration;
+
+use pulse_proto::convert::timestamp_from_wire;
+use pulse_proto::model::UnixMillis;
+use pulse_proto::pb::registry::v1::RedactionPolicy;
+use tonic::Status;
+
+use super::{Options, forbidden};
+use crate::context::pack::{TOKENS_DEFAULT, TOKENS_MAX, TOKENS_MIN};
+use crate::context::redact::Policy;
+use crate::error;
+
+/// Longest name of a resource that is looked for, in bytes.
+const REFERENCE_BYTES_MAX: usize = 1_024;
+
+/// How an answer is to be.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Terms {
+    pub now: UnixMillis,
+    pub max_tokens: usize,
+    pub policy: Policy,
+    pub reveal: bool,
+}
+
+impl Terms {
+    pub(super) fn check(
+        options: &Options,
+        now: UnixMillis,
+        max_tokens: i32,
+        redaction: i32,
+        reveal: bool,
+    ) -> Result<Self, Status> {
+        let max_tokens = match usize::try_from(max_tokens) {
+            Ok(0) => TOKENS_DEFAULT,
+            Ok(tokens @ TOKENS_MIN..=TOKENS_MAX) => tokens,
+            _ => {
+                let problem = format!("must be {TOKENS_MIN} to {TOKENS_MAX}, or 0 for {TOKENS_DEFAULT}");
+                return Err(error::invalid("max_tokens", "INVALID_MAX_TOKENS", &problem));
+            }
+        };
+        let policy = match RedactionPolicy::try_from(redaction) {
+            Ok(RedactionPolicy::Unspecified) => options.redaction,
+            Ok(RedactionPolicy::None) => Policy::None,
+            Ok(RedactionPolicy::Names) => Policy::Names,
+            Ok(RedactionPolicy::Strict) => Policy::Strict,
+            Err(_unknown) => {
+                let problem = "must be one of the values of RedactionPolicy";
+                return Err(error::invalid("redaction", "INVALID_REDACTION", problem));
+            }
+        };
+        if policy < options.redaction {
+            let wanted = options.redaction.token();
+            let message = format!("this deployment hides at least \"{wanted}\" (setting context.redaction)");
+            return Err(forbidden("REDACTION_REQUIRED", &message));
+        }
+        if reveal && !options.reveal {
+            let message =
+                "this deployment tells nobody what pseudonyms stand for (setting context.reveal_pseudonyms)";
+            return Err(forbidden("PSEUDONYMS_NOT_REVEALED", message));
+        }
+        Ok(Self { now, max_tokens, policy, reveal })
+    }
+}
+
+/// `recent` ago when nothing is asked for.
+pub(super) fn since(
+    asked: Option<prost_types::Timestamp>,
+    now: UnixMillis,
+    recent: Duration,
+) -> Result<UnixMillis, Status> {
+    let Some(asked) = asked else {
+        let recent = u64::try_from(recent.as_millis()).unwrap_or(u64::MAX);
+        return Ok(UnixMillis::new(now.get().saturating_sub(recent)));
+    };
+    timestamp_from_wire(&asked)
+        .map_err(|problem| error::invalid("since", "INVALID_SINCE", &problem.to_string()))
+}
+
+pub(super) fn reference(text: String) -> Result<String, Status> {
+    if text.is_empty() || text.len() > REFERENCE_BYTES_MAX {
+        let problem = "must be an id, or \"<system>/<name>\", or \"<system>\"";
+        return Err(error::invalid("resource_id", "INVALID_ID", problem));
+    }
+    Ok(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::context::redact::Pseudonyms;
+    use tonic_types::StatusExt as _;
+
+    fn check(redaction: Policy, reveal: bool, asked: (i32, i32, bool)) -> Result<(usize, Policy), String> {
+        let options = Options { redaction, reveal, pseudonyms: Pseudonyms::new([0; 32]) };
+        let (max_tokens, policy, include) = asked;
+        let terms = Terms::check(&options, UnixMillis::new(0), max_tokens, policy, include);
+        terms
+            .map(|terms| (terms.max_tokens, terms.policy))
+            .map_err(|status| status.get_details_error_info().map(|info| info.reason).unwrap_or_default())
+    }
+
+    #[test]
+    fn a_request_may_hide_more_and_never_less() {
+        use Policy::{Names, None, Strict};
+        for (deployment, reveal, asked, expected) in [
+            (None, false, (0, 0, false), Ok((4_000, None))),
+            (Names, false, (0, 0, false), Ok((4_000, Names))),
+            (Names, false, (256, 3, false), Ok((256, Strict))),
+            (Names, false, (0, 1, false), Err("REDACTION_REQUIRED".to_owned())),
+            (None, false, (0, 9, false), Err("INVALID_REDACTION".to_owned())),
+            (None, false, (255, 0, false), Err("INVALID_MAX_TOKENS".to_owned())),
+            (None, false, (-1, 0, false), Err("INVALID_MAX_TOKENS".to_owned())),
+            (None, false, (100_001, 0, false), Err("INVALID_MAX_TOKENS".to_owned())),
+            (None, false, (0, 3, true), Err("PSEUDONYMS_NOT_REVEALED".to_owned())),
+            (None, true, (100_000, 3, true), Ok((100_000, Strict))),
+        ] {
+            assert_eq!(check(deployment, reveal, asked), expected, "{asked:?}");
+        }
+    }
+}

@@ -1,0 +1,139 @@
+//! The context of a fleet: what stands in it, and that it follows from the state alone.
+
+use pulse_proto::pb::resource::v1::{ConnectionState, ConnectionStatus};
+use pulse_registry::context::fleet::{self, Scope};
+use pulse_registry::context::redact::Policy;
+use pulse_registry::query::filter::Filter;
+use pulse_registry::state::view::View;
+
+use crate::world::{NOW, World, ago, dataset, disk, home, host, pool, scrubbed, task};
+
+#[test]
+fn a_home_with_a_failed_disk_reads_like_this() {
+    insta::assert_snapshot!(home().fleet("", Policy::None, 4_000).text);
+}
+
+#[test]
+fn the_same_state_makes_the_same_text_whatever_came_first() {
+    let world = home();
+    let text = world.fleet("", Policy::None, 4_000).text;
+    assert_eq!(home().fleet("", Policy::None, 4_000).text, text);
+    // A shard more and away again: sketches that are kept are those of the rows.
+    let mut other = home();
+    other.put("zz", "zz", 0, vec![host("zz")]);
+    assert_ne!(other.fleet("", Policy::None, 4_000).text, text);
+}
+
+#[test]
+fn sketches_that_are_kept_say_what_new_ones_say() {
+    let mut world = home();
+    let scope =
+        |filter: &str| Scope { filter: Filter::parse(filter).unwrap(), since: ago_millis(24), detail: 20 };
+    for round in 0..4 {
+        let fresh = pulse_registry::context::memo::Memo::default();
+        for filter in ["", "connection = basement", "severity >= warning", "type = storage"] {
+            let kept = fleet::draft(world.state.view(), &world.memo, &scope(filter), NOW);
+            let made = fleet::draft(world.state.view(), &fresh, &scope(filter), NOW);
+            assert_eq!(format!("{kept:?}"), format!("{made:?}"), "{filter}");
+        }
+        let states = ["ONLINE", ["OFFLINE", "ONLINE", "FAULTED", "REMOVED"][round], "ONLINE", "ONLINE"];
+        world.put(
+            "basement",
+            "basement",
+            0,
+            vec![host("basement"), pool("basement", "tank", 10 + round as u64 * 25, states, scrubbed(1))],
+        );
+        world.memo.refresh(world.state.view());
+    }
+}
+
+fn ago_millis(hours: u64) -> pulse_proto::model::UnixMillis {
+    pulse_proto::model::UnixMillis::new(NOW.get() - hours * 3_600_000)
+}
+
+#[test]
+fn a_filter_selects_what_is_told() {
+    let world = home();
+    let attic = world.fleet("connection = attic", Policy::None, 4_000).text;
+    assert!(attic.contains("\"attic\"") && !attic.contains("basement"), "{attic}");
+    assert!(attic.contains("Nothing is wrong now"), "{attic}");
+    let none = world.fleet("connection = nowhere", Policy::None, 4_000).text;
+    assert!(none.starts_with("No resource matches the filter."), "{none}");
+    let empty = World::new().fleet("", Policy::None, 4_000).text;
+    assert!(empty.starts_with("No system is known yet"), "{empty}");
+    assert_eq!(fleet_of_nothing(), 0);
+}
+
+fn fleet_of_nothing() -> usize {
+    let scope = Scope { filter: Filter::all(), since: NOW, detail: 5 };
+    let memo = pulse_registry::context::memo::Memo::default();
+    fleet::draft(&View::default(), &memo, &scope, NOW)
+        .sections
+        .iter()
+        .map(|section| section.facts.len())
+        .sum()
+}
+
+#[test]
+fn what_is_not_heard_of_is_said_first_and_is_no_recovery() {
+    let mut world = home();
+    let status = ConnectionStatus {
+        name: "basement".to_owned(),
+        state: ConnectionState::BackingOff.into(),
+        reason: "connect: timed out".to_owned(),
+        since: ago(3),
+        ..ConnectionStatus::default()
+    };
+    world.put_as(
+        "basement",
+        status,
+        3,
+        vec![
+            host("basement"),
+            pool("basement", "tank", 64, ["ONLINE", "FAULTED", "ONLINE", "ONLINE"], scrubbed(1)),
+            disk("basement", 1, "FAULTED", 12),
+        ],
+    );
+    let text = world.fleet("", Policy::None, 4_000).text;
+    assert!(text.contains("Warning: system \"basement\" cannot be reached, last seen 3 h ago, it says \"connect: timed out\""), "{text}");
+    assert!(text.contains("3 resources of it are shown as last seen"), "{text}");
+    assert!(text.contains("That is what was last seen."), "{text}");
+}
+
+#[test]
+fn a_task_that_went_well_too_long_ago_is_late() {
+    let mut world = World::new();
+    world.put("a", "a", 0, vec![host("a"), task("a", "FINISHED", 24 * 9, "")]);
+    let text = world.fleet("", Policy::None, 4_000).text;
+    assert!(
+        text.contains("last run went well 9 d ago") && text.contains("It is late: it should run every 24 h."),
+        "{text}"
+    );
+    world.put("a", "a", 0, vec![host("a"), task("a", "FINISHED", 30, "")]);
+    assert!(!world.fleet("", Policy::None, 4_000).text.contains("It is late"));
+}
+
+#[test]
+fn many_with_the_same_reason_are_counted() {
+    let mut world = World::new();
+    for system in 0..40 {
+        let connection = format!("nas-{system:02}");
+        let mut records = vec![host(&connection)];
+        for number in 0..20 {
+            let mut sealed = dataset(&connection, &format!("tank/d{number:02}"), 1);
+            if let Some(storage) = &mut sealed.storage
+                && let Some(pulse_proto::pb::resource::v1::storage_facet::Zfs::ZfsDataset(dataset)) =
+                    &mut storage.zfs
+            {
+                dataset.readonly = Some(true);
+            }
+            records.push(sealed);
+        }
+        world.put(&connection, &connection, 0, records);
+    }
+    let packed = world.fleet("", Policy::None, 1_000);
+    let wrong = packed.sections.iter().find(|section| section.title == "Wrong now").unwrap();
+    let told: u64 = wrong.facts.iter().map(|fact| fact.fact.covers).sum();
+    assert_eq!(told + wrong.omitted, 800, "{}", packed.text);
+    assert!(packed.text.contains("(filter: reasons.code = zfs_dataset_readonly)"), "{}", packed.text);
+}

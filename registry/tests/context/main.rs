@@ -1,0 +1,11 @@
+//! Contexts as a model gets them: of real states, read through the registry's
+//! own decoding, judging and drafting.
+
+#![allow(clippy::unwrap_used, reason = "a test that fails here has failed")]
+
+mod filled;
+mod fleet;
+mod redaction;
+mod safety;
+mod single;
+mod world;
