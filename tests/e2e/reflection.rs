@@ -38,7 +38,7 @@ async fn every_method_says_how_to_call_it_and_answers_as_it_says() -> anyhow::Re
         ("registry/v1/resource_service.proto", 9),
         ("registry/v1/alert_service.proto", 15),
         ("registry/v1/context_service.proto", 2),
-        ("collector/v1/connection_service.proto", 9),
+        ("collector/v1/connection_service.proto", 11),
     ];
     for (file, methods) in contracts {
         let text = fs::read_to_string(root().join("proto/pulse").join(file))?;
@@ -53,6 +53,12 @@ async fn every_method_says_how_to_call_it_and_answers_as_it_says() -> anyhow::Re
                 "registry/v1/alert_service.proto" => &["Unimplemented"],
                 _ if line.contains("/Watch") => &["DeadlineExceeded"],
                 _ if line.contains("CreateConnection") => &["OK", "InvalidArgument"],
+                _ if line.contains("NativeAlert")
+                    || line.contains("DismissAlert")
+                    || line.contains("RestoreAlert") =>
+                {
+                    &["FailedPrecondition"]
+                }
                 _ if line.contains("RotateEncryptionKey") => &["OK", "FailedPrecondition"],
                 _ => &["OK", "NotFound", "DeadlineExceeded"],
             };
