@@ -24,7 +24,7 @@ use tracing::{error, info, warn};
 use self::figures::Figures;
 use self::pump::Pump;
 use crate::clock;
-use crate::config::Config;
+use crate::config::{Config, Registry};
 use crate::connection::{Board, Roster, RosterOptions};
 use crate::service::{self, ConnectionApi};
 use crate::target::{self, supervisor};
@@ -58,6 +58,7 @@ impl App {
         // Addresses and probes first: they tell that the rest is starting.
         let http = serve::listen(config.http.listen, "http.listen").await?;
         let http_addr = http.local_addr()?;
+        let entrance = serve::Entrance::open(&config.tls, stop.clone()).await?;
         let (roster, known, collector) = open(&config).await?;
         let figures = Figures {
             metrics: Arc::clone(&metrics),
@@ -67,7 +68,7 @@ impl App {
             runtime: Handle::current(),
         };
         let router = probes::router(Arc::new(printed), figures.refresh(), readiness.clone());
-        let probes = tokio::spawn(serve::http(http, router, http_stop.clone()));
+        let probes = tokio::spawn(serve::http(http, entrance.clone(), router, http_stop.clone()));
 
         let (targets_stop, uplink_stop) = (CancellationToken::new(), CancellationToken::new());
         let mut tasks = JoinSet::new();
@@ -79,8 +80,8 @@ impl App {
                 mailbox.put(id, Update::Removed);
             }
             let pump = Pump::new(Arc::clone(&mailbox), metrics);
-            let options =
-                uplink::Options { address: config.registry.address.clone(), collector: collector.clone() };
+            let Registry { address, files, token_file } = config.registry.clone();
+            let options = uplink::Options { address, files, token_file, collector: collector.clone() };
             tasks.spawn(uplink::run(options, known, mailbox, link, uplink_stop.clone()));
             let (roster, board) = (Arc::clone(&roster), Arc::clone(&board));
             tasks.spawn(supervisor::run(roster, board, target_options(&config), pump, targets_stop.clone()));
@@ -94,8 +95,8 @@ impl App {
         let grpc = serve::listen(config.grpc.listen, "grpc.listen").await?;
         let grpc_addr = grpc.local_addr()?;
         let (health, routes) = serve::routes(&SERVICES)?;
-        let server =
-            tokio::spawn(serve::grpc(grpc, routes.add_service(api.into_server()), grpc_stop.clone()));
+        let routes = routes.add_service(api.into_server());
+        let server = tokio::spawn(serve::grpc(grpc, entrance, routes, grpc_stop.clone()));
         serve::say_health(&health, &SERVICES, ServingStatus::Serving).await;
         readiness.set(Ready::Yes);
         info!(

@@ -7,6 +7,8 @@ use std::time::Duration;
 use pulse_proto::model::CollectorId;
 use pulse_shell::logs::{self, Format};
 use pulse_shell::settings::{Key, Problems, Settings};
+use pulse_shell::tls;
+use pulse_shell::tls::connector::ClientFiles;
 
 use crate::connection::store::KeySource;
 use crate::secret::Secret;
@@ -44,6 +46,30 @@ pub const KEYS: &[Key] = &[
         help: "Where records are streamed to.",
     },
     Key {
+        name: "registry.ca_file",
+        env: "PULSE_COLLECTOR_REGISTRY_CA_FILE",
+        default: "",
+        help: "PEM file of the authority that issued the registry's certificate. Empty: the system's authorities.",
+    },
+    Key {
+        name: "registry.cert_file",
+        env: "PULSE_COLLECTOR_REGISTRY_CERT_FILE",
+        default: "",
+        help: "PEM file of the certificate that the registry is shown.",
+    },
+    Key {
+        name: "registry.key_file",
+        env: "PULSE_COLLECTOR_REGISTRY_KEY_FILE",
+        default: "",
+        help: "PEM file of its key.",
+    },
+    Key {
+        name: "registry.token_file",
+        env: "PULSE_COLLECTOR_REGISTRY_TOKEN_FILE",
+        default: "",
+        help: "File with the token that the registry is shown. Read at each connect.",
+    },
+    Key {
         name: "grpc.listen",
         env: "PULSE_COLLECTOR_GRPC_LISTEN",
         default: "127.0.0.1:7670",
@@ -60,6 +86,36 @@ pub const KEYS: &[Key] = &[
         env: "PULSE_COLLECTOR_HTTP_LISTEN",
         default: "127.0.0.1:7671",
         help: "Address of `/metrics`, `/healthz` and `/readyz`.",
+    },
+    Key {
+        name: "tls.cert_file",
+        env: "PULSE_COLLECTOR_TLS_CERT_FILE",
+        default: "",
+        help: "PEM file with the certificate of both ports and its chain. Read again when it changes.",
+    },
+    Key {
+        name: "tls.key_file",
+        env: "PULSE_COLLECTOR_TLS_KEY_FILE",
+        default: "",
+        help: "PEM file with its key. Empty, like the certificate: no TLS.",
+    },
+    Key {
+        name: "tls.client_ca_file",
+        env: "PULSE_COLLECTOR_TLS_CLIENT_CA_FILE",
+        default: "",
+        help: "PEM file of the authorities that issue certificates of clients. Empty: none is asked for.",
+    },
+    Key {
+        name: "tls.require_client_certificate",
+        env: "PULSE_COLLECTOR_TLS_REQUIRE_CLIENT_CERTIFICATE",
+        default: "false",
+        help: "On: who shows no certificate of these authorities is not served, probes included.",
+    },
+    Key {
+        name: "tls.allow_plaintext",
+        env: "PULSE_COLLECTOR_TLS_ALLOW_PLAINTEXT",
+        default: "false",
+        help: "On: listens without TLS on addresses that others can reach, who can then read along.",
     },
     Key {
         name: "log.format",
@@ -119,6 +175,7 @@ pub struct Config {
     pub registry: Registry,
     pub grpc: Grpc,
     pub http: Http,
+    pub tls: tls::Config,
     pub log: Log,
     pub connections: Connections,
     pub poll: Poll,
@@ -128,7 +185,11 @@ pub struct Config {
 
 #[derive(Clone, Debug)]
 pub struct Registry {
+    /// `https://host:port`, or `http://` where that is allowed.
     pub address: String,
+    pub files: ClientFiles,
+    /// Holds the token that is sent with each stream.
+    pub token_file: Option<PathBuf>,
 }
 
 #[derive(Clone, Debug)]
@@ -196,24 +257,20 @@ impl Config {
     }
 
     fn from_settings(settings: &mut Settings) -> Self {
+        let (grpc, http) = (settings.address("grpc.listen"), settings.address("http.listen"));
         let name = "1 to 128 characters of A-Z, a-z, 0-9, '.', '_' and '-'";
-        let address = "the address of a registry, such as \"http://127.0.0.1:7660\"";
+        let registry = registry(settings);
         Self {
             data_dir: settings.text("data_dir").into(),
             collector_id: settings.optional("collector_id", name, |text| CollectorId::parse(text).ok()),
             enable_truenas: settings.flag("enable_truenas"),
-            registry: Registry {
-                address: settings.get("registry.address", address, |text| {
-                    let rest = text.strip_prefix("http://")?.trim_end_matches('/');
-                    let plain = !rest.is_empty() && !rest.contains(['/', '@', ' ', '?']);
-                    plain.then(|| format!("http://{rest}"))
-                }),
-            },
+            registry,
             grpc: Grpc {
-                listen: settings.address("grpc.listen"),
+                listen: grpc,
                 max_message_bytes: settings.number("grpc.max_message_bytes", 64 * 1024, 256 * MIB),
             },
-            http: Http { listen: settings.address("http.listen") },
+            tls: tls::Config::read(settings, &[("grpc.listen", grpc), ("http.listen", http)]),
+            http: Http { listen: http },
             log: Log {
                 format: settings.get("log.format", "auto, text or json", Format::parse),
                 level: settings.get("log.level", "a level or a filter", |text| {
@@ -236,6 +293,41 @@ impl Config {
     }
 }
 
+/// Where records go and how both sides show who they are.
+fn registry(settings: &mut Settings) -> Registry {
+    let expected = "the address of a registry, such as \"https://registry.example:7660\"";
+    let path = |text: &str| Some(PathBuf::from(text));
+    let address: String = settings.get("registry.address", expected, |text| {
+        let rest = text.strip_prefix("http://").or_else(|| text.strip_prefix("https://"))?;
+        let rest = rest.trim_end_matches('/');
+        let scheme = text.split("://").next()?;
+        let plain = !rest.is_empty() && !rest.contains(['/', '@', ' ', '?']);
+        plain.then(|| format!("{scheme}://{rest}"))
+    });
+    let ca = settings.optional("registry.ca_file", "a path", path);
+    let cert = settings.optional("registry.cert_file", "a path", path);
+    let key = settings.optional("registry.key_file", "a path", path);
+    let token_file = settings.optional("registry.token_file", "a path", path);
+    if cert.is_some() != key.is_some() {
+        settings.problem("registry.cert_file and registry.key_file belong together: set both".to_owned());
+    }
+    if address.starts_with("http://") && !is_loopback(&address) && !settings.flag("tls.allow_plaintext") {
+        settings.problem(format!(
+            "registry.address is {address}: what goes there over a network can be read and changed on its way; use an \
+             https address, or say tls.allow_plaintext = true"
+        ));
+    }
+    Registry { address, files: ClientFiles { ca, identity: cert.zip(key) }, token_file }
+}
+
+/// "http://127.0.0.1:7660" and the like.
+fn is_loopback(address: &str) -> bool {
+    let authority = address.split("://").nth(1).unwrap_or_default();
+    let host = authority.rsplit_once(':').map_or(authority, |(host, _)| host);
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -251,10 +343,29 @@ mod tests {
 
     #[test]
     fn an_address_without_scheme_is_no_address() {
-        for bad in ["127.0.0.1:7660", "https://registry", "http://", "http://a/b", "http://user@a"] {
+        for bad in ["127.0.0.1:7660", "ftp://registry", "http://", "https://a/b", "https://user@a"] {
             let flags = [("registry.address", "--registry", Some(bad.to_owned()))];
             let (config, _) = Config::read(None, &flags);
             assert!(config.is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn records_go_over_a_network_in_the_clear_only_when_somebody_says_so() {
+        let read = |address: &str, allow: &str| {
+            let flags = [
+                ("registry.address", "--registry", Some(address.to_owned())),
+                ("tls.allow_plaintext", "", Some(allow.to_owned())),
+            ];
+            Config::read(None, &flags).0.map_err(|problems| problems.to_string())
+        };
+        for address in ["http://127.0.0.1:1", "http://[::1]:1", "http://localhost:1", "https://registry:1"] {
+            assert!(read(address, "false").is_ok(), "{address}");
+        }
+        for address in ["http://registry:7660", "http://10.0.0.1", "http://127.0.0.1.evil:1"] {
+            let refused = read(address, "false").expect_err(address);
+            assert!(refused.contains("https"), "{refused}");
+            assert!(read(address, "true").is_ok(), "{address}");
         }
     }
 }

@@ -68,9 +68,10 @@ impl App {
         // Probes first: they tell that the rest is starting.
         let http = serve::listen(config.http.listen, "http.listen").await?;
         let http_addr = http.local_addr()?;
+        let entrance = serve::Entrance::open(&config.tls, stop.clone()).await?;
         let watchful = Arc::new(Watchful::new(metrics, tables.unknown_values(), readiness.clone()));
         let router = probes::router(Arc::new(figures), watchful.refresh(), readiness.clone());
-        let probes = tokio::spawn(serve::http(http, router, http_stop.clone()));
+        let probes = tokio::spawn(serve::http(http, entrance.clone(), router, http_stop.clone()));
 
         let (store, loaded, hidden) = open(&config).await?;
         let registry_id = loaded.registry_id.clone();
@@ -111,7 +112,7 @@ impl App {
             .add_service(ResourceServiceServer::new(resource).max_decoding_message_size(bytes_max))
             .add_service(AlertServiceServer::new(Alerts))
             .add_service(ContextServiceServer::new(context));
-        let server = tokio::spawn(serve::grpc(grpc, routes, grpc_stop.clone()));
+        let server = tokio::spawn(serve::grpc(grpc, entrance, routes, grpc_stop.clone()));
         serve::say_health(&health, &SERVICES, ServingStatus::Serving).await;
         readiness.set(Ready::Yes);
         info!(

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use pulse_shell::logs::{self, Format};
 use pulse_shell::settings::{Key, Problems, Settings};
+use pulse_shell::tls;
 
 use crate::context::redact::Policy;
 
@@ -45,6 +46,36 @@ pub const KEYS: &[Key] = &[
         env: "PULSE_REGISTRY_HTTP_LISTEN",
         default: "127.0.0.1:7661",
         help: "Address of `/metrics`, `/healthz` and `/readyz`.",
+    },
+    Key {
+        name: "tls.cert_file",
+        env: "PULSE_REGISTRY_TLS_CERT_FILE",
+        default: "",
+        help: "PEM file with the certificate of both ports and its chain. Read again when it changes.",
+    },
+    Key {
+        name: "tls.key_file",
+        env: "PULSE_REGISTRY_TLS_KEY_FILE",
+        default: "",
+        help: "PEM file with its key. Empty, like the certificate: no TLS.",
+    },
+    Key {
+        name: "tls.client_ca_file",
+        env: "PULSE_REGISTRY_TLS_CLIENT_CA_FILE",
+        default: "",
+        help: "PEM file of the authorities that issue certificates of clients. Empty: none is asked for.",
+    },
+    Key {
+        name: "tls.require_client_certificate",
+        env: "PULSE_REGISTRY_TLS_REQUIRE_CLIENT_CERTIFICATE",
+        default: "false",
+        help: "On: who shows no certificate of these authorities is not served, probes included.",
+    },
+    Key {
+        name: "tls.allow_plaintext",
+        env: "PULSE_REGISTRY_TLS_ALLOW_PLAINTEXT",
+        default: "false",
+        help: "On: listens without TLS on addresses that others can reach, who can then read along.",
     },
     Key {
         name: "log.format",
@@ -132,6 +163,7 @@ pub struct Config {
     pub enable_truenas: bool,
     pub grpc: Grpc,
     pub http: Http,
+    pub tls: tls::Config,
     pub log: Log,
     pub ingest: Ingest,
     pub watch: Watch,
@@ -210,14 +242,16 @@ impl Config {
     }
 
     fn from_settings(settings: &mut Settings) -> Self {
+        let (grpc, http) = (settings.address("grpc.listen"), settings.address("http.listen"));
         Self {
             data_dir: settings.text("data_dir").into(),
             enable_truenas: settings.flag("enable_truenas"),
             grpc: Grpc {
-                listen: settings.address("grpc.listen"),
+                listen: grpc,
                 max_message_bytes: settings.number("grpc.max_message_bytes", MIB, 256 * MIB),
             },
-            http: Http { listen: settings.address("http.listen") },
+            tls: tls::Config::read(settings, &[("grpc.listen", grpc), ("http.listen", http)]),
+            http: Http { listen: http },
             log: Log {
                 format: settings.get("log.format", "auto, text or json", Format::parse),
                 level: settings.get("log.level", "a level or a filter", |text| {

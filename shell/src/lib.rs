@@ -4,9 +4,12 @@
 
 pub mod answer;
 pub mod audit;
+pub mod client;
 pub mod command;
 pub mod logs;
 pub mod probes;
 pub mod serve;
 pub mod settings;
+pub mod socket;
 pub mod table;
+pub mod tls;

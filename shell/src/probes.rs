@@ -102,7 +102,7 @@ mod tests {
         let addr = listener.local_addr()?;
         let readiness = Readiness::default();
         let router = router(Arc::default(), Arc::new(|| ()), readiness.clone());
-        tokio::spawn(serve::http(listener, router, CancellationToken::new()));
+        tokio::spawn(serve::http(listener, serve::Entrance::default(), router, CancellationToken::new()));
         let ask = async |path: &str| {
             let mut stream = tokio::net::TcpStream::connect(addr).await?;
             stream.write_all(format!("GET {path} HTTP/1.0\r\n\r\n").as_bytes()).await?;

@@ -1,19 +1,36 @@
 //! Listening and serving as both binaries do it.
 
+use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
+use std::pin::pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use axum::extract::ConnectInfo;
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
 use pulse_proto::DESCRIPTOR_SET;
-use tokio::net::{TcpListener, TcpStream};
-use tokio_stream::wrappers::TcpListenerStream;
-use tokio_stream::{Stream, StreamExt as _};
+use tokio::net::TcpListener;
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 use tonic::service::Routes;
 use tonic::transport::Server;
+use tonic::transport::server::TcpConnectInfo;
 use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
+use tower::ServiceExt as _;
+use tower::util::MapRequestLayer;
+use tracing::{debug, warn};
+
+use crate::socket::{self, Limits, Peer, Socket};
+use crate::tls;
+use crate::tls::certificates::Certificates;
 
 /// Pings on idle connections, so that dead peers are noticed.
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(30);
@@ -21,6 +38,13 @@ const KEEPALIVE_DEADLINE: Duration = Duration::from_secs(10);
 const HEALTH: &str = "grpc.health.v1.Health";
 /// Streams of one connection.
 const STREAMS_MAX: u32 = 1_024;
+/// All headers of a request together.
+const HEADER_BYTES_MAX: u32 = 16 * 1024;
+/// Streams that a client opened and reset before they were looked at; more end its connection.
+const RESETS_PENDING_MAX: usize = 64;
+/// For the head of an HTTP/1 request.
+const HEADER_DEADLINE: Duration = Duration::from_secs(10);
+const BUFFER_BYTES_MAX: usize = 64 * 1024;
 
 /// Binds before anything else is done, so that a taken address is told at once.
 pub async fn listen(address: SocketAddr, key: &str) -> anyhow::Result<TcpListener> {
@@ -46,25 +70,117 @@ pub fn routes(services: &[&str]) -> anyhow::Result<(HealthReporter, Routes)> {
     Ok((health, routes))
 }
 
+/// What stands before both ports of a service.
+#[derive(Clone, Debug, Default)]
+pub struct Entrance {
+    certificates: Option<Arc<Certificates>>,
+    limits: Limits,
+}
+
+impl Entrance {
+    /// Reads the certificates and follows their files until `stop`.
+    pub async fn open(config: &tls::Config, stop: CancellationToken) -> anyhow::Result<Self> {
+        if config.exposed {
+            warn!(
+                "TLS IS OFF on an address that others can reach: everything sent here can be read and changed on its way"
+            );
+        }
+        let Some(files) = config.files.clone() else { return Ok(Self::default()) };
+        let (certificates, follower) =
+            tokio::task::spawn_blocking(move || Certificates::load(files)).await??;
+        tokio::spawn(follower.run(stop));
+        Ok(Self { certificates: Some(certificates), limits: Limits::default() })
+    }
+
+    fn accept(&self, listener: TcpListener, stop: CancellationToken) -> mpsc::Receiver<io::Result<Socket>> {
+        socket::accept(listener, self.certificates.clone(), self.limits, stop)
+    }
+}
+
 /// Serves until `stop`, then lets open calls end.
-pub async fn grpc(listener: TcpListener, routes: Routes, stop: CancellationToken) -> anyhow::Result<()> {
+pub async fn grpc(
+    listener: TcpListener,
+    entrance: Entrance,
+    routes: Routes,
+    stop: CancellationToken,
+) -> anyhow::Result<()> {
+    let sockets = ReceiverStream::new(entrance.accept(listener, stop.clone()));
     Server::builder()
         .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
         .http2_keepalive_timeout(Some(KEEPALIVE_DEADLINE))
         .max_concurrent_streams(STREAMS_MAX)
+        .http2_max_header_list_size(HEADER_BYTES_MAX)
+        .http2_max_pending_accept_reset_streams(Some(RESETS_PENDING_MAX))
+        .layer(MapRequestLayer::new(with_address))
         .add_routes(routes)
-        .serve_with_incoming_shutdown(incoming(listener), stop.cancelled_owned())
+        .serve_with_incoming_shutdown(sockets, stop.cancelled_owned())
         .await
         .context("the gRPC server failed")
 }
 
+/// Serves until `stop`, then lets open requests end.
 pub async fn http(
     listener: TcpListener,
+    entrance: Entrance,
     router: axum::Router,
     stop: CancellationToken,
 ) -> anyhow::Result<()> {
-    let server = axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned());
-    server.await.context("the HTTP server failed")
+    let mut sockets = entrance.accept(listener, stop.clone());
+    let connections = TaskTracker::new();
+    let server = http_server();
+    while let Some(Ok(socket)) = sockets.recv().await {
+        let (peer, router, server, stop) =
+            (socket.peer().cloned(), router.clone(), server.clone(), stop.clone());
+        connections.spawn(async move {
+            let answer = service_fn(move |mut request: http::Request<Incoming>| {
+                if let Some(peer) = &peer {
+                    request.extensions_mut().insert(ConnectInfo(peer.address));
+                }
+                request.extensions_mut().insert(peer.clone());
+                router.clone().oneshot(request)
+            });
+            let mut connection = pin!(server.serve_connection(TokioIo::new(socket), answer));
+            let ended = tokio::select! {
+                ended = connection.as_mut() => ended,
+                () = stop.cancelled() => {
+                    connection.as_mut().graceful_shutdown();
+                    connection.await
+                }
+            };
+            if let Err(error) = ended {
+                debug!(%error, "an HTTP connection broke");
+            }
+        });
+    }
+    connections.close();
+    connections.wait().await;
+    Ok(())
+}
+
+fn http_server() -> auto::Builder<TokioExecutor> {
+    let mut server = auto::Builder::new(TokioExecutor::new());
+    server
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEADER_DEADLINE)
+        .max_buf_size(BUFFER_BYTES_MAX);
+    server
+        .http2()
+        .timer(TokioTimer::new())
+        .keep_alive_interval(KEEPALIVE_INTERVAL)
+        .keep_alive_timeout(KEEPALIVE_DEADLINE)
+        .max_concurrent_streams(STREAMS_MAX)
+        .max_header_list_size(HEADER_BYTES_MAX)
+        .max_pending_accept_reset_streams(RESETS_PENDING_MAX);
+    server
+}
+
+/// Where tonic looks for the address.
+fn with_address<B>(mut request: http::Request<B>) -> http::Request<B> {
+    let peer = request.extensions().get::<Option<Peer>>().cloned().flatten();
+    let remote_addr = peer.map(|peer| peer.address);
+    request.extensions_mut().insert(TcpConnectInfo { local_addr: None, remote_addr });
+    request
 }
 
 /// Makes the folder of a service's data, for its own user alone.
@@ -91,13 +207,4 @@ pub async fn stop_signal() -> anyhow::Result<()> {
         _ = terminate.recv() => {}
     }
     Ok(())
-}
-
-/// Small messages go out at once. A connection that broke while it was accepted is not the server's end.
-fn incoming(listener: TcpListener) -> impl Stream<Item = std::io::Result<TcpStream>> {
-    TcpListenerStream::new(listener).map(|accepted| {
-        let stream = accepted?;
-        stream.set_nodelay(true)?;
-        Ok(stream)
-    })
 }

@@ -210,6 +210,11 @@ impl Settings {
         self.get(name, expected, |text| if text.is_empty() { Some(None) } else { parse(text).map(Some) })
     }
 
+    /// What only several settings together show to be wrong.
+    pub fn problem(&mut self, text: String) {
+        self.problems.push(text);
+    }
+
     /// Everything that was wrong, if anything was.
     pub fn finish<T>(&self, config: T) -> Result<T, Problems> {
         if self.problems.is_empty() { Ok(config) } else { Err(Problems(self.problems.clone())) }

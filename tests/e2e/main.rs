@@ -13,4 +13,5 @@ mod restarts;
 mod resume;
 mod secrets;
 mod timeline;
+mod transport;
 mod write_back;

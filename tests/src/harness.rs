@@ -5,6 +5,7 @@ pub mod command;
 pub mod feeder;
 pub mod fleet;
 pub mod grpcurl;
+pub mod pki;
 pub mod process;
 pub mod usage;
 pub mod view;

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::process::ExitCode;
-use std::time::Duration;
 
 use anyhow::{Context as _, anyhow, bail};
 use clap::{Args, Subcommand};
@@ -14,16 +13,15 @@ use pulse_proto::pb::collector::v1::{
     UpdateConnectionRequest, WatchConnectionsRequest, test_connection_request,
 };
 use pulse_shell::answer;
+use pulse_shell::client::{self, Access, Channel};
 use pulse_shell::command::Output;
 use pulse_shell::table::print;
 use tonic::Status;
-use tonic::transport::{Channel, Endpoint};
 
 use super::import::{self, ImportArgs};
 use super::secrets::SecretArgs;
 use super::show;
 
-const CONNECT_DEADLINE: Duration = Duration::from_secs(5);
 const PAGE_SIZE: i32 = 1_000;
 
 #[derive(Debug, Args)]
@@ -36,6 +34,8 @@ pub(super) struct Target {
         value_name = "URL"
     )]
     address: String,
+    #[command(flatten)]
+    access: Access,
     #[arg(long, short, value_enum, default_value = "table")]
     pub(super) output: Output,
 }
@@ -274,13 +274,7 @@ async fn watch(target: &Target) -> anyhow::Result<()> {
 }
 
 pub(super) async fn client(target: &Target) -> anyhow::Result<Client> {
-    let address = pulse_shell::command::url(&target.address);
-    let endpoint = Endpoint::from_shared(address)
-        .with_context(|| format!("--address {:?} is no URL such as http://127.0.0.1:7670", target.address))?
-        .connect_timeout(CONNECT_DEADLINE);
-    let channel = endpoint.connect().await.with_context(|| {
-        format!("no collector answers at {}; start it, or name another with --address", target.address)
-    })?;
+    let channel = client::connect("collector", &target.address, &target.access).await?;
     Ok(ConnectionServiceClient::new(channel))
 }
 

@@ -1,6 +1,7 @@
 //! Drives the core over a gRPC stream: connect, hello, welcome, then messages
 //! both ways until the stream breaks, and again.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,6 +11,8 @@ use pb::ingest_service_client::IngestServiceClient;
 use pulse_proto::PROTOCOL_VERSION;
 use pulse_proto::model::CollectorId;
 use pulse_proto::pb::registry::v1 as pb;
+use pulse_shell::client::Bearer;
+use pulse_shell::tls::connector::{self, ClientFiles};
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 use tokio_stream::wrappers::ReceiverStream;
@@ -36,8 +39,11 @@ const SOFTWARE: &str = concat!("pulse-collector/", env!("CARGO_PKG_VERSION"));
 
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// `http://host:port` of the registry.
+    /// `https://host:port` of the registry, or `http://`.
     pub address: String,
+    /// Read at each connect, like the token: a change needs no restart.
+    pub files: ClientFiles,
+    pub token_file: Option<PathBuf>,
     pub collector: CollectorId,
 }
 
@@ -116,7 +122,10 @@ impl Uplink {
             .http2_keep_alive_interval(KEEPALIVE_INTERVAL)
             .keep_alive_timeout(KEEPALIVE_DEADLINE)
             .keep_alive_while_idle(true);
-        let channel = endpoint.connect().await.map_err(|error| with_causes(&error))?;
+        let bearer =
+            Bearer::read(options.token_file.as_deref(), &endpoint).map_err(|error| format!("{error:#}"))?;
+        let connecting = connector::connect(endpoint, &options.files);
+        let channel = connecting.await.map_err(|error| format!("{error:#}"))?;
         let (outbox, outgoing) = mpsc::channel(OUTBOX_MAX);
         self.absorb()?;
         let hello = pb::Hello {
@@ -126,7 +135,7 @@ impl Uplink {
             connections: self.core.connections().map(ToString::to_string).collect(),
         };
         send(&outbox, Message::Hello(hello)).await?;
-        let mut client = IngestServiceClient::new(channel);
+        let mut client = IngestServiceClient::with_interceptor(channel, bearer);
         let opening = async {
             let answer = client.ingest(ReceiverStream::new(outgoing)).await;
             let mut inbound = answer.map_err(|status| said(&status))?.into_inner();
@@ -242,14 +251,4 @@ async fn send(outbox: &mpsc::Sender<pb::IngestRequest>, message: Message) -> Res
 
 fn said(status: &tonic::Status) -> String {
     format!("{:?}: {}", status.code(), status.message())
-}
-
-fn with_causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(next) = cause {
-        text = format!("{text}: {next}");
-        cause = next.source();
-    }
-    text
 }

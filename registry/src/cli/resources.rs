@@ -13,16 +13,15 @@ use pulse_proto::pb::registry::v1::{
 };
 use pulse_proto::pb::resource::v1::{Capacity, Resource};
 use pulse_shell::answer;
+use pulse_shell::client::{self, Access, Channel};
 use pulse_shell::command::Output;
 use pulse_shell::table::{complain, lines, print};
 use tokio_util::sync::CancellationToken;
-use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Status};
 
 use super::detail::{self, used};
 
 const PAGE_SIZE: i32 = 1_000;
-const CONNECT_DEADLINE: Duration = Duration::from_secs(5);
 const RETRY_MIN: Duration = Duration::from_secs(1);
 const RETRY_MAX: Duration = Duration::from_secs(15);
 
@@ -30,7 +29,9 @@ const RETRY_MAX: Duration = Duration::from_secs(15);
 pub(super) struct Target {
     /// The registry to ask.
     #[arg(long, default_value = "http://127.0.0.1:7660", env = "PULSE_REGISTRY_ADDRESS", value_name = "URL")]
-    address: String,
+    pub(super) address: String,
+    #[command(flatten)]
+    pub(super) access: Access,
     #[arg(long, short, value_enum, default_value = "table")]
     pub(super) output: Output,
 }
@@ -109,13 +110,7 @@ pub(super) async fn client(target: &Target) -> anyhow::Result<ResourceServiceCli
 }
 
 pub(super) async fn channel(target: &Target) -> anyhow::Result<Channel> {
-    let address = pulse_shell::command::url(&target.address);
-    let endpoint = Endpoint::from_shared(address)
-        .with_context(|| format!("--address {:?} is no URL such as http://127.0.0.1:7660", target.address))?
-        .connect_timeout(CONNECT_DEADLINE);
-    endpoint.connect().await.with_context(|| {
-        format!("no registry answers at {}; start it, or name another with --address", target.address)
-    })
+    client::connect("registry", &target.address, &target.access).await
 }
 
 #[allow(clippy::needless_pass_by_value, reason = "stands in map_err")]
