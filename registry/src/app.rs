@@ -35,7 +35,8 @@ use crate::service::resource::{Options as ResourceOptions, ResourceApi};
 use crate::state::judge::Judge;
 use crate::state::{Retention, State, feed};
 use crate::store::hiding::Hiding;
-use crate::store::journal::Journal;
+use crate::store::journal::disk::{Disk, OsDisk};
+use crate::store::journal::{Journal, Options as JournalOptions};
 use crate::store::{Loaded, Store};
 use crate::telemetry::Metrics;
 use crate::watch::task::Pace;
@@ -56,6 +57,15 @@ pub struct App {
 impl App {
     /// Serves when it returns.
     pub async fn start(config: Config) -> anyhow::Result<Self> {
+        Self::start_on(config, Arc::new(OsDisk), JournalOptions::default()).await
+    }
+
+    /// The same, with its journal on a disk of the caller's.
+    pub async fn start_on(
+        config: Config,
+        disk: Arc<dyn Disk>,
+        options: JournalOptions,
+    ) -> anyhow::Result<Self> {
         let readiness = Readiness::default();
         let (stop, draining) = (CancellationToken::new(), CancellationToken::new());
         let (grpc_stop, http_stop) = (CancellationToken::new(), CancellationToken::new());
@@ -73,7 +83,7 @@ impl App {
         let router = probes::router(Arc::new(figures), watchful.refresh(), readiness.clone());
         let probes = tokio::spawn(serve::http(http, entrance.clone(), router, http_stop.clone()));
 
-        let (store, loaded, hidden) = open(&config).await?;
+        let (store, loaded, hidden) = open(&config, disk, options).await?;
         let registry_id = loaded.registry_id.clone();
         let judge: Arc<dyn Judge> = Arc::new(tables);
         let state = State::restore(
@@ -175,12 +185,17 @@ const SERVICES: [&str; 4] = [
 ];
 
 /// Opens the store and reads it. Rows that cannot be read are told and left alone.
-async fn open(config: &Config) -> anyhow::Result<(Arc<dyn Store>, Loaded, BTreeSet<ConnectionId>)> {
+async fn open(
+    config: &Config,
+    disk: Arc<dyn Disk>,
+    options: JournalOptions,
+) -> anyhow::Result<(Arc<dyn Store>, Loaded, BTreeSet<ConnectionId>)> {
     let folder = config.data_dir.clone();
     let enable_truenas = config.enable_truenas;
     let opened = tokio::task::spawn_blocking(move || {
         serve::own_folder(&folder)?;
-        let opened = Journal::open(&folder, &uuid::Uuid::new_v4().to_string())?;
+        let new_id = uuid::Uuid::new_v4().to_string();
+        let opened = Journal::open_with(&folder, &new_id, disk, options)?;
         let mut store: Arc<dyn Store> = Arc::new(opened);
         let mut hiding = None;
         if !enable_truenas {

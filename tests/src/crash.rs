@@ -4,9 +4,12 @@
 
 mod ledger;
 mod load;
+mod subject;
 mod watcher;
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use pulse_proto::pb::registry::v1::ListResourcesRequest;
@@ -15,10 +18,12 @@ use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 
 use self::ledger::Ledger;
+use self::load::Ended;
+use self::subject::Subject;
 use self::watcher::Watcher;
 use crate::harness::feeder::Feeder;
-use crate::harness::fleet::Service;
 use crate::harness::view::client;
+use crate::harness::within;
 
 /// How many batches may be acknowledged before a kill.
 const ACKS_MAX: u32 = 30;
@@ -32,6 +37,15 @@ pub struct Plan {
     pub seed: u64,
     pub kills: usize,
     pub connections: usize,
+    pub disk: Disk,
+}
+
+/// What the registry writes to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Disk {
+    Good,
+    /// Now and then writes are short, there is no space, or a sync fails and loses what it was for.
+    Failing,
 }
 
 /// What happened.
@@ -43,31 +57,48 @@ pub struct Report {
     pub unheard_batches: usize,
     pub resumed_watches: usize,
     pub audited_records: usize,
+    /// Times at which the disk failed and batches were refused.
+    pub refusals: usize,
+    /// Starts that the disk prevented.
+    pub failed_starts: usize,
 }
 
 /// Fails with what was lost, torn or repeated.
 pub async fn run(plan: Plan, mut progress: impl FnMut(&Report)) -> anyhow::Result<Report> {
     let mut rng = StdRng::seed_from_u64(plan.seed);
     let folder = tempfile::tempdir()?;
-    let mut registry = Service::start("pulse-registry", &folder.path().join("registry"), "").await?;
+    let mut report = Report::default();
+    let mut registry =
+        Subject::start(&folder.path().join("registry"), plan.disk, &mut rng, &mut report).await?;
     let mut ledger = Ledger::new(plan.connections);
     let mut watcher = Watcher::open(registry.grpc()).await?;
-    let mut report = Report::default();
     for round in 0..=plan.kills {
-        let names = ledger.names();
-        let names: Vec<&str> = names.iter().map(String::as_str).collect();
-        let mut feeder = Feeder::open(registry.grpc(), "crash", &names).await?;
-        report.unheard_batches += ledger.welcome(&feeder.welcome)?;
-        let listed = list(&registry).await?;
-        ledger.audit(&listed).with_context(|| format!("after kill {round}"))?;
-        report.audited_records += listed.resources.len();
-        watcher.audit(&listed).await.with_context(|| format!("after kill {round}"))?;
+        let after = || format!("after kill {round}");
+        let mut feeder = opened(&registry, &mut ledger, &mut report).await.with_context(after)?;
+        audit(&registry, &ledger, &mut watcher, &mut report).await.with_context(after)?;
         if round == plan.kills {
             break;
         }
-        let acks = rng.random_range(0..=ACKS_MAX);
-        let delay = std::time::Duration::from_micros(rng.random_range(0..=KILL_DELAY_MAX_US));
-        report.acked_batches += load::until(&mut feeder, &mut ledger, &mut rng, acks, delay).await?;
+        let mut acks = rng.random_range(0..=ACKS_MAX);
+        let delay = Duration::from_micros(rng.random_range(0..=KILL_DELAY_MAX_US));
+        loop {
+            match load::until(&mut feeder, &mut ledger, &mut rng, acks, delay).await? {
+                Ended::Due(acked) => {
+                    report.acked_batches += acked;
+                    break;
+                }
+                Ended::Refused(acked) => {
+                    ensure!(plan.disk == Disk::Failing, "a batch was refused on a disk that works");
+                    report.acked_batches += acked;
+                    report.refusals += 1;
+                    acks = acks.saturating_sub(u32::try_from(acked)?);
+                    // What was refused may be durable all the same; nothing else may have changed.
+                    feeder = opened(&registry, &mut ledger, &mut report).await.with_context(after)?;
+                    let audited = audit(&registry, &ledger, &mut watcher, &mut report).await;
+                    audited.with_context(|| format!("when the disk had failed after kill {round}"))?;
+                }
+            }
+        }
         if rng.random_ratio(1, POLITE_ONE_IN) {
             registry.terminate().await?;
         } else {
@@ -75,7 +106,7 @@ pub async fn run(plan: Plan, mut progress: impl FnMut(&Report)) -> anyhow::Resul
         }
         report.acked_batches += load::drain(&mut feeder, &mut ledger).await;
         watcher.drain().await;
-        registry.up().await?;
+        registry.up(&mut rng, &mut report).await?;
         watcher.resume(registry.grpc()).await.with_context(|| format!("resume after kill {round}"))?;
         report.kills += 1;
         report.resumed_watches += 1;
@@ -84,14 +115,50 @@ pub async fn run(plan: Plan, mut progress: impl FnMut(&Report)) -> anyhow::Resul
     Ok(report)
 }
 
+/// A stream, once the registry can say what it holds.
+async fn opened(registry: &Subject, ledger: &mut Ledger, report: &mut Report) -> anyhow::Result<Feeder> {
+    let names = ledger.names();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let feeder = within("the store to work again", async {
+        loop {
+            // Every attempt has the registry ask its disk.
+            match Feeder::open(registry.grpc(), "crash", &names).await {
+                Err(error) if is_unavailable(&error) => {}
+                other => break other,
+            }
+        }
+    })
+    .await?;
+    report.unheard_batches += ledger.welcome(&feeder.welcome)?;
+    Ok(feeder)
+}
+
+fn is_unavailable(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<tonic::Status>().is_some_and(|status| status.code() == tonic::Code::Unavailable)
+}
+
+/// A list and the watch show what was acknowledged, and nothing else.
+async fn audit(
+    registry: &Subject,
+    ledger: &Ledger,
+    watcher: &mut Watcher,
+    report: &mut Report,
+) -> anyhow::Result<()> {
+    let listed = list(registry.grpc()).await?;
+    ledger.audit(&listed)?;
+    report.audited_records += listed.resources.len();
+    report.resumed_watches += watcher.audit(registry.grpc(), &listed).await?;
+    Ok(())
+}
+
 /// Everything, of one revision.
 struct Listed {
     revision: u64,
     resources: BTreeMap<String, Resource>,
 }
 
-async fn list(registry: &Service) -> anyhow::Result<Listed> {
-    let mut client = client(registry.grpc()).await?;
+async fn list(registry: SocketAddr) -> anyhow::Result<Listed> {
+    let mut client = client(registry).await?;
     let mut listed = Listed { revision: 0, resources: BTreeMap::new() };
     let mut page_token = String::new();
     loop {

@@ -56,6 +56,16 @@ pub struct Handle {
 #[error("the registry is stopping")]
 pub struct Stopped;
 
+/// Why no stream can begin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Closed {
+    #[error(transparent)]
+    Stopped(#[from] Stopped),
+    /// A sender that hears of nothing held would begin to count anew, below what may be held after all.
+    #[error("{NO_WRITES}, so it cannot be told what is held")]
+    Store,
+}
+
 #[derive(Debug)]
 enum Request {
     Open(StreamId, Vec<ConnectionId>, Cursors),
@@ -79,7 +89,8 @@ pub enum Statement {
 /// Durable as of this revision.
 type Linked = oneshot::Sender<Result<Revision, LinkError>>;
 
-type Cursors = oneshot::Sender<Vec<(ConnectionId, Cursor)>>;
+/// `None` while nobody can say: what memory held is in doubt, and the store does not answer.
+type Cursors = oneshot::Sender<Option<Vec<(ConnectionId, Cursor)>>>;
 
 /// One stream of a collector; a later one has a greater number and takes its place.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -106,13 +117,14 @@ impl Handle {
         &self,
         collector: &CollectorId,
         connections: Vec<ConnectionId>,
-    ) -> Result<(StreamId, Vec<(ConnectionId, Cursor)>), Stopped> {
+    ) -> Result<(StreamId, Vec<(ConnectionId, Cursor)>), Closed> {
         let number = self.streams.fetch_add(1, Ordering::Relaxed);
         let stream = StreamId { collector: collector.clone(), number };
         let (reply, answer) = oneshot::channel();
         let request = Request::Open(stream.clone(), connections, reply);
         self.requests.send(request).await.map_err(|_gone| Stopped)?;
-        Ok((stream, answer.await.map_err(|_gone| Stopped)?))
+        let cursors = answer.await.map_err(|_gone| Stopped)?;
+        Ok((stream, cursors.ok_or(Closed::Store)?))
     }
 
     /// Waits while the writer is busy; that wait is what slows a stream down. `reply` needs a free place.
@@ -348,7 +360,7 @@ impl Writer {
         }
         for (ids, reply) in group.questions {
             let cursor = |id: &ConnectionId| Some((id.clone(), self.state.cursor(id)?.clone()));
-            let known = if self.broken { Vec::new() } else { ids.iter().filter_map(cursor).collect() };
+            let known = (!self.broken).then(|| ids.iter().filter_map(cursor).collect());
             drop(reply.send(known));
         }
     }

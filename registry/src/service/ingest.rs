@@ -21,7 +21,7 @@ use tonic_types::{ErrorDetails, StatusExt as _};
 use tracing::{debug, info, warn};
 
 use crate::error;
-use crate::ingest::writer::{Outcome, StreamId};
+use crate::ingest::writer::{Closed, Outcome, StreamId};
 use crate::ingest::{Handle, Limits, Observer, decode};
 use crate::state::lease::Cursor;
 use crate::state::{Answer, Input, RejectReason, Rejected};
@@ -133,7 +133,7 @@ impl IngestApi {
         info!(%collector, software, connections = connections.len(), "ingest stream opened");
         // A malformed id is held by nobody, so there is nothing to tell about it.
         let ids = connections.iter().filter_map(|id| ConnectionId::parse(id).ok()).collect();
-        let (stream, cursors) = self.writer.open(&collector, ids).await.map_err(|_stopped| draining())?;
+        let (stream, cursors) = self.writer.open(&collector, ids).await.map_err(closed)?;
         let welcome = Said::Welcome(wire::Welcome {
             protocol_version: PROTOCOL_VERSION,
             registry_id: self.registry_id.to_string(),
@@ -248,6 +248,13 @@ fn is_truenas(batch: &wire::Batch) -> bool {
 async fn say(outbox: &Outbox, message: Said) -> Result<(), Status> {
     let response = wire::IngestResponse { message: Some(message) };
     outbox.send(Ok(response)).await.map_err(|_gone| Status::cancelled("the client is gone"))
+}
+
+fn closed(why: Closed) -> Status {
+    match why {
+        Closed::Stopped(_) => draining(),
+        Closed::Store => error::reasoned(Code::Unavailable, "STORE", &why.to_string(), []),
+    }
 }
 
 fn draining() -> Status {

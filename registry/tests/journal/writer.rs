@@ -10,12 +10,12 @@ use std::time::Duration;
 use pulse_proto::model::{CollectorId, DataSource, Epoch, Revision, Sequence, UnixMillis};
 use pulse_registry::clock::Clock;
 use pulse_registry::health::Tables;
-use pulse_registry::ingest::writer::Outcome;
+use pulse_registry::ingest::writer::{Closed, Outcome, StreamId};
 use pulse_registry::ingest::{Handle, Observer, Writer};
 use pulse_registry::state::{Answer, Batch, Feed, Input, RejectReason, Retention, State, feed};
 use pulse_registry::store::Store;
 use pulse_registry::store::journal::{Journal, Options};
-use tokio::sync::mpsc;
+use tokio::sync::{OnceCell, mpsc};
 
 use crate::faulty::{Faulty, Step};
 use crate::rows::{after, files, held, id, record, reopened};
@@ -40,6 +40,8 @@ impl Observer for Telling {
 
 struct Running {
     handle: Handle,
+    /// The one batches go over.
+    stream: OnceCell<StreamId>,
     feed: Feed,
     task: tokio::task::JoinHandle<()>,
     checkpoints: mpsc::UnboundedReceiver<Result<(), String>>,
@@ -61,7 +63,7 @@ fn start(data_dir: &Path, disk: Arc<Faulty>, options: Options) -> Running {
     let (tell, checkpoints) = mpsc::unbounded_channel();
     let observer = Arc::new(Telling(tell));
     let (writer, handle) = Writer::new(state, judge, store, publisher, Clock::default(), observer);
-    Running { handle, feed, task: tokio::spawn(writer.run()), checkpoints }
+    Running { handle, stream: OnceCell::new(), feed, task: tokio::spawn(writer.run()), checkpoints }
 }
 
 fn batch(sequence: u64) -> Input {
@@ -85,11 +87,15 @@ fn batch(sequence: u64) -> Input {
 }
 
 impl Running {
-    async fn submit(&self, sequence: u64) -> Vec<Answer> {
+    async fn open(&self) -> Result<StreamId, Closed> {
         let collector = CollectorId::parse("c").unwrap();
-        let (stream, _) = self.handle.open(&collector, Vec::new()).await.unwrap();
+        self.handle.open(&collector, vec![id("nas")]).await.map(|(stream, _)| stream)
+    }
+
+    async fn submit(&self, sequence: u64) -> Vec<Answer> {
+        let stream = self.stream.get_or_init(async || self.open().await.unwrap()).await;
         let (reply, mut answers) = mpsc::channel(1);
-        self.handle.submit(&stream, batch(sequence), reply).await.unwrap();
+        self.handle.submit(stream, batch(sequence), reply).await.unwrap();
         match answers.recv().await.unwrap() {
             Outcome::Answered(answers) => answers,
             Outcome::Superseded => panic!("it is the newest stream"),
@@ -139,7 +145,7 @@ async fn whatever_step_of_a_commit_fails_the_batch_is_refused_and_comes_again() 
 async fn a_full_disk_refuses_until_there_is_space_and_readers_notice_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let disk = Arc::new(Faulty::default());
-    let running = start(folder.path(), disk.clone(), Options::default());
+    let mut running = start(folder.path(), disk.clone(), Options::default());
     assert!(is_acked(&running.submit(1).await, 1));
     disk.before(|step| matches!(step, Step::Write(_) | Step::Create(_)).then_some(ErrorKind::StorageFull));
     for _ in 0..4 {
@@ -147,6 +153,9 @@ async fn a_full_disk_refuses_until_there_is_space_and_readers_notice_nothing() {
         assert!(is_exhausted(&answers), "{answers:?}");
         assert_eq!(running.feed.view().len(), 1);
     }
+    // Who came now and heard of nothing held would count anew, below what is held.
+    assert_eq!(running.open().await, Err(Closed::Store));
+    running.stream = OnceCell::new();
     // What is on disk now is what a start after a crash would find.
     assert_eq!(reopened(crate::rows::copy(folder.path()).path()), after(1));
     disk.heal();

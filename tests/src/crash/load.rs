@@ -4,8 +4,10 @@
 use std::time::Duration;
 
 use anyhow::bail;
+use pulse_proto::pb::registry::v1::Reject;
 use pulse_proto::pb::registry::v1::ingest_request::Message;
 use pulse_proto::pb::registry::v1::ingest_response::Message as Said;
+use pulse_proto::pb::registry::v1::reject::Reason;
 use rand::rngs::StdRng;
 
 use super::ledger::Ledger;
@@ -14,14 +16,22 @@ use crate::harness::feeder::Feeder;
 /// Batches without an answer.
 const IN_FLIGHT_MAX: usize = 16;
 
-/// Returns how many were acknowledged; when it returns, more are on their way.
+/// How a load ended, and how many batches were acknowledged.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Ended {
+    /// It is time; more batches are on their way.
+    Due(usize),
+    /// The registry could not make a batch durable, or will not take what follows one that it could not.
+    Refused(usize),
+}
+
 pub(super) async fn until(
     feeder: &mut Feeder,
     ledger: &mut Ledger,
     rng: &mut StdRng,
     acks: u32,
     delay: Duration,
-) -> anyhow::Result<usize> {
+) -> anyhow::Result<Ended> {
     let mut acked = 0;
     // The delay is the chance itself: a kill may come at any moment of a commit.
     let mut due = None;
@@ -39,10 +49,15 @@ pub(super) async fn until(
             None => feeder.next().await?,
             Some(due) => tokio::select! {
                 said = feeder.next() => said?,
-                () = due => return Ok(acked as usize),
+                () = due => return Ok(Ended::Due(acked as usize)),
             },
         };
-        take(said, ledger)?;
+        match said {
+            Said::Reject(reject) if is_for_lack_of_disk(&reject) => {
+                return Ok(Ended::Refused(acked as usize));
+            }
+            said => take(said, ledger)?,
+        }
         acked += 1;
     }
 }
@@ -57,6 +72,11 @@ pub(super) async fn drain(feeder: &mut Feeder, ledger: &mut Ledger) -> usize {
         acked += 1;
     }
     acked
+}
+
+/// Refused itself, or because of one before it that was.
+fn is_for_lack_of_disk(reject: &Reject) -> bool {
+    matches!(reject.reason(), Reason::Exhausted | Reason::OutOfSequence)
 }
 
 fn take(said: Said, ledger: &mut Ledger) -> anyhow::Result<()> {

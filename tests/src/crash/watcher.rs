@@ -8,11 +8,14 @@ use anyhow::{Context as _, ensure};
 use pulse_proto::pb::registry::v1::resource_event::Kind;
 use pulse_proto::pb::registry::v1::{WatchResourcesRequest, WatchResourcesResponse};
 use pulse_proto::pb::resource::v1::Resource;
-use tonic::Streaming;
+use tonic::{Code, Streaming};
 
 use super::Listed;
 use crate::harness::view::client;
 use crate::harness::within;
+
+/// A watch that ends more often than this on its way to one revision gets nowhere.
+const RESUMED_MAX: usize = 3;
 
 #[derive(Debug)]
 pub(super) struct Watcher {
@@ -47,8 +50,10 @@ impl Watcher {
         }
     }
 
-    /// Follows to the list's revision, then is the same as the list.
-    pub(super) async fn audit(&mut self, listed: &Listed) -> anyhow::Result<()> {
+    /// Follows to the list's revision, then is the same as the list. Returns how often the watch was ended and went on:
+    /// revisions that turn out to be durable although their commit failed are not told one by one.
+    pub(super) async fn audit(&mut self, registry: SocketAddr, listed: &Listed) -> anyhow::Result<usize> {
+        let mut resumed = 0;
         ensure!(
             listed.revision >= self.newest,
             "revision {} is repeated after {}",
@@ -56,8 +61,13 @@ impl Watcher {
             self.newest
         );
         while self.revision < listed.revision {
-            let message = within("the watch to come as far as the list", self.stream.message()).await?;
-            self.take(message.context("the watch goes on")?);
+            match within("the watch to come as far as the list", self.stream.message()).await {
+                Err(status) if status.code() == Code::ResourceExhausted && resumed < RESUMED_MAX => {
+                    self.resume(registry).await?;
+                    resumed += 1;
+                }
+                message => self.take(message?.context("the watch goes on")?),
+            }
         }
         ensure!(self.revision == listed.revision, "nobody writes between the list and this");
         for (id, resource) in &listed.resources {
@@ -67,7 +77,7 @@ impl Watcher {
         }
         let phantom = self.resources.keys().find(|id| !listed.resources.contains_key(*id));
         ensure!(phantom.is_none(), "a phantom: {phantom:?}");
-        Ok(())
+        Ok(resumed)
     }
 
     fn take(&mut self, message: WatchResourcesResponse) {

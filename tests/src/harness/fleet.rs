@@ -38,18 +38,17 @@ impl Service {
         settings: &str,
         env: &[(&str, &str)],
     ) -> anyhow::Result<Self> {
-        let any = SocketAddr::from(([127, 0, 0, 1], 0));
-        let env = env.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
-        let mut service = Self {
-            name,
-            folder: folder.to_owned(),
-            settings: settings.to_owned(),
-            env,
-            process: None,
-            grpc: any,
-        };
+        let mut service = Self::prepared(name, folder, settings);
+        service.env = env.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
         service.up().await?;
         Ok(service)
+    }
+
+    /// Not started yet.
+    pub fn prepared(name: &'static str, folder: &Path, settings: &str) -> Self {
+        let any = SocketAddr::from(([127, 0, 0, 1], 0));
+        let (folder, settings) = (folder.to_owned(), settings.to_owned());
+        Self { name, folder, settings, env: Vec::new(), process: None, grpc: any }
     }
 
     /// Starts it (again) on the port it had before.
@@ -85,6 +84,12 @@ impl Service {
     /// Changes the settings for the next start.
     pub fn set(&mut self, settings: &str) {
         settings.clone_into(&mut self.settings);
+    }
+
+    /// Changes a variable for the next start.
+    pub fn set_env(&mut self, name: &str, value: Option<&str>) {
+        self.env.retain(|(known, _)| known != name);
+        self.env.extend(value.map(|value| (name.to_owned(), value.to_owned())));
     }
 
     /// SIGKILL.
