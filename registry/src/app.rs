@@ -13,7 +13,6 @@ use pulse_proto::model::{ConnectionId, DataSource};
 use pulse_proto::pb::registry::v1::alert_service_server::AlertServiceServer;
 use pulse_proto::pb::registry::v1::context_service_server::ContextServiceServer;
 use pulse_proto::pb::registry::v1::ingest_service_server::IngestServiceServer;
-use pulse_proto::served::registry::v1::resource_service_server::ResourceServiceServer;
 use pulse_shell::probes::{self, Readiness, Ready};
 use pulse_shell::serve;
 use tokio::task::JoinHandle;
@@ -31,6 +30,7 @@ use crate::ingest::{Limits, Observer, Writer};
 use crate::service::alert::Alerts;
 use crate::service::context::{Contexts, Options as ContextOptions};
 use crate::service::ingest::{IngestApi, Options as IngestOptions};
+use crate::service::resource::direct::Direct;
 use crate::service::resource::{Options as ResourceOptions, ResourceApi};
 use crate::state::judge::Judge;
 use crate::state::{Retention, State, feed};
@@ -119,7 +119,7 @@ impl App {
         let (health, routes) = serve::routes(&SERVICES)?;
         let routes = routes
             .add_service(IngestServiceServer::new(ingest).max_decoding_message_size(bytes_max))
-            .add_service(ResourceServiceServer::new(resource).max_decoding_message_size(bytes_max))
+            .add_service(Direct::new(resource, bytes_max))
             .add_service(AlertServiceServer::new(Alerts))
             .add_service(ContextServiceServer::new(context));
         let server = tokio::spawn(serve::grpc(grpc, entrance, routes, grpc_stop.clone()));
@@ -179,7 +179,7 @@ impl App {
 
 const SERVICES: [&str; 4] = [
     IngestServiceServer::<IngestApi>::NAME,
-    ResourceServiceServer::<ResourceApi>::NAME,
+    Direct::NAME,
     AlertServiceServer::<Alerts>::NAME,
     ContextServiceServer::<Contexts>::NAME,
 ];

@@ -2,6 +2,7 @@
 //! questions are answered off the threads that serve everybody else.
 
 mod answer;
+pub mod direct;
 mod links;
 mod stream;
 

@@ -13,6 +13,8 @@ use tonic::{Request, Status, Streaming};
 const MESSAGE_BYTES_MAX: usize = 256 << 20;
 /// Room for what is on the way, so that the client is not what holds back.
 const WINDOW_BYTES: u32 = 4 << 20;
+/// Most that comes in one frame of a server that cares to ask: one read and one write then do for many small frames.
+const FRAME_BYTES: u32 = 1 << 20;
 
 /// Passes messages through.
 #[derive(Clone, Copy, Debug, Default)]
@@ -62,7 +64,8 @@ impl Client {
         let endpoint = Endpoint::from_shared(format!("http://{address}"))?
             .tcp_nodelay(true)
             .initial_stream_window_size(WINDOW_BYTES)
-            .initial_connection_window_size(WINDOW_BYTES);
+            .initial_connection_window_size(WINDOW_BYTES)
+            .max_frame_size(FRAME_BYTES);
         let client = tonic::client::Grpc::new(endpoint.connect().await?);
         Ok(Self(client.max_decoding_message_size(MESSAGE_BYTES_MAX)))
     }
