@@ -94,6 +94,23 @@ fn what_an_agent_showed_alone_becomes_a_part_and_comes_back() {
     assert_eq!(shape(&world.restarted()), before);
 }
 
+#[test]
+fn what_another_source_covers_is_no_news() {
+    let mut world = World::new();
+    world.put("nas", Truenas, appliance("nas", "WD-1234567", "ONLINE"));
+    world.put("agents", Agent, agent("WD-1234567"));
+    let (before, told) = (world.state.view().revision, world.changes.len());
+    let mut covered = agent("WD-1234567");
+    covered[0].facets.agent.as_mut().unwrap().cpu_model = "as the agent has it now".to_owned();
+    world.put("agents", Agent, covered);
+    assert_eq!((world.state.view().revision, world.changes.len()), (before, told));
+    assert_eq!(shape(&world.restarted()), shape(&world.state));
+    // It is held all the same, and shown once nobody covers it.
+    world.disconnect("nas");
+    let machine = world.only(ResourceType::Host).document.record().unwrap();
+    assert_eq!(machine.facets.agent.unwrap().cpu_model, "as the agent has it now");
+}
+
 /// The predecessor kept a health it had once seen (facts accumulated): FAULTED, ONLINE again, and still sick.
 #[test]
 fn trouble_that_one_source_no_longer_tells_is_gone() {

@@ -9,6 +9,7 @@ use pulse_proto::model::{
 };
 
 use super::document::Document;
+use super::document::read::number;
 
 /// A unified resource. Immutable once built; a change makes a new one. When it
 /// was last observed is a fact of its section and is added on the way out.
@@ -45,8 +46,9 @@ pub struct Parent {
     pub name: Box<str>,
 }
 
-/// What one source brings to a resource that has several.
-#[derive(Clone, Debug, PartialEq)]
+/// What one source brings to a resource that has several. Parts are equal when they show the same and name the same
+/// thing: what a record says beyond that is in the resource, or nowhere.
+#[derive(Clone, Debug)]
 pub struct Part {
     pub source: DataSource,
     pub connection: ConnectionId,
@@ -107,6 +109,13 @@ impl Resource {
         let only = parts.is_none().then_some((&self.connection, self.source, &self.document));
         let parts = parts.into_iter().flatten().map(|part| (&part.connection, part.source, &part.document));
         only.into_iter().chain(parts)
+    }
+}
+
+impl PartialEq for Part {
+    fn eq(&self, other: &Self) -> bool {
+        let [own, others] = [self, other].map(|part| part.document.fields().message(number::IDENTITY));
+        self.shown() == other.shown() && own == others
     }
 }
 
