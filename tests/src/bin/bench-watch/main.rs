@@ -4,6 +4,7 @@
 use clap::Parser;
 use pulse_tests::bench::etcd::{self, Etcd, Puts};
 use pulse_tests::bench::fanout::{Delivered, Pace, Watchers};
+use pulse_tests::bench::usage::Shares;
 use pulse_tests::bench::{missing, watch};
 use pulse_tests::task::bench::{Arguments, Figure, print};
 
@@ -25,7 +26,6 @@ async fn figures(plan: watch::Plan) -> anyhow::Result<Vec<Figure>> {
     for (watchers, result) in plan.watchers.into_iter().zip(&mut etcd) {
         let run = reference(plan, watchers, Pace::Slowest(plan.time)).await;
         *result = run.map_or_else(|error| missing("etcd", &error), |run| run.per_second());
-        eprintln!("etcd, {watchers} watchers: {result:.0} events a second");
     }
     let timed = reference(plan, plan.watchers[1], Pace::Every(watch::EVERY, plan.timed)).await;
     let etcd_rank = |percent| timed.as_ref().map_or(0.0, |run| run.times.rank(percent));
@@ -49,5 +49,9 @@ async fn reference(plan: watch::Plan, watchers: usize, pace: Pace) -> anyhow::Re
     let etcd = Etcd::start().await?;
     etcd.fill(plan.resources).await?;
     let open = Watchers::new(etcd.watch(watchers).await?, etcd::events);
-    open.measure(&mut Puts::connect(&etcd, plan.resources).await?, pace).await
+    let mut puts = Puts::connect(&etcd, plan.resources).await?;
+    let shares = Shares::begin(etcd.pid()?)?;
+    let run = open.measure(&mut puts, pace).await?;
+    shares.tell(&format!("etcd, {watchers} watchers, {:.0} events a second", run.per_second()))?;
+    Ok(run)
 }
