@@ -30,6 +30,6 @@ pub use merge::Key;
 pub use merge::link::{Link, LinkError, Links, Pair, Stand};
 pub use past::{Horizon, Past, Position, Remembered, Retention, Tombstone};
 pub use resource::Resource;
-pub use row::{ConnectionRow, KeptConnection, RecordRow, Snapshot, Stamp, Write};
+pub use row::{ConnectionRow, KeptConnection, Note, Notes, RecordRow, Snapshot, Stamp, Write};
 pub use timeline::Entry;
 pub use view::{Found, Shard, View};

@@ -16,8 +16,8 @@ use pulse_proto::model::{
 use pulse_registry::state::lease::Cursor;
 use pulse_registry::state::timeline::{EntryKind, Step};
 use pulse_registry::state::{
-    ConnectionRow, Document, Entry, Horizon, Link, Pair, Position, RecordRow, Remembered, Stamp, Stand,
-    Tombstone, Write,
+    ConnectionRow, Document, Entry, Horizon, Link, Note, Notes, Pair, Position, RecordRow, Remembered, Stamp,
+    Stand, Tombstone, Write,
 };
 use pulse_registry::store::journal::Journal;
 use pulse_registry::store::memory::Memory;
@@ -206,7 +206,12 @@ fn remembers(store: &dyn Store) {
     store.commit(Revision(257), &writes).unwrap();
     let loaded = store.load().unwrap();
     assert!(loaded.damaged.is_empty(), "{:?}", loaded.damaged);
-    let all = Remembered { horizon: Some(horizon(9)), tombstones: gone.to_vec(), entries: told.to_vec() };
+    let all = Remembered {
+        horizon: Some(horizon(9)),
+        tombstones: gone.to_vec(),
+        entries: told.to_vec(),
+        notes: Notes::new(),
+    };
     assert_eq!(loaded.remembered, all);
     let forget = Write::ForgetEntries(told[1].position);
     store.commit(Revision(258), &[Write::Horizon(horizon(256)), forget]).unwrap();
@@ -214,8 +219,26 @@ fn remembers(store: &dyn Store) {
         horizon: Some(horizon(256)),
         tombstones: vec![tombstone(257, 300)],
         entries: told[2..].to_vec(),
+        notes: Notes::new(),
     };
     assert_eq!(store.load().unwrap().remembered, left);
+    notes(store);
+}
+
+/// What others keep is theirs: any bytes under any key, replaced and removed by key alone.
+fn notes(store: &dyn Store) {
+    let note =
+        |key: &str, value: Option<&[u8]>| Write::Note(Note { key: key.into(), value: value.map(Arc::from) });
+    let writes =
+        [note("a/1", Some(b"one")), note("a/2", Some(&[0, 255])), note("a/1", Some(b"")), note("b", None)];
+    store.commit(Revision(259), &writes).unwrap();
+    let held = |store: &dyn Store| store.load().unwrap().remembered.notes;
+    assert_eq!(
+        held(store),
+        Notes::from([("a/1".into(), Arc::from(*b"")), ("a/2".into(), Arc::from([0, 255]))])
+    );
+    store.commit(Revision(259), &[note("a/1", None)]).unwrap();
+    assert_eq!(held(store).keys().map(|key| &**key).collect::<Vec<_>>(), ["a/2"]);
 }
 
 #[test]

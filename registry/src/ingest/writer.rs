@@ -17,7 +17,7 @@ use crate::clock::Clock;
 use crate::state::judge::Judge;
 use crate::state::lease::Cursor;
 use crate::state::{
-    Answer, Changes, Input, Link, LinkError, Pair, Publisher, RejectReason, Stand, State, Write,
+    Answer, Changes, Input, Link, LinkError, Note, Pair, Publisher, RejectReason, Stand, State, Write,
 };
 use crate::store::{Loaded, Store, StoreError, Ticket};
 
@@ -71,6 +71,7 @@ enum Request {
     Open(StreamId, Vec<ConnectionId>, Cursors),
     Apply(StreamId, Input, Reply),
     Link(Statement, Linked),
+    Keep(Vec<Note>, Kept),
 }
 
 /// What an operator says of two records.
@@ -88,6 +89,9 @@ pub enum Statement {
 
 /// Durable as of this revision.
 type Linked = oneshot::Sender<Result<Revision, LinkError>>;
+
+/// Durable, or why not.
+type Kept = oneshot::Sender<Result<(), String>>;
 
 /// `None` while nobody can say: what memory held is in doubt, and the store does not answer.
 type Cursors = oneshot::Sender<Option<Vec<(ConnectionId, Cursor)>>>;
@@ -142,6 +146,16 @@ impl Handle {
     }
 }
 
+impl Handle {
+    /// Keeps rows that belong to no record; durable when it returns. An error says what failed: the rows may be durable
+    /// all the same, and can be kept again.
+    pub async fn keep(&self, notes: Vec<Note>) -> Result<Result<(), String>, Stopped> {
+        let (reply, answer) = oneshot::channel();
+        self.requests.send(Request::Keep(notes, reply)).await.map_err(|_gone| Stopped)?;
+        answer.await.map_err(|_gone| Stopped)
+    }
+}
+
 /// Owns the state; everything else sees views.
 pub struct Writer {
     state: State,
@@ -167,6 +181,7 @@ struct Group {
     answers: Vec<(Origin, Vec<Answer>, Reply)>,
     questions: Vec<(Vec<ConnectionId>, Cursors)>,
     links: Vec<(Result<Revision, LinkError>, Linked)>,
+    keeps: Vec<(Result<(), String>, Kept)>,
     inputs: usize,
 }
 
@@ -268,6 +283,13 @@ impl Writer {
                 let outcome = self.link(statement, group, now);
                 group.links.push((outcome, reply));
             }
+            Request::Keep(_, reply) if self.broken => {
+                group.keeps.push((Err(NO_WRITES.to_owned()), reply));
+            }
+            Request::Keep(notes, reply) => {
+                group.writes.extend(self.state.note(notes));
+                group.keeps.push((Ok(()), reply));
+            }
             Request::Apply(stream, _, reply)
                 if self.streams.get(&stream.collector) != Some(&stream.number) =>
             {
@@ -338,6 +360,9 @@ impl Writer {
                     for (origin, answers, _) in &mut group.answers {
                         *answers = origin.exhausted(&error);
                     }
+                    for (outcome, _) in &mut group.keeps {
+                        *outcome = Err(error.clone());
+                    }
                     for (outcome, _) in &mut group.links {
                         *outcome = Err(LinkError::Store(error.clone()));
                     }
@@ -356,6 +381,9 @@ impl Writer {
             drop(reply.try_send(Outcome::Answered(answers)));
         }
         for (outcome, reply) in group.links {
+            drop(reply.send(outcome));
+        }
+        for (outcome, reply) in group.keeps {
             drop(reply.send(outcome));
         }
         for (ids, reply) in group.questions {

@@ -22,7 +22,7 @@ use super::merge::link::Link;
 use super::merge::{Holdings, Key, Merge};
 use super::past::{Past, Remembered, Retention};
 use super::resource::Resource;
-use super::row::{KeptConnection, Write};
+use super::row::{KeptConnection, Note, Notes, Write};
 use super::view::{Shard, View};
 
 /// Connections one registry holds, removed ones included.
@@ -42,6 +42,7 @@ pub struct State {
     foreign: BTreeMap<(DataSource, SourceId), ConnectionId>,
     /// When which connection grows stale if nothing is heard.
     deadlines: BTreeSet<(UnixMillis, ConnectionId)>,
+    notes: Notes,
 }
 
 /// What one input did.
@@ -72,6 +73,7 @@ impl State {
             merge: Merge::default(),
             foreign: BTreeMap::new(),
             deadlines: BTreeSet::new(),
+            notes: Notes::new(),
         }
     }
 
@@ -82,10 +84,11 @@ impl State {
         revision: Revision,
         rows: Vec<KeptConnection>,
         links: Vec<Link>,
-        (remembered, retention): (Remembered, Retention),
+        (mut remembered, retention): (Remembered, Retention),
         due: UnixMillis,
     ) -> Self {
         let mut state = Self::new(judge);
+        state.notes = std::mem::take(&mut remembered.notes);
         state.view.revision = revision;
         state.view.past = Past::restore(remembered, revision, retention);
         for (connection, row, records) in rows {
@@ -131,6 +134,17 @@ impl State {
             Input::Heartbeat(heartbeat) => self.heartbeat(heartbeat, now),
             Input::Removal(removal) => self.removal(&removal, now),
         }
+    }
+
+    /// Keeps rows of others. No resource changes, and no revision comes of it.
+    pub fn note(&mut self, notes: Vec<Note>) -> impl Iterator<Item = Write> + use<> {
+        for Note { key, value } in &notes {
+            match value {
+                Some(value) => drop(self.notes.insert(Arc::clone(key), Arc::clone(value))),
+                None => drop(self.notes.remove(key)),
+            }
+        }
+        notes.into_iter().map(Write::Note)
     }
 
     /// When time alone will change something.

@@ -9,7 +9,7 @@ use pulse_proto::model::{ConnectionId, DataSource, ResourceId, ResourceType, Rev
 use super::change::{Change, Changes};
 use super::log::Log;
 use super::resource::Resource;
-use super::row::Write;
+use super::row::{Note, Notes, Write};
 use super::timeline::Entry;
 
 /// Removed resources remembered for watchers who come back.
@@ -95,6 +95,8 @@ pub struct Remembered {
     pub tombstones: Vec<Arc<Tombstone>>,
     /// Ascending by position.
     pub entries: Vec<Arc<Entry>>,
+    /// What others keep beside the records.
+    pub notes: Notes,
 }
 
 impl Remembered {
@@ -118,9 +120,10 @@ impl Remembered {
 impl Remembered {
     /// Steps that store it.
     pub fn writes(self) -> impl Iterator<Item = Write> {
-        let Self { horizon, tombstones, entries } = self;
+        let Self { horizon, tombstones, entries, notes } = self;
         let rows = tombstones.into_iter().map(Write::Tombstone).chain(entries.into_iter().map(Write::Entry));
-        horizon.map(Write::Horizon).into_iter().chain(rows)
+        let notes = notes.into_iter().map(|(key, value)| Write::Note(Note { key, value: Some(value) }));
+        horizon.map(Write::Horizon).into_iter().chain(rows).chain(notes)
     }
 }
 
@@ -134,7 +137,7 @@ impl Past {
 
     /// At `revision`, without trust in what was there before its horizon.
     pub fn restore(remembered: Remembered, revision: Revision, retention: Retention) -> Self {
-        let Remembered { horizon, tombstones, entries } = remembered;
+        let Remembered { horizon, tombstones, entries, notes: _ } = remembered;
         let horizon = horizon.unwrap_or(Horizon { floor: revision, shown_by: String::new() });
         let floor = horizon.floor;
         let kept = tombstones.into_iter().filter(|tombstone| tombstone.position.revision > floor);
@@ -234,7 +237,8 @@ mod tests {
         };
         assert_eq!(written, &past.horizon);
         let all = past.tombstones.from(|_| false).cloned().collect();
-        let again = Remembered { horizon: Some(past.horizon.clone()), tombstones: all, entries: Vec::new() };
+        let again =
+            Remembered { horizon: Some(past.horizon.clone()), tombstones: all, ..Remembered::default() };
         let again = Past::restore(again, Revision(601), Retention::default());
         assert_eq!(again.tombstones.len(), past.tombstones.len());
     }

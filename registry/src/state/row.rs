@@ -46,6 +46,17 @@ pub struct RecordRow {
 /// A connection with all that is kept of it, ascending by source id.
 pub type KeptConnection = (ConnectionId, ConnectionRow, Vec<RecordRow>);
 
+/// A row of somebody who keeps what is his own beside the records; its meaning is his.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Note {
+    pub key: Arc<str>,
+    /// `None`: it goes.
+    pub value: Option<Arc<[u8]>>,
+}
+
+/// All notes, by key.
+pub type Notes = BTreeMap<Arc<str>, Arc<[u8]>>;
+
 /// Everything that is kept, at one revision.
 #[derive(Clone, Debug, Default)]
 pub struct Snapshot {
@@ -74,4 +85,6 @@ pub enum Write {
     Entry(Arc<Entry>),
     /// The timeline begins after this position.
     ForgetEntries(Position),
+    /// In place of the one before with this key.
+    Note(Note),
 }

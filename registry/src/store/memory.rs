@@ -9,8 +9,8 @@ use pulse_proto::model::{ConnectionId, Revision, SourceId};
 
 use super::{Loaded, Store, StoreError};
 use crate::state::{
-    ConnectionRow, Document, Entry, Horizon, Link, Pair, Position, RecordRow, Remembered, Stamp, Tombstone,
-    Write,
+    ConnectionRow, Document, Entry, Horizon, Link, Note, Notes, Pair, Position, RecordRow, Remembered, Stamp,
+    Tombstone, Write,
 };
 
 #[derive(Debug, Default)]
@@ -29,6 +29,7 @@ struct Held {
     horizon: Option<Horizon>,
     tombstones: BTreeMap<Position, Arc<Tombstone>>,
     entries: BTreeMap<Position, Arc<Entry>>,
+    notes: Notes,
 }
 
 impl Memory {
@@ -60,6 +61,7 @@ impl Store for Memory {
             horizon: held.horizon.clone(),
             tombstones: held.tombstones.values().cloned().collect(),
             entries: held.entries.values().cloned().collect(),
+            notes: held.notes.clone(),
         };
         Ok(Loaded {
             registry_id: "memory".to_owned(),
@@ -104,6 +106,8 @@ impl Store for Memory {
                 Write::Entry(entry) => {
                     held.entries.insert(entry.position, entry);
                 }
+                Write::Note(Note { key, value: Some(value) }) => drop(held.notes.insert(key, value)),
+                Write::Note(Note { key, value: None }) => drop(held.notes.remove(&key)),
                 Write::ForgetEntries(through) => held.entries.retain(|position, _| *position > through),
             }
         }

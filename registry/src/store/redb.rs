@@ -15,7 +15,7 @@ use super::bytes::{
     encode_record, encode_stamp, encode_tombstone, link_key,
 };
 use super::{Loaded, Store, StoreError};
-use crate::state::{Position, RecordRow, Remembered, Write};
+use crate::state::{Note, Position, RecordRow, Remembered, Write};
 
 /// Format of the file.
 const FORMAT: u64 = 1;
@@ -29,6 +29,7 @@ const CONNECTIONS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("conn
 const RECORDS: TableDefinition<'_, (&str, &str), &[u8]> = TableDefinition::new("records");
 const STAMPS: TableDefinition<'_, (&str, &str), &[u8]> = TableDefinition::new("stamps");
 const LINKS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("links");
+const NOTES: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("notes");
 
 /// Key: position.
 const TOMBSTONES: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("tombstones");
@@ -84,6 +85,7 @@ fn prepare(database: &Database, new_id: &str, path: &str) -> Result<String, Stor
     transaction.open_table(RECORDS).map_err(engine)?;
     transaction.open_table(STAMPS).map_err(engine)?;
     transaction.open_table(LINKS).map_err(engine)?;
+    transaction.open_table(NOTES).map_err(engine)?;
     transaction.open_table(TOMBSTONES).map_err(engine)?;
     transaction.open_table(TIMELINE).map_err(engine)?;
     transaction.commit().map_err(engine)?;
@@ -125,6 +127,10 @@ impl Store for Redb {
                 Ok(entry) => loaded.remembered.entries.push(Arc::new(entry)),
                 Err(error) => loaded.damaged.push(format!("timeline {:?}: {error}", key.value())),
             }
+        }
+        for row in transaction.open_table(NOTES).map_err(engine)?.iter().map_err(engine)? {
+            let (key, value) = row.map_err(engine)?;
+            loaded.remembered.notes.insert(key.value().into(), value.value().into());
         }
         for row in connections.iter().map_err(engine)? {
             let (key, value) = row.map_err(engine)?;
@@ -190,6 +196,7 @@ fn write_all(transaction: &WriteTransaction, revision: Revision, writes: &[Write
     let mut records = transaction.open_table(RECORDS).map_err(engine)?;
     let mut stamps = transaction.open_table(STAMPS).map_err(engine)?;
     let mut links = transaction.open_table(LINKS).map_err(engine)?;
+    let mut notes = transaction.open_table(NOTES).map_err(engine)?;
     let mut tombstones = transaction.open_table(TOMBSTONES).map_err(engine)?;
     let mut timeline = transaction.open_table(TIMELINE).map_err(engine)?;
     for write in writes {
@@ -239,6 +246,10 @@ fn write_all(transaction: &WriteTransaction, revision: Revision, writes: &[Write
                 let key = encode_position(entry.position);
                 timeline.insert(&key[..], encode_entry(entry).as_slice()).map_err(engine)?;
             }
+            Write::Note(Note { key, value: Some(value) }) => {
+                notes.insert(&**key, &**value).map_err(engine)?;
+            }
+            Write::Note(Note { key, value: None }) => drop(notes.remove(&**key).map_err(engine)?),
             Write::ForgetEntries(through) => {
                 let through = encode_position(*through);
                 timeline.retain_in(..=&through[..], |_, _| false).map_err(engine)?;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::State;
-use crate::state::row::{RecordRow, Snapshot, Write};
+use crate::state::row::{Note, RecordRow, Snapshot, Write};
 
 impl State {
     /// Shares the records; costs a pointer for each.
@@ -19,6 +19,10 @@ impl State {
                 (id.clone(), holding.row(), rows.collect())
             })
             .collect();
-        Snapshot { common: links.chain(self.view.past.writes()).collect(), connections }
+        let notes = self
+            .notes
+            .iter()
+            .map(|(key, value)| Write::Note(Note { key: Arc::clone(key), value: Some(Arc::clone(value)) }));
+        Snapshot { common: links.chain(self.view.past.writes()).chain(notes).collect(), connections }
     }
 }

@@ -55,6 +55,11 @@ impl Document {
         app.or_else(|| fields.message(number::AGENT).map(|agent| agent.text(4))).unwrap_or_default()
     }
 
+    /// How a disk is connected, as told; empty when it is not.
+    pub fn bus(&self) -> &str {
+        self.fields().message(number::PHYSICAL_DISK).map_or("", |disk| disk.text(7))
+    }
+
     pub fn temperature_celsius(&self) -> Option<f64> {
         self.fields().message(number::PHYSICAL_DISK)?.double(18)
     }

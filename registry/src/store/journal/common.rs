@@ -21,6 +21,7 @@ pub(super) struct Common {
     tombstones: Rows,
     entries: Rows,
     horizon: Option<Box<[u8]>>,
+    notes: BTreeMap<Box<str>, Box<[u8]>>,
     /// Steps that this release does not know.
     unknown: usize,
 }
@@ -32,6 +33,8 @@ impl Common {
             Step::RemoveLink(key) => drop(self.links.remove(key)),
             Step::Tombstone(key, bytes) => drop(self.tombstones.insert(key.into(), bytes.into())),
             Step::Entry(key, bytes) => drop(self.entries.insert(key.into(), bytes.into())),
+            Step::Note(key, bytes) => drop(self.notes.insert(key.into(), bytes.into())),
+            Step::RemoveNote(key) => drop(self.notes.remove(key)),
             Step::Horizon(bytes) => {
                 if let Ok(horizon) = decode_horizon(bytes) {
                     let above = encode_position(Position { revision: horizon.floor.next(), index: 0 });
@@ -76,6 +79,7 @@ impl Common {
                 Err(error) => damaged.push(format!("an entry of the timeline: {error}")),
             }
         }
+        remembered.notes = self.notes.into_iter().map(|(key, bytes)| (key.into(), bytes.into())).collect();
         match self.horizon.as_deref().map(decode_horizon).transpose() {
             Ok(horizon) => remembered.horizon = horizon,
             Err(error) => damaged.push(format!("the horizon: {error}")),

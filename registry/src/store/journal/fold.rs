@@ -93,6 +93,8 @@ impl Held {
             | Step::Horizon(_)
             | Step::Entry(..)
             | Step::ForgetEntries(_)
+            | Step::Note(..)
+            | Step::RemoveNote(_)
             | Step::Unknown(_) => self.unknown += 1,
         }
     }

@@ -4,7 +4,7 @@
 use pulse_proto::model::SourceId;
 
 use super::slice::Slice;
-use crate::state::{ConnectionRow, RecordRow, Stamp, Write};
+use crate::state::{ConnectionRow, Note, RecordRow, Stamp, Write};
 use crate::store::bytes::{
     encode_connection, encode_document, encode_entry, encode_horizon, encode_link, encode_position,
     encode_stamp, encode_tombstone, link_key,
@@ -25,6 +25,8 @@ const TOMBSTONE: u8 = 9;
 const HORIZON: u8 = 10;
 const ENTRY: u8 = 11;
 const FORGET_ENTRIES: u8 = 12;
+const NOTE: u8 = 13;
+const REMOVE_NOTE: u8 = 14;
 
 /// Where rows of no connection stand: no connection has this name.
 pub(super) const COMMON: &str = "";
@@ -49,7 +51,8 @@ fn connection_of(write: &Write) -> &str {
         | Write::Tombstone(_)
         | Write::Horizon(_)
         | Write::Entry(_)
-        | Write::ForgetEntries(_) => COMMON,
+        | Write::ForgetEntries(_)
+        | Write::Note(_) => COMMON,
     }
 }
 
@@ -82,6 +85,11 @@ fn step(write: &Write, out: &mut Vec<u8>) {
             key(&encode_position(entry.position), out);
             out.extend(encode_entry(entry));
         }),
+        Write::Note(Note { key: name, value: Some(value) }) => tagged(NOTE, out, |out| {
+            text(name, out);
+            out.extend_from_slice(value);
+        }),
+        Write::Note(Note { key: name, value: None }) => tagged(REMOVE_NOTE, out, |out| text(name, out)),
         Write::ForgetEntries(through) => {
             tagged(FORGET_ENTRIES, out, |out| key(&encode_position(*through), out));
         }
@@ -151,6 +159,8 @@ pub(super) enum Step<'a> {
     Horizon(&'a [u8]),
     Entry(&'a [u8], &'a [u8]),
     ForgetEntries(&'a [u8]),
+    Note(&'a str, &'a [u8]),
+    RemoveNote(&'a str),
     /// Of a later release, or not readable.
     Unknown(u8),
 }
@@ -204,6 +214,8 @@ fn parse(tag: u8, mut body: Slice<'_>) -> Option<Step<'_>> {
         HORIZON => Step::Horizon(body.0),
         ENTRY => Step::Entry(body.key()?, body.0),
         FORGET_ENTRIES => Step::ForgetEntries(body.key()?),
+        NOTE => Step::Note(body.text()?, body.0),
+        REMOVE_NOTE => Step::RemoveNote(body.text()?),
         ROW => Step::Row(body.text()?, body.bytes(STAMP_BYTES)?, body.0),
         _ => return None,
     })
