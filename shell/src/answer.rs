@@ -19,6 +19,16 @@ pub fn json<M: Message>(name: &str, message: &M) -> anyhow::Result<serde_json::V
     Ok(dynamic.serialize_with_options(serde_json::value::Serializer, &options)?)
 }
 
+/// A message from protobuf's JSON; unknown fields are refused.
+pub fn message<M: Message + Default>(name: &str, json: &str) -> anyhow::Result<M> {
+    let pool = DescriptorPool::decode(DESCRIPTOR_SET)?;
+    let descriptor = pool.get_message_by_name(name).with_context(|| format!("no message {name}"))?;
+    let mut deserializer = serde_json::Deserializer::from_str(json);
+    let dynamic = DynamicMessage::deserialize(descriptor, &mut deserializer)?;
+    deserializer.end()?;
+    Ok(M::decode(dynamic.encode_to_vec().as_slice())?)
+}
+
 /// Code, message, bad fields and what the server advises.
 pub fn explain(status: &Status) -> String {
     let mut text = format!("{}: {}", code(status), status.message());

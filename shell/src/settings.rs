@@ -285,7 +285,9 @@ fn kind(value: &DeValue<'_>) -> &'static str {
 fn nearest(name: &str, keys: &[Key]) -> Option<&'static str> {
     let last = |text: &str| text.rsplit('.').next().unwrap_or_default().to_owned();
     let same = |a: &str, b: &str| a.chars().zip(b.chars()).take_while(|(a, b)| a == b).count();
-    let scored = keys.iter().map(|key| (same(&last(key.name), &last(name)), key.name));
+    let reversed = |text: &str| text.chars().rev().collect::<String>();
+    let alike = |a: &str, b: &str| same(a, b) + same(&reversed(a), &reversed(b));
+    let scored = keys.iter().map(|key| (alike(&last(key.name), &last(name)), key.name));
     scored.max_by_key(|(score, _)| *score).filter(|(score, _)| *score >= 3).map(|(_, name)| name)
 }
 
