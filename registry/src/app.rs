@@ -22,12 +22,14 @@ use tonic_health::ServingStatus;
 use tracing::{error, info, warn};
 
 use self::watchful::Watchful;
+use crate::alert::engine::{Engine, Keeping};
+use crate::alert::{feed as alert_feed, task as alert_task};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::context::memo::Memo;
 use crate::health::Tables;
 use crate::ingest::{Limits, Observer, Writer};
-use crate::service::alert::Alerts;
+use crate::service::alert::{AlertApi, Options as AlertOptions};
 use crate::service::context::{Contexts, Options as ContextOptions};
 use crate::service::ingest::{IngestApi, Options as IngestOptions};
 use crate::service::resource::direct::Direct;
@@ -86,6 +88,11 @@ impl App {
         let (store, loaded, hidden) = open(&config, disk, options).await?;
         let registry_id = loaded.registry_id.clone();
         let judge: Arc<dyn Judge> = Arc::new(tables);
+        let (engine, book, unreadable) =
+            Engine::restore(&loaded.remembered.notes, keeping(&config), clock.now());
+        for note in &unreadable {
+            error!(note, "a stored alert, silence or rule cannot be read and is left out");
+        }
         let state = State::restore(
             Arc::clone(&judge),
             loaded.revision,
@@ -103,6 +110,25 @@ impl App {
             Writer::new(state, judge, store, publisher, clock.clone(), Arc::clone(&observer));
         let writer = tokio::spawn(writer.run());
 
+        let (alert_publisher, alert_feed) = alert_feed::channel(book);
+        // Without resources there is nothing to say: what was said stays as it is.
+        let (core, idle) = if config.alerts.enabled && config.enable_truenas {
+            let (task, core) =
+                alert_task::Task::new(engine, alert_publisher, feed.clone(), handle.clone(), clock.clone());
+            tokio::spawn(task.run());
+            (Some(core), None)
+        } else {
+            (None, Some(alert_publisher))
+        };
+        let alerts = AlertApi::new(
+            alert_feed,
+            feed.clone(),
+            core,
+            &registry_id,
+            clock.clone(),
+            alert_options(&config),
+            draining.clone(),
+        );
         let resource_writer = handle.clone();
         let options = ingest_options(&config, hidden);
         let ingest = IngestApi::new(handle, &registry_id, options, observer, streams, draining.clone());
@@ -120,7 +146,7 @@ impl App {
         let routes = routes
             .add_service(IngestServiceServer::new(ingest).max_decoding_message_size(bytes_max))
             .add_service(Direct::new(resource, bytes_max))
-            .add_service(AlertServiceServer::new(Alerts))
+            .add_service(AlertServiceServer::new(alerts).max_decoding_message_size(bytes_max))
             .add_service(ContextServiceServer::new(context));
         let server = tokio::spawn(serve::grpc(grpc, entrance, routes, grpc_stop.clone()));
         serve::say_health(&health, &SERVICES, ServingStatus::Serving).await;
@@ -137,6 +163,7 @@ impl App {
             readiness.set(Ready::Draining);
             serve::say_health(&health, &SERVICES, ServingStatus::NotServing).await;
             draining.cancel();
+            drop(idle);
             grpc_stop.cancel();
             match tokio::time::timeout(drain, server).await {
                 Ok(ended) => ended??,
@@ -180,7 +207,7 @@ impl App {
 const SERVICES: [&str; 4] = [
     IngestServiceServer::<IngestApi>::NAME,
     Direct::NAME,
-    AlertServiceServer::<Alerts>::NAME,
+    AlertServiceServer::<AlertApi>::NAME,
     ContextServiceServer::<Contexts>::NAME,
 ];
 
@@ -245,6 +272,15 @@ async fn context_options(config: &Config) -> anyhow::Result<ContextOptions> {
 fn resource_options(config: &Config) -> ResourceOptions {
     let pace = Pace { bookmark_interval: config.watch.bookmark_interval, ..Pace::default() };
     ResourceOptions { pace, watchers_max: config.watch.max_watchers }
+}
+
+fn alert_options(config: &Config) -> AlertOptions {
+    let pace = Pace { bookmark_interval: config.watch.bookmark_interval, ..Pace::default() };
+    AlertOptions { pace, watchers_max: config.watch.max_watchers, deliveries: None }
+}
+
+fn keeping(config: &Config) -> Keeping {
+    Keeping { age: config.alerts.max_age, cases: config.alerts.max_resolved }
 }
 
 fn retention(config: &Config) -> Retention {

@@ -1,12 +1,15 @@
 //! The command line: serve, check the settings, back up and restore, and look
 //! at resources without grpcurl.
 
+mod alerts;
 mod backup;
 pub mod changes;
 mod context;
 mod detail;
 mod links;
 pub mod resources;
+mod rules;
+mod silences;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -46,6 +49,15 @@ enum Command {
     /// Say which records are the same thing and which are not, and see what may be.
     #[command(subcommand)]
     Links(links::Command),
+    /// Alerts of a running registry: list, watch, explain, acknowledge.
+    #[command(subcommand)]
+    Alerts(alerts::Command),
+    /// Silences and maintenance windows of alerts.
+    #[command(subcommand)]
+    Silences(silences::Command),
+    /// Rules of alerts: built-in ones and your own.
+    #[command(subcommand)]
+    Rules(rules::Command),
     /// Ask a running registry what changed, newest first.
     Changes(changes::Arguments),
     /// Ask a running registry to describe the fleet, or one resource, for an AI or for people.
@@ -101,6 +113,14 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Some(Command::Links(command)) => links::run(command).await?,
         Some(Command::Changes(arguments)) => changes::run(arguments).await?,
         Some(Command::Context(arguments)) => context::run(arguments).await?,
+        Some(Command::Silences(command)) => silences::run(command).await?,
+        Some(Command::Rules(command)) => rules::run(command).await?,
+        Some(Command::Alerts(command)) => {
+            tokio::select! {
+                done = alerts::run(command) => done,
+                signal = serve::stop_signal() => signal,
+            }?;
+        }
         Some(Command::Resources(command)) => {
             let stop = CancellationToken::new();
             tokio::select! {

@@ -150,6 +150,24 @@ pub const KEYS: &[Key] = &[
         help: "On: who asks for a context may ask what its pseudonyms stand for.",
     },
     Key {
+        name: "alerts.enabled",
+        env: "PULSE_REGISTRY_ALERTS_ENABLED",
+        default: "true",
+        help: "Off: no rule is evaluated and no alert changes. What is stored stays.",
+    },
+    Key {
+        name: "alerts.max_age",
+        env: "PULSE_REGISTRY_ALERTS_MAX_AGE",
+        default: "30d",
+        help: "How long resolved alerts are kept.",
+    },
+    Key {
+        name: "alerts.max_resolved",
+        env: "PULSE_REGISTRY_ALERTS_MAX_RESOLVED",
+        default: "20000",
+        help: "Resolved alerts that are kept. They lie in memory, too.",
+    },
+    Key {
         name: "drain.timeout",
         env: "PULSE_REGISTRY_DRAIN_TIMEOUT",
         default: "10s",
@@ -169,6 +187,7 @@ pub struct Config {
     pub watch: Watch,
     pub timeline: Timeline,
     pub context: Context,
+    pub alerts: Alerts,
     pub drain: Drain,
 }
 
@@ -213,6 +232,13 @@ pub struct Timeline {
 pub struct Context {
     pub redaction: Policy,
     pub reveal_pseudonyms: bool,
+}
+
+#[derive(Clone, Debug)]
+pub struct Alerts {
+    pub enabled: bool,
+    pub max_age: Duration,
+    pub max_resolved: usize,
 }
 
 #[derive(Clone, Debug)]
@@ -275,6 +301,11 @@ impl Config {
             context: Context {
                 redaction: settings.get("context.redaction", "none, names or strict", Policy::from_token),
                 reveal_pseudonyms: settings.flag("context.reveal_pseudonyms"),
+            },
+            alerts: Alerts {
+                enabled: settings.flag("alerts.enabled"),
+                max_age: settings.duration("alerts.max_age", HOUR, 3_650 * DAY),
+                max_resolved: settings.number("alerts.max_resolved", 0, 1_000_000),
             },
             drain: Drain { timeout: settings.duration("drain.timeout", Duration::ZERO, HOUR) },
         }

@@ -5,6 +5,7 @@
 
 pub mod clock;
 
+pub mod alert;
 pub mod health;
 pub mod ingest;
 pub mod query;

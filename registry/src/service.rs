@@ -1,6 +1,5 @@
 //! The gRPC services, as thin as they can be: wire in, typed call, wire out.
 
-mod absent;
 pub mod alert;
 pub mod audit;
 pub mod context;

@@ -2,6 +2,7 @@
 //! `Filter` that exists names only known fields, with operators and values
 //! that fit them.
 
+mod alert;
 mod check;
 mod decide;
 mod entry;
@@ -15,6 +16,7 @@ mod tests;
 
 use pulse_proto::model::{ResourceId, UnixMillis};
 
+pub use alert::{AlertFacts, AlertFilter, AlertOrder};
 pub use entry::EntryFilter;
 pub use plan::{Candidates, Scan};
 
@@ -76,6 +78,11 @@ impl Filter {
     /// Where a comparison asks for the time of observation, which moves without a revision.
     pub fn observed_at_position(&self) -> Option<usize> {
         self.root.as_ref().and_then(check::observed_at_position)
+    }
+
+    /// Whether a comparison asks how old knowledge is.
+    pub fn asks_freshness(&self) -> bool {
+        self.root.as_ref().is_some_and(check::asks_freshness)
     }
 
     /// Whether resources with this profile match, as far as it tells; `shard` tells more of those in it.

@@ -100,7 +100,7 @@ fn compare(field: &Field, (left, left_at): Sortable<'_>, (right, right_at): Sort
         Field::Time(field) => time(*field, left, left_at).cmp(&time(*field, right, right_at)),
         Field::Label(key) => left.labels.get(key).cmp(&right.labels.get(key)),
         // No order has them.
-        Field::Texts(_) | Field::Labels | Field::Entry(_) => Ordering::Equal,
+        Field::Texts(_) | Field::Labels | Field::Entry(_) | Field::Alert(_) => Ordering::Equal,
     }
 }
 

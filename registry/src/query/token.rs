@@ -21,6 +21,10 @@ pub enum Purpose {
     Links = 3,
     /// Of a list of changes.
     Changes = 4,
+    /// Of a list of alerts, silences or rules.
+    Alerts = 5,
+    /// Of a watch of alerts.
+    AlertResume = 6,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

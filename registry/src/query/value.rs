@@ -20,6 +20,7 @@ pub(super) fn text(field: TextField, resource: &Resource) -> &str {
         TextField::Dataset => document.dataset(),
         TextField::Serial => document.serial(),
         TextField::Model => document.model(),
+        TextField::Bus => document.bus(),
         TextField::Version => document.version(),
     }
 }

@@ -1,79 +1,388 @@
-//! `AlertService`, declared so that clients can be written against it. Every
-//! method says where to look meanwhile; nothing is kept and nothing changes.
+//! `AlertService`: wire in, a question to the book or a command to the core,
+//! wire out. Knows no rule and no case in particular.
 
-use futures_util::stream;
+mod answer;
+mod page;
+mod refused;
+mod watch;
+
+use std::sync::Arc;
+
+use pulse_proto::model::UnixMillis;
 use pulse_proto::pb::registry::v1 as pb;
 use pulse_proto::pb::registry::v1::alert_service_server::AlertService;
-use tonic::{Request, Response, Status};
+use tokio::sync::Semaphore;
+use tokio_stream::wrappers::ReceiverStream;
+use tokio_util::sync::CancellationToken;
+use tonic::{Code, Request, Response, Status};
 
-use super::absent::absent;
+use self::page::Lists;
+use crate::alert::case::{Case, CaseId, CaseState};
+use crate::alert::engine::{Command, Done, changed_rule, dry_run, new_rule};
+use crate::alert::explain::{Deliveries, explain};
+use crate::alert::feed::AlertFeed;
+use crate::alert::list::summarize;
+use crate::alert::rule::{Rule, RuleId, wire};
+use crate::alert::silence::{self, SilenceId};
+use crate::alert::{show, task};
+use crate::clock::Clock;
+use crate::error;
+use crate::query::filter::{AlertFilter, AlertOrder};
+use crate::query::token::Seal;
+use crate::state::{Feed, View};
+use crate::watch::task::Pace;
 
-/// Native alerts and reasons stand on the resources they concern.
-const READ: &str = "the incidents and health reasons of ResourceService.ListResources";
-const WATCH: &str = "ResourceService.WatchResources with the filter \"severity >= warning\"";
-const ACKNOWLEDGE: &str = "the appliance's own interface to dismiss the alert there, which clears it here,";
-const SILENCE: &str = "a filter in the client that reads ResourceService.WatchResources";
-const RULE: &str = "the fixed tables of health in docs/health.md and their severity on each resource";
+const WHO_BYTES_MAX: usize = 256;
+const COMMENT_BYTES_MAX: usize = 1_024;
 
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Alerts;
+#[derive(Clone)]
+pub struct AlertApi {
+    feed: AlertFeed,
+    resources: Feed,
+    /// `None`: alerts are switched off; what is kept of them can be read.
+    core: Option<task::Handle>,
+    deliveries: Option<Arc<dyn Deliveries>>,
+    seal: Seal,
+    clock: Clock,
+    pace: Pace,
+    lists: Arc<Lists>,
+    watchers: Arc<Semaphore>,
+    draining: CancellationToken,
+}
 
-/// One method after the other: name, Request, Response, what to use instead.
-macro_rules! methods {
-    ($($name:ident, $method:literal, $request:ident, $response:ident, $instead:expr;)+) => {
-        #[tonic::async_trait]
-        impl AlertService for Alerts {
-            type WatchAlertsStream = stream::Empty<Result<pb::WatchAlertsResponse, Status>>;
+/// What the service runs with.
+pub struct Options {
+    pub pace: Pace,
+    /// Most watches at the same time.
+    pub watchers_max: usize,
+    pub deliveries: Option<Arc<dyn Deliveries>>,
+}
 
-            async fn watch_alerts(
-                &self,
-                _: Request<pb::WatchAlertsRequest>,
-            ) -> Result<Response<Self::WatchAlertsStream>, Status> {
-                Err(absent("AlertService.WatchAlerts", WATCH))
-            }
-
-            $(async fn $name(&self, _: Request<pb::$request>) -> Result<Response<pb::$response>, Status> {
-                Err(absent(concat!("AlertService.", $method), $instead))
-            })+
+impl AlertApi {
+    pub fn new(
+        feed: AlertFeed,
+        resources: Feed,
+        core: Option<task::Handle>,
+        registry_id: &str,
+        clock: Clock,
+        options: Options,
+        draining: CancellationToken,
+    ) -> Self {
+        Self {
+            feed,
+            resources,
+            core,
+            deliveries: options.deliveries,
+            seal: Seal::new(registry_id),
+            clock,
+            pace: options.pace,
+            lists: Arc::default(),
+            watchers: Arc::new(Semaphore::new(options.watchers_max)),
+            draining,
         }
+    }
+
+    async fn run(&self, command: Command) -> Result<Done, Status> {
+        let off = || {
+            let message = "alerts are switched off; set alerts.enabled to true";
+            error::reasoned(Code::FailedPrecondition, "ALERTS_DISABLED", message, [])
+        };
+        let core = self.core.as_ref().ok_or_else(off)?;
+        core.run(command).await.map_err(refused::failure)
+    }
+
+    fn case(&self, id: &str) -> Result<Arc<Case>, Status> {
+        let missing = || error::not_found("pulse.registry.v1.Alert", id, "ListAlerts shows what exists");
+        let known = CaseId::parse(id).ok_or_else(missing)?;
+        self.feed.book().get(known).cloned().ok_or_else(missing)
+    }
+
+    fn shown(&self, case: &Case) -> pb::Alert {
+        shown(case, &self.resources.view())
+    }
+
+    async fn dry_run(&self, rule: Rule) -> Result<(pb::AlertRule, Vec<String>), Status> {
+        let (view, now) = (self.resources.view(), self.clock.now());
+        let asked = tokio::task::spawn_blocking(move || {
+            let found = dry_run(&rule, &view, now);
+            (wire::show(&rule), found.iter().map(ToString::to_string).collect())
+        });
+        asked.await.map_err(|_panicked| Status::internal("the dry run failed; see the log of the registry"))
+    }
+}
+
+/// With the time it was last seen to hold, where the view knows it better.
+fn shown(case: &Case, view: &View) -> pb::Alert {
+    let seen = || -> Option<UnixMillis> {
+        let found = view.get(&case.subject.id)?;
+        (found.resource.freshness == pulse_proto::model::Freshness::Fresh).then_some(found.observed_at?)
     };
+    let holds = case.state != CaseState::Resolved && case.holds();
+    show::show(case, if holds { seen() } else { None })
 }
 
-methods! {
-    get_alert, "GetAlert", GetAlertRequest, GetAlertResponse, READ;
-    list_alerts, "ListAlerts", ListAlertsRequest, ListAlertsResponse, READ;
-    acknowledge_alert, "AcknowledgeAlert", AcknowledgeAlertRequest, AcknowledgeAlertResponse, ACKNOWLEDGE;
-    unacknowledge_alert, "UnacknowledgeAlert", UnacknowledgeAlertRequest, UnacknowledgeAlertResponse, ACKNOWLEDGE;
-    create_silence, "CreateSilence", CreateSilenceRequest, CreateSilenceResponse, SILENCE;
-    get_silence, "GetSilence", GetSilenceRequest, GetSilenceResponse, SILENCE;
-    list_silences, "ListSilences", ListSilencesRequest, ListSilencesResponse, SILENCE;
-    update_silence, "UpdateSilence", UpdateSilenceRequest, UpdateSilenceResponse, SILENCE;
-    delete_silence, "DeleteSilence", DeleteSilenceRequest, DeleteSilenceResponse, SILENCE;
-    create_alert_rule, "CreateAlertRule", CreateAlertRuleRequest, CreateAlertRuleResponse, RULE;
-    get_alert_rule, "GetAlertRule", GetAlertRuleRequest, GetAlertRuleResponse, RULE;
-    list_alert_rules, "ListAlertRules", ListAlertRulesRequest, ListAlertRulesResponse, RULE;
-    update_alert_rule, "UpdateAlertRule", UpdateAlertRuleRequest, UpdateAlertRuleResponse, RULE;
-    delete_alert_rule, "DeleteAlertRule", DeleteAlertRuleRequest, DeleteAlertRuleResponse, RULE;
+fn paths(mask: Option<prost_types::FieldMask>) -> Vec<String> {
+    mask.map(|mask| mask.paths).unwrap_or_default()
 }
 
-#[cfg(test)]
-mod tests {
-    use tonic::Code;
-    use tonic_types::StatusExt as _;
+fn who(field: &str, who: &str) -> Result<String, Status> {
+    let who = who.trim();
+    if who.is_empty() {
+        return Err(error::invalid(field, "MISSING", "name the person or program that says this"));
+    }
+    if who.len() > WHO_BYTES_MAX {
+        return Err(error::invalid(
+            field,
+            "TOO_LONG",
+            &format!("must not be longer than {WHO_BYTES_MAX} bytes"),
+        ));
+    }
+    Ok(who.to_owned())
+}
 
-    use super::super::absent::REASON;
-    use super::*;
+fn case_id(id: &str) -> Result<CaseId, Status> {
+    let missing = || error::not_found("pulse.registry.v1.Alert", id, "ListAlerts shows what exists");
+    CaseId::parse(id).ok_or_else(missing)
+}
 
-    #[tokio::test]
-    async fn a_method_says_that_it_is_not_here_and_what_is() {
-        let list = Alerts.list_alerts(Request::new(pb::ListAlertsRequest::default())).await.err();
-        let watch = Alerts.watch_alerts(Request::new(pb::WatchAlertsRequest::default())).await.err();
-        for status in [list, watch] {
-            let status = status.expect("a refusal");
-            assert_eq!(status.code(), Code::Unimplemented);
-            assert!(status.message().contains("not in this release"), "{}", status.message());
-            assert!(status.message().contains("ResourceService"), "{}", status.message());
-            assert_eq!(status.get_details_error_info().map(|info| info.reason).as_deref(), Some(REASON));
+#[tonic::async_trait]
+impl AlertService for AlertApi {
+    type WatchAlertsStream = ReceiverStream<Result<pb::WatchAlertsResponse, Status>>;
+
+    async fn get_alert(
+        &self,
+        request: Request<pb::GetAlertRequest>,
+    ) -> Result<Response<pb::GetAlertResponse>, Status> {
+        let case = self.case(&request.into_inner().id)?;
+        Ok(Response::new(pb::GetAlertResponse { alert: Some(self.shown(&case)) }))
+    }
+
+    async fn list_alerts(
+        &self,
+        request: Request<pb::ListAlertsRequest>,
+    ) -> Result<Response<pb::ListAlertsResponse>, Status> {
+        let pb::ListAlertsRequest { page_size, page_token, filter, order_by } = request.into_inner();
+        let filter = AlertFilter::parse(&filter)?;
+        let order = AlertOrder::parse(&order_by)
+            .map_err(|error| error::invalid("order_by", "INVALID_ORDER_BY", &error.to_string()))?;
+        let page = self.lists.page(
+            &self.feed.book(),
+            (&filter, &order, &order_by),
+            page_size,
+            &page_token,
+            &self.seal,
+        )?;
+        let view = self.resources.view();
+        Ok(Response::new(pb::ListAlertsResponse {
+            alerts: page.cases.iter().map(|case| shown(case, &view)).collect(),
+            next_page_token: page.next,
+            revision: page.revision,
+        }))
+    }
+
+    async fn watch_alerts(
+        &self,
+        request: Request<pb::WatchAlertsRequest>,
+    ) -> Result<Response<Self::WatchAlertsStream>, Status> {
+        let pb::WatchAlertsRequest { filter, resume_token } = request.into_inner();
+        let filter = AlertFilter::parse(&filter)?;
+        let too_many = |_full| {
+            error::reasoned(
+                Code::ResourceExhausted,
+                "TOO_MANY_WATCHERS",
+                "too many watches are open; close some",
+                [],
+            )
+        };
+        let permit = Arc::clone(&self.watchers).try_acquire_owned().map_err(too_many)?;
+        let watcher = watch::Watcher::open(
+            self.feed.clone(),
+            self.resources.clone(),
+            filter,
+            &resume_token,
+            self.seal.clone(),
+        )?;
+        Ok(Response::new(watcher.start(self.pace, self.draining.clone(), permit)))
+    }
+
+    async fn acknowledge_alert(
+        &self,
+        request: Request<pb::AcknowledgeAlertRequest>,
+    ) -> Result<Response<pb::AcknowledgeAlertResponse>, Status> {
+        let pb::AcknowledgeAlertRequest { id, comment, etag, who: told } = request.into_inner();
+        let who = who("who", &told)?;
+        if comment.len() > COMMENT_BYTES_MAX {
+            let problem = format!("must not be longer than {COMMENT_BYTES_MAX} bytes");
+            return Err(error::invalid("comment", "TOO_LONG", &problem));
         }
+        let done = self.run(Command::Acknowledge { id: case_id(&id)?, who, comment, etag }).await?;
+        Ok(Response::new(pb::AcknowledgeAlertResponse {
+            alert: answer::case(done).map(|case| self.shown(&case)),
+        }))
+    }
+
+    async fn unacknowledge_alert(
+        &self,
+        request: Request<pb::UnacknowledgeAlertRequest>,
+    ) -> Result<Response<pb::UnacknowledgeAlertResponse>, Status> {
+        let pb::UnacknowledgeAlertRequest { id, etag, who } = request.into_inner();
+        let done = self.run(Command::Unacknowledge { id: case_id(&id)?, who, etag }).await?;
+        Ok(Response::new(pb::UnacknowledgeAlertResponse {
+            alert: answer::case(done).map(|case| self.shown(&case)),
+        }))
+    }
+
+    async fn summarize_alerts(
+        &self,
+        request: Request<pb::SummarizeAlertsRequest>,
+    ) -> Result<Response<pb::SummarizeAlertsResponse>, Status> {
+        let filter = AlertFilter::parse(&request.into_inner().filter)?;
+        Ok(Response::new(answer::summary(&summarize(&self.feed.book(), &filter))))
+    }
+
+    async fn explain_alert(
+        &self,
+        request: Request<pb::ExplainAlertRequest>,
+    ) -> Result<Response<pb::ExplainAlertResponse>, Status> {
+        let case = self.case(&request.into_inner().id)?;
+        let told = explain(&self.feed.book(), &case, self.deliveries.as_deref());
+        Ok(Response::new(pb::ExplainAlertResponse {
+            alert: Some(self.shown(&case)),
+            explanations: told.into_iter().map(answer::explanation).collect(),
+        }))
+    }
+
+    async fn create_silence(
+        &self,
+        request: Request<pb::CreateSilenceRequest>,
+    ) -> Result<Response<pb::CreateSilenceResponse>, Status> {
+        let silence = request.into_inner().silence.unwrap_or_default();
+        let id = SilenceId::new(&uuid::Uuid::new_v4().to_string());
+        let done = self.run(Command::CreateSilence { id, silence }).await?;
+        Ok(Response::new(pb::CreateSilenceResponse { silence: answer::silence(done) }))
+    }
+
+    async fn get_silence(
+        &self,
+        request: Request<pb::GetSilenceRequest>,
+    ) -> Result<Response<pb::GetSilenceResponse>, Status> {
+        let id = request.into_inner().id;
+        let book = self.feed.book();
+        let found = book.silences.get(&SilenceId::new(&id)).ok_or_else(|| {
+            error::not_found("pulse.registry.v1.Silence", &id, "ListSilences shows what exists")
+        })?;
+        Ok(Response::new(pb::GetSilenceResponse { silence: Some(silence::show(found)) }))
+    }
+
+    async fn list_silences(
+        &self,
+        request: Request<pb::ListSilencesRequest>,
+    ) -> Result<Response<pb::ListSilencesResponse>, Status> {
+        let pb::ListSilencesRequest { page_size, page_token } = request.into_inner();
+        let book = self.feed.book();
+        let silences: Vec<_> = book.silences.values().map(|silence| silence::show(silence)).collect();
+        let (silences, next_page_token) = page::plain(silences, page_size, &page_token, &self.seal)?;
+        Ok(Response::new(pb::ListSilencesResponse { silences, next_page_token }))
+    }
+
+    async fn update_silence(
+        &self,
+        request: Request<pb::UpdateSilenceRequest>,
+    ) -> Result<Response<pb::UpdateSilenceResponse>, Status> {
+        let pb::UpdateSilenceRequest { silence, update_mask } = request.into_inner();
+        let command =
+            Command::UpdateSilence { silence: silence.unwrap_or_default(), paths: paths(update_mask) };
+        let done = self.run(command).await?;
+        Ok(Response::new(pb::UpdateSilenceResponse { silence: answer::silence(done) }))
+    }
+
+    async fn delete_silence(
+        &self,
+        request: Request<pb::DeleteSilenceRequest>,
+    ) -> Result<Response<pb::DeleteSilenceResponse>, Status> {
+        let pb::DeleteSilenceRequest { id, etag } = request.into_inner();
+        self.run(Command::DeleteSilence { id: SilenceId::new(&id), etag }).await?;
+        Ok(Response::new(pb::DeleteSilenceResponse {}))
+    }
+
+    async fn create_alert_rule(
+        &self,
+        request: Request<pb::CreateAlertRuleRequest>,
+    ) -> Result<Response<pb::CreateAlertRuleResponse>, Status> {
+        let pb::CreateAlertRuleRequest { rule, validate_only } = request.into_inner();
+        let rule = rule.unwrap_or_default();
+        let checked = new_rule(rule.clone()).map_err(refused::refusal)?;
+        if validate_only {
+            if self.feed.book().rules.contains_key(&checked.id) {
+                return Err(refused::exists(&checked.id));
+            }
+            let (rule, would_fire_resource_ids) = self.dry_run(checked).await?;
+            return Ok(Response::new(pb::CreateAlertRuleResponse {
+                rule: Some(rule),
+                would_fire_resource_ids,
+            }));
+        }
+        let done = self.run(Command::CreateRule(rule)).await?;
+        let answer =
+            pb::CreateAlertRuleResponse { rule: answer::rule(done), would_fire_resource_ids: Vec::new() };
+        Ok(Response::new(answer))
+    }
+
+    async fn get_alert_rule(
+        &self,
+        request: Request<pb::GetAlertRuleRequest>,
+    ) -> Result<Response<pb::GetAlertRuleResponse>, Status> {
+        let id = request.into_inner().id;
+        let book = self.feed.book();
+        let found = RuleId::parse(&id).ok().and_then(|id| book.rules.get(&id)).ok_or_else(|| {
+            error::not_found("pulse.registry.v1.AlertRule", &id, "ListAlertRules shows what exists")
+        })?;
+        Ok(Response::new(pb::GetAlertRuleResponse { rule: Some(wire::show(found)) }))
+    }
+
+    async fn list_alert_rules(
+        &self,
+        request: Request<pb::ListAlertRulesRequest>,
+    ) -> Result<Response<pb::ListAlertRulesResponse>, Status> {
+        let pb::ListAlertRulesRequest { page_size, page_token } = request.into_inner();
+        let book = self.feed.book();
+        let mut rules: Vec<_> = book.rules.values().map(|rule| wire::show(rule)).collect();
+        rules.sort_by(|a, b| (!a.built_in, &a.id).cmp(&(!b.built_in, &b.id)));
+        let (rules, next_page_token) = page::plain(rules, page_size, &page_token, &self.seal)?;
+        Ok(Response::new(pb::ListAlertRulesResponse { rules, next_page_token }))
+    }
+
+    async fn update_alert_rule(
+        &self,
+        request: Request<pb::UpdateAlertRuleRequest>,
+    ) -> Result<Response<pb::UpdateAlertRuleResponse>, Status> {
+        let pb::UpdateAlertRuleRequest { rule, update_mask, validate_only } = request.into_inner();
+        let (rule, paths) = (rule.unwrap_or_default(), paths(update_mask));
+        if validate_only {
+            let book = self.feed.book();
+            let known = RuleId::parse(&rule.id).ok().and_then(|id| book.rules.get(&id));
+            let known = known.ok_or_else(|| {
+                error::not_found("pulse.registry.v1.AlertRule", &rule.id, "ListAlertRules shows what exists")
+            })?;
+            let changed = changed_rule(known, rule, &paths).map_err(refused::refusal)?;
+            let (rule, would_fire_resource_ids) = self.dry_run(changed).await?;
+            return Ok(Response::new(pb::UpdateAlertRuleResponse {
+                rule: Some(rule),
+                would_fire_resource_ids,
+            }));
+        }
+        let done = self.run(Command::UpdateRule { rule, paths }).await?;
+        let answer =
+            pb::UpdateAlertRuleResponse { rule: answer::rule(done), would_fire_resource_ids: Vec::new() };
+        Ok(Response::new(answer))
+    }
+
+    async fn delete_alert_rule(
+        &self,
+        request: Request<pb::DeleteAlertRuleRequest>,
+    ) -> Result<Response<pb::DeleteAlertRuleResponse>, Status> {
+        let pb::DeleteAlertRuleRequest { id, etag } = request.into_inner();
+        self.run(Command::DeleteRule { id, etag }).await?;
+        Ok(Response::new(pb::DeleteAlertRuleResponse {}))
     }
 }

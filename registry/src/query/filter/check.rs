@@ -90,6 +90,16 @@ pub(super) fn observed_at_position(node: &Node) -> Option<usize> {
     }
 }
 
+pub(super) fn asks_freshness(node: &Node) -> bool {
+    match node {
+        Node::All(parts) | Node::Any(parts) => parts.iter().any(asks_freshness),
+        Node::Not(inner) => asks_freshness(inner),
+        Node::Test(test) => {
+            matches!(test.field, Field::Enum(EnumField::Freshness) | Field::Time(TimeField::Observed))
+        }
+    }
+}
+
 fn test(comparison: &Comparison, known: &Vocabulary) -> Result<Test, FilterError> {
     let Comparison { path, path_position, operator, operator_position, literal } = comparison;
     let name = path.join(".");
@@ -134,17 +144,25 @@ fn operand(name: &str, field: &Field, operator: Operator, literal: &Literal) -> 
         if literal.wild { Err(wrong(format!("{name} takes no '*'; write the whole value"))) } else { Ok(()) }
     };
     Ok(match field {
-        Field::Text(_) | Field::Entry(_) | Field::Label(_) | Field::Texts(_) | Field::Labels
+        Field::Text(_)
+        | Field::Entry(_)
+        | Field::Alert(_)
+        | Field::Label(_)
+        | Field::Texts(_)
+        | Field::Labels
             if literal.wild =>
         {
             Operand::Prefix(text.clone())
         }
-        Field::Text(_) | Field::Entry(_) | Field::Label(_) if operator == Operator::Has => {
+        Field::Text(_) | Field::Entry(_) | Field::Alert(_) | Field::Label(_) if operator == Operator::Has => {
             Operand::Contains(text.clone())
         }
-        Field::Text(_) | Field::Entry(_) | Field::Label(_) | Field::Texts(_) | Field::Labels => {
-            Operand::Exact(text.clone())
-        }
+        Field::Text(_)
+        | Field::Entry(_)
+        | Field::Alert(_)
+        | Field::Label(_)
+        | Field::Texts(_)
+        | Field::Labels => Operand::Exact(text.clone()),
         Field::Enum(kind) => {
             no_star()?;
             Operand::Enum(relation, enum_value(name, *kind, text).map_err(wrong)?)

@@ -48,6 +48,7 @@ pub(super) fn shared(test: &Test, shard: &Shard) -> Option<bool> {
         | Field::Number(_)
         | Field::UsedRatio
         | Field::Time(_)
-        | Field::Entry(_) => None,
+        | Field::Entry(_)
+        | Field::Alert(_) => None,
     }
 }

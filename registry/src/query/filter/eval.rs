@@ -24,7 +24,7 @@ pub(super) fn holds(test: &Test, resource: &Resource, observed_at: Option<UnixMi
         Field::Text(field) => text_holds(operand, text(*field, resource)),
         Field::Texts(field) => any_text(*field, resource, |value| text_holds(operand, value)),
         // No resource has one.
-        Field::Entry(_) => false,
+        Field::Entry(_) | Field::Alert(_) => false,
         Field::Label(key) => resource.labels.get(key).is_some_and(|value| text_holds(operand, value)),
         Field::Labels => resource.labels.keys().any(|key| text_holds(operand, key)),
         Field::Enum(field) => any_enum(*field, resource, |value| match operand {

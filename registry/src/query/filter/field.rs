@@ -22,6 +22,35 @@ pub enum Field {
     Label(String),
     /// Of the timeline alone.
     Entry(EntryField),
+    /// Of alerts alone.
+    Alert(AlertField),
+}
+
+/// Words of an alert.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AlertField {
+    State,
+    Rule,
+    Klass,
+    Summary,
+    Acknowledged,
+    Silenced,
+    Suppressed,
+    Flapping,
+    Dismissed,
+}
+
+impl AlertField {
+    /// All words it can have, where those are few.
+    pub(super) const fn words(self) -> Option<&'static [&'static str]> {
+        match self {
+            Self::State => Some(&["pending", "firing", "resolved"]),
+            Self::Acknowledged | Self::Silenced | Self::Suppressed | Self::Flapping | Self::Dismissed => {
+                Some(&["true", "false"])
+            }
+            Self::Rule | Self::Klass | Self::Summary => None,
+        }
+    }
 }
 
 /// Words of an entry of the timeline.
@@ -41,6 +70,7 @@ pub(super) struct Vocabulary {
 }
 
 pub(super) const OF_RESOURCES: Vocabulary = Vocabulary { find: Field::find, names };
+pub(super) const OF_ALERTS: Vocabulary = Vocabulary { find: Field::find_of_alert, names: names_of_alert };
 pub(super) const OF_ENTRIES: Vocabulary = Vocabulary { find: Field::find_of_entry, names: names_of_entry };
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,6 +88,8 @@ pub enum TextField {
     Serial,
     Model,
     Version,
+    /// Of a disk.
+    Bus,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -123,6 +155,7 @@ pub const FIELDS: &[(&str, Field)] = &[
     ("serial", Field::Text(TextField::Serial)),
     ("model", Field::Text(TextField::Model)),
     ("version", Field::Text(TextField::Version)),
+    ("bus", Field::Text(TextField::Bus)),
     ("incidents.klass", Field::Texts(TextsField::IncidentKlass)),
     ("incidents.level", Field::Enum(EnumField::IncidentLevel)),
     ("reasons.code", Field::Texts(TextsField::ReasonCode)),
@@ -157,6 +190,33 @@ pub const ENTRY_FIELDS: &[(&str, Field)] = &[
     ("revision", Field::Number(NumberField::Revision)),
 ];
 
+/// Of an alert. Times stand in for others: created is first seen, observed is fired, updated is resolved.
+pub const ALERT_FIELDS: &[(&str, Field)] = &[
+    ("state", Field::Alert(AlertField::State)),
+    ("severity", Field::Enum(EnumField::Severity)),
+    ("rule", Field::Alert(AlertField::Rule)),
+    ("klass", Field::Alert(AlertField::Klass)),
+    ("level", Field::Enum(EnumField::IncidentLevel)),
+    ("summary", Field::Alert(AlertField::Summary)),
+    ("resource_id", Field::Text(TextField::Id)),
+    ("resource_name", Field::Text(TextField::Name)),
+    ("type", Field::Enum(EnumField::Type)),
+    ("technology", Field::Text(TextField::Technology)),
+    ("pool", Field::Text(TextField::Pool)),
+    ("connection", Field::Text(TextField::Connection)),
+    ("connection_name", Field::Text(TextField::ConnectionName)),
+    ("labels", Field::Labels),
+    ("acknowledged", Field::Alert(AlertField::Acknowledged)),
+    ("silenced", Field::Alert(AlertField::Silenced)),
+    ("suppressed", Field::Alert(AlertField::Suppressed)),
+    ("flapping", Field::Alert(AlertField::Flapping)),
+    ("dismissed", Field::Alert(AlertField::Dismissed)),
+    ("first_seen_at", Field::Time(TimeField::Created)),
+    ("fired_at", Field::Time(TimeField::Observed)),
+    ("resolved_at", Field::Time(TimeField::Updated)),
+    ("revision", Field::Number(NumberField::Revision)),
+];
+
 /// Other words for a field.
 const ALIASES: [(&str, &str); 2] = [("parent", "parent_id"), ("label", "labels")];
 
@@ -181,7 +241,7 @@ impl Field {
         match self {
             Self::Text(_) | Self::Number(_) | Self::UsedRatio | Self::Time(_) | Self::Label(_) => true,
             Self::Enum(field) => !matches!(field, EnumField::Source | EnumField::IncidentLevel),
-            Self::Texts(_) | Self::Labels | Self::Entry(_) => false,
+            Self::Texts(_) | Self::Labels | Self::Entry(_) | Self::Alert(_) => false,
         }
     }
 
@@ -189,6 +249,18 @@ impl Field {
     fn find_of_entry(path: &[String]) -> Option<Self> {
         let name = path.join(".");
         ENTRY_FIELDS.iter().find(|(known, _)| *known == name).map(|(_, field)| field.clone())
+    }
+
+    /// The field of an alert that a path names.
+    fn find_of_alert(path: &[String]) -> Option<Self> {
+        if let [labels, key @ ..] = path
+            && labels == "labels"
+            && !key.is_empty()
+        {
+            return Some(Self::Label(key.join(".")));
+        }
+        let name = path.join(".");
+        ALERT_FIELDS.iter().find(|(known, _)| *known == name).map(|(_, field)| field.clone())
     }
 
     pub fn operators(&self) -> &'static [Operator] {
@@ -201,9 +273,12 @@ impl Field {
                 &[Equal, NotEqual, Less, LessEqual, Greater, GreaterEqual, Has]
             }
             Self::Labels => &[Has],
-            Self::Text(_) | Self::Texts(_) | Self::Enum(_) | Self::Label(_) | Self::Entry(_) => {
-                &[Equal, NotEqual, Has]
-            }
+            Self::Text(_)
+            | Self::Texts(_)
+            | Self::Enum(_)
+            | Self::Label(_)
+            | Self::Entry(_)
+            | Self::Alert(_) => &[Equal, NotEqual, Has],
         }
     }
 }
@@ -219,6 +294,12 @@ pub(super) fn names() -> String {
 pub(in crate::query) fn scalar_names() -> String {
     let scalar = FIELDS.iter().filter(|(_, field)| field.is_scalar());
     let mut names: Vec<&str> = scalar.map(|(name, _)| *name).collect();
+    names.push("labels.<key>");
+    names.join(", ")
+}
+
+fn names_of_alert() -> String {
+    let mut names: Vec<&str> = ALERT_FIELDS.iter().map(|(name, _)| *name).collect();
     names.push("labels.<key>");
     names.join(", ")
 }

@@ -338,7 +338,7 @@ fn cost(node: &Node) -> u32 {
             Field::Text(TextField::Id | TextField::ParentId) => 5,
             Field::Text(TextField::Name | TextField::DisplayName) => 10,
             // Those of the timeline are not planned at all.
-            Field::Text(_) | Field::Number(_) | Field::UsedRatio | Field::Entry(_) => 20,
+            Field::Text(_) | Field::Number(_) | Field::UsedRatio | Field::Entry(_) | Field::Alert(_) => 20,
         },
     }
 }

@@ -94,7 +94,7 @@ fn words(field: &Field, shard: &Shard, at: usize) -> Words {
             let bits = ratio.to_bits();
             if bits >> 63 == 0 { bits | 1 << 63 } else { !bits }
         })),
-        Field::Texts(_) | Field::Labels | Field::Entry(_) => Words::Exact(0),
+        Field::Texts(_) | Field::Labels | Field::Entry(_) | Field::Alert(_) => Words::Exact(0),
     }
 }
 

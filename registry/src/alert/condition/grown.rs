@@ -1,0 +1,146 @@
+//! Conditions that look back: a counter that grew, a capacity that fills up.
+
+use std::time::Duration;
+
+use pulse_proto::model::{Severity, UnixMillis};
+
+use super::{Counter, Question, evidence, finding, long, shown};
+use crate::alert::life::Said;
+use crate::alert::measure::percent;
+
+/// Samples lie at least this far apart.
+const SAMPLE_INTERVAL: Duration = Duration::from_hours(3);
+/// A week of them, and the newest.
+const SAMPLES_MAX: usize = 57;
+const WEEK: Duration = Duration::from_hours(7 * 24);
+/// A forecast of less than a day's samples would be a guess.
+const SPAN_MIN: Duration = Duration::from_hours(24);
+
+/// Growth of a counter that is not forgotten yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::alert) struct Grown {
+    pub(in crate::alert) from: u64,
+    pub(in crate::alert) to: u64,
+    pub(in crate::alert) at: UnixMillis,
+}
+
+impl Grown {
+    /// What is remembered after the counter stood at `before` and stands at `value`.
+    pub(in crate::alert) fn learn(
+        known: Option<Self>,
+        before: Option<u64>,
+        value: u64,
+        now: UnixMillis,
+    ) -> Option<Self> {
+        match known {
+            Some(known) if value > known.to => Some(Self { to: value, at: now, ..known }),
+            // Somebody cleared it.
+            Some(known) if value < known.to => None,
+            Some(known) => Some(known),
+            None => {
+                let from = before?;
+                (value > from).then_some(Self { from, to: value, at: now })
+            }
+        }
+    }
+}
+
+/// Used bytes over the last week, oldest first.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(in crate::alert) struct Fill {
+    pub(in crate::alert) samples: Vec<(UnixMillis, u64)>,
+}
+
+impl Fill {
+    /// Whether anything was learnt.
+    pub(in crate::alert) fn learn(&mut self, used: u64, now: UnixMillis) -> bool {
+        if self.samples.last().is_some_and(|(at, _)| now.since(*at) < SAMPLE_INTERVAL) {
+            return false;
+        }
+        self.samples.push((now, used));
+        self.samples.retain(|(at, _)| now.since(*at) <= WEEK);
+        if self.samples.len() > SAMPLES_MAX {
+            self.samples.remove(0);
+        }
+        true
+    }
+
+    /// Bytes a second, as the least squares have it; `None` while too little is known.
+    #[allow(clippy::cast_precision_loss, reason = "a slope of byte counts needs no more than 52 bits")]
+    fn slope(&self, used: u64, now: UnixMillis) -> Option<f64> {
+        let (first, _) = self.samples.first()?;
+        if now.since(*first) < SPAN_MIN {
+            return None;
+        }
+        let points = self.samples.iter().copied().chain([(now, used)]);
+        let points: Vec<(f64, f64)> =
+            points.map(|(at, used)| (at.since(*first).as_secs_f64(), used as f64)).collect();
+        let count = points.len() as f64;
+        let mean = |value: fn(&(f64, f64)) -> f64| points.iter().map(value).sum::<f64>() / count;
+        let (x, y) = (mean(|point| point.0), mean(|point| point.1));
+        let (above, below) = points.iter().fold((0.0, 0.0), |(above, below), point| {
+            let from = point.0 - x;
+            (from.mul_add(point.1 - y, above), from.mul_add(from, below))
+        });
+        (below > 0.0).then(|| above / below)
+    }
+}
+
+pub(super) fn growth(
+    counter: Counter,
+    by: u64,
+    calm_after: Duration,
+    severity: Severity,
+    question: &Question<'_>,
+) -> (Said, Option<UnixMillis>) {
+    let Some(value) = counter.of(question.lens) else { return (Said::Unknown, None) };
+    let grown = question.memory.and_then(|memory| memory.grown.get(&counter));
+    let Some(Grown { from, to, at }) = grown.copied().filter(|grown| grown.to == value) else {
+        return (Said::Clear, None);
+    };
+    let calm_at = at + calm_after;
+    if to.saturating_sub(from) < by || question.now >= calm_at {
+        return (Said::Clear, None);
+    }
+    let name = question.lens.resource.display_name();
+    let mut found = finding(severity, format!("{name}: {} grew from {from} to {to}.", counter.token()));
+    found.evidence = evidence([
+        ("counter", counter.token().to_owned()),
+        ("from", from.to_string()),
+        ("to", to.to_string()),
+        ("at", shown(at)),
+    ]);
+    (Said::Holds(found), Some(calm_at))
+}
+
+#[allow(clippy::cast_precision_loss, reason = "a slope of byte counts needs no more than 52 bits")]
+pub(super) fn forecast(
+    full_within: Duration,
+    severity: Severity,
+    question: &Question<'_>,
+) -> (Said, Option<UnixMillis>) {
+    let Some((used, total)) = question.lens.capacity() else { return (Said::Unknown, None) };
+    let look = Some(question.now + SAMPLE_INTERVAL);
+    let Some(slope) = question.memory.and_then(|memory| memory.fill.slope(used, question.now)) else {
+        return (Said::Unknown, look);
+    };
+    let left = total.saturating_sub(used) as f64;
+    // A tenth more time than asked for before it clears.
+    let limit = full_within.as_secs_f64() * if question.firing { 1.1 } else { 1.0 };
+    if slope <= 0.0 || left / slope > limit {
+        return (Said::Clear, look);
+    }
+    let days = left / slope / 86_400.0;
+    let name = question.lens.resource.display_name();
+    let mut found =
+        finding(severity, format!("{name} is full in {days:.1} days if it goes on like the last week."));
+    found.evidence = evidence([
+        ("days_left", format!("{days:.1}")),
+        ("bytes_per_day", format!("{:.0}", slope * 86_400.0)),
+        ("used_percent", format!("{:.1}", percent(used, total))),
+        ("limit", long(full_within)),
+    ]);
+    found.weight = Some(days);
+    found.min_delta = 1.0;
+    (Said::Holds(found), look)
+}

@@ -1,0 +1,323 @@
+//! What a resource says of its cases: each rule that selects it is asked, each
+//! native alert is heard.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use pulse_proto::model::{Freshness, ResourceId, UnixMillis};
+
+use super::{Engine, OPEN_MAX};
+use crate::alert::case::{Case, CaseState, Origin, Subject};
+use crate::alert::condition::{Answer, Condition, Grown, Memory, Question, ask, fresh, section};
+use crate::alert::life::{Begin, Look, Policy, Said, step};
+use crate::alert::measure::Lens;
+use crate::alert::native;
+use crate::alert::rule::Rule;
+use crate::state::{Change, Changes, Resource, Shard, View};
+
+/// Resources a dry run names.
+pub const DRY_RUN_MAX: usize = 1_000;
+/// How soon an unconfirmed case is looked at again.
+const CONFIRM_INTERVAL: Duration = Duration::from_secs(1);
+const GONE: &str = "It is no longer there.";
+const NOT_SELECTED: &str = "No rule asks for it any more.";
+
+/// What is gathered over one evaluation.
+struct Round<'a> {
+    resource: &'a Resource,
+    now: UnixMillis,
+    awaits: bool,
+    look_again: Option<UnixMillis>,
+}
+
+impl Round<'_> {
+    fn again(&mut self, at: Option<UnixMillis>) {
+        self.look_again = self.look_again.into_iter().chain(at).min();
+    }
+}
+
+impl Engine {
+    /// One revision of resources.
+    pub fn changes(&mut self, changes: &Changes, view: &View, now: UnixMillis) {
+        for change in &changes.items {
+            match change {
+                Change::Added(resource) => self.evaluate(resource, None, view, now),
+                Change::Changed { before, after } => self.evaluate(after, Some(before), view, now),
+                Change::Removed(resource) => self.gone(&resource.id, view, now),
+            }
+        }
+    }
+
+    /// What time has made due, at most `max` subjects. Whether more is due.
+    pub fn tick(&mut self, view: &View, now: UnixMillis, max: usize) -> bool {
+        if self.silence_turn.is_some_and(|at| at <= now) {
+            self.news.all_stirred = true;
+            self.turn_silences(now);
+        }
+        for _ in 0..max {
+            let Some((at, id)) = self.due.first().cloned() else { return false };
+            if at > now {
+                return false;
+            }
+            self.due.remove(&(at, id.clone()));
+            self.looks.remove(&id);
+            self.look(&id, view, now);
+        }
+        true
+    }
+
+    /// Looks at one shard, from a row on; the row to go on with.
+    pub fn pass(
+        &mut self,
+        view: &View,
+        shard: &Shard,
+        from: usize,
+        max: usize,
+        now: UnixMillis,
+    ) -> Option<usize> {
+        let end = from.saturating_add(max).min(shard.resources.len());
+        for resource in &shard.resources[from.min(end)..end] {
+            self.evaluate(resource, None, view, now);
+        }
+        (end < shard.resources.len()).then_some(end)
+    }
+
+    /// Ends what concerns resources that the view does not hold.
+    pub fn sweep(&mut self, view: &View, now: UnixMillis) {
+        let subjects = self.cases.keys().chain(self.memory.keys());
+        let gone: Vec<ResourceId> = subjects.filter(|id| view.get(id).is_none()).cloned().collect();
+        for id in gone {
+            self.gone(&id, view, now);
+        }
+    }
+
+    /// All of it at once, for tests and small views.
+    pub fn whole(&mut self, view: &View, now: UnixMillis) {
+        for shard in view.shards() {
+            self.pass(view, shard, 0, usize::MAX, now);
+        }
+        self.sweep(view, now);
+    }
+
+    pub(super) fn evaluate(
+        &mut self,
+        resource: &Resource,
+        before: Option<&Resource>,
+        view: &View,
+        now: UnixMillis,
+    ) {
+        let lens = Lens::new(resource);
+        let shard = view.shard(&resource.connection);
+        self.learn(&lens, before, now);
+        let mut known = self.cases.remove(&resource.id).unwrap_or_default();
+        let mut round = Round { resource, now, awaits: false, look_again: None };
+        let active = std::mem::take(&mut self.active);
+        for (origin, rule) in &active {
+            let Some(effective) = rule.of(resource) else { continue };
+            let case = if known.is_empty() { None } else { known.remove(origin) };
+            let question = Question {
+                lens: &lens,
+                shard: shard.map(|shard| &**shard),
+                memory: self.memory.get(&resource.id),
+                firing: case.as_ref().is_some_and(|case| case.state == CaseState::Firing),
+                now,
+            };
+            let answer = ask(&effective, &question);
+            let certain = effective.condition.is_certain();
+            let policy =
+                if certain { Policy { raise: 1, clear: 1, ..effective.policy } } else { effective.policy };
+            self.take(&mut round, origin, case, answer, policy, &rule.remedy);
+        }
+        self.active = active;
+        self.natives(&mut round, &mut known, shard.map(|shard| &**shard));
+        // Nobody speaks of these any more.
+        for (origin, case) in known {
+            let answer = Answer { said: Said::Gone(NOT_SELECTED), observed_at: now, look_again: None };
+            self.take(&mut round, &origin, Some(case), answer, native::POLICY, &native::remedy());
+        }
+        let Round { awaits, mut look_again, .. } = round;
+        if awaits {
+            look_again = look_again.into_iter().chain([now + CONFIRM_INTERVAL]).min();
+        }
+        if look_again.is_some() || self.looks.contains_key(&resource.id) {
+            self.look_at(&resource.id, look_again);
+        }
+        self.place(resource, view);
+    }
+
+    fn natives(&mut self, round: &mut Round<'_>, known: &mut BTreeMap<Origin, Case>, shard: Option<&Shard>) {
+        let mut found = native::findings(round.resource);
+        if known.is_empty() && found.is_empty() {
+            return;
+        }
+        let report = shard.and_then(|shard| section(shard, native::SECTION));
+        // Without a section of their own they are as old as their resource.
+        let observed_at = match report {
+            Some(report) => fresh(report, round.now),
+            None => (round.resource.freshness == Freshness::Fresh)
+                .then(|| shard.and_then(|shard| shard.observed_at(round.resource)).unwrap_or(round.now)),
+        };
+        let mut origins: Vec<Origin> = found.keys().cloned().collect();
+        origins.extend(
+            known.keys().filter(|origin| origin.rule().is_none() && !found.contains_key(*origin)).cloned(),
+        );
+        for origin in origins {
+            let said = match (found.remove(&origin), observed_at) {
+                (_, None) => Said::Unknown,
+                (Some(finding), Some(_)) => Said::Holds(finding),
+                (None, Some(_)) => Said::Clear,
+            };
+            let answer = Answer { said, observed_at: observed_at.unwrap_or(round.now), look_again: None };
+            let case = known.remove(&origin);
+            self.take(round, &origin, case, answer, native::POLICY, &native::remedy());
+        }
+    }
+
+    /// Moves one case and puts it in its place.
+    fn take(
+        &mut self,
+        round: &mut Round<'_>,
+        origin: &Origin,
+        case: Option<Case>,
+        answer: Answer,
+        policy: Policy,
+        remedy: &Arc<str>,
+    ) {
+        let Answer { said, observed_at, look_again } = answer;
+        round.again(look_again);
+        let opens = matches!(said, Said::Holds(_)) && case.as_ref().is_none_or(|case| !case.is_open());
+        if opens && self.open >= OPEN_MAX {
+            self.left_out += 1;
+            if let Some(case) = case {
+                self.cases.entry(round.resource.id.clone()).or_default().insert(origin.clone(), case);
+            }
+            return;
+        }
+        if case.is_none() && !opens {
+            return;
+        }
+        let was = case.as_ref().map(|case| (case.id, case.is_open(), case.resolved_at));
+        let look = Look { observed_at, now: round.now, revision: round.resource.revision };
+        let subject = || Subject::of(round.resource);
+        let begin = Begin { origin, subject: &subject, remedy };
+        let stepped = step(case, &begin, said, look, policy);
+        round.awaits |= stepped.awaits;
+        round.again(stepped.look_again);
+        if let Some(mut case) = stepped.case {
+            if case.is_open() && case.subject.name.as_ref() != round.resource.display_name() {
+                case.subject = Subject::of(round.resource);
+            }
+            self.put(case, was, stepped.told);
+        }
+    }
+
+    /// Puts a case in its place, and keeps the books of what is open and over.
+    pub(super) fn put(
+        &mut self,
+        case: Case,
+        was: Option<(crate::alert::CaseId, bool, Option<UnixMillis>)>,
+        told: bool,
+    ) {
+        let (id, subject, origin) = (case.id, case.subject.id.clone(), case.origin.clone());
+        let same = was.filter(|(known, ..)| *known == id);
+        let was_open = was.is_some_and(|(_, open, _)| open);
+        match (was_open, case.is_open()) {
+            (false, true) => self.open += 1,
+            (true, false) => self.open -= 1,
+            _ => {}
+        }
+        if let Some((_, _, Some(at))) = same
+            && case.resolved_at.is_none()
+        {
+            self.over.remove(&(at, id));
+        }
+        if let Some(at) = case.resolved_at {
+            self.over.insert((at, id));
+        }
+        if told {
+            self.news.cases.insert(id);
+            self.news.stirred.insert(subject.clone());
+        }
+        self.places.insert(id, (subject.clone(), origin.clone()));
+        self.cases.entry(subject).or_default().insert(origin, case);
+    }
+
+    pub(super) fn gone(&mut self, id: &ResourceId, _view: &View, now: UnixMillis) {
+        self.look_at(id, None);
+        if self.memory.remove(id).is_some() {
+            self.news.memory.insert(id.clone());
+        }
+        let Some(known) = self.cases.remove(id) else { return };
+        for (origin, case) in known {
+            let was = Some((case.id, case.is_open(), case.resolved_at));
+            let look = Look { observed_at: now, now, revision: case.resource_revision };
+            let subject = case.subject.clone();
+            let subject = || subject.clone();
+            let remedy = Arc::clone(&case.remedy);
+            let begin = Begin { origin: &origin, subject: &subject, remedy: &remedy };
+            let stepped = step(Some(case), &begin, Said::Gone(GONE), look, native::POLICY);
+            if let Some(case) = stepped.case {
+                self.put(case, was, stepped.told);
+            }
+        }
+        self.unplace(id);
+    }
+
+    /// Remembers what conditions that look back need.
+    fn learn(&mut self, lens: &Lens<'_>, before: Option<&Resource>, now: UnixMillis) {
+        let resource = lens.resource;
+        if resource.freshness != Freshness::Fresh {
+            return;
+        }
+        let mut changed = false;
+        for (_, rule) in &self.active {
+            match rule.condition {
+                Condition::Growth { counter, .. } if rule.selector.matches(resource, None) => {
+                    let Some(value) = counter.of(lens) else { continue };
+                    let known = self.memory.get(&resource.id).and_then(|memory| memory.grown.get(&counter));
+                    let known = known.copied();
+                    let earlier = before.and_then(|before| counter.of(&Lens::new(before)));
+                    let grown = Grown::learn(known, earlier, value, now);
+                    if grown != known {
+                        let memory = self.memory.entry(resource.id.clone()).or_default();
+                        match grown {
+                            Some(grown) => drop(memory.grown.insert(counter, grown)),
+                            None => drop(memory.grown.remove(&counter)),
+                        }
+                        changed = true;
+                    }
+                }
+                Condition::Forecast { .. } if rule.selector.matches(resource, None) => {
+                    let Some((used, _)) = lens.capacity() else { continue };
+                    changed |= self.memory.entry(resource.id.clone()).or_default().fill.learn(used, now);
+                }
+                _ => {}
+            }
+        }
+        if changed {
+            if self.memory.get(&resource.id) == Some(&Memory::default()) {
+                self.memory.remove(&resource.id);
+            }
+            self.news.memory.insert(resource.id.clone());
+        }
+    }
+}
+
+/// Resources that the rule would raise a case for now, as far as one look tells: nothing is remembered of before.
+pub fn dry_run(rule: &Rule, view: &View, now: UnixMillis) -> Vec<ResourceId> {
+    let mut found = Vec::new();
+    for (shard, resource) in view.iter() {
+        if found.len() == DRY_RUN_MAX {
+            break;
+        }
+        let Some(effective) = rule.of(resource) else { continue };
+        let lens = Lens::new(resource);
+        let question = Question { lens: &lens, shard: Some(shard), memory: None, firing: false, now };
+        if matches!(ask(&effective, &question).said, Said::Holds(_)) {
+            found.push(resource.id.clone());
+        }
+    }
+    found.sort();
+    found
+}

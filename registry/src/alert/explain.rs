@@ -1,0 +1,152 @@
+//! Why a case is what it is, in sentences: why it fires or does not yet, why it
+//! is quiet, what it keeps quiet, what became of its notifications.
+
+use std::sync::Arc;
+
+use pulse_proto::model::UnixMillis;
+
+use super::book::Book;
+use super::case::{Case, CaseId, CaseState, Origin, Step};
+use super::condition::{long, shown};
+use super::life::{CALM_AFTER, REOPEN_WITHIN};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Topic {
+    State,
+    Quiet,
+    Suppresses,
+    Notification,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Explanation {
+    pub topic: Topic,
+    pub text: String,
+    /// Id of what the text speaks of.
+    pub reference: String,
+    pub at: Option<UnixMillis>,
+}
+
+/// What became of the notifications of a case: told by whoever sends them.
+pub trait Deliveries: Send + Sync + 'static {
+    fn of(&self, case: CaseId) -> Vec<Delivery>;
+}
+
+/// One receiver and one case.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Delivery {
+    pub receiver: String,
+    /// One sentence: delivered, refused, still tried, not wanted by the receiver.
+    pub text: String,
+    pub at: Option<UnixMillis>,
+}
+
+/// Cases that one keeps quiet and that are named.
+const NAMED_MAX: usize = 20;
+
+pub fn explain(book: &Book, case: &Case, deliveries: Option<&dyn Deliveries>) -> Vec<Explanation> {
+    let mut told = Vec::new();
+    let mut say = |topic, text: String, reference: String, at| {
+        told.push(Explanation { topic, text, reference, at });
+    };
+    state(book, case, &mut say);
+    quiet(book, case, &mut say);
+    let quieted: Vec<&Arc<Case>> =
+        book.cases().filter(|other| other.suppressed_by == Some(case.id)).collect();
+    for other in quieted.iter().take(NAMED_MAX) {
+        let text = format!("It keeps quiet: {} ({})", other.summary, other.origin.name());
+        say(Topic::Suppresses, text, other.id.to_string(), None);
+    }
+    if quieted.len() > NAMED_MAX {
+        say(Topic::Suppresses, format!("And {} more.", quieted.len() - NAMED_MAX), String::new(), None);
+    }
+    for Delivery { receiver, text, at } in deliveries.map(|known| known.of(case.id)).unwrap_or_default() {
+        say(Topic::Notification, text, receiver, at);
+    }
+    told
+}
+
+type Say<'a> = dyn FnMut(Topic, String, String, Option<UnixMillis>) + 'a;
+
+fn state(book: &Book, case: &Case, say: &mut Say<'_>) {
+    let who = match &case.origin {
+        Origin::Rule(id) => {
+            let rule = book.rules.get(id);
+            let name = rule.map_or("a rule that is gone", |rule| rule.name.as_str());
+            format!("Rule {id} ({name}) says so of {}.", case.subject.name)
+        }
+        Origin::Native(klass) => {
+            format!("{} itself tells it, as a native alert of class {klass}.", case.subject.connection_name)
+        }
+    };
+    say(Topic::State, who, case.origin.name().to_owned(), Some(case.first_seen_at));
+    let text = match case.state {
+        CaseState::Pending => {
+            let rule = case.origin.rule().and_then(|id| book.rules.get(id));
+            let raise = rule.map_or(1, |rule| rule.raise);
+            let hold = rule.map_or(std::time::Duration::ZERO, |rule| rule.hold);
+            let seen = case.progress.streak;
+            let sure = if seen < raise {
+                format!("seen {seen} of {raise} times")
+            } else {
+                format!("it must hold for {}, since {}", long(hold), shown(case.progress.holds_since))
+            };
+            format!("Pending: {sure}.")
+        }
+        CaseState::Firing if case.is_flapping() => {
+            format!("Flapping: it fires until nothing has moved for {}.", long(CALM_AFTER))
+        }
+        CaseState::Firing if !case.progress.held => {
+            "Firing: the last look says that it is over; one more must say so.".to_owned()
+        }
+        CaseState::Firing => "Firing: it was confirmed.".to_owned(),
+        CaseState::Resolved => {
+            format!("Resolved. If it comes back within {} it is this case again.", long(REOPEN_WITHIN))
+        }
+    };
+    say(Topic::State, text, String::new(), case.resolved_at.or(case.fired_at));
+    for (key, value) in &case.evidence {
+        say(Topic::State, format!("{key}: {value}"), String::new(), None);
+    }
+    for step in case.transitions.iter().filter(|step| step.step != Step::Pending) {
+        let by = if step.who.is_empty() { String::new() } else { format!(" by {}", step.who) };
+        let text = format!("{:?}{by} at resource revision {}: {}", step.step, step.revision, step.text);
+        say(Topic::State, text, String::new(), Some(step.at));
+    }
+}
+
+fn quiet(book: &Book, case: &Case, say: &mut Say<'_>) {
+    if let Some(ack) = &case.acknowledged {
+        let comment = if ack.comment.is_empty() { String::new() } else { format!(": {}", ack.comment) };
+        let text = format!(
+            "Quiet: {} has seen it{comment}. It wakes if it grows worse than {}.",
+            ack.who, ack.severity
+        );
+        say(Topic::Quiet, text, String::new(), Some(ack.at));
+    }
+    for id in &case.silenced_by {
+        let text = match book.silences.get(id) {
+            Some(silence) => format!(
+                "Quiet: silenced by {} until {}: {}",
+                silence.author,
+                shown(silence.expires_at),
+                silence.reason
+            ),
+            None => "Quiet: silenced.".to_owned(),
+        };
+        say(Topic::Quiet, text, id.to_string(), None);
+    }
+    if let Some(id) = case.suppressed_by {
+        let by = book.get(id).map_or("another alert", |by| by.summary.as_str());
+        say(Topic::Quiet, format!("Quiet: told by another alert already: {by}"), id.to_string(), None);
+    }
+    if case.is_dismissed() {
+        say(Topic::Quiet, "Quiet: dismissed at its source.".to_owned(), String::new(), None);
+    }
+    if case.state == CaseState::Firing && !case.is_quiet() {
+        say(Topic::Quiet, "Not quiet: receivers are told of it.".to_owned(), String::new(), None);
+    }
+    if case.state == CaseState::Pending {
+        say(Topic::Quiet, "Not told yet: only what fires is.".to_owned(), String::new(), None);
+    }
+}

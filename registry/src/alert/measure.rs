@@ -1,0 +1,335 @@
+//! What a rule can measure of a resource: numbers, ages and counters by name.
+//! Pure. What was not told is `None`, which is neither zero nor well.
+
+use std::cell::OnceCell;
+
+use pulse_proto::model::{Dataset, IngestRecord, Pool, ResourceType, StorageTopology, UnixMillis, Vdev, Zfs};
+
+use crate::state::Resource;
+
+/// A resource whose record is decoded when somebody asks.
+pub(super) struct Lens<'a> {
+    pub(super) resource: &'a Resource,
+    record: OnceCell<Option<Box<IngestRecord>>>,
+}
+
+impl<'a> Lens<'a> {
+    pub(super) fn new(resource: &'a Resource) -> Self {
+        Self { resource, record: OnceCell::new() }
+    }
+
+    pub(super) fn record(&self) -> Option<&IngestRecord> {
+        self.record.get_or_init(|| self.resource.document.record().ok().map(Box::new)).as_deref()
+    }
+
+    fn is(&self, wanted: ResourceType) -> bool {
+        self.resource.resource_type() == wanted
+    }
+
+    fn is_storage(&self, topology: StorageTopology) -> bool {
+        self.resource.document.topology() == Some(topology)
+    }
+
+    fn pool(&self) -> Option<&Pool> {
+        if !self.is_storage(StorageTopology::Pool) {
+            return None;
+        }
+        match self.record()?.facets.storage.as_ref()?.zfs.as_ref()? {
+            Zfs::Pool(pool) => Some(pool),
+            Zfs::Dataset(_) => None,
+        }
+    }
+
+    fn dataset(&self) -> Option<&Dataset> {
+        if !self.is_storage(StorageTopology::Dataset) {
+            return None;
+        }
+        match self.record()?.facets.storage.as_ref()?.zfs.as_ref()? {
+            Zfs::Dataset(dataset) => Some(dataset),
+            Zfs::Pool(_) => None,
+        }
+    }
+
+    /// Usable bytes used, and all of them; what the devices hold where that is not known.
+    pub(super) fn capacity(&self) -> Option<(u64, u64)> {
+        let told = self.resource.document.capacity();
+        let usable = told.and_then(|capacity| capacity.used_bytes.zip(capacity.total_bytes));
+        let raw = || self.pool().and_then(|pool| pool.allocated_bytes.zip(pool.size_bytes));
+        usable.or_else(raw).filter(|(_, total)| *total > 0)
+    }
+}
+
+macro_rules! words {
+    ($(#[$doc:meta])* $name:ident { $($variant:ident = $token:literal, $what:literal;)+ }) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+        pub enum $name { $($variant),+ }
+
+        impl $name {
+            pub const ALL: &[Self] = &[$(Self::$variant),+];
+
+            pub const fn token(self) -> &'static str {
+                match self { $(Self::$variant => $token),+ }
+            }
+
+            /// For people.
+            pub const fn what(self) -> &'static str {
+                match self { $(Self::$variant => $what),+ }
+            }
+
+            pub fn parse(text: &str) -> Option<Self> {
+                Self::ALL.iter().copied().find(|known| known.token() == text)
+            }
+
+            pub(super) fn words() -> String {
+                let all: Vec<&str> = Self::ALL.iter().map(|known| known.token()).collect();
+                all.join(", ")
+            }
+        }
+    };
+}
+
+words!(
+    /// A number that moves.
+    Metric {
+        CapacityUsed = "capacity.used_percent", "usable capacity in use, in percent";
+        QuotaUsed = "quota.used_percent", "a dataset's quota in use, in percent";
+        RefquotaUsed = "refquota.used_percent", "a dataset's own quota (refquota) in use, in percent";
+        Overcommit = "volume.overcommit_percent", "what a thin volume may still grow, in percent of what is free";
+        SnapshotCount = "snapshots.count", "snapshots of a dataset";
+        Fragmentation = "pool.fragmentation_percent", "fragmentation of a pool, in percent";
+        Temperature = "disk.temperature_celsius", "temperature of a disk, in °C";
+        Cpu = "cpu.used_percent", "processor in use, in percent";
+        Memory = "memory.used_percent", "memory in use without what the ZFS cache would give back, in percent";
+        CpuTemperature = "cpu.temperature_celsius", "temperature of the processor, in °C";
+        UpsCharge = "ups.charge_percent", "charge of the power supply's battery, in percent";
+        UpsRuntime = "ups.runtime_seconds", "how long the battery would last, in seconds";
+    }
+);
+
+words!(
+    /// A time from which an age, or the time left, is counted.
+    AgeOf {
+        Scrub = "scrub", "since the last scrub of a pool ended";
+        Snapshot = "newest_snapshot", "since the newest snapshot of a dataset that a task makes";
+        Success = "last_success", "since the last good run of a scheduled task";
+        Certificate = "certificate_expiry", "until the first certificate of a system expires";
+        Update = "update_available", "an update is offered; the rule's `for` is its age";
+    }
+);
+
+words!(
+    /// A count that should stand still.
+    Counter {
+        Errors = "errors.total", "read, write and checksum errors of a disk or of all devices of a pool";
+        Checksum = "errors.checksum", "checksum errors of a disk or of all devices of a pool";
+    }
+);
+
+impl Metric {
+    /// The section that brings it, where that is not the resource's own.
+    pub(super) const fn section(self) -> Option<&'static str> {
+        match self {
+            Self::Cpu | Self::Memory | Self::CpuTemperature => Some("metrics"),
+            Self::Temperature => Some("temperatures"),
+            Self::UpsCharge | Self::UpsRuntime => Some("ups"),
+            Self::SnapshotCount => Some("snapshots"),
+            Self::CapacityUsed
+            | Self::QuotaUsed
+            | Self::RefquotaUsed
+            | Self::Overcommit
+            | Self::Fragmentation => None,
+        }
+    }
+
+    /// What is not there has no value for good: a dataset without quota is no dataset of unknown quota.
+    pub(super) const fn is_optional(self) -> bool {
+        matches!(self, Self::QuotaUsed | Self::RefquotaUsed | Self::Overcommit)
+    }
+
+    pub(super) const fn unit(self) -> &'static str {
+        match self {
+            Self::Temperature | Self::CpuTemperature => " °C",
+            Self::SnapshotCount => "",
+            Self::UpsRuntime => " s",
+            Self::CapacityUsed
+            | Self::QuotaUsed
+            | Self::RefquotaUsed
+            | Self::Overcommit
+            | Self::Fragmentation
+            | Self::Cpu
+            | Self::Memory
+            | Self::UpsCharge => " %",
+        }
+    }
+
+    #[allow(clippy::cast_precision_loss, reason = "counts of snapshots and seconds are small")]
+    pub(super) fn of(self, lens: &Lens<'_>) -> Option<f64> {
+        let document = &lens.resource.document;
+        match self {
+            Self::CapacityUsed => lens.capacity().map(|(used, total)| percent(used, total)),
+            Self::QuotaUsed => {
+                let dataset = lens.dataset()?;
+                ratio(dataset.used_bytes?, dataset.quota_bytes?)
+            }
+            Self::RefquotaUsed => {
+                let dataset = lens.dataset()?;
+                ratio(dataset.used_by_dataset_bytes?, dataset.refquota_bytes?)
+            }
+            Self::Overcommit => {
+                let dataset = lens.dataset()?;
+                let thin = dataset.refreservation_bytes.unwrap_or(0) == 0;
+                let grows = dataset.volsize_bytes?.saturating_sub(dataset.used_by_dataset_bytes?);
+                let free = dataset.available_bytes?.max(1);
+                thin.then(|| percent(grows, free))
+            }
+            Self::SnapshotCount => document.snapshot_count().map(|count| count as f64),
+            Self::Fragmentation => lens.pool()?.fragmentation_percent.map(f64::from),
+            Self::Temperature => document.temperature_celsius(),
+            Self::Cpu => document.cpu_percent(),
+            Self::Memory => document.memory().and_then(|(used, total)| ratio(used, total)),
+            Self::CpuTemperature => {
+                if !lens.is(ResourceType::Host) {
+                    return None;
+                }
+                lens.record()?.facets.metrics.as_ref()?.cpu_temperature_celsius
+            }
+            Self::UpsCharge => lens.ups()?.charge_percent,
+            Self::UpsRuntime => lens.ups()?.runtime_seconds.map(|seconds| seconds as f64),
+        }
+    }
+}
+
+impl Lens<'_> {
+    fn ups(&self) -> Option<&pulse_proto::model::Ups> {
+        if !self.is(ResourceType::Host) {
+            return None;
+        }
+        self.record()?.facets.truenas.as_ref()?.ups.as_ref()
+    }
+}
+
+/// What an age is counted from.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Since {
+    /// It grows older from here on; what it is the age of.
+    Then(UnixMillis, String),
+    /// It ends there.
+    Until(UnixMillis, String),
+    /// It holds now, whatever its age.
+    Now(String),
+    /// Nothing to grow old.
+    Nothing,
+}
+
+impl AgeOf {
+    pub(super) fn of(self, lens: &Lens<'_>) -> Option<Since> {
+        match self {
+            Self::Scrub => {
+                let pool = lens.pool()?;
+                let scan = pool.scan.as_ref()?;
+                if !scan.function.eq_ignore_ascii_case("SCRUB") {
+                    // The last scan was a resilver: when the last scrub ended is not told.
+                    return None;
+                }
+                if scan.state.eq_ignore_ascii_case("SCANNING") {
+                    return Some(Since::Nothing);
+                }
+                Some(Since::Then(scan.end_time?, "last scrub".to_owned()))
+            }
+            Self::Snapshot => {
+                let dataset = lens.dataset()?;
+                if !matches!(dataset.newest_snapshot_source.as_str(), "snapshot-task" | "replication") {
+                    return Some(Since::Nothing);
+                }
+                Some(Since::Then(dataset.newest_snapshot_at?, "newest snapshot".to_owned()))
+            }
+            Self::Success => {
+                if !lens.is(ResourceType::ProtectionTask) {
+                    return None;
+                }
+                let task = lens.record()?.facets.protection_task.as_ref()?;
+                let scheduled = !task.schedule.is_empty() && task.automatic != Some(false);
+                if task.enabled == Some(false) || !scheduled {
+                    return Some(Since::Nothing);
+                }
+                let good = matches!(task.state.as_str(), "FINISHED" | "SUCCESS");
+                if !good {
+                    return None;
+                }
+                Some(Since::Then(task.state_since?, "last good run".to_owned()))
+            }
+            Self::Certificate => {
+                if !lens.is(ResourceType::Host) {
+                    return None;
+                }
+                let certificates = &lens.record()?.facets.truenas.as_ref()?.certificates;
+                let first = certificates.iter().filter_map(|one| Some((one.not_after?, &one.name))).min();
+                Some(
+                    first
+                        .map_or(Since::Nothing, |(at, name)| Since::Until(at, format!("certificate {name}"))),
+                )
+            }
+            Self::Update => {
+                if !lens.is(ResourceType::Host) {
+                    return None;
+                }
+                let update = lens.record()?.facets.truenas.as_ref()?.update.as_ref()?;
+                match update.available {
+                    Some(true) => Some(Since::Now(format!("update to {}", update.version))),
+                    Some(false) => Some(Since::Nothing),
+                    None => None,
+                }
+            }
+        }
+    }
+
+    pub(super) const fn section(self) -> Option<&'static str> {
+        match self {
+            Self::Certificate => Some("certificates"),
+            Self::Update => Some("update"),
+            Self::Snapshot => Some("snapshots"),
+            Self::Scrub | Self::Success => None,
+        }
+    }
+}
+
+impl Counter {
+    pub(super) fn of(self, lens: &Lens<'_>) -> Option<u64> {
+        if lens.is(ResourceType::PhysicalDisk) {
+            let disk = lens.record()?.facets.physical_disk.as_ref()?;
+            return self.sum(disk.read_errors, disk.write_errors, disk.checksum_errors);
+        }
+        let pool = lens.pool()?;
+        let mut sum = None;
+        let mut todo: Vec<&Vdev> = pool.groups.iter().flat_map(|group| &group.vdevs).collect();
+        while let Some(vdev) = todo.pop() {
+            if vdev.children.is_empty()
+                && let Some(own) = self.sum(vdev.read_errors, vdev.write_errors, vdev.checksum_errors)
+            {
+                sum = Some(own.saturating_add(sum.unwrap_or(0)));
+            }
+            todo.extend(&vdev.children);
+        }
+        sum
+    }
+
+    fn sum(self, read: Option<u64>, write: Option<u64>, checksum: Option<u64>) -> Option<u64> {
+        match self {
+            Self::Errors => {
+                let told = [read, write, checksum].into_iter().flatten();
+                told.reduce(u64::saturating_add)
+            }
+            Self::Checksum => checksum,
+        }
+    }
+}
+
+fn ratio(used: u64, total: u64) -> Option<f64> {
+    (total > 0).then(|| percent(used, total))
+}
+
+#[allow(clippy::cast_precision_loss, reason = "a share of byte counts needs no more than 52 bits")]
+pub(super) fn percent(used: u64, total: u64) -> f64 {
+    used as f64 * 100.0 / total as f64
+}

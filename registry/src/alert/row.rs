@@ -1,0 +1,218 @@
+//! Alerts as notes of the store: a case, a rule, a silence or a memory each.
+//! Protobuf, so that later releases can add fields.
+
+use std::sync::Arc;
+
+use prost::Message;
+use pulse_proto::ProtocolError;
+use pulse_proto::model::{ResourceId, Severity, UnixMillis};
+use pulse_proto::pb::registry::v1 as pb;
+
+use super::case::{Case, CaseId, Progress};
+use super::condition::{Counter, Fill, Grown, Memory};
+use super::rule::{Rule, RuleId, wire};
+use super::show;
+use super::silence::{self, Silence, SilenceId};
+use crate::state::Note;
+
+const CASE: &str = "alert/case/";
+const MEMORY: &str = "alert/memory/";
+const RULE: &str = "alert/rule/";
+const SILENCE: &str = "alert/silence/";
+const REVISION: &str = "alert/revision";
+
+#[derive(Clone, PartialEq, Message)]
+struct KeptCase {
+    #[prost(message, optional, tag = "1")]
+    alert: Option<pb::Alert>,
+    #[prost(uint32, tag = "2")]
+    streak: u32,
+    #[prost(uint64, tag = "3")]
+    counted_at: u64,
+    #[prost(uint64, tag = "4")]
+    holds_since: u64,
+    #[prost(bool, tag = "5")]
+    held: bool,
+    #[prost(uint64, tag = "6")]
+    turned_at: u64,
+    #[prost(uint64, repeated, tag = "7")]
+    flips: Vec<u64>,
+    #[prost(double, optional, tag = "8")]
+    weight: Option<f64>,
+    #[prost(int32, tag = "9")]
+    ack_severity: i32,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct KeptMemory {
+    #[prost(message, repeated, tag = "1")]
+    grown: Vec<KeptGrown>,
+    #[prost(message, repeated, tag = "2")]
+    fill: Vec<KeptSample>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct KeptGrown {
+    #[prost(string, tag = "1")]
+    counter: String,
+    #[prost(uint64, tag = "2")]
+    from: u64,
+    #[prost(uint64, tag = "3")]
+    to: u64,
+    #[prost(uint64, tag = "4")]
+    at: u64,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct KeptSample {
+    #[prost(uint64, tag = "1")]
+    at: u64,
+    #[prost(uint64, tag = "2")]
+    used: u64,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct Versioned {
+    #[prost(uint64, tag = "1")]
+    version: u64,
+    #[prost(message, optional, tag = "2")]
+    rule: Option<pb::AlertRule>,
+    #[prost(message, optional, tag = "3")]
+    silence: Option<pb::Silence>,
+    #[prost(uint64, tag = "4")]
+    created_at: u64,
+}
+
+/// A note of alerts.
+pub(super) enum Row {
+    Case(Box<Case>),
+    Memory(ResourceId, Memory),
+    Rule(Box<Rule>),
+    Silence(Box<Silence>),
+    Revision(u64),
+    /// Of somebody else, or of a later release.
+    Foreign,
+}
+
+fn note(key: String, value: Option<Vec<u8>>) -> Note {
+    Note { key: key.into(), value: value.map(Arc::from) }
+}
+
+pub(super) fn case(case: &Case) -> Note {
+    let Progress { streak, counted_at, holds_since, held, turned_at, flips, flapping: _, weight } =
+        &case.progress;
+    let kept = KeptCase {
+        alert: Some(show::show(case, None)),
+        streak: *streak,
+        counted_at: counted_at.get(),
+        holds_since: holds_since.get(),
+        held: *held,
+        turned_at: turned_at.get(),
+        flips: flips.iter().map(|at| at.get()).collect(),
+        weight: *weight,
+        ack_severity: case.acknowledged.as_ref().map_or(0, |ack| ack.severity.to_wire()),
+    };
+    note(format!("{CASE}{}", case.id), Some(kept.encode_to_vec()))
+}
+
+pub(super) fn no_case(id: CaseId) -> Note {
+    note(format!("{CASE}{id}"), None)
+}
+
+pub(super) fn memory(id: &ResourceId, memory: Option<&Memory>) -> Note {
+    let kept = memory.map(|Memory { grown, fill }| KeptMemory {
+        grown: grown
+            .iter()
+            .map(|(counter, Grown { from, to, at })| KeptGrown {
+                counter: counter.token().to_owned(),
+                from: *from,
+                to: *to,
+                at: at.get(),
+            })
+            .collect(),
+        fill: fill.samples.iter().map(|(at, used)| KeptSample { at: at.get(), used: *used }).collect(),
+    });
+    note(format!("{MEMORY}{id}"), kept.map(|kept| kept.encode_to_vec()))
+}
+
+pub(super) fn rule(id: &RuleId, rule: Option<&Rule>) -> Note {
+    let kept = rule.map(|rule| Versioned {
+        version: rule.version,
+        rule: Some(wire::show(rule)),
+        ..Versioned::default()
+    });
+    note(format!("{RULE}{id}"), kept.map(|kept| kept.encode_to_vec()))
+}
+
+pub(super) fn silence(id: &SilenceId, silence: Option<&Silence>) -> Note {
+    let kept = silence.map(|silence| Versioned {
+        version: silence.version,
+        silence: Some(silence::show(silence)),
+        created_at: silence.created_at.get(),
+        ..Versioned::default()
+    });
+    note(format!("{SILENCE}{id}"), kept.map(|kept| kept.encode_to_vec()))
+}
+
+pub(super) fn revision(revision: u64) -> Note {
+    note(REVISION.to_owned(), Some(revision.to_be_bytes().to_vec()))
+}
+
+pub(super) fn read(key: &str, value: &[u8]) -> Result<Row, ProtocolError> {
+    if key == REVISION {
+        let bytes = value.try_into().map_err(|_| ProtocolError::invalid("no number"))?;
+        return Ok(Row::Revision(u64::from_be_bytes(bytes)));
+    }
+    if key.starts_with(CASE) {
+        return Ok(Row::Case(Box::new(read_case(decoded(value)?)?)));
+    }
+    if let Some(id) = key.strip_prefix(MEMORY) {
+        let KeptMemory { grown, fill } = decoded(value)?;
+        let grown = grown.into_iter().filter_map(|KeptGrown { counter, from, to, at }| {
+            Some((Counter::parse(&counter)?, Grown { from, to, at: UnixMillis::new(at) }))
+        });
+        let samples = fill.into_iter().map(|KeptSample { at, used }| (UnixMillis::new(at), used)).collect();
+        let memory = Memory { grown: grown.collect(), fill: Fill { samples } };
+        return Ok(Row::Memory(ResourceId::parse(id)?, memory));
+    }
+    let invalid = |error: wire::Invalid| ProtocolError::invalid(error.to_string());
+    if key.starts_with(RULE) {
+        let Versioned { version, rule, .. } = decoded(value)?;
+        let mut rule = wire::parse(rule.ok_or_else(ProtocolError::missing)?).map_err(invalid)?;
+        rule.version = version;
+        return Ok(Row::Rule(Box::new(rule)));
+    }
+    if let Some(id) = key.strip_prefix(SILENCE) {
+        let Versioned { version, silence, created_at, .. } = decoded(value)?;
+        let silence = silence.ok_or_else(ProtocolError::missing)?;
+        // What has ended since is still what it was.
+        let long_ago = UnixMillis::new(0);
+        let created_at = UnixMillis::new(created_at);
+        let silence = silence::parse(silence, SilenceId::new(id), created_at, version, long_ago);
+        return Ok(Row::Silence(Box::new(silence.map_err(invalid)?)));
+    }
+    Ok(Row::Foreign)
+}
+
+fn read_case(kept: KeptCase) -> Result<Case, ProtocolError> {
+    let KeptCase { alert, streak, counted_at, holds_since, held, turned_at, flips, weight, ack_severity } =
+        kept;
+    let alert = alert.ok_or_else(ProtocolError::missing)?;
+    let flapping = alert.flapping;
+    let mut case = show::read(alert, Severity::from_wire(ack_severity).ok())?;
+    case.progress = Progress {
+        streak,
+        counted_at: UnixMillis::new(counted_at),
+        holds_since: UnixMillis::new(holds_since),
+        held,
+        turned_at: UnixMillis::new(turned_at),
+        flips: flips.into_iter().map(UnixMillis::new).collect(),
+        flapping,
+        weight,
+    };
+    Ok(case)
+}
+
+fn decoded<M: Message + Default>(bytes: &[u8]) -> Result<M, ProtocolError> {
+    M::decode(bytes).map_err(|error| ProtocolError::invalid(error.to_string()))
+}

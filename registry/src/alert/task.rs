@@ -1,0 +1,267 @@
+//! Runs the core of alerts beside the one writer: takes what changed, commands
+//! and the time, has the outcome kept, then publishes and answers, in that order.
+
+use std::time::Duration;
+
+use pulse_proto::model::Revision;
+use tokio::sync::{mpsc, oneshot};
+use tracing::{error, info, warn};
+
+use super::engine::{Command, Done, Engine, Outcome, PASS_STEP, Refusal};
+use super::feed::AlertPublisher;
+use crate::clock::Clock;
+use crate::ingest;
+use crate::state::Feed;
+
+/// Commands that may wait.
+pub const QUEUE_MAX: usize = 64;
+/// Revisions of resources taken in one step.
+const REVISIONS_MAX: usize = 256;
+/// Subjects that became due and are looked at in one step.
+const DUE_MAX: usize = 2_000;
+/// Rows in one commit of a whole pass.
+const NOTES_MAX: usize = 5_000;
+/// After a failed commit the store is asked again this often.
+const RETRY_INTERVAL: Duration = Duration::from_secs(1);
+
+/// How operators reach the core.
+#[derive(Clone, Debug)]
+pub struct Handle {
+    requests: mpsc::Sender<Request>,
+}
+
+#[derive(Debug)]
+struct Request {
+    command: Command,
+    reply: oneshot::Sender<Result<Done, Failure>>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Failure {
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    #[error("the store does not take writes at the moment: {0}; the change may still come about")]
+    Store(String),
+    #[error("the registry is stopping")]
+    Stopped,
+}
+
+impl Handle {
+    /// Durable and published when it returns.
+    pub async fn run(&self, command: Command) -> Result<Done, Failure> {
+        let (reply, answer) = oneshot::channel();
+        self.requests.send(Request { command, reply }).await.map_err(|_gone| Failure::Stopped)?;
+        answer.await.map_err(|_gone| Failure::Stopped)?
+    }
+}
+
+/// Everything the core runs with.
+pub struct Task {
+    engine: Engine,
+    publisher: AlertPublisher,
+    feed: Feed,
+    store: ingest::Handle,
+    clock: Clock,
+    requests: mpsc::Receiver<Request>,
+    /// Resources are evaluated up to here.
+    evaluated: Revision,
+    /// Everything must be looked at.
+    all: bool,
+    left_out: u64,
+}
+
+/// The writer is gone: so is this.
+struct Ended;
+
+impl Task {
+    pub fn new(
+        engine: Engine,
+        publisher: AlertPublisher,
+        feed: Feed,
+        store: ingest::Handle,
+        clock: Clock,
+    ) -> (Self, Handle) {
+        let (sender, requests) = mpsc::channel(QUEUE_MAX);
+        let task = Self {
+            engine,
+            publisher,
+            feed,
+            store,
+            clock,
+            requests,
+            evaluated: Revision(0),
+            all: true,
+            left_out: 0,
+        };
+        (task, Handle { requests: sender })
+    }
+
+    /// Runs until every handle is gone, or the writer is.
+    pub async fn run(mut self) {
+        while self.round().await.is_ok() {}
+    }
+
+    async fn round(&mut self) -> Result<(), Ended> {
+        if self.all {
+            return self.whole().await;
+        }
+        let due = self.engine.next_due();
+        tokio::select! {
+            biased;
+            request = self.requests.recv() => {
+                let Some(request) = request else { return Err(Ended) };
+                self.command(request).await
+            }
+            alive = self.feed.beyond(self.evaluated) => {
+                if !alive {
+                    return Err(Ended);
+                }
+                self.follow().await
+            }
+            () = self.clock.reaches(due) => {
+                let (view, now) = (self.feed.view(), self.clock.now());
+                self.engine.tick(&view, now, DUE_MAX);
+                self.keep().await
+            }
+        }
+    }
+
+    /// Takes in what changed since.
+    async fn follow(&mut self) -> Result<(), Ended> {
+        let Ok(changes) = self.feed.after(self.evaluated, REVISIONS_MAX) else {
+            // More happened than is remembered.
+            self.all = true;
+            return Ok(());
+        };
+        let (view, now) = (self.feed.view(), self.clock.now());
+        for changes in &changes {
+            self.engine.changes(changes, &view, now);
+            self.evaluated = changes.revision;
+        }
+        if changes.is_empty() {
+            self.evaluated = self.evaluated.max(view.revision);
+        }
+        self.keep().await
+    }
+
+    /// Looks at everything, in steps that let others have their turn.
+    async fn whole(&mut self) -> Result<(), Ended> {
+        let view = self.feed.view();
+        let started = tokio::time::Instant::now();
+        for shard in view.shards() {
+            let mut from = Some(0);
+            while let Some(row) = from {
+                if self.requests.is_closed() {
+                    return Err(Ended);
+                }
+                let now = self.clock.now();
+                from = self.engine.pass(&view, shard, row, PASS_STEP, now);
+                if self.engine.unkept() >= NOTES_MAX {
+                    self.keep().await?;
+                }
+                tokio::task::yield_now().await;
+            }
+        }
+        let now = self.clock.now();
+        self.engine.sweep(&view, now);
+        self.evaluated = view.revision;
+        self.all = false;
+        self.keep().await?;
+        info!(
+            revision = %view.revision, resources = view.len(), open = self.engine.open(), took = ?started.elapsed(),
+            "alerts are evaluated anew",
+        );
+        Ok(())
+    }
+
+    async fn command(&mut self, request: Request) -> Result<(), Ended> {
+        let Request { command, reply } = request;
+        let now = self.clock.now();
+        let rules = matches!(
+            command,
+            Command::CreateRule(_) | Command::UpdateRule { .. } | Command::DeleteRule { .. }
+        );
+        let said = match self.engine.command(command, now) {
+            Ok(said) => said,
+            Err(refusal) => {
+                drop(reply.send(Err(refusal.into())));
+                return Ok(());
+            }
+        };
+        self.all |= rules;
+        let outcome = self.engine.flush(now);
+        let done = self.engine.done(&said);
+        let Some(outcome) = outcome else {
+            drop(reply.send(done.ok_or(Failure::Stopped)));
+            return Ok(());
+        };
+        match self.store.keep(outcome.notes.clone()).await {
+            Err(_stopped) => Err(Ended),
+            Ok(Ok(())) => {
+                self.publish(&outcome);
+                drop(reply.send(done.ok_or(Failure::Stopped)));
+                Ok(())
+            }
+            Ok(Err(error)) => {
+                drop(reply.send(Err(Failure::Store(error))));
+                self.insist(outcome).await
+            }
+        }
+    }
+
+    /// Has what changed kept, then shows it.
+    async fn keep(&mut self) -> Result<(), Ended> {
+        let now = self.clock.now();
+        let Some(outcome) = self.engine.flush(now) else {
+            self.show_progress();
+            return Ok(());
+        };
+        self.insist(outcome).await
+    }
+
+    /// Until the store takes it: nothing is shown that a restart would forget.
+    async fn insist(&mut self, outcome: Outcome) -> Result<(), Ended> {
+        let mut told = false;
+        loop {
+            match self.store.keep(outcome.notes.clone()).await {
+                Err(_stopped) => return Err(Ended),
+                Ok(Ok(())) => break,
+                Ok(Err(error)) if told => drop(error),
+                Ok(Err(error)) => {
+                    warn!(error, "alerts wait for the store: none is told until it takes writes again");
+                    told = true;
+                }
+            }
+            if self.requests.is_closed() {
+                return Err(Ended);
+            }
+            tokio::time::sleep(RETRY_INTERVAL).await;
+        }
+        self.publish(&outcome);
+        Ok(())
+    }
+
+    fn publish(&mut self, outcome: &Outcome) {
+        let book = outcome.onto(&self.publisher.current(), self.evaluated);
+        self.publisher.publish(book, &outcome.cases);
+        let left_out = self.engine.left_out();
+        if left_out > self.left_out {
+            error!(
+                left_out,
+                open = self.engine.open(),
+                "too many alerts are open: further ones are left out"
+            );
+            self.left_out = left_out;
+        }
+    }
+
+    /// Says how far evaluation has come, where nothing else is to be said.
+    fn show_progress(&self) {
+        let current = self.publisher.current();
+        if current.evaluated < self.evaluated {
+            let mut book = (*current).clone();
+            book.evaluated = self.evaluated;
+            self.publisher.publish(book, &[]);
+        }
+    }
+}
