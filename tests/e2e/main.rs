@@ -1,6 +1,8 @@
 //! The pair from outside: real binaries, real sockets, simulated appliances.
 
+mod alerts;
 mod backup;
+mod builtins;
 mod cli;
 mod context;
 mod faults;

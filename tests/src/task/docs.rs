@@ -7,7 +7,7 @@ use super::{cargo, run};
 const UPDATE: &str = "PULSE_UPDATE_DOCS";
 
 pub fn all() -> anyhow::Result<()> {
-    run(cargo().env(UPDATE, "1").args(["test", "--package", "pulse-registry", "--lib", "health::document"]))?;
+    run(cargo().env(UPDATE, "1").args(["test", "--package", "pulse-registry", "--lib", "document::tests"]))?;
     run(cargo().env(UPDATE, "1").args([
         "test",
         "--package",

@@ -1,0 +1,94 @@
+//! Alerts from the appliance's disk to an operator's watch: they fire, are
+//! seen, silenced and explained, outlive a kill -9, and resolve.
+
+use pulse_fixtures::appliance::{Appliance, ApplianceConfig};
+use pulse_fixtures::line::ApiLine;
+use pulse_proto::pb::registry::v1::{
+    AcknowledgeAlertRequest, AlertState, ExplainAlertRequest, GetAlertRequest, ListAlertsRequest,
+    SummarizeAlertsRequest,
+};
+use pulse_proto::pb::resource::v1::{ConnectionState, Severity};
+use pulse_tests::harness::alerts::{AlertMirror, client};
+use pulse_tests::harness::fleet::Pair;
+
+const LINE: ApiLine = ApiLine::V25_10;
+/// What did not change is told to be so soon, so that confirmation needs no patience.
+const QUICK: &str = "[ingest]\nheartbeat_interval = \"1s\"";
+
+async fn scene() -> anyhow::Result<(Appliance, Pair, AlertMirror)> {
+    let appliance = Appliance::start(ApplianceConfig::of(LINE)).await?;
+    let pair = Pair::start_with(QUICK, "").await?;
+    let mirror = AlertMirror::open(pair.registry.grpc(), "", "").await?;
+    let id = pair.add("nas", &appliance).await?.id;
+    pair.until_state(&id, ConnectionState::Live).await?;
+    Ok((appliance, pair, mirror))
+}
+
+#[tokio::test]
+async fn a_degraded_pool_is_one_loud_alert_that_outlives_a_kill_and_resolves() -> anyhow::Result<()> {
+    let (appliance, mut pair, mut mirror) = scene().await?;
+    appliance.mutate(|world, now| world.degrade_pool(LINE, "tank", now));
+    mirror
+        .until("the pool's case, quiet beside the native one", |m| {
+            m.state("VolumeStatus", "tank") == Some(AlertState::Firing)
+                && m.of("pool-state", "tank").is_some_and(|a| a.state() == AlertState::Firing && a.suppressed)
+        })
+        .await?;
+    let native = mirror.of("VolumeStatus", "tank").expect("the native alert").clone();
+    assert_eq!(mirror.of("pool-state", "tank").map(|a| a.suppressed_by.as_str()), Some(native.id.as_str()));
+    assert!(
+        !native.suppressed && !native.native_ids.is_empty() && native.severity() == Severity::Critical,
+        "{native:?}"
+    );
+
+    let mut alerts = client(pair.registry.grpc()).await?;
+    let seen = AcknowledgeAlertRequest {
+        id: native.id.clone(),
+        comment: "disk ordered".to_owned(),
+        etag: native.etag.clone(),
+        who: "ops".to_owned(),
+    };
+    let seen = alerts.acknowledge_alert(seen).await?.into_inner().alert.expect("the alert");
+    assert!(seen.acknowledged && seen.acknowledged_by == "ops", "{seen:?}");
+    let stale = AcknowledgeAlertRequest {
+        id: native.id.clone(),
+        comment: String::new(),
+        etag: native.etag.clone(),
+        who: "somebody".to_owned(),
+    };
+    let refused = alerts.acknowledge_alert(stale).await.expect_err("an old etag");
+    assert_eq!(refused.code(), tonic::Code::Aborted);
+
+    pair.registry.kill9().await?;
+    pair.registry.up().await?;
+    let mut alerts = client(pair.registry.grpc()).await?;
+    let again = alerts.get_alert(GetAlertRequest { id: native.id.clone() }).await?.into_inner();
+    let again = again.alert.expect("the alert");
+    assert_eq!(
+        (again.first_seen_at, again.acknowledged, again.acknowledge_comment.as_str()),
+        (native.first_seen_at, true, "disk ordered")
+    );
+    let told = alerts.explain_alert(ExplainAlertRequest { id: native.id.clone() }).await?.into_inner();
+    let told: Vec<String> = told.explanations.into_iter().map(|told| told.text).collect();
+    for part in ["ops has seen it: disk ordered", "It keeps quiet"] {
+        assert!(told.iter().any(|text| text.contains(part)), "{part:?} in {told:#?}");
+    }
+    let firing =
+        ListAlertsRequest { filter: "state = firing AND rule:*".to_owned(), ..ListAlertsRequest::default() };
+    let listed = alerts.list_alerts(firing).await?.into_inner().alerts;
+    assert!(listed.iter().all(|alert| !alert.rule_id.is_empty()), "{listed:?}");
+
+    let mut mirror = AlertMirror::open(pair.registry.grpc(), "", &mirror.resume_token).await?;
+    appliance.mutate(|world, now| world.online_pool(LINE, "tank", now));
+    mirror
+        .until("both resolved", |m| {
+            m.state("VolumeStatus", "tank") == Some(AlertState::Resolved)
+                && m.state("pool-state", "tank") == Some(AlertState::Resolved)
+        })
+        .await?;
+    assert_eq!(mirror.of("VolumeStatus", "tank").map(|a| a.first_seen_at), Some(native.first_seen_at));
+    let sum = SummarizeAlertsRequest { filter: "resource_name = tank AND rule != pool-scrub-age".to_owned() };
+    let sum = alerts.summarize_alerts(sum).await?.into_inner();
+    assert_eq!(sum.notifying, 0, "{sum:?}");
+    Ok(())
+}
