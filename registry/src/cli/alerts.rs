@@ -10,9 +10,9 @@ use pulse_proto::pb::registry::v1::{
 };
 use pulse_proto::pb::resource::v1::Severity;
 use pulse_shell::answer;
+use pulse_shell::client::Channel;
 use pulse_shell::command::Output;
 use pulse_shell::table::{lines, print};
-use tonic::transport::Channel;
 
 use super::resources::{Target, channel, explained, word};
 
