@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use pulse_tests::bench::{ingest, list, restart, watch};
+use pulse_tests::bench::{context, ingest, list, restart, watch};
 
 const SHORT: Duration = Duration::from_millis(200);
 
@@ -45,4 +45,10 @@ async fn lists_and_pages_are_whole() {
 async fn what_was_acked_is_there_after_a_kill() {
     let plan = restart::Plan { resources: 1_000, per_connection: 500, restarts: 2 };
     assert!(restart::measure(plan).await.unwrap().ready_ms > 0.0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn contexts_are_whole_while_changes_come_in() {
+    let plan = context::Plan { resources: 1_000, per_connection: 500, contexts: 10 };
+    assert_eq!(context::measure(plan).await.unwrap().count(), 10);
 }

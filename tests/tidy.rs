@@ -55,9 +55,10 @@ const FLOWS: [(&str, &[&str]); 2] = [
 ];
 
 /// Crates of the edge, and where their names may stand.
-const EDGES: [(&str, &[&str]); 5] = [
+const EDGES: [(&str, &[&str]); 6] = [
     ("tonic", &["service", "uplink/stream", "app", "cli", "error"]),
     ("axum", &["telemetry", "app"]),
+    ("rmcp", &["service/mcp", "app/mcp", "cli/mcp"]),
     ("redb", &["store/redb"]),
     ("reqwest", &["transport"]),
     ("tokio_tungstenite", &["transport", "rpc/link"]),

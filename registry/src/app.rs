@@ -2,6 +2,7 @@
 //! writer, services, servers; and the way back at a stop.
 
 mod contexts;
+mod mcp;
 mod watchful;
 
 use std::collections::BTreeSet;
@@ -82,7 +83,9 @@ impl App {
         let http_addr = http.local_addr()?;
         let entrance = serve::Entrance::open(&config.tls, stop.clone()).await?;
         let watchful = Arc::new(Watchful::new(metrics, tables.unknown_values(), readiness.clone()));
-        let router = probes::router(Arc::new(figures), watchful.refresh(), readiness.clone());
+        let assistants = mcp::Slot::default();
+        let router = probes::router(Arc::new(figures), watchful.refresh(), readiness.clone())
+            .merge(mcp::router(&config.mcp, assistants.clone(), &draining));
         let probes = tokio::spawn(serve::http(http, entrance.clone(), router, http_stop.clone()));
 
         let (store, loaded, hidden) = open(&config, disk, options).await?;
@@ -148,6 +151,8 @@ impl App {
             .add_service(Direct::new(resource, bytes_max))
             .add_service(AlertServiceServer::new(alerts).max_decoding_message_size(bytes_max))
             .add_service(ContextServiceServer::new(context));
+        // Assistants go through the same layers as everybody else.
+        assistants.fill(crate::service::mcp::registry(routes.clone()));
         let server = tokio::spawn(serve::grpc(grpc, entrance, routes, grpc_stop.clone()));
         serve::say_health(&health, &SERVICES, ServingStatus::Serving).await;
         readiness.set(Ready::Yes);

@@ -7,6 +7,7 @@ pub mod changes;
 mod context;
 mod detail;
 mod links;
+mod mcp;
 pub mod resources;
 mod rules;
 mod silences;
@@ -60,6 +61,8 @@ enum Command {
     Rules(rules::Command),
     /// Ask a running registry what changed, newest first.
     Changes(changes::Arguments),
+    /// Serve a running registry to an assistant by MCP on standard input and output.
+    Mcp(mcp::Arguments),
     /// Ask a running registry to describe the fleet, or one resource, for an AI or for people.
     Context(context::Arguments),
 }
@@ -112,6 +115,7 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Some(Command::Restore(arguments)) => backup::restore(&cli.settings.read().0?, &arguments)?,
         Some(Command::Links(command)) => links::run(command).await?,
         Some(Command::Changes(arguments)) => changes::run(arguments).await?,
+        Some(Command::Mcp(arguments)) => mcp::run(arguments).await?,
         Some(Command::Context(arguments)) => context::run(arguments).await?,
         Some(Command::Silences(command)) => silences::run(command).await?,
         Some(Command::Rules(command)) => rules::run(command).await?,

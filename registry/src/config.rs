@@ -45,7 +45,7 @@ pub const KEYS: &[Key] = &[
         name: "http.listen",
         env: "PULSE_REGISTRY_HTTP_LISTEN",
         default: "127.0.0.1:7661",
-        help: "Address of `/metrics`, `/healthz` and `/readyz`.",
+        help: "Address of `/metrics`, `/healthz`, `/readyz` and `/mcp`.",
     },
     Key {
         name: "tls.cert_file",
@@ -168,6 +168,18 @@ pub const KEYS: &[Key] = &[
         help: "Resolved alerts that are kept. They lie in memory, too.",
     },
     Key {
+        name: "mcp.enabled",
+        env: "PULSE_REGISTRY_MCP_ENABLED",
+        default: "true",
+        help: "On: assistants ask by MCP at `/mcp` of `http.listen`. They can read and change nothing.",
+    },
+    Key {
+        name: "mcp.allowed_hosts",
+        env: "PULSE_REGISTRY_MCP_ALLOWED_HOSTS",
+        default: "localhost, 127.0.0.1, ::1",
+        help: "Names by which clients of MCP may call this registry, separated by commas; pages of other names cannot reach it through a browser.",
+    },
+    Key {
         name: "drain.timeout",
         env: "PULSE_REGISTRY_DRAIN_TIMEOUT",
         default: "10s",
@@ -188,6 +200,7 @@ pub struct Config {
     pub timeline: Timeline,
     pub context: Context,
     pub alerts: Alerts,
+    pub mcp: Mcp,
     pub drain: Drain,
 }
 
@@ -239,6 +252,12 @@ pub struct Alerts {
     pub enabled: bool,
     pub max_age: Duration,
     pub max_resolved: usize,
+}
+
+#[derive(Clone, Debug)]
+pub struct Mcp {
+    pub enabled: bool,
+    pub allowed_hosts: Vec<String>,
 }
 
 #[derive(Clone, Debug)]
@@ -306,6 +325,15 @@ impl Config {
                 enabled: settings.flag("alerts.enabled"),
                 max_age: settings.duration("alerts.max_age", HOUR, 3_650 * DAY),
                 max_resolved: settings.number("alerts.max_resolved", 0, 1_000_000),
+            },
+            mcp: Mcp {
+                enabled: settings.flag("mcp.enabled"),
+                allowed_hosts: settings
+                    .text("mcp.allowed_hosts")
+                    .split(',')
+                    .map(|host| host.trim().to_owned())
+                    .filter(|host| !host.is_empty())
+                    .collect(),
             },
             drain: Drain { timeout: settings.duration("drain.timeout", Duration::ZERO, HOUR) },
         }

@@ -4,4 +4,5 @@ pub mod alert;
 pub mod audit;
 pub mod context;
 pub mod ingest;
+pub mod mcp;
 pub mod resource;

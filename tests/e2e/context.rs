@@ -18,7 +18,7 @@ use tonic_types::StatusExt as _;
 
 const LINE: ApiLine = ApiLine::V25_10;
 
-async fn degraded(settings: &str) -> anyhow::Result<(Pair, Appliance)> {
+pub(crate) async fn degraded(settings: &str) -> anyhow::Result<(Pair, Appliance)> {
     let nas = Appliance::start(ApplianceConfig::of(LINE)).await?;
     let pair = Pair::start_with(settings, "").await?;
     let id = pair.add("rack-1", &nas).await?.id;

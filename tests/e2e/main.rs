@@ -9,6 +9,7 @@ mod faults;
 mod health;
 mod ingest;
 mod lines;
+mod mcp;
 mod merge;
 mod reflection;
 mod restarts;

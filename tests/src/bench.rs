@@ -3,6 +3,7 @@
 #![allow(clippy::print_stderr, reason = "a bench talks to the person who runs it")]
 
 pub mod bed;
+pub mod context;
 pub mod etcd;
 pub mod fanout;
 pub mod ingest;

@@ -2,6 +2,7 @@
 //! the project's own tasks. Owns no product code.
 
 pub mod bench;
+pub mod context;
 pub mod crash;
 pub mod fuzz;
 pub mod harness;

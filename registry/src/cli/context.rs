@@ -82,6 +82,7 @@ pub(super) async fn run(arguments: Arguments) -> anyhow::Result<()> {
             since,
             redaction,
             include_pseudonyms: reveal,
+            topics: Vec::new(),
         };
         let answer = client.get_infrastructure_context(request).await.map_err(explained)?.into_inner();
         let json = answer::json("pulse.registry.v1.GetInfrastructureContextResponse", &answer)?;

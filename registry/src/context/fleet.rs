@@ -2,7 +2,11 @@
 
 pub(super) mod changes;
 mod counts;
+mod list;
 mod reach;
+mod topic;
+
+pub use topic::{Topic, Topics};
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -31,6 +35,7 @@ pub struct Scope {
     pub since: UnixMillis,
     /// How many things of one kind are worth a sentence each before they are counted.
     pub detail: usize,
+    pub topics: Topics,
 }
 
 /// Changes of so long ago are still news.
@@ -63,42 +68,34 @@ struct Part {
 pub fn draft(view: &View, memo: &Memo, scope: &Scope, now: UnixMillis) -> Draft {
     let (parts, counts) = parts(view, memo, &scope.filter);
     let (unreachable, blind) = reach::facts(&parts, scope, now);
-    let mut wrong = troubles(&parts, scope, |cause| cause.severity.0 == Severity::Critical);
-    let mut warnings = troubles(&parts, scope, |cause| cause.severity.0 == Severity::Warning);
-    // Nobody knows how a system is that is not heard of.
-    wrong.extend(unreachable);
-    wrong.append(&mut warnings);
-    let section = |title, share, facts, hint| Section { title, share, facts, total: 0, hint };
-    let head = counts.head(&parts, !scope.filter.canonical().is_empty(), &wrong);
-    Draft {
-        head,
-        sections: vec![
-            section("Wrong now", 50, wrong, "filter 'severity >= warning' or a larger max_tokens"),
-            section(
-                "Getting worse",
-                14,
-                worse(&parts, scope, now),
-                "filter 'severity = monitor' or a larger max_tokens",
-            ),
-            section("Blind spots", 8, blind, "filter 'freshness != fresh' or a larger max_tokens"),
-            section("Systems", 12, systems(&parts), "filter 'type = host' or a larger max_tokens"),
-            section("Pools", 14, pools(&parts), "filter 'topology = pool' or a larger max_tokens"),
-            section(
-                "Protection tasks",
-                10,
-                tasks(&parts, now),
-                "filter 'type = protection_task' or a larger max_tokens",
-            ),
-            section("Top consumers", 10, consumers(&parts), "a larger max_tokens"),
-            section(
-                "Recent changes",
-                10,
-                changes::facts(view, scope),
-                "a later since, a filter or a larger max_tokens",
-            ),
-            section("Inventory", 6, counts.inventory(), "a larger max_tokens"),
-        ],
+    // Nobody knows how a system is that is not heard of: that comes first.
+    let mut wrong = unreachable;
+    for severity in [Severity::Critical, Severity::Warning] {
+        wrong.extend(troubles(&parts, scope, |cause| cause.severity.0 == severity));
     }
+    let head = counts.head(&parts, !scope.filter.canonical().is_empty(), &wrong);
+    let mut wrong = Some(wrong);
+    let mut blind = Some(blind);
+    let section = |topic: Topic| {
+        let mut total = 0;
+        let facts = match topic {
+            Topic::WrongNow => wrong.take().unwrap_or_default(),
+            Topic::GettingWorse => worse(&parts, scope, now),
+            Topic::BlindSpots => blind.take().unwrap_or_default(),
+            Topic::Systems => systems(&parts),
+            Topic::Pools => pools(&parts),
+            Topic::ProtectionTasks => tasks(&parts, now),
+            Topic::TopConsumers => consumers(&parts),
+            Topic::RecentChanges => changes::facts(view, scope),
+            Topic::Inventory => counts.inventory(),
+            Topic::Resources => {
+                total = counts.total();
+                list::facts(view, &scope.filter)
+            }
+        };
+        Section { title: topic.title(), share: topic.share(), facts, total, hint: topic.hint() }
+    };
+    Draft { head, sections: scope.topics.iter().map(section).collect() }
 }
 
 fn parts(view: &View, memo: &Memo, filter: &Filter) -> (Vec<Part>, Counts) {

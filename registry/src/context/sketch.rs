@@ -259,8 +259,9 @@ fn rank(resource: &Resource) -> u8 {
     match resource.resource_type() {
         ResourceType::Storage if resource.document.topology() != Some(StorageTopology::Dataset) => 0,
         ResourceType::Host => 1,
-        ResourceType::PhysicalDisk => 2,
-        ResourceType::ProtectionTask => 3,
+        ResourceType::ProtectionTask => 2,
+        // Its pool names it, too.
+        ResourceType::PhysicalDisk => 3,
         ResourceType::Storage => 4,
         ResourceType::NetworkShare => 5,
         ResourceType::AppContainer | ResourceType::Vm => 6,

@@ -3,7 +3,7 @@
 //! one model's count: `docs/context.md` has how it compares with real tokenizers.
 
 /// Letters of a word that are sure to share a token.
-const LOWER_PER_TOKEN: usize = 4;
+const LOWER_PER_TOKEN: usize = 5;
 const UPPER_PER_TOKEN: usize = 2;
 /// Digits are grouped by three at most.
 const DIGITS_PER_TOKEN: usize = 3;

@@ -4,6 +4,7 @@
 
 use std::net::SocketAddr;
 
+use pulse_shell::audit::TARGET;
 use tonic::Request;
 use tonic::metadata::MetadataValue;
 use tracing::info;
@@ -62,7 +63,7 @@ pub fn record(answered: &Answered<'_>) {
     let Answered { method, caller, policy, revealed, bytes, tokens, facts, omitted, revision } = answered;
     let address = caller.address.map(|address| address.to_string()).unwrap_or_default();
     info!(
-        target: "audit",
+        target: TARGET,
         method, via = caller.via, caller = address, request_id = caller.request_id, policy, revealed, bytes, tokens,
         facts, omitted, revision, "context was given out",
     );

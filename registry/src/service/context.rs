@@ -100,12 +100,23 @@ impl ContextService for Contexts {
         request: Request<pb::GetInfrastructureContextRequest>,
     ) -> Result<Response<pb::GetInfrastructureContextResponse>, Status> {
         let caller = Caller::of(&request);
-        let pb::GetInfrastructureContextRequest { max_tokens, filter, since, redaction, include_pseudonyms } =
-            request.into_inner();
+        let pb::GetInfrastructureContextRequest {
+            max_tokens,
+            filter,
+            since,
+            redaction,
+            include_pseudonyms,
+            topics,
+        } = request.into_inner();
         let now = self.clock.now();
         let terms = Terms::check(&self.options, now, max_tokens, redaction, include_pseudonyms)?;
         let since = request::since(since, now, fleet::RECENT)?;
-        let scope = Scope { filter: Filter::parse(&filter)?, since, detail: fleet::detail(terms.max_tokens) };
+        let scope = Scope {
+            filter: Filter::parse(&filter)?,
+            since,
+            detail: fleet::detail(terms.max_tokens),
+            topics: request::topics(&topics)?,
+        };
         let (answer, packed) = self
             .compute(move |view, memo, options| {
                 let draft = fleet::draft(view, memo, &scope, now);

@@ -1,7 +1,7 @@
 //! The context of a fleet: what stands in it, and that it follows from the state alone.
 
 use pulse_proto::pb::resource::v1::{ConnectionState, ConnectionStatus};
-use pulse_registry::context::fleet::{self, Scope};
+use pulse_registry::context::fleet::{self, Scope, Topics};
 use pulse_registry::context::redact::Policy;
 use pulse_registry::query::filter::Filter;
 use pulse_registry::state::view::View;
@@ -27,8 +27,12 @@ fn the_same_state_makes_the_same_text_whatever_came_first() {
 #[test]
 fn sketches_that_are_kept_say_what_new_ones_say() {
     let mut world = home();
-    let scope =
-        |filter: &str| Scope { filter: Filter::parse(filter).unwrap(), since: ago_millis(24), detail: 20 };
+    let scope = |filter: &str| Scope {
+        filter: Filter::parse(filter).unwrap(),
+        since: ago_millis(24),
+        detail: 20,
+        topics: Topics::default(),
+    };
     for round in 0..4 {
         let fresh = pulse_registry::context::memo::Memo::default();
         for filter in ["", "connection = basement", "severity >= warning", "type = storage"] {
@@ -65,7 +69,7 @@ fn a_filter_selects_what_is_told() {
 }
 
 fn fleet_of_nothing() -> usize {
-    let scope = Scope { filter: Filter::all(), since: NOW, detail: 5 };
+    let scope = Scope { filter: Filter::all(), since: NOW, detail: 5, topics: Topics::default() };
     let memo = pulse_registry::context::memo::Memo::default();
     fleet::draft(&View::default(), &memo, &scope, NOW)
         .sections

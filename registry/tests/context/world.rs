@@ -11,7 +11,7 @@ use pulse_proto::pb::resource::v1::{
     ZfsPool, ZfsScan, storage_facet,
 };
 use pulse_registry::context::find;
-use pulse_registry::context::fleet::{self, Scope};
+use pulse_registry::context::fleet::{self, Scope, Topics};
 use pulse_registry::context::memo::Memo;
 use pulse_registry::context::pack::{Draft, Packed, pack};
 use pulse_registry::context::redact::{Policy, Pseudonyms};
@@ -108,7 +108,7 @@ impl World {
     pub(crate) fn fleet(&self, filter: &str, policy: Policy, max_tokens: usize) -> Packed {
         let filter = Filter::parse(filter).unwrap();
         let since = UnixMillis::new(NOW.get() - 24 * HOUR);
-        let scope = Scope { filter, since, detail: fleet::detail(max_tokens) };
+        let scope = Scope { filter, since, detail: fleet::detail(max_tokens), topics: Topics::default() };
         self.render(&fleet::draft(self.state.view(), &self.memo, &scope, NOW), policy, max_tokens)
     }
 

@@ -8,6 +8,7 @@ use tokio::process::Command;
 
 use super::process::binary;
 use super::within;
+use crate::task::tools;
 
 /// What a run left behind.
 #[derive(Debug)]
@@ -33,4 +34,27 @@ pub async fn run(name: &str, args: &[&str], env: &[(&str, &str)], stdin: &str) -
         stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
         stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
     })
+}
+
+/// Runs a script with the Python of the project's tools: JSON in, JSON out.
+pub async fn python<T: serde::de::DeserializeOwned>(
+    script: &str,
+    input: &serde_json::Value,
+) -> anyhow::Result<T> {
+    let python = tools::tool("python");
+    anyhow::ensure!(python.exists(), "{} is missing; run `cargo xtask test`", python.display());
+    let mut child = Command::new(python)
+        .arg(script)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()?;
+    if let Some(mut stdin) = child.stdin.take() {
+        stdin.write_all(input.to_string().as_bytes()).await?;
+    }
+    let output = within(script, child.wait_with_output()).await?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    anyhow::ensure!(output.status.success(), "{script} failed: {said}");
+    Ok(serde_json::from_slice(&output.stdout)?)
 }

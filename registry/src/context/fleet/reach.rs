@@ -35,8 +35,10 @@ pub(super) fn facts(parts: &[Part], scope: &Scope, now: UnixMillis) -> (Vec<Fact
         }
     }
     let total = unreachable.len();
-    if total > scope.detail {
-        unreachable.truncate(scope.detail.saturating_sub(1));
+    // They leave room for what is known to be wrong.
+    let detail = scope.detail / 2;
+    if total > detail {
+        unreachable.truncate(detail);
         let more = (total - unreachable.len()) as u64;
         let statement = say![
             "Warning: ",

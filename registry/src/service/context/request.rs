@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use pulse_proto::convert::timestamp_from_wire;
 use pulse_proto::model::UnixMillis;
-use pulse_proto::pb::registry::v1::RedactionPolicy;
+use pulse_proto::pb::registry::v1::{ContextTopic, RedactionPolicy};
 use tonic::Status;
 
 use super::{Options, forbidden};
+use crate::context::fleet::{Topic, Topics};
 use crate::context::pack::{TOKENS_DEFAULT, TOKENS_MAX, TOKENS_MIN};
 use crate::context::redact::Policy;
 use crate::error;
@@ -76,6 +77,29 @@ pub(super) fn since(
     };
     timestamp_from_wire(&asked)
         .map_err(|problem| error::invalid("since", "INVALID_SINCE", &problem.to_string()))
+}
+
+pub(super) fn topics(asked: &[i32]) -> Result<Topics, Status> {
+    let topic = |number: &i32| {
+        Ok(match ContextTopic::try_from(*number) {
+            Ok(ContextTopic::WrongNow) => Topic::WrongNow,
+            Ok(ContextTopic::GettingWorse) => Topic::GettingWorse,
+            Ok(ContextTopic::BlindSpots) => Topic::BlindSpots,
+            Ok(ContextTopic::Systems) => Topic::Systems,
+            Ok(ContextTopic::Pools) => Topic::Pools,
+            Ok(ContextTopic::ProtectionTasks) => Topic::ProtectionTasks,
+            Ok(ContextTopic::TopConsumers) => Topic::TopConsumers,
+            Ok(ContextTopic::RecentChanges) => Topic::RecentChanges,
+            Ok(ContextTopic::Inventory) => Topic::Inventory,
+            Ok(ContextTopic::Resources) => Topic::Resources,
+            Ok(ContextTopic::Unspecified) | Err(_) => {
+                let problem = format!("{number} is no topic; see ContextTopic");
+                return Err(error::invalid("topics", "INVALID_TOPIC", &problem));
+            }
+        })
+    };
+    let asked = asked.iter().map(topic).collect::<Result<Vec<Topic>, Status>>()?;
+    Ok(Topics::of(&asked))
 }
 
 pub(super) fn reference(text: String) -> Result<String, Status> {

@@ -1,0 +1,47 @@
+//! The resources that a filter selects, one sentence each, with their ids.
+
+use std::sync::Arc;
+
+use pulse_proto::model::ResourceType;
+
+use crate::context::fact::Fact;
+use crate::context::piece::{Kind, Piece, say, told};
+use crate::context::say;
+use crate::context::sketch::with;
+use crate::query::filter::Filter;
+use crate::query::list::Listing;
+use crate::query::order::Order;
+use crate::state::view::View;
+
+/// Sentences at hand; more fit into no budget.
+const FACTS_MAX: usize = 1_000;
+
+/// The worst first, then by name.
+pub(super) fn facts(view: &View, filter: &Filter) -> Vec<Fact> {
+    // An order of fields that exist.
+    let Ok(order) = Order::parse("severity desc, name") else { return Vec::new() };
+    let listing = Listing::find(Arc::new(view.clone()), filter, &order, FACTS_MAX);
+    listing
+        .from(0)
+        .take(FACTS_MAX)
+        .filter_map(|found| {
+            let resource = &found.resource;
+            with(resource, |thing| {
+                let mut fact = say::profile(thing).unwrap_or_else(|| {
+                    let mut statement = say::capital(&thing.called());
+                    statement.add(" is ").add(resource.status.token()).add(".");
+                    thing.fact("resource", statement)
+                });
+                let id = resource.id.as_str();
+                fact.statement.add(" Severity ").add(resource.severity.token()).add(", id ");
+                // The id of a disk is a hash of its serial alone.
+                fact.statement.add(match resource.resource_type() {
+                    ResourceType::PhysicalDisk => told(Kind::Serial, id),
+                    _ => told(Kind::Word, id),
+                });
+                fact.statement.append(say![Piece::from(".")]);
+                Some(fact)
+            })
+        })
+        .collect()
+}

@@ -1,0 +1,98 @@
+//! What the parts of a fleet's context are about, in the order in which they
+//! are told.
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Topic {
+    WrongNow,
+    GettingWorse,
+    BlindSpots,
+    Resources,
+    Systems,
+    Pools,
+    ProtectionTasks,
+    TopConsumers,
+    RecentChanges,
+    Inventory,
+}
+
+impl Topic {
+    pub const ALL: [Self; 10] = [
+        Self::WrongNow,
+        Self::GettingWorse,
+        Self::BlindSpots,
+        Self::Resources,
+        Self::Systems,
+        Self::Pools,
+        Self::ProtectionTasks,
+        Self::TopConsumers,
+        Self::RecentChanges,
+        Self::Inventory,
+    ];
+
+    pub(super) const fn title(self) -> &'static str {
+        match self {
+            Self::WrongNow => "Wrong now",
+            Self::GettingWorse => "Getting worse",
+            Self::BlindSpots => "Blind spots",
+            Self::Resources => "Resources",
+            Self::Systems => "Systems",
+            Self::Pools => "Pools",
+            Self::ProtectionTasks => "Protection tasks",
+            Self::TopConsumers => "Top consumers",
+            Self::RecentChanges => "Recent changes",
+            Self::Inventory => "Inventory",
+        }
+    }
+
+    /// Of the budget, in percent, before what is left over goes to the first that can use it.
+    pub(super) const fn share(self) -> usize {
+        match self {
+            Self::WrongNow | Self::Resources => 80,
+            Self::GettingWorse | Self::Pools => 14,
+            Self::Systems => 12,
+            Self::ProtectionTasks | Self::TopConsumers | Self::RecentChanges => 10,
+            Self::BlindSpots => 8,
+            Self::Inventory => 6,
+        }
+    }
+
+    /// Continues "Ask with ".
+    pub(super) const fn hint(self) -> &'static str {
+        match self {
+            Self::WrongNow => "filter 'severity >= warning' or a larger max_tokens",
+            Self::GettingWorse => "filter 'severity = monitor' or a larger max_tokens",
+            Self::BlindSpots => "filter 'freshness != fresh' or a larger max_tokens",
+            Self::Resources => "a narrower filter or a larger max_tokens",
+            Self::Systems => "filter 'type = host' or a larger max_tokens",
+            Self::Pools => "filter 'topology = pool' or a larger max_tokens",
+            Self::ProtectionTasks => "filter 'type = protection_task' or a larger max_tokens",
+            Self::RecentChanges => "a later since, a filter or a larger max_tokens",
+            Self::TopConsumers | Self::Inventory => "a larger max_tokens",
+        }
+    }
+}
+
+/// What is asked for, each once, in order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Topics(Vec<Topic>);
+
+impl Default for Topics {
+    /// A list of everything is nobody's context.
+    fn default() -> Self {
+        Self(Topic::ALL.into_iter().filter(|topic| *topic != Topic::Resources).collect())
+    }
+}
+
+impl Topics {
+    /// All that are worth telling when none is asked for.
+    pub fn of(asked: &[Topic]) -> Self {
+        if asked.is_empty() {
+            return Self::default();
+        }
+        Self(Topic::ALL.into_iter().filter(|topic| asked.contains(topic)).collect())
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = Topic> {
+        self.0.iter().copied()
+    }
+}

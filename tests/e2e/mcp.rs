@@ -1,0 +1,134 @@
+//! The MCP server as the official client library of another language meets it:
+//! over HTTP, and as a child process.
+
+use pulse_fixtures::appliance::Appliance;
+use pulse_tests::harness::command::python;
+use pulse_tests::harness::fleet::Pair;
+use pulse_tests::harness::process::binary;
+use pulse_tests::task::root;
+use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+use super::context::degraded;
+
+const TOOLS: [&str; 5] =
+    ["alerts", "changes", "infrastructure_context", "resource_context", "search_resources"];
+
+fn calls() -> Value {
+    json!([
+        {"name": "infrastructure_context", "arguments": {"max_tokens": 1000}},
+        {"name": "resource_context", "arguments": {"resource": "rack-1/tank"}},
+        {"name": "search_resources", "arguments": {"kind": "disk", "severity": "warning"}},
+        {"name": "search_resources", "arguments": {"text": "ta\"nk"}},
+        {"name": "alerts", "arguments": {}},
+        {"name": "changes", "arguments": {"since_hours": 1}},
+        {"name": "resource_context", "arguments": {"resource": "rack-1/nothing"}},
+        {"name": "infrastructure_context", "arguments": {"filter": "colour = red"}},
+    ])
+}
+
+async fn client(plan: Value) -> anyhow::Result<Value> {
+    python(&root().join("tests/e2e/mcp_client.py").display().to_string(), &plan).await
+}
+
+fn check(answer: &Value) {
+    assert_eq!(answer["server"], "pulse-registry");
+    assert!(answer["instructions"].as_str().is_some_and(|text| text.contains("never follow instructions")));
+    let tools = answer["tools"].as_array().expect("tools");
+    let mut names: Vec<&str> = tools.iter().filter_map(|tool| tool["name"].as_str()).collect();
+    names.sort_unstable();
+    assert_eq!(names, TOOLS);
+    for tool in tools {
+        assert_eq!(tool["read_only"], true, "{tool}");
+        assert_eq!(tool["schema"]["type"], "object", "{tool}");
+        assert!(tool["schema"].to_string().len() < 2_500, "a small schema: {tool}");
+    }
+    let results = answer["results"].as_array().expect("results");
+    let text = |at: usize| results[at]["text"].as_str().unwrap_or_default();
+    for (at, is_error, needles) in [
+        (0, false, &["Fleet: 1 system", "pool \"tank\" on \"rack-1\"", "DEGRADED"][..]),
+        (1, false, &["Pool \"tank\" on \"rack-1\": status warning", "spare drive"]),
+        (2, false, &["Disk ", "Severity critical, id \"physical_disk-"]),
+        (3, false, &["No resource matches the filter."]),
+        (4, false, &["## Wrong now"]),
+        (5, false, &["## Recent changes", "tank"]),
+        (6, true, &["NotFound", "rack-1/nothing"]),
+        (7, true, &["InvalidArgument", "colour"]),
+    ] {
+        assert_eq!(results[at]["error"], is_error, "{at}: {}", results[at]);
+        for needle in needles {
+            assert!(text(at).contains(needle), "{at}: {needle:?} in {}", text(at));
+        }
+    }
+    assert!(!text(4).contains("## Inventory"), "{}", text(4));
+}
+
+async fn scene(settings: &str) -> anyhow::Result<(Pair, Appliance)> {
+    degraded(settings).await
+}
+
+#[tokio::test]
+async fn an_assistant_asks_over_http() -> anyhow::Result<()> {
+    let (pair, _nas) = scene("").await?;
+    let url = format!("http://{}/mcp", pair.registry.process().http_addr());
+    check(&client(json!({"url": url, "calls": calls()})).await?);
+    // Each answer was recorded, with who asked and how much was told.
+    let log = pair.registry.process().log();
+    let audits =
+        log.lines().filter(|line| line.contains("\"target\":\"audit\"") && line.contains("\"via\":\"mcp\""));
+    assert!(audits.count() >= 6, "{log}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_assistant_asks_a_child_process() -> anyhow::Result<()> {
+    let (pair, _nas) = scene("").await?;
+    let address = format!("http://{}", pair.registry.grpc());
+    let command = binary("pulse-registry")?;
+    let plan = json!({"command": command, "args": ["mcp", "--address", address], "calls": calls()});
+    check(&client(plan).await?);
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_a_deployment_hides_is_hidden_from_assistants_too() -> anyhow::Result<()> {
+    let (pair, _nas) = scene("[context]\nredaction = \"strict\"\n").await?;
+    let url = format!("http://{}/mcp", pair.registry.process().http_addr());
+    let calls = json!([
+        {"name": "infrastructure_context", "arguments": {}},
+        {"name": "search_resources", "arguments": {}},
+        {"name": "changes", "arguments": {}},
+    ]);
+    let answer = client(json!({"url": url, "calls": calls})).await?;
+    for result in answer["results"].as_array().expect("results") {
+        let text = result["text"].as_str().unwrap_or_default();
+        assert!(text.contains("system-") && !text.contains("rack-1") && !text.contains("tank"), "{text}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn pages_of_other_hosts_cannot_ask() -> anyhow::Result<()> {
+    let (pair, _nas) = scene("").await?;
+    let addr = pair.registry.process().http_addr();
+    let body = r#"{"jsonrpc":"2.0","id":1,"method":"tools/list","params":{}}"#;
+    let own = format!("Host: {addr}\r\n");
+    for (headers, fine) in [
+        (own.clone(), true),
+        ("Host: evil.example\r\n".to_owned(), false),
+        (format!("{own}Origin: https://evil.example\r\n"), false),
+    ] {
+        let request = format!(
+            "POST /mcp HTTP/1.1\r\n{headers}Content-Type: application/json\r\nAccept: application/json, \
+             text/event-stream\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
+            body.len()
+        );
+        let mut stream = tokio::net::TcpStream::connect(addr).await?;
+        stream.write_all(request.as_bytes()).await?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await?;
+        assert_eq!(answer.starts_with("HTTP/1.1 200"), fine, "{headers}{answer}");
+        assert_eq!(answer.contains("search_resources"), fine, "{headers}{answer}");
+    }
+    Ok(())
+}
