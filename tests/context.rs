@@ -25,7 +25,9 @@ async fn a_context_has_what_an_answer_needs() -> anyhow::Result<()> {
     for ((text, tokens), counted) in texts.iter().zip(counted) {
         assert!(counted > 0 && counted <= *tokens, "{counted} tokens, estimated as {tokens}:\n{text}");
     }
-    table(&answers).iter().for_each(|line| println!("{line}"));
+    for line in table(&answers) {
+        println!("{line}");
+    }
     let must = |answer: &&_| {
         let answer: &pulse_tests::context::coverage::Answer = answer;
         answer.budget >= 4_000 && (answer.fleet != "thousand" || answer.wrong)

@@ -110,18 +110,14 @@ async fn context(
     question: &Question,
     max_tokens: i32,
 ) -> anyhow::Result<(String, Vec<ContextSection>, i32)> {
-    let (text, sections, tokens) = match &question.of {
-        Some(of) => {
-            let request =
-                GetResourceContextRequest { resource_id: of.clone(), max_tokens, ..Default::default() };
-            let answer = client.get_resource_context(request).await.context(of.clone())?.into_inner();
-            (answer.text, answer.sections, answer.tokens)
-        }
-        None => {
-            let request = GetInfrastructureContextRequest { max_tokens, ..Default::default() };
-            let answer = client.get_infrastructure_context(request).await?.into_inner();
-            (answer.text, answer.sections, answer.tokens)
-        }
+    let (text, sections, tokens) = if let Some(of) = &question.of {
+        let request = GetResourceContextRequest { resource_id: of.clone(), max_tokens, ..Default::default() };
+        let answer = client.get_resource_context(request).await.context(of.clone())?.into_inner();
+        (answer.text, answer.sections, answer.tokens)
+    } else {
+        let request = GetInfrastructureContextRequest { max_tokens, ..Default::default() };
+        let answer = client.get_infrastructure_context(request).await?.into_inner();
+        (answer.text, answer.sections, answer.tokens)
     };
     anyhow::ensure!(tokens <= max_tokens, "{tokens} tokens of {max_tokens}");
     Ok((text, sections, tokens))

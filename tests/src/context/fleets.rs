@@ -35,17 +35,17 @@ pub struct Fleet {
 /// All of them; times are seconds before `now`.
 pub fn fleets(now: i64) -> Vec<Fleet> {
     let at = Clock(now);
-    let healthy = || alpha(at, &Changes::default());
+    let healthy = || alpha(at, Changes::default());
     let one = |name, now: Told| Fleet { name, before: vec![healthy()], now: vec![now] };
     let degraded = Changes { failed_disk: true, ..Changes::default() };
     vec![
         Fleet { name: "healthy", before: vec![], now: vec![healthy()] },
-        one("degraded", alpha(at, &degraded)),
-        one("resilvering", alpha(at, &Changes { resilver: true, ..degraded })),
-        one("full", alpha(at, &Changes { full: true, ..Changes::default() })),
-        one("stale", alpha(at, &Changes { silent: true, ..Changes::default() })),
-        one("backup-failed", alpha(at, &Changes { backup_failed: true, ..Changes::default() })),
-        one("ha-failover", alpha(at, &Changes { failover: true, ..Changes::default() })),
+        one("degraded", alpha(at, degraded)),
+        one("resilvering", alpha(at, Changes { resilver: true, ..degraded })),
+        one("full", alpha(at, Changes { full: true, ..Changes::default() })),
+        one("stale", alpha(at, Changes { silent: true, ..Changes::default() })),
+        one("backup-failed", alpha(at, Changes { backup_failed: true, ..Changes::default() })),
+        one("ha-failover", alpha(at, Changes { failover: true, ..Changes::default() })),
         Fleet {
             name: "thousand",
             before: vec![],
@@ -58,6 +58,7 @@ pub fn fleets(now: i64) -> Vec<Fleet> {
 struct Clock(i64);
 
 impl Clock {
+    #[allow(clippy::unnecessary_wraps, reason = "as fields of messages want it")]
     fn ago(self, seconds: i64) -> Option<Timestamp> {
         Some(Timestamp { seconds: self.0 - seconds, nanos: 0 })
     }
@@ -78,14 +79,14 @@ struct Changes {
 }
 
 /// A system with one of everything.
-fn alpha(at: Clock, changes: &Changes) -> Told {
+fn alpha(at: Clock, changes: Changes) -> Told {
     let connection = "alpha";
     let mut records = vec![host(at, connection, changes), pool(at, connection, 6, changes)];
     records.push(boot_pool(at, connection));
     records.extend((0..6).map(|number| disk(connection, number, changes)));
     let media = if changes.full { 8_900 } else { 3_000 };
     records.push(dataset(at, connection, "tank/media", media * GIB, changes));
-    records.push(dataset(at, connection, "tank/home", 700 * GIB, &Changes::default()));
+    records.push(dataset(at, connection, "tank/home", 700 * GIB, Changes::default()));
     records.push(secret(connection));
     records.push(share(connection, "smb", "media", "tank/media"));
     records.push(share(connection, "nfs", "home", "tank/home"));
@@ -113,10 +114,10 @@ fn member(at: Clock, number: usize) -> Told {
         backup_failed: number % 71 == 23,
         ..Changes::default()
     };
-    let mut records = vec![host(at, &connection, &Changes::default()), pool(at, &connection, 4, &changes)];
-    records.extend((0..4).map(|number| disk(&connection, number, &changes)));
-    records.push(dataset(at, &connection, "tank/media", GIB * (100 + number as u64), &Changes::default()));
-    records.push(replication(at, &connection, &changes));
+    let mut records = vec![host(at, &connection, Changes::default()), pool(at, &connection, 4, changes)];
+    records.extend((0..4).map(|number| disk(&connection, number, changes)));
+    records.push(dataset(at, &connection, "tank/media", GIB * (100 + number as u64), Changes::default()));
+    records.push(replication(at, &connection, changes));
     let silent = if changes.silent { 3 * HOUR } else { 0 };
     let status = ConnectionStatus {
         name: connection.clone(),
@@ -152,7 +153,7 @@ fn record(connection: &str, id: &str, kind: ResourceType, section: &str, name: &
     }
 }
 
-fn host(at: Clock, connection: &str, changes: &Changes) -> IngestRecord {
+fn host(at: Clock, connection: &str, changes: Changes) -> IngestRecord {
     let text = str::to_owned;
     let service =
         |name: &str, state: &str| Service { name: text(name), enabled: Some(true), state: text(state) };
@@ -204,7 +205,7 @@ fn host(at: Clock, connection: &str, changes: &Changes) -> IngestRecord {
     }
 }
 
-fn pool(at: Clock, connection: &str, disks: usize, changes: &Changes) -> IngestRecord {
+fn pool(at: Clock, connection: &str, disks: usize, changes: Changes) -> IngestRecord {
     let failed = |number: usize| changes.failed_disk && number == 2;
     let leaf = |number: usize| Vdev {
         name: format!("sd{number}"),
@@ -277,9 +278,9 @@ fn pool(at: Clock, connection: &str, disks: usize, changes: &Changes) -> IngestR
 }
 
 fn boot_pool(at: Clock, connection: &str) -> IngestRecord {
-    let mut pool = pool(at, connection, 2, &Changes::default());
+    let mut pool = pool(at, connection, 2, Changes::default());
     pool.source_id = format!("system:{connection}/pool:boot-pool");
-    pool.name = "boot-pool".to_owned();
+    "boot-pool".clone_into(&mut pool.name);
     pool.capacity = Some(Capacity {
         total_bytes: Some(100 * GIB),
         used_bytes: Some(9 * GIB),
@@ -287,19 +288,19 @@ fn boot_pool(at: Clock, connection: &str) -> IngestRecord {
         ..Capacity::default()
     });
     if let Some(storage) = &mut pool.storage {
-        storage.pool = "boot-pool".to_owned();
+        "boot-pool".clone_into(&mut storage.pool);
         if let Some(storage_facet::Zfs::ZfsPool(zfs)) = &mut storage.zfs {
-            zfs.name = "boot-pool".to_owned();
+            "boot-pool".clone_into(&mut zfs.name);
             zfs.boot_pool = true;
             for group in &mut zfs.groups {
-                group.vdevs.iter_mut().for_each(|vdev| vdev.r#type = "MIRROR".to_owned());
+                group.vdevs.iter_mut().for_each(|vdev| "MIRROR".clone_into(&mut vdev.r#type));
             }
         }
     }
     pool
 }
 
-fn disk(connection: &str, number: usize, changes: &Changes) -> IngestRecord {
+fn disk(connection: &str, number: usize, changes: Changes) -> IngestRecord {
     let failed = changes.failed_disk && number == 2;
     let state = if failed { "FAULTED" } else { "ONLINE" };
     let name = format!("sd{number}");
@@ -321,14 +322,14 @@ fn disk(connection: &str, number: usize, changes: &Changes) -> IngestRecord {
             write_errors: Some(0),
             checksum_errors: Some(0),
             temperature_celsius: Some(if number == 3 { 44.0 } else { 36.0 }),
-            enclosure_slot: Some(number as u32 + 1),
+            enclosure_slot: u32::try_from(number + 1).ok(),
             ..PhysicalDiskFacet::default()
         }),
         ..record(connection, &format!("disk:{name}"), ResourceType::PhysicalDisk, "disks", &name)
     }
 }
 
-fn dataset(at: Clock, connection: &str, name: &str, used: u64, changes: &Changes) -> IngestRecord {
+fn dataset(at: Clock, connection: &str, name: &str, used: u64, changes: Changes) -> IngestRecord {
     IngestRecord {
         parent_source_id: format!("system:{connection}/pool:tank"),
         storage: Some(StorageFacet {
@@ -437,7 +438,7 @@ fn vm(connection: &str) -> IngestRecord {
     }
 }
 
-fn replication(at: Clock, connection: &str, changes: &Changes) -> IngestRecord {
+fn replication(at: Clock, connection: &str, changes: Changes) -> IngestRecord {
     let (state, message) = if changes.backup_failed {
         ("ERROR", "ssh: connect to host attic port 22: No route to host")
     } else {
@@ -462,7 +463,7 @@ fn replication(at: Clock, connection: &str, changes: &Changes) -> IngestRecord {
     )
 }
 
-fn tasks(at: Clock, connection: &str, changes: &Changes) -> Vec<IngestRecord> {
+fn tasks(at: Clock, connection: &str, changes: Changes) -> Vec<IngestRecord> {
     let snapshots_since = if changes.backup_failed { 9 * DAY } else { 2 * HOUR };
     let (cloud, said) =
         if changes.backup_failed { ("FAILED", "quota of the bucket is exceeded") } else { ("SUCCESS", "") };

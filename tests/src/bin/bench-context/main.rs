@@ -22,7 +22,9 @@ async fn main() -> anyhow::Result<()> {
     for fleet in fleets(jiff::Timestamp::now().as_second()) {
         answers.extend(ask(&fleet, &questions).await?.answers);
     }
-    table(&answers).iter().for_each(|line| eprintln!("{line}"));
+    for line in table(&answers) {
+        eprintln!("{line}");
+    }
     eprintln!("measuring contexts of {} resources ...", plan.resources);
     let times = measure(plan).await?;
     let coverage = |figure: &str, budget: i32| {
