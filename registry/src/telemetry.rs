@@ -44,6 +44,7 @@ pub struct Metrics {
     pub commits: Counter,
     pub commit_seconds: Histogram,
     pub store_failures: Counter,
+    pub stored_rows_unreadable: Gauge,
     pub checkpoints: Counter,
     pub checkpoint_failures: Counter,
     pub changes: Counter,
@@ -67,6 +68,7 @@ impl Metrics {
             commits: Counter::default(),
             commit_seconds: Histogram::new(exponential_buckets(0.000_25, 2.0, 16)),
             store_failures: Counter::default(),
+            stored_rows_unreadable: Gauge::default(),
             checkpoints: Counter::default(),
             checkpoint_failures: Counter::default(),
             changes: Counter::default(),
@@ -94,6 +96,11 @@ impl Metrics {
             metrics.commit_seconds.clone(),
         );
         registry.register("store_failures", "Commits that failed", metrics.store_failures.clone());
+        registry.register(
+            "stored_rows_unreadable",
+            "Stored rows that this release could not read at its start; they are kept and not shown",
+            metrics.stored_rows_unreadable.clone(),
+        );
         registry.register("checkpoints", "Checkpoints of the store", metrics.checkpoints.clone());
         registry.register(
             "checkpoint_failures",

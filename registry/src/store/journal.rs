@@ -17,6 +17,7 @@ mod read;
 mod rows;
 mod slice;
 mod tail;
+mod unread;
 
 use std::fs;
 use std::os::unix::fs::DirBuilderExt as _;
@@ -32,6 +33,7 @@ use self::header::unreadable;
 use self::place::Place;
 use self::read::Plan;
 use self::tail::{Mark, Tail};
+use self::unread::Unread;
 use super::{Loaded, Store, StoreError, Ticket};
 use crate::state::{KeptConnection, Write};
 
@@ -60,6 +62,8 @@ pub struct Journal {
     first_segment: Mutex<u64>,
     /// What opening has read, until somebody asks or something changes.
     loaded: Mutex<Option<Loaded>>,
+    /// Rows that cannot be read. Locked after the tail, so that what is written anew leaves it in the order of commits.
+    unread: Mutex<Unread>,
     /// Keeps other processes out.
     _lock: fs::File,
 }
@@ -84,7 +88,7 @@ impl Journal {
         let lock = place::lock(&folder)?;
         place::clear_unfinished(&folder, &*disk)?;
         let unreadable_rows = origin::begin(data_dir, &folder, new_id, &disk)?;
-        let (mut loaded, end) = load::load(Plan::open(&folder, None)?)?;
+        let load::All { mut loaded, unread, has_new_unread, end } = load::load(Plan::open(&folder, None)?)?;
         loaded.damaged.extend(unreadable_rows);
         let place = Place { folder, registry_id: end.registry_id.clone(), disk };
         place.forget_before(end.first_segment);
@@ -94,18 +98,43 @@ impl Journal {
             Err(error @ StoreError::Full { .. }) => warn!(%error, "the store does not take writes"),
             other => other?,
         }
+        if has_new_unread {
+            // From now on they count as old, whatever is told meanwhile. Where that cannot be written they stand as they are.
+            let put_aside = tail.put(&place, end.revision, |out| unread.encode(out));
+            if let Err(error) = put_aside {
+                warn!(%error, "rows that cannot be read could not be put aside");
+            }
+        }
         Ok(Self {
             place,
             options,
             tail: Mutex::new(tail),
             first_segment: Mutex::new(end.first_segment),
             loaded: Mutex::new(Some(loaded)),
+            unread: Mutex::new(unread),
             _lock: lock,
         })
     }
 
     pub fn path(&self) -> &PathBuf {
         &self.place.folder
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test that fails here has failed")]
+impl Journal {
+    /// A commit of steps that this release would not write.
+    fn write_raw(&self, fill: impl FnOnce(&mut Vec<u8>)) {
+        let mut tail = held(&self.tail);
+        let revision = tail.revision();
+        tail.put(&self.place, revision, fill).unwrap();
+    }
+
+    /// Stores a record as a later release might: this one cannot read it.
+    pub(crate) fn spoil(&self, connection: &str, source_id: &str) {
+        let step = rows::record_as_written(source_id, None, b"of a later release");
+        self.write_raw(|out| rows::group(connection, out, |out| out.extend_from_slice(&step)));
     }
 }
 
@@ -116,12 +145,15 @@ impl Store for Journal {
         }
         let _files = held(&self.first_segment);
         let end = held(&self.tail).end();
-        load::load(Plan::open(&self.place.folder, Some(end))?).map(|(loaded, _)| loaded)
+        load::load(Plan::open(&self.place.folder, Some(end))?).map(|all| all.loaded)
     }
 
     fn commit(&self, revision: Revision, writes: &[Write]) -> Result<(), StoreError> {
         *held(&self.loaded) = None;
-        held(&self.tail).append(&self.place, revision, writes)
+        let mut tail = held(&self.tail);
+        tail.append(&self.place, revision, writes)?;
+        held(&self.unread).overtaken_by(writes);
+        Ok(())
     }
 
     fn recover(&self) -> Result<(), StoreError> {
@@ -145,7 +177,10 @@ impl Store for Journal {
         connections: &mut dyn Iterator<Item = KeptConnection>,
     ) -> Result<(), StoreError> {
         let Ticket { segment, commit, revision, written } = ticket;
-        let checkpoint = checkpoint::write(&self.place, segment, commit, revision, common, connections)?;
+        let mut unread = Vec::new();
+        held(&self.unread).encode(&mut unread);
+        let checkpoint =
+            checkpoint::write(&self.place, segment, commit, revision, common, &unread, connections)?;
         let mut first_segment = held(&self.first_segment);
         if *first_segment >= segment {
             // A later one was faster.

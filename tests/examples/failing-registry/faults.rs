@@ -13,7 +13,7 @@ use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 
 /// Steps that succeed between two times of trouble.
-const GOOD_STEPS: std::ops::RangeInclusive<u32> = 3..=40;
+const GOOD_STEPS: std::ops::RangeInclusive<u32> = 2..=20;
 /// Steps that fail in a row.
 const BAD_STEPS: std::ops::RangeInclusive<u32> = 1..=6;
 

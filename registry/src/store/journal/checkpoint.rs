@@ -27,13 +27,14 @@ pub(super) struct Written {
     pub(super) bytes: u64,
 }
 
-/// Writes what stands before segment `first`.
+/// Writes what stands before segment `first`. `unread` are groups of steps that no release so far could read.
 pub(super) fn write(
     place: &Place,
     first: u64,
     commit: u64,
     revision: Revision,
     common: &[Write],
+    unread: &[u8],
     connections: &mut dyn Iterator<Item = KeptConnection>,
 ) -> Result<Written, StoreError> {
     let path = place.unfinished(&format!("{CHECKPOINT}-{first}"));
@@ -48,7 +49,7 @@ pub(super) fn write(
     };
     let file = FrameFile::create(&*place.disk, &path, &header, 1);
     let written = file.and_then(|mut file| {
-        fill(&mut file, revision, common, connections)?;
+        fill(&mut file, revision, common, unread, connections)?;
         Ok(file.at())
     });
     match written {
@@ -65,6 +66,7 @@ fn fill(
     file: &mut FrameFile,
     revision: Revision,
     common: &[Write],
+    unread: &[u8],
     connections: &mut dyn Iterator<Item = KeptConnection>,
 ) -> Result<(), StoreError> {
     let mut synced = 0;
@@ -83,6 +85,11 @@ fn fill(
         if frame.len() >= FRAME_BYTES {
             flush(&mut frame, file)?;
         }
+    }
+    if !unread.is_empty() {
+        // Before the rows that can be read: those are newer.
+        frame.extend_from_slice(unread);
+        flush(&mut frame, file)?;
     }
     for (id, row, records) in connections {
         let id = id.as_str();

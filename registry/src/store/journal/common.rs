@@ -55,7 +55,8 @@ impl Common {
             | Step::RemoveRecord(_)
             | Step::RemoveRecords
             | Step::Row(..)
-            | Step::Unknown(_) => self.unknown += 1,
+            | Step::Unread(_)
+            | Step::Unknown(..) => self.unknown += 1,
         }
     }
 

@@ -6,7 +6,8 @@ use std::collections::BTreeMap;
 use pulse_proto::model::ConnectionId;
 
 use super::common::Common;
-use super::rows::{COMMON, NoRows, STAMP_BYTES, Step, groups, steps};
+use super::rows::{self, COMMON, NoRows, STAMP_BYTES, Step, groups, steps};
+use super::unread::{Kept, Key, Unread};
 use crate::state::{KeptConnection, Link, RecordRow, Remembered};
 use crate::store::bytes::{decode_connection, decode_document, decode_stamp};
 
@@ -20,8 +21,8 @@ pub(super) struct Fold {
 struct Held {
     row: Option<Box<[u8]>>,
     records: BTreeMap<Box<str>, Raw>,
-    /// Steps that this release does not know.
-    unknown: usize,
+    /// Steps that some release could not read, and those that this one does not know.
+    unread: Kept,
 }
 
 #[derive(Debug, Default)]
@@ -37,6 +38,10 @@ pub(super) struct Folded {
     pub(super) remembered: Remembered,
     /// Rows that cannot be read, and why.
     pub(super) damaged: Vec<String>,
+    /// The same rows of connections, as they were written.
+    pub(super) unread: Unread,
+    /// Some of them were not put aside yet.
+    pub(super) has_new_unread: bool,
 }
 
 impl Fold {
@@ -67,7 +72,7 @@ impl Fold {
     pub(super) fn finish(self) -> Folded {
         let mut folded = Folded::default();
         for (name, held) in self.connections {
-            held.finish(&name, &mut folded);
+            held.finish(name, &mut folded);
         }
         self.common.finish(&mut folded);
         folded
@@ -77,16 +82,34 @@ impl Fold {
 impl Held {
     fn take(&mut self, step: Step<'_>) {
         match step {
-            Step::Connection(bytes) => self.row = Some(bytes.into()),
-            Step::Record(source_id, bytes) => self.edit(source_id, |raw| raw.record = Some(bytes.into())),
+            Step::Connection(bytes) => {
+                self.row = Some(bytes.into());
+                self.read_anew(|| Key::Connection);
+            }
+            Step::Record(source_id, bytes) => {
+                self.edit(source_id, |raw| raw.record = Some(bytes.into()));
+                self.read_anew(|| Key::Record(source_id.into()));
+            }
             Step::Stamp(source_id, bytes) => self.edit(source_id, |raw| raw.stamp = bytes.try_into().ok()),
-            Step::RemoveRecord(source_id) => drop(self.records.remove(source_id)),
-            Step::RemoveRecords => self.records.clear(),
+            Step::RemoveRecord(source_id) => {
+                self.records.remove(source_id);
+                self.read_anew(|| Key::Record(source_id.into()));
+            }
+            Step::RemoveRecords => {
+                self.records.clear();
+                self.unread.retain(|key, _| !matches!(key, Key::Record(_)));
+            }
             Step::Row(source_id, stamp, bytes) => {
                 let new = Raw { record: Some(bytes.into()), stamp: stamp.try_into().ok() };
                 self.edit(source_id, |raw| *raw = new);
+                self.read_anew(|| Key::Record(source_id.into()));
             }
-            // Of no connection, or of a later release.
+            Step::Unread(bytes) => self.put_aside(bytes),
+            Step::Unknown(tag, body) => {
+                let bytes = rows::as_written(tag, body);
+                self.unread.insert(Key::Other(bytes.clone()), bytes);
+            }
+            // Of no connection.
             Step::Link(..)
             | Step::RemoveLink(_)
             | Step::Tombstone(..)
@@ -94,9 +117,27 @@ impl Held {
             | Step::Entry(..)
             | Step::ForgetEntries(_)
             | Step::Note(..)
-            | Step::RemoveNote(_)
-            | Step::Unknown(_) => self.unknown += 1,
+            | Step::RemoveNote(_) => {}
         }
+    }
+
+    /// Something newer is said of a row that could not be read.
+    fn read_anew(&mut self, key: impl FnOnce() -> Key) {
+        if !self.unread.is_empty() {
+            self.unread.remove(&key());
+        }
+    }
+
+    /// The row is no longer where it stood: perhaps it can be read now, perhaps by a later release.
+    fn put_aside(&mut self, bytes: &[u8]) {
+        let Some(Ok(step)) = steps(bytes).next() else { return };
+        let key = Key::of(&step, bytes);
+        match &key {
+            Key::Connection => self.row = None,
+            Key::Record(source_id) => drop(self.records.remove(source_id)),
+            Key::Other(_) => {}
+        }
+        self.unread.insert(key, bytes.into());
     }
 
     fn edit(&mut self, source_id: &str, change: impl FnOnce(&mut Raw)) {
@@ -108,38 +149,92 @@ impl Held {
         self.records.insert(source_id.into(), raw);
     }
 
-    fn finish(self, name: &str, folded: &mut Folded) {
-        let decoded = ConnectionId::parse(name).and_then(|id| {
-            let row = self.row.as_deref().map(decode_connection).transpose()?;
+    fn finish(mut self, name: Box<str>, folded: &mut Folded) {
+        let was_aside = self.unread.keys().filter(|key| !matches!(key, Key::Other(_))).count();
+        let others = self.unread.len() - was_aside;
+        let damaged_before = folded.damaged.len();
+        let aside = self.unread.remove(&Key::Connection);
+        let decoded = ConnectionId::parse(&name).and_then(|id| {
+            let row =
+                self.row.as_deref().or(aside.as_deref().and_then(body)).map(decode_connection).transpose()?;
             Ok((id, row))
         });
         let (id, mut row) = match decoded {
             Ok((id, Some(row))) => (id, row),
             // Records of a connection that was never written.
-            Ok((_, None)) if self.records.is_empty() && self.unknown == 0 => return,
-            Ok((_, None)) => return folded.damaged.push(format!("connection {name:?} has no row")),
-            Err(error) => return folded.damaged.push(format!("connection {name:?}: {error}")),
+            Ok((_, None)) if self.records.is_empty() && self.unread.is_empty() => return,
+            undecoded => {
+                folded.damaged.push(match undecoded {
+                    Err(error) => format!("connection {name:?}: {error}"),
+                    Ok(_) => format!("connection {name:?} has no row"),
+                });
+                folded.has_new_unread |= self.row.is_some() || !self.records.is_empty();
+                if let Some(bytes) = self.row.as_deref().map(rows::connection_as_written).or(aside) {
+                    self.unread.insert(Key::Connection, bytes);
+                }
+                for (source_id, raw) in self.records {
+                    let Some(bytes) = raw.record else { continue };
+                    let step = rows::record_as_written(&source_id, raw.stamp.as_ref(), &bytes);
+                    self.unread.insert(Key::Record(source_id), step);
+                }
+                return folded.unread.put(name, self.unread);
+            }
         };
-        let damaged_before = folded.damaged.len();
-        if self.unknown > 0 {
-            folded.damaged.push(format!("connection {name:?}: {} steps are not known here", self.unknown));
+        if others > 0 {
+            folded.damaged.push(format!("connection {name:?}: {others} steps are not known here"));
         }
         let mut records = Vec::with_capacity(self.records.len());
+        // What was put aside may be readable again.
+        self.unread.retain(|_, bytes| {
+            let (source_id, stamp, bytes) = match steps(bytes).next() {
+                Some(Ok(Step::Row(source_id, stamp, bytes))) => (source_id, stamp.try_into().ok(), bytes),
+                Some(Ok(Step::Record(source_id, bytes))) => (source_id, None, bytes),
+                _ => return true,
+            };
+            match record(source_id, stamp, bytes) {
+                Ok(row) => records.push(row),
+                Err(why) => {
+                    folded.damaged.push(why);
+                    return true;
+                }
+            }
+            false
+        });
         for (source_id, raw) in self.records {
             let Some(bytes) = raw.record else { continue };
-            match (
-                decode_document(&source_id, &bytes),
-                raw.stamp.as_ref().and_then(|stamp| decode_stamp(stamp)),
-            ) {
-                (Ok(document), Some(stamp)) => records.push(RecordRow { document, stamp }),
-                (Err(error), _) => folded.damaged.push(format!("record {source_id:?}: {error}")),
-                (_, None) => folded.damaged.push(format!("record {source_id:?} has no stamp")),
+            match record(&source_id, raw.stamp.as_ref(), &bytes) {
+                Ok(row) => records.push(row),
+                Err(why) => {
+                    folded.damaged.push(why);
+                    folded.has_new_unread = true;
+                    let step = rows::record_as_written(&source_id, raw.stamp.as_ref(), &bytes);
+                    self.unread.insert(Key::Record(source_id), step);
+                }
             }
         }
-        if folded.damaged.len() > damaged_before {
+        records.sort_by(|a, b| a.document.source_id.cmp(&b.document.source_id));
+        if was_aside > 0 || folded.damaged.len() > damaged_before {
             // Not what its sender believes: it will be asked for everything.
             row.cursor.digest = None;
         }
+        folded.unread.put(name, self.unread);
         folded.connections.push((id, row, records));
+    }
+}
+
+/// A record that can be read, or why it cannot.
+fn record(source_id: &str, stamp: Option<&[u8; STAMP_BYTES]>, bytes: &[u8]) -> Result<RecordRow, String> {
+    let document =
+        decode_document(source_id, bytes).map_err(|error| format!("record {source_id:?}: {error}"))?;
+    let stamp = stamp.and_then(|stamp| decode_stamp(stamp));
+    let stamp = stamp.ok_or_else(|| format!("record {source_id:?} has no stamp"))?;
+    Ok(RecordRow { document, stamp })
+}
+
+/// Of a connection's row that was put aside.
+fn body(step: &[u8]) -> Option<&[u8]> {
+    match steps(step).next() {
+        Some(Ok(Step::Connection(bytes))) => Some(bytes),
+        _ => None,
     }
 }

@@ -8,6 +8,7 @@ use std::thread;
 
 use super::fold::{Fold, Folded};
 use super::read::{End, Piece, Plan, Rows};
+use super::unread::Unread;
 use crate::state::Remembered;
 use crate::store::{Loaded, StoreError};
 
@@ -18,7 +19,16 @@ const SMALL_BYTES: u64 = 4 * 1024 * 1024;
 /// Frames on their way to a decoder.
 const QUEUE_MAX: usize = 4;
 
-pub(super) fn load(plan: Plan) -> Result<(Loaded, End), StoreError> {
+/// What could be read, what could not, and where it ends.
+pub(super) struct All {
+    pub(super) loaded: Loaded,
+    pub(super) unread: Unread,
+    /// Some of it was not put aside yet.
+    pub(super) has_new_unread: bool,
+    pub(super) end: End,
+}
+
+pub(super) fn load(plan: Plan) -> Result<All, StoreError> {
     let decoders = if plan.bytes() < SMALL_BYTES { 1 } else { DECODERS };
     thread::scope(|scope| {
         let mut senders: Vec<SyncSender<Arc<Rows>>> = Vec::new();
@@ -48,12 +58,15 @@ pub(super) fn load(plan: Plan) -> Result<(Loaded, End), StoreError> {
                 folded.remembered = part.remembered;
             }
             folded.damaged.extend(part.damaged);
+            folded.unread.extend(part.unread);
+            folded.has_new_unread |= part.has_new_unread;
         }
         let end = read?;
         folded.connections.sort_unstable_by(|(a, ..), (b, ..)| a.cmp(b));
-        let Folded { connections, links, remembered, damaged } = folded;
+        let Folded { connections, links, remembered, damaged, unread, has_new_unread } = folded;
         let registry_id = end.registry_id.clone();
-        Ok((Loaded { registry_id, revision: end.revision, connections, links, remembered, damaged }, end))
+        let loaded = Loaded { registry_id, revision: end.revision, connections, links, remembered, damaged };
+        Ok(All { loaded, unread, has_new_unread, end })
     })
 }
 

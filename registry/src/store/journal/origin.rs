@@ -57,7 +57,7 @@ fn create(place: &Place, loaded: Loaded) -> Result<(), StoreError> {
         return Err(StoreError::Open { path: place.folder.display().to_string(), reason });
     }
     tail::create(place, FIRST, 0, revision, 0)?;
-    let written = checkpoint::write(place, FIRST, 0, revision, &common, &mut connections.into_iter())?;
+    let written = checkpoint::write(place, FIRST, 0, revision, &common, &[], &mut connections.into_iter())?;
     place.publish(&written.path, &place.checkpoint())
 }
 

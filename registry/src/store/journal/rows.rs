@@ -27,6 +27,8 @@ const ENTRY: u8 = 11;
 const FORGET_ENTRIES: u8 = 12;
 const NOTE: u8 = 13;
 const REMOVE_NOTE: u8 = 14;
+/// A step that could not be read when it should have been: it counts unless something newer is said of the same row.
+const UNREAD: u8 = 15;
 
 /// Where rows of no connection stand: no connection has this name.
 pub(super) const COMMON: &str = "";
@@ -114,6 +116,35 @@ pub(super) fn row(row: &RecordRow, out: &mut Vec<u8>) {
     });
 }
 
+/// A step as it was written, put aside.
+pub(super) fn unread(step: &[u8], out: &mut Vec<u8>) {
+    tagged(UNREAD, out, |out| out.extend_from_slice(step));
+}
+
+/// A step with this tag, as it stands in a group.
+pub(super) fn as_written(tag: u8, body: &[u8]) -> Box<[u8]> {
+    let mut step = Vec::with_capacity(body.len() + 5);
+    tagged(tag, &mut step, |out| out.extend_from_slice(body));
+    step.into()
+}
+
+/// The same of a record, with its stamp where it has one.
+pub(super) fn record_as_written(
+    source_id: &str,
+    stamp: Option<&[u8; STAMP_BYTES]>,
+    bytes: &[u8],
+) -> Box<[u8]> {
+    let mut body = Vec::with_capacity(bytes.len() + source_id.len() + STAMP_BYTES + 2);
+    text(source_id, &mut body);
+    body.extend_from_slice(stamp.map_or(&[], |stamp| &stamp[..]));
+    body.extend_from_slice(bytes);
+    as_written(if stamp.is_some() { ROW } else { RECORD }, &body)
+}
+
+pub(super) fn connection_as_written(bytes: &[u8]) -> Box<[u8]> {
+    as_written(CONNECTION, bytes)
+}
+
 fn put_stamp(stamp: Stamp, out: &mut Vec<u8>) {
     let bytes: [u8; STAMP_BYTES] = encode_stamp(stamp);
     out.extend_from_slice(&bytes);
@@ -161,8 +192,10 @@ pub(super) enum Step<'a> {
     ForgetEntries(&'a [u8]),
     Note(&'a str, &'a [u8]),
     RemoveNote(&'a str),
-    /// Of a later release, or not readable.
-    Unknown(u8),
+    /// A whole step that was put aside.
+    Unread(&'a [u8]),
+    /// Of a later release, or not readable: tag and body.
+    Unknown(u8, &'a [u8]),
 }
 
 /// The payload does not hold what it says. With a good checksum: not written by this program.
@@ -196,7 +229,7 @@ pub(super) fn steps(group: &[u8]) -> impl Iterator<Item = Result<Step<'_>, NoRow
         if step.is_none() {
             rest = Slice(&[]);
         }
-        let parsed = step.map(|(tag, body)| parse(tag, Slice(body)).unwrap_or(Step::Unknown(tag)));
+        let parsed = step.map(|(tag, body)| parse(tag, Slice(body)).unwrap_or(Step::Unknown(tag, body)));
         Some(parsed.ok_or(NoRows))
     })
 }
@@ -216,6 +249,7 @@ fn parse(tag: u8, mut body: Slice<'_>) -> Option<Step<'_>> {
         FORGET_ENTRIES => Step::ForgetEntries(body.key()?),
         NOTE => Step::Note(body.text()?, body.0),
         REMOVE_NOTE => Step::RemoveNote(body.text()?),
+        UNREAD => Step::Unread(body.0),
         ROW => Step::Row(body.text()?, body.bytes(STAMP_BYTES)?, body.0),
         _ => return None,
     })

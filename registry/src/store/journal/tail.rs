@@ -79,6 +79,11 @@ impl Tail {
         (self.number, self.file.at())
     }
 
+    #[cfg(test)]
+    pub(super) fn revision(&self) -> Revision {
+        self.revision
+    }
+
     /// One frame, one write, one sync.
     pub(super) fn append(
         &mut self,
@@ -86,8 +91,18 @@ impl Tail {
         revision: Revision,
         writes: &[Write],
     ) -> Result<(), StoreError> {
+        self.put(place, revision, |out| rows::encode(writes, out))
+    }
+
+    /// The same, of steps that are encoded by the caller.
+    pub(super) fn put(
+        &mut self,
+        place: &Place,
+        revision: Revision,
+        fill: impl FnOnce(&mut Vec<u8>),
+    ) -> Result<(), StoreError> {
         self.repair(place)?;
-        let done = self.file.put_durably(FrameKind::Rows, revision.0, |out| rows::encode(writes, out));
+        let done = self.file.put_durably(FrameKind::Rows, revision.0, fill);
         let bytes = self.file.frame_bytes();
         let Err(failure) = done else {
             (self.commit, self.revision) = (self.commit + 1, revision);

@@ -62,7 +62,7 @@ pub fn restore(data_dir: &Path, from: &Path, new_id: &str, force: bool) -> Resul
     made.map_err(|error| failed(&folder, &error))?;
     let place = Place { folder: folder.clone(), registry_id: new_id.to_owned(), disk: Arc::new(OsDisk) };
     backup.unpack(&place)?;
-    let (loaded, _) = load(Plan::open(&folder, None)?)?;
+    let loaded = load(Plan::open(&folder, None)?)?.loaded;
     let mut aside = Vec::new();
     for path in present {
         let free = (1_u32..).map(|n| path.with_added_extension(format!("{REPLACED}-{n}")));

@@ -1,0 +1,176 @@
+//! What a release cannot read outlives it: restarts, checkpoints and commits.
+
+use std::sync::Arc;
+
+use pulse_proto::digest::Digest;
+use pulse_proto::model::{
+    CollectorId, ConnectionId, DataSource, Epoch, Facets, Identity, IngestRecord, ResourceType, Revision,
+    SectionName, Sequence, SourceId, UnixMillis,
+};
+
+use super::super::disk::OsDisk;
+use super::super::{Journal, Options, rows};
+use crate::state::lease::Cursor;
+use crate::state::{ConnectionRow, Document, Stamp, Write};
+use crate::store::bytes::{encode_document, encode_stamp};
+use crate::store::{Loaded, Store as _};
+
+const STAMP: Stamp = Stamp {
+    created_at: UnixMillis::new(1),
+    updated_at: UnixMillis::new(2),
+    revision: Revision(1),
+    created: Revision(1),
+};
+
+fn open(folder: &tempfile::TempDir) -> (Journal, Loaded) {
+    let options = Options { checkpoint_bytes_min: 0 };
+    let journal = Journal::open_with(folder.path(), "registry", Arc::new(OsDisk), options).unwrap();
+    let loaded = journal.load().unwrap();
+    (journal, loaded)
+}
+
+fn nas() -> ConnectionId {
+    ConnectionId::parse("nas").unwrap()
+}
+
+fn id(name: &str) -> String {
+    format!("system:nas/pool:{name}")
+}
+
+fn document(name: &str) -> Arc<Document> {
+    Arc::new(Document::of(&IngestRecord {
+        source_id: SourceId::parse(&id(name)).unwrap(),
+        parent_source_id: None,
+        resource_type: ResourceType::Storage,
+        name: name.to_owned(),
+        section: SectionName::parse("pools").unwrap(),
+        state: "ONLINE".to_owned(),
+        identity: Identity::default(),
+        capacity: None,
+        tags: Vec::new(),
+        incidents: Vec::new(),
+        facets: Facets::default(),
+    }))
+}
+
+fn record(name: &str) -> Vec<Write> {
+    let document = document(name);
+    let stamp = Write::Stamp(nas(), document.source_id.clone(), STAMP);
+    vec![Write::Record(nas(), document), stamp]
+}
+
+fn connection() -> Write {
+    let cursor = Cursor {
+        collector: CollectorId::parse("c").unwrap(),
+        epoch: Epoch(1),
+        sequence: Sequence(1),
+        digest: Some(Digest([7; 32])),
+    };
+    Write::Connection(
+        nas(),
+        Box::new(ConnectionRow {
+            cursor,
+            source: DataSource::Truenas,
+            removed: false,
+            status: None,
+            sections: std::collections::BTreeMap::new(),
+            freshness: std::collections::BTreeMap::new(),
+        }),
+    )
+}
+
+/// Names, whether the sender is believed to know them, and how many rows cannot be read.
+fn held(loaded: &Loaded) -> (Vec<String>, bool, usize) {
+    let rows = loaded.connections.iter().flat_map(|(_, _, rows)| rows);
+    let names = rows.map(|row| row.document.name().to_owned()).collect();
+    let is_known = loaded.connections.iter().all(|(_, row, _)| row.cursor.digest.is_some());
+    (names, is_known, loaded.damaged.len())
+}
+
+fn names(names: &[&str]) -> Vec<String> {
+    names.iter().map(|name| (*name).to_owned()).collect()
+}
+
+fn checkpoint(journal: &Journal, loaded: Loaded) {
+    let ticket = journal.begin_checkpoint().unwrap().expect("there is something to write");
+    journal.finish_checkpoint(ticket, &[], &mut loaded.connections.into_iter()).unwrap();
+}
+
+#[test]
+fn a_row_that_cannot_be_read_is_kept_until_it_is_told_anew() {
+    let folder = tempfile::tempdir().unwrap();
+    let (journal, _) = open(&folder);
+    journal.commit(Revision(1), &[record("good"), vec![connection()]].concat()).unwrap();
+    journal.spoil("nas", &id("bad"));
+    drop(journal);
+    // Found where it stands, then put aside, then in a checkpoint, then behind a commit.
+    let expected = (names(&["good"]), false, 1);
+    for _ in 0..2 {
+        assert_eq!(held(&open(&folder).1), expected);
+    }
+    let (journal, loaded) = open(&folder);
+    checkpoint(&journal, loaded);
+    drop(journal);
+    let (journal, loaded) = open(&folder);
+    assert_eq!(held(&loaded), expected);
+    journal.commit(Revision(2), &[record("later"), vec![connection()]].concat()).unwrap();
+    drop(journal);
+    let (journal, loaded) = open(&folder);
+    assert_eq!(held(&loaded), (names(&["good", "later"]), false, 1));
+    journal.commit(Revision(3), &[record("bad"), vec![connection()]].concat()).unwrap();
+    drop(journal);
+    let (journal, loaded) = open(&folder);
+    let expected = (names(&["bad", "good", "later"]), true, 0);
+    assert_eq!(held(&loaded), expected);
+    checkpoint(&journal, loaded);
+    drop(journal);
+    assert_eq!(held(&open(&folder).1), expected);
+}
+
+#[test]
+fn a_connection_that_is_removed_takes_its_unread_rows_along() {
+    let folder = tempfile::tempdir().unwrap();
+    let (journal, _) = open(&folder);
+    journal.commit(Revision(1), &[connection()]).unwrap();
+    journal.spoil("nas", &id("bad"));
+    drop(journal);
+    let (journal, loaded) = open(&folder);
+    assert_eq!(held(&loaded), (vec![], false, 1));
+    journal.commit(Revision(2), &[Write::RemoveRecords(nas()), connection()]).unwrap();
+    checkpoint(&journal, loaded);
+    drop(journal);
+    assert_eq!(held(&open(&folder).1).2, 0);
+}
+
+#[test]
+fn what_was_put_aside_comes_back_when_it_can_be_read_and_its_sender_is_asked() {
+    let folder = tempfile::tempdir().unwrap();
+    let (journal, _) = open(&folder);
+    journal.commit(Revision(1), &[record("good"), vec![connection()]].concat()).unwrap();
+    // As an older release put it aside.
+    let mut bytes = Vec::new();
+    encode_document(&document("new"), &mut bytes);
+    let step = rows::record_as_written(&id("new"), Some(&encode_stamp(STAMP)), &bytes);
+    journal.write_raw(|out| rows::group("nas", out, |out| rows::unread(&step, out)));
+    drop(journal);
+    assert_eq!(held(&open(&folder).1), (names(&["good", "new"]), false, 0));
+}
+
+#[test]
+fn a_connection_whose_row_cannot_be_read_keeps_its_records() {
+    let folder = tempfile::tempdir().unwrap();
+    let (journal, _) = open(&folder);
+    journal.commit(Revision(1), &[record("one"), vec![connection()]].concat()).unwrap();
+    let broken = rows::connection_as_written(b"of another release");
+    journal.write_raw(|out| rows::group("nas", out, |out| out.extend_from_slice(&broken)));
+    drop(journal);
+    for _ in 0..2 {
+        assert_eq!(held(&open(&folder).1), (vec![], true, 1));
+    }
+    let (journal, loaded) = open(&folder);
+    checkpoint(&journal, loaded);
+    journal.commit(Revision(2), &[record("two"), vec![connection()]].concat()).unwrap();
+    drop(journal);
+    // A row of its own again: what it had is there, and its sender says what is still so.
+    assert_eq!(held(&open(&folder).1), (names(&["one", "two"]), false, 0));
+}
