@@ -119,6 +119,7 @@ impl App {
         let writer = tokio::spawn(writer.run());
 
         let (alert_publisher, alert_feed) = alert_feed::channel(book);
+        let context_alerts = alert_feed.clone();
         // Without resources there is nothing to say: what was said stays as it is.
         let (core, idle) = if config.alerts.enabled && config.enable_truenas {
             let (task, core) =
@@ -145,7 +146,8 @@ impl App {
             .with_writer(resource_writer);
         let memo = Arc::new(Memo::default());
         tokio::spawn(contexts::keep_ready(context_feed.clone(), Arc::clone(&memo), draining.clone()));
-        let context = Contexts::new(context_feed, clock.clone(), memo, context_options(&config).await?);
+        let context =
+            Contexts::new(context_feed, context_alerts, clock.clone(), memo, context_options(&config).await?);
         let bytes_max = config.grpc.max_message_bytes;
         // Bound when there is somebody to answer: until then clients are refused at once.
         let grpc = serve::listen(config.grpc.listen, "grpc.listen").await?;

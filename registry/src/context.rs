@@ -7,6 +7,7 @@
 //! ([`piece`]). Only the renderer joins the two: it tames what was told, puts it
 //! in quotes, takes secrets out and replaces names as the policy says.
 
+mod alerts;
 pub mod fact;
 pub mod find;
 pub mod fleet;

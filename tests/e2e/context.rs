@@ -7,9 +7,10 @@ use pulse_fixtures::appliance::{Appliance, ApplianceConfig};
 use pulse_fixtures::line::ApiLine;
 use pulse_proto::pb::registry::v1::context_service_client::ContextServiceClient;
 use pulse_proto::pb::registry::v1::{
-    GetInfrastructureContextRequest, GetResourceContextRequest, RedactionPolicy,
+    AlertState, GetInfrastructureContextRequest, GetResourceContextRequest, RedactionPolicy,
 };
 use pulse_proto::pb::resource::v1::{ConnectionState, Status};
+use pulse_tests::harness::alerts::AlertMirror;
 use pulse_tests::harness::command::run;
 use pulse_tests::harness::fleet::Pair;
 use pulse_tests::harness::view::Mirror;
@@ -47,6 +48,19 @@ async fn a_degraded_pool_is_told_first_and_in_depth() -> anyhow::Result<()> {
     let pool = pool.unwrap_or_else(|| panic!("{}", answer.text));
     assert!(pool.statement.contains("DEGRADED") && pool.observed_at.is_some(), "{pool:?}");
     assert!(answer.text.contains(&pool.statement));
+
+    // The same with the alerts that were made of it.
+    let mut alerts = AlertMirror::open(pair.registry.grpc(), "", "").await?;
+    alerts
+        .until("an alert of the pool", |m| {
+            m.alerts.values().any(|a| {
+                a.resource_name == "tank" && a.state() == AlertState::Firing && a.suppressed_by.is_empty()
+            })
+        })
+        .await?;
+    let request = GetInfrastructureContextRequest::default();
+    let text = client.get_infrastructure_context(request).await?.into_inner().text;
+    assert!(text.contains("## Alerts") && text.contains("on pool \"tank\" on \"rack-1\" fires"), "{text}");
 
     for wanted in [pool.resource_id.as_str(), "rack-1/tank"] {
         let request = GetResourceContextRequest { resource_id: wanted.to_owned(), ..Default::default() };

@@ -16,6 +16,7 @@ use std::time::Duration;
 use pulse_proto::model::{Severity, UnixMillis};
 
 use self::counts::Counts;
+use super::alerts;
 use super::fact::Fact;
 use super::memo::Memo;
 use super::pack::{Draft, Section};
@@ -24,6 +25,7 @@ use super::say::problem;
 use super::say::protection::Run;
 use super::sketch::{Cause, Ranked, Sketch, TaskLine, Trouble};
 use super::words;
+use crate::alert::{Book, Case};
 use crate::query::filter::Filter;
 use crate::state::view::{Shard, View};
 
@@ -65,7 +67,7 @@ struct Part {
 }
 
 /// The same view, scope and time make the same draft.
-pub fn draft(view: &View, memo: &Memo, scope: &Scope, now: UnixMillis) -> Draft {
+pub fn draft(view: &View, book: &Book, memo: &Memo, scope: &Scope, now: UnixMillis) -> Draft {
     let (parts, counts) = parts(view, memo, &scope.filter);
     let (unreachable, blind) = reach::facts(&parts, scope, now);
     // Nobody knows how a system is that is not heard of: that comes first.
@@ -81,6 +83,7 @@ pub fn draft(view: &View, memo: &Memo, scope: &Scope, now: UnixMillis) -> Draft 
         let facts = match topic {
             Topic::WrongNow => wrong.take().unwrap_or_default(),
             Topic::GettingWorse => worse(&parts, scope, now),
+            Topic::Alerts => alerts::open(book, view, |case| selects(scope, view, case)),
             Topic::BlindSpots => blind.take().unwrap_or_default(),
             Topic::Systems => systems(&parts),
             Topic::Pools => pools(&parts),
@@ -96,6 +99,14 @@ pub fn draft(view: &View, memo: &Memo, scope: &Scope, now: UnixMillis) -> Draft 
         Section { title: topic.title(), share: topic.share(), facts, total, hint: topic.hint() }
     };
     Draft { head, sections: scope.topics.iter().map(section).collect() }
+}
+
+/// What is gone matches no filter.
+fn selects(scope: &Scope, view: &View, case: &Case) -> bool {
+    scope.filter.canonical().is_empty()
+        || view
+            .get(&case.subject.id)
+            .is_some_and(|found| scope.filter.matches(&found.resource, found.observed_at))
 }
 
 fn parts(view: &View, memo: &Memo, filter: &Filter) -> (Vec<Part>, Counts) {

@@ -7,12 +7,14 @@ use std::time::Duration;
 
 use pulse_proto::model::{Freshness, Incident, SectionOutcome, Severity, SourceBadge, UnixMillis, Zfs};
 
+use super::alerts as cases;
 use super::fact::Fact;
 use super::fleet::changes;
 use super::pack::{Draft, Section};
 use super::piece::{Kind, Piece, say, told};
 use super::say::{self, Thing, machine, problem, storage};
 use super::words;
+use crate::alert::Book;
 use crate::query::changes::ChangesQuery;
 use crate::query::filter::EntryFilter;
 use crate::state::view::{Found, Shard, View};
@@ -23,7 +25,7 @@ pub const RECENT: Duration = Duration::from_hours(7 * 24);
 const ENTRIES_MAX: usize = 30;
 
 /// `None` when the stored bytes are no record.
-pub fn draft(view: &View, found: &Found, since: UnixMillis) -> Option<Draft> {
+pub fn draft(view: &View, book: &Book, found: &Found, since: UnixMillis) -> Option<Draft> {
     let resource = &found.resource;
     let record = resource.document.record().ok()?;
     let thing = Thing { resource, record: &record };
@@ -35,7 +37,8 @@ pub fn draft(view: &View, found: &Found, since: UnixMillis) -> Option<Draft> {
         head: vec![headline(&thing, found.observed_at)],
         sections: vec![
             section("State", 35, state(&thing), larger),
-            section("Alerts of the system", 25, alerts(&thing), larger),
+            section("Alerts", 15, cases::of_resource(book, view, &resource.id), larger),
+            section("Alerts of the system", 20, alerts(&thing), larger),
             section("Depends on it", 20, dependents, larger),
             section("Around it", 20, around, larger),
             section(

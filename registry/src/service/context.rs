@@ -13,6 +13,7 @@ use tonic::{Code, Request, Response, Status};
 
 use self::request::Terms;
 use super::audit::{self, Answered, Caller};
+use crate::alert::{AlertFeed, Book};
 use crate::clock::Clock;
 use crate::context::find::{self, Lost};
 use crate::context::fleet::{self, Scope};
@@ -42,6 +43,7 @@ pub struct Options {
 #[derive(Clone, Debug)]
 pub struct Contexts {
     feed: Feed,
+    alerts: AlertFeed,
     clock: Clock,
     memo: Arc<Memo>,
     heavy: Arc<Semaphore>,
@@ -49,20 +51,21 @@ pub struct Contexts {
 }
 
 impl Contexts {
-    pub fn new(feed: Feed, clock: Clock, memo: Arc<Memo>, options: Options) -> Self {
-        Self { feed, clock, memo, heavy: Arc::new(Semaphore::new(HEAVY_MAX)), options }
+    pub fn new(feed: Feed, alerts: AlertFeed, clock: Clock, memo: Arc<Memo>, options: Options) -> Self {
+        Self { feed, alerts, clock, memo, heavy: Arc::new(Semaphore::new(HEAVY_MAX)), options }
     }
 
     /// One view, seen from the draft to the answer.
     async fn compute<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&View, &Memo, &Options) -> Result<T, Status> + Send + 'static,
+        work: impl FnOnce(&View, &Book, &Memo, &Options) -> Result<T, Status> + Send + 'static,
     ) -> Result<T, Status> {
         let failed = |what: &str| Status::internal(format!("the context could not be made: {what}"));
         let permit = Arc::clone(&self.heavy).acquire_owned().await.map_err(|_closed| failed("stopping"))?;
-        let (view, memo, options) = (self.feed.view(), Arc::clone(&self.memo), self.options.clone());
+        let (view, book) = (self.feed.view(), self.alerts.book());
+        let (memo, options) = (Arc::clone(&self.memo), self.options.clone());
         tokio::task::spawn_blocking(move || {
-            let done = work(&view, &memo, &options);
+            let done = work(&view, &book, &memo, &options);
             drop(permit);
             done
         })
@@ -118,8 +121,8 @@ impl ContextService for Contexts {
             topics: request::topics(&topics)?,
         };
         let (answer, packed) = self
-            .compute(move |view, memo, options| {
-                let draft = fleet::draft(view, memo, &scope, now);
+            .compute(move |view, book, memo, options| {
+                let draft = fleet::draft(view, book, memo, &scope, now);
                 let packed = packed(view, memo, options, &draft, &terms);
                 Ok((answer::infrastructure(view, &packed, &terms), packed))
             })
@@ -140,10 +143,10 @@ impl ContextService for Contexts {
         let since = request::since(since, now, single::RECENT)?;
         let wanted = request::reference(resource_id)?;
         let (answer, packed) = self
-            .compute(move |view, memo, options| {
+            .compute(move |view, book, memo, options| {
                 let found = find::resource(view, &wanted, &options.pseudonyms)
                     .map_err(|lost| unfound(&wanted, &lost))?;
-                let draft = single::draft(view, &found, since)
+                let draft = single::draft(view, book, &found, since)
                     .ok_or_else(|| Status::data_loss(format!("what is stored of {wanted} cannot be read")))?;
                 let packed = packed(view, memo, options, &draft, &terms);
                 Ok((answer::resource(view, &packed, &terms), packed))

@@ -1,6 +1,7 @@
 //! The context of a fleet: what stands in it, and that it follows from the state alone.
 
 use pulse_proto::pb::resource::v1::{ConnectionState, ConnectionStatus};
+use pulse_registry::alert::Book;
 use pulse_registry::context::fleet::{self, Scope, Topics};
 use pulse_registry::context::redact::Policy;
 use pulse_registry::query::filter::Filter;
@@ -36,8 +37,8 @@ fn sketches_that_are_kept_say_what_new_ones_say() {
     for round in 0..4 {
         let fresh = pulse_registry::context::memo::Memo::default();
         for filter in ["", "connection = basement", "severity >= warning", "type = storage"] {
-            let kept = fleet::draft(world.state.view(), &world.memo, &scope(filter), NOW);
-            let made = fleet::draft(world.state.view(), &fresh, &scope(filter), NOW);
+            let kept = fleet::draft(world.state.view(), &Book::default(), &world.memo, &scope(filter), NOW);
+            let made = fleet::draft(world.state.view(), &Book::default(), &fresh, &scope(filter), NOW);
             assert_eq!(format!("{kept:?}"), format!("{made:?}"), "{filter}");
         }
         let states = ["ONLINE", ["OFFLINE", "ONLINE", "FAULTED", "REMOVED"][round], "ONLINE", "ONLINE"];
@@ -71,7 +72,7 @@ fn a_filter_selects_what_is_told() {
 fn fleet_of_nothing() -> usize {
     let scope = Scope { filter: Filter::all(), since: NOW, detail: 5, topics: Topics::default() };
     let memo = pulse_registry::context::memo::Memo::default();
-    fleet::draft(&View::default(), &memo, &scope, NOW)
+    fleet::draft(&View::default(), &Book::default(), &memo, &scope, NOW)
         .sections
         .iter()
         .map(|section| section.facts.len())

@@ -10,6 +10,7 @@ use pulse_proto::pb::resource::v1::{
     SectionOutcome, SectionReport, StorageFacet, StorageTopology, TrueNasFacet, Vdev, VdevGroup, ZfsDataset,
     ZfsPool, ZfsScan, storage_facet,
 };
+use pulse_registry::alert::Book;
 use pulse_registry::context::find;
 use pulse_registry::context::fleet::{self, Scope, Topics};
 use pulse_registry::context::memo::Memo;
@@ -109,14 +110,18 @@ impl World {
         let filter = Filter::parse(filter).unwrap();
         let since = UnixMillis::new(NOW.get() - 24 * HOUR);
         let scope = Scope { filter, since, detail: fleet::detail(max_tokens), topics: Topics::default() };
-        self.render(&fleet::draft(self.state.view(), &self.memo, &scope, NOW), policy, max_tokens)
+        self.render(
+            &fleet::draft(self.state.view(), &Book::default(), &self.memo, &scope, NOW),
+            policy,
+            max_tokens,
+        )
     }
 
     pub(crate) fn single(&self, name: &str, policy: Policy, max_tokens: usize) -> Packed {
         let view = self.state.view();
         let found = find::resource(view, name, &self.pseudonyms).unwrap();
         let since = UnixMillis::new(NOW.get() - 24 * HOUR);
-        self.render(&single::draft(view, &found, since).unwrap(), policy, max_tokens)
+        self.render(&single::draft(view, &Book::default(), &found, since).unwrap(), policy, max_tokens)
     }
 }
 

@@ -5,6 +5,7 @@
 pub enum Topic {
     WrongNow,
     GettingWorse,
+    Alerts,
     BlindSpots,
     Resources,
     Systems,
@@ -16,9 +17,10 @@ pub enum Topic {
 }
 
 impl Topic {
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::WrongNow,
         Self::GettingWorse,
+        Self::Alerts,
         Self::BlindSpots,
         Self::Resources,
         Self::Systems,
@@ -33,6 +35,7 @@ impl Topic {
         match self {
             Self::WrongNow => "Wrong now",
             Self::GettingWorse => "Getting worse",
+            Self::Alerts => "Alerts",
             Self::BlindSpots => "Blind spots",
             Self::Resources => "Resources",
             Self::Systems => "Systems",
@@ -49,7 +52,7 @@ impl Topic {
         match self {
             Self::WrongNow | Self::Resources => 80,
             Self::GettingWorse | Self::Pools => 14,
-            Self::Systems => 12,
+            Self::Systems | Self::Alerts => 12,
             Self::ProtectionTasks | Self::TopConsumers | Self::RecentChanges => 10,
             Self::BlindSpots => 8,
             Self::Inventory => 6,
@@ -67,6 +70,7 @@ impl Topic {
             Self::Pools => "filter 'topology = pool' or a larger max_tokens",
             Self::ProtectionTasks => "filter 'type = protection_task' or a larger max_tokens",
             Self::RecentChanges => "a later since, a filter or a larger max_tokens",
+            Self::Alerts => "pulse-registry alerts or a larger max_tokens",
             Self::TopConsumers | Self::Inventory => "a larger max_tokens",
         }
     }

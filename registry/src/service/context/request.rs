@@ -84,6 +84,7 @@ pub(super) fn topics(asked: &[i32]) -> Result<Topics, Status> {
         Ok(match ContextTopic::try_from(*number) {
             Ok(ContextTopic::WrongNow) => Topic::WrongNow,
             Ok(ContextTopic::GettingWorse) => Topic::GettingWorse,
+            Ok(ContextTopic::Alerts) => Topic::Alerts,
             Ok(ContextTopic::BlindSpots) => Topic::BlindSpots,
             Ok(ContextTopic::Systems) => Topic::Systems,
             Ok(ContextTopic::Pools) => Topic::Pools,

@@ -134,7 +134,7 @@ impl Alerts {
         let Self { system, severity, max_tokens } = self;
         let mut terms = of_system(&system);
         terms.extend(severity.map(|severity| severity.filter().to_owned()));
-        list(&[ContextTopic::WrongNow, ContextTopic::GettingWorse], &terms, max_tokens)
+        list(&[ContextTopic::WrongNow, ContextTopic::Alerts, ContextTopic::GettingWorse], &terms, max_tokens)
     }
 }
 
