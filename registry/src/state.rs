@@ -18,6 +18,7 @@ pub mod merge;
 pub mod past;
 pub mod resource;
 pub mod row;
+mod table;
 pub mod timeline;
 pub mod view;
 

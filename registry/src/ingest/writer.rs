@@ -171,6 +171,8 @@ pub struct Writer {
     /// The last commit failed: memory was thrown away and the store must be read again first.
     broken: bool,
     checkpoints: Checkpoints,
+    /// Room for the next group's writes: memory that is new each time costs more than what is written to it.
+    spare: Vec<Write>,
 }
 
 /// What is committed together.
@@ -214,6 +216,7 @@ impl Writer {
             flushed: Instant::now(),
             broken: false,
             checkpoints: Checkpoints::default(),
+            spare: Vec::new(),
         };
         (writer, Handle { requests: sender, streams: Arc::default() })
     }
@@ -247,7 +250,7 @@ impl Writer {
     }
 
     async fn round(&mut self, first: Option<Request>) {
-        let mut group = Group::default();
+        let mut group = Group { writes: std::mem::take(&mut self.spare), ..Group::default() };
         let now = self.clock.now();
         let mut next = first;
         while let Some(request) = next.take() {
@@ -341,11 +344,15 @@ impl Writer {
             let rows = writes.len();
             let may_begin = self.checkpoints.may_begin();
             let commit = tokio::task::spawn_blocking(move || {
-                store.commit(revision, &writes)?;
-                Ok::<_, StoreError>(if may_begin { store.begin_checkpoint() } else { Ok(None) })
+                let committed = store.commit(revision, &writes);
+                let begun = if committed.is_ok() && may_begin { store.begin_checkpoint() } else { Ok(None) };
+                (committed.map(|()| begun), writes)
             });
             let outcome = match commit.await {
-                Ok(outcome) => outcome.map_err(|error| error.to_string()),
+                Ok((outcome, writes)) => {
+                    self.keep_room(writes);
+                    outcome.map_err(|error| error.to_string())
+                }
                 Err(panic) => Err(panic.to_string()),
             };
             match outcome {
@@ -391,6 +398,12 @@ impl Writer {
             let known = (!self.broken).then(|| ids.iter().filter_map(cursor).collect());
             drop(reply.send(known));
         }
+    }
+
+    fn keep_room(&mut self, mut writes: Vec<Write>) {
+        writes.clear();
+        writes.shrink_to(GROUP_WRITES_MAX);
+        self.spare = writes;
     }
 
     /// The state is what was just committed.

@@ -69,7 +69,7 @@ impl State {
         Self {
             judge,
             view: View::default(),
-            holdings: BTreeMap::new(),
+            holdings: Holdings::default(),
             merge: Merge::default(),
             foreign: BTreeMap::new(),
             deadlines: BTreeSet::new(),
@@ -164,12 +164,13 @@ impl State {
     /// Rows whose times of observation moved since they were written.
     pub fn unwritten(&mut self) -> Vec<Write> {
         let moved = self.holdings.iter_mut().filter(|(_, holding)| holding.unwritten);
-        moved
-            .map(|(id, holding)| {
-                holding.unwritten = false;
-                Write::Connection(id.clone(), Box::new(holding.row()))
-            })
-            .collect()
+        let mut moved: Vec<_> = moved.collect();
+        moved.sort_unstable_by_key(|(id, _)| *id);
+        let row = |(id, holding): (&ConnectionId, &mut Holding)| {
+            holding.unwritten = false;
+            Write::Connection(id.clone(), Box::new(holding.row()))
+        };
+        moved.into_iter().map(row).collect()
     }
 
     fn heartbeat(&mut self, heartbeat: Heartbeat, now: UnixMillis) -> Applied {

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use pulse_proto::model::{
-    ConnectionId, Freshness, IngestRecord, ResourceId, ResourceType, SourceId, StorageTopology,
+    ConnectionId, Freshness, IngestRecord, ResourceId, ResourceType, Severity, SourceId, StorageTopology,
 };
 
 use super::document::Document;
@@ -149,21 +149,23 @@ fn worst_child<'a>(machine: &[(&'a Holding, &SourceId)]) -> Option<WorstChild<'a
         ResourceType::Storage => entry.document.topology() == Some(StorageTopology::Pool),
         _ => false,
     };
-    let mut worst: Option<WorstChild<'a>> = None;
+    let mut worst: Option<(Severity, &'a Entry)> = None;
     let mut weigh = |entry: &'a Entry| {
-        let Some(resource) = &entry.resource else { return };
-        if worst.is_none_or(|worst| resource.severity > worst.severity) {
-            worst = Some(WorstChild { name: entry.document.name(), severity: resource.severity });
+        let Some(severity) = entry.resource.as_ref().map(|resource| resource.severity) else { return };
+        // Of equals the first by id: they come in no order.
+        let is_worse = |(than, other): (Severity, &Entry)| {
+            severity > than || (severity == than && entry.document.source_id < other.document.source_id)
+        };
+        if worst.is_none_or(is_worse) {
+            worst = Some((severity, entry));
         }
     };
     for (holding, id) in machine {
         if holding.hosts.len() == 1 {
             holding.entries.values().filter(counts).for_each(&mut weigh);
         } else {
-            let mut below = holding.below(id);
-            below.sort_by(|a, b| a.document.source_id.cmp(&b.document.source_id));
-            below.into_iter().filter(counts).for_each(&mut weigh);
+            holding.below(id).into_iter().filter(counts).for_each(&mut weigh);
         }
     }
-    worst
+    worst.map(|(severity, entry)| WorstChild { name: entry.document.name(), severity })
 }

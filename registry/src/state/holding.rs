@@ -13,6 +13,7 @@ use super::judge::Judge;
 use super::lease::Cursor;
 use super::resource::Resource;
 use super::row::{ConnectionRow, RecordRow, Stamp};
+use super::table::Table;
 
 /// Longest way from a record to what has no parent.
 const PARENTS_MAX: usize = 256;
@@ -55,9 +56,9 @@ pub(super) struct Holding {
     pub(super) freshness: BTreeMap<SectionName, Freshness>,
     /// When `freshness` will next differ if nothing is heard.
     pub(super) deadline: Option<UnixMillis>,
-    pub(super) entries: BTreeMap<SourceId, Entry>,
+    pub(super) entries: Table<SourceId, Entry>,
     /// Who names whom as parent; a parent need not be there.
-    pub(super) children: BTreeMap<SourceId, BTreeSet<SourceId>>,
+    pub(super) children: Table<SourceId, BTreeSet<SourceId>>,
     pub(super) hosts: BTreeSet<SourceId>,
     /// What a snapshot under way has named so far.
     pub(super) seen: Option<Seen>,
@@ -92,8 +93,8 @@ impl Holding {
             sections: BTreeMap::new(),
             freshness: BTreeMap::new(),
             deadline: None,
-            entries: BTreeMap::new(),
-            children: BTreeMap::new(),
+            entries: Table::default(),
+            children: Table::default(),
             hosts: BTreeSet::new(),
             seen: None,
             unwritten: false,

@@ -21,11 +21,12 @@ use self::solve::{Edges, Member, operator_weight, solve};
 use super::document::Document;
 use super::holding::Holding;
 use super::id;
+use super::table::Table;
 
 /// A record, wherever it is held.
 pub type Key = (ConnectionId, SourceId);
 
-pub(super) type Holdings = BTreeMap<ConnectionId, Holding>;
+pub(super) type Holdings = Table<ConnectionId, Holding>;
 
 /// What is known across sources.
 #[derive(Debug, Default)]

@@ -2,10 +2,13 @@
 //! Pure. Figures that only move (sizes, temperatures, rates) make none.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use pulse_proto::model::{ConnectionId, DataSource, ResourceId, ResourceType, Revision, UnixMillis};
 
 use super::change::Change;
+use super::document::Document;
+use super::document::read::number;
 use super::past::Position;
 use super::resource::Resource;
 
@@ -155,23 +158,34 @@ fn relation_steps(before: &Resource, after: &Resource) -> Vec<Step> {
     steps
 }
 
+/// Fields that say where a thing lies.
+const PLACES: [u32; 4] =
+    [number::STORAGE, number::PHYSICAL_DISK, number::NETWORK_SHARE, number::PROTECTION_TASK];
+
 fn config_steps(before: &Resource, after: &Resource) -> Vec<Step> {
     let mut steps = Vec::new();
     let (old, new) = (&before.document, &after.document);
-    for (field, from, to) in [
-        ("name", old.name(), new.name()),
-        ("connection_name", &*before.connection_name, &*after.connection_name),
-        ("technology", old.technology(), new.technology()),
-        ("version", old.version(), new.version()),
-        ("model", old.model(), new.model()),
-        ("serial", old.serial(), new.serial()),
-        ("pool", old.pool(), new.pool()),
-        ("dataset", old.dataset(), new.dataset()),
-    ] {
+    let mut add = |field, from: &str, to: &str| {
         if from != to {
             steps.push(step(field, from, to));
         }
-    }
+    };
+    // Most changes are of figures: what lies in no field that differs is not read.
+    let differing = if Arc::ptr_eq(old, new) { 0 } else { old.fields().differing(new.fields()) };
+    let is_same_kind = old.resource_type == new.resource_type;
+    let mut compare = |field, numbers: &[u32], text: fn(&Document) -> &str| {
+        if !is_same_kind || numbers.iter().any(|number| differing & 1 << number != 0) {
+            add(field, text(old), text(new));
+        }
+    };
+    compare("name", &[number::NAME], Document::name);
+    compare("technology", &[number::TECHNOLOGY], Document::technology);
+    compare("version", &[number::APP, number::AGENT], Document::version);
+    compare("model", &[number::PHYSICAL_DISK, number::AGENT], Document::model);
+    compare("serial", &[number::PHYSICAL_DISK, number::AGENT], Document::serial);
+    compare("pool", &PLACES, Document::pool);
+    compare("dataset", &PLACES, Document::dataset);
+    add("connection_name", &before.connection_name, &after.connection_name);
     if before.labels != after.labels {
         let keys: BTreeSet<&String> = before.labels.keys().chain(after.labels.keys()).collect();
         for key in keys {

@@ -43,7 +43,12 @@ impl Checkpoints {
         let (tell, outcome) = oneshot::channel();
         let write = move || {
             let Snapshot { common, connections } = snapshot;
-            let done = store.finish_checkpoint(ticket, &common, &mut connections.into_iter());
+            // Here and not where they are gathered: the writer waits for that.
+            let mut connections = connections.into_iter().map(|(id, row, mut records)| {
+                records.sort_unstable_by(|a, b| a.document.source_id.cmp(&b.document.source_id));
+                (id, row, records)
+            });
+            let done = store.finish_checkpoint(ticket, &common, &mut connections);
             // Let go of first: who hears of the end may open the store anew.
             drop(store);
             drop(tell.send(done));

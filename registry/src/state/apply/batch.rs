@@ -285,7 +285,8 @@ impl State {
         let unnamed = holding.entries.values().filter(|entry| {
             !seen.ids.contains(&entry.document.source_id) && seen.complete.contains(&entry.document.section)
         });
-        let unnamed: Vec<SourceId> = unnamed.map(|entry| entry.document.source_id.clone()).collect();
+        let mut unnamed: Vec<SourceId> = unnamed.map(|entry| entry.document.source_id.clone()).collect();
+        unnamed.sort_unstable();
         let mut gone = Vec::new();
         for source_id in unnamed {
             gone.extend(self.take(connection, &source_id, touched));
@@ -325,7 +326,7 @@ fn same_claims(old: &Document, new: &Document) -> bool {
         && (!is_mergeable(new.resource_type) || old_identity == new_identity)
 }
 
-fn same_place(old: &Document, new: &Document) -> bool {
+pub(super) fn same_place(old: &Document, new: &Document) -> bool {
     (old.resource_type, &old.parent_source_id) == (new.resource_type, &new.parent_source_id)
 }
 

@@ -1,11 +1,12 @@
 //! Derives anew what was touched, gives changed resources the next revision,
 //! and puts them into the view.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use pulse_proto::model::{ConnectionId, ResourceId, ResourceType, Revision, SourceId, UnixMillis};
 
+use super::batch::same_place;
 use super::{State, Touched};
 use crate::state::change::{Change, Changes};
 use crate::state::derive::Deriving;
@@ -13,16 +14,18 @@ use crate::state::holding::{Entry, Fresh, Holding};
 use crate::state::merge::Key;
 use crate::state::resource::Resource;
 use crate::state::row::{Stamp, Write};
+use crate::state::table::Table;
 use crate::state::view::Shard;
 
-type Edits = BTreeMap<ConnectionId, BTreeMap<ResourceId, Option<Arc<Resource>>>>;
+/// Ascending by id; nothing in the place of what is gone.
+type Edits = Vec<(ResourceId, Option<Arc<Resource>>)>;
 
 /// One revision in the making.
 struct Settling {
     revision: Revision,
     now: UnixMillis,
-    before: BTreeMap<ResourceId, Arc<Resource>>,
-    after: BTreeMap<ResourceId, Arc<Resource>>,
+    before: Table<ResourceId, Arc<Resource>>,
+    after: Table<ResourceId, Arc<Resource>>,
     /// Hosts of what changed: they see what lies below them.
     moved: Touched,
 }
@@ -38,9 +41,12 @@ impl State {
     ) -> Option<Arc<Changes>> {
         self.regroup(&mut touched);
         let moved = gone.iter().filter_map(|resource| self.host_of(resource)).collect();
-        let before = gone.into_iter().map(|resource| (resource.id.clone(), resource)).collect();
+        let mut before = Table::default();
+        for resource in gone {
+            before.insert(resource.id.clone(), resource);
+        }
         let revision = self.view.revision.next();
-        let mut settling = Settling { revision, now, before, after: BTreeMap::new(), moved };
+        let mut settling = Settling { revision, now, before, after: Table::default(), moved };
         // Hosts last: they are judged by what lies below them.
         let (mut hosts, others): (Touched, Touched) = touched.into_iter().partition(|key| self.is_host(key));
         self.derive(others, &mut settling, writes);
@@ -64,7 +70,9 @@ impl State {
                     resource.document = Arc::clone(&old.document);
                 }
                 settling.before.insert(old.id.clone(), Arc::clone(old));
-                settling.moved.extend(self.host_of(old));
+                if !same_place(&old.document, &resource.document) {
+                    settling.moved.extend(self.host_of(old));
+                }
                 if old.id != resource.id {
                     let mut below = Touched::new();
                     self.touch_below(&(connection.clone(), source_id.clone()), &mut below);
@@ -153,34 +161,35 @@ impl State {
         if before.is_empty() && after.is_empty() {
             return None;
         }
-        let mut edits = Edits::new();
-        for (id, old) in &before {
-            edits.entry(old.connection.clone()).or_default().insert(id.clone(), None);
-        }
-        for (id, new) in &after {
-            edits.entry(new.connection.clone()).or_default().insert(id.clone(), Some(Arc::clone(new)));
+        let items = changes(before, after);
+        let mut edits: BTreeMap<ConnectionId, Edits> = BTreeMap::new();
+        for change in &items {
+            let (old, new) = match change {
+                Change::Added(new) => (None, Some(new)),
+                Change::Changed { before, after } => (Some(before), Some(after)),
+                Change::Removed(old) => (Some(old), None),
+            };
+            // A thing can move from one connection to another.
+            let stays = |old: &&Arc<Resource>| new.is_some_and(|new| new.connection == old.connection);
+            if let Some(old) = old.filter(|old| !stays(old)) {
+                edits.entry(old.connection.clone()).or_default().push((old.id.clone(), None));
+            }
+            if let Some(new) = new {
+                let edit = (new.id.clone(), Some(Arc::clone(new)));
+                edits.entry(new.connection.clone()).or_default().push(edit);
+            }
         }
         for (connection, edits) in edits {
             self.edit(&connection, edits);
         }
         self.view.revision = revision;
-        let ids: BTreeSet<&ResourceId> = before.keys().chain(after.keys()).collect();
-        let items = ids
-            .into_iter()
-            .filter_map(|id| match (before.get(id).cloned(), after.get(id).cloned()) {
-                (Some(before), Some(after)) => Some(Change::Changed { before, after }),
-                (Some(before), None) => Some(Change::Removed(before)),
-                (None, Some(after)) => Some(Change::Added(after)),
-                (None, None) => None,
-            })
-            .collect();
         let changes = Changes::new(revision, now, items);
         self.view.past.take(&changes, writes);
         Some(Arc::new(changes))
     }
 
     /// Makes a shard with the edits; both sides are sorted by id.
-    fn edit(&mut self, connection: &ConnectionId, edits: BTreeMap<ResourceId, Option<Arc<Resource>>>) {
+    fn edit(&mut self, connection: &ConnectionId, edits: Edits) {
         let old = self.view.shard(connection).cloned();
         let before = old.as_ref().map_or(&[][..], |shard| &shard.resources);
         let mut resources = Vec::with_capacity(before.len() + edits.len());
@@ -209,7 +218,8 @@ impl State {
         for kind in [ResourceType::Host, ResourceType::PhysicalDisk] {
             self.merge.regroup(kind, &concerned, &self.holdings);
         }
-        let connections: Vec<ConnectionId> = self.holdings.keys().cloned().collect();
+        let mut connections: Vec<ConnectionId> = self.holdings.keys().cloned().collect();
+        connections.sort_unstable();
         // Hosts last: they are judged by what lies below them.
         for hosts in [false, true] {
             for connection in &connections {
@@ -246,4 +256,21 @@ impl State {
             }
         }
     }
+}
+
+/// Ascending by id, each once.
+fn changes(
+    mut before: Table<ResourceId, Arc<Resource>>,
+    mut after: Table<ResourceId, Arc<Resource>>,
+) -> Vec<Change> {
+    let mut ids: Vec<ResourceId> = before.keys().chain(after.keys()).cloned().collect();
+    ids.sort_unstable();
+    ids.dedup();
+    let change = |id: ResourceId| match (before.remove(&id), after.remove(&id)) {
+        (Some(before), Some(after)) => Some(Change::Changed { before, after }),
+        (Some(before), None) => Some(Change::Removed(before)),
+        (None, Some(after)) => Some(Change::Added(after)),
+        (None, None) => None,
+    };
+    ids.into_iter().filter_map(change).collect()
 }

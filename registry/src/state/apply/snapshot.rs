@@ -9,7 +9,7 @@ impl State {
     /// Shares the records; costs a pointer for each.
     pub fn snapshot(&self) -> Snapshot {
         let links = self.view.links.iter().map(|link| Write::Link(Box::new(link.clone())));
-        let connections = self.holdings.iter();
+        let connections = self.holdings.sorted().into_iter();
         let connections = connections
             .map(|(id, holding)| {
                 let entries = holding.entries.values();

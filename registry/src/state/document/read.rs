@@ -77,6 +77,23 @@ impl<'a> Message<'a> {
         }
     }
 
+    /// Fields below 64 that are not the same in both, a bit each.
+    pub fn differing(self, other: Self) -> u64 {
+        let bit = |number: u32| 1_u64.checked_shl(number).unwrap_or_default();
+        let (mut ours, mut theirs) = (Fields(self.0), Fields(other.0));
+        let mut differing = 0;
+        loop {
+            match (ours.next(), theirs.next()) {
+                (None, None) => return differing,
+                (Some(field), Some(beside)) if field == beside => {}
+                (field, beside) => {
+                    let numbers = [field, beside].into_iter().flatten().map(|(number, _)| number);
+                    differing |= numbers.map(bit).fold(0, std::ops::BitOr::bitor);
+                }
+            }
+        }
+    }
+
     fn all(self, wanted: u32) -> impl Iterator<Item = &'a [u8]> {
         Fields(self.0).filter_map(move |(number, value)| match value {
             Value::Bytes(bytes) if number == wanted => Some(bytes),
@@ -163,6 +180,29 @@ mod tests {
         ] {
             let field = resource.field.iter().find(|field| field.name() == name).unwrap();
             assert_eq!(u32::try_from(field.number()), Ok(number), "{name}");
+        }
+    }
+
+    #[test]
+    fn what_differs_is_named_and_what_is_equal_may_be_named_too() {
+        let bytes = |name: &str, state: &str, used: Option<u64>| {
+            let capacity = used.map(|used| wire::Capacity { used_bytes: Some(used), ..Default::default() });
+            let (name, state) = (name.to_owned(), state.to_owned());
+            wire::Resource { name, state, capacity, ..Default::default() }.encode_to_vec()
+        };
+        let (name, state, capacity) = (1 << number::NAME, 1 << number::STATE, 1 << number::CAPACITY);
+        let one = bytes("a", "ONLINE", Some(1));
+        for (other, expected) in [
+            (bytes("a", "ONLINE", Some(1)), 0),
+            (bytes("b", "ONLINE", Some(1)), name),
+            (bytes("a", "ONLINE", Some(2)), capacity),
+            (bytes("b", "FAULTED", Some(2)), name | state | capacity),
+            (bytes("a", "ONLINE", None), capacity),
+            // Once a field is missing, those behind it stand elsewhere.
+            (bytes("a", "", Some(1)), state | capacity),
+        ] {
+            assert_eq!(Message::new(&one).differing(Message::new(&other)), expected);
+            assert_eq!(Message::new(&other).differing(Message::new(&one)), expected);
         }
     }
 

@@ -50,7 +50,8 @@ impl Tally {
         let counts = profile.resource_type() != ResourceType::Storage
             || profile.topology() == Some(StorageTopology::Pool);
         let mut tally = Self { count: 1, ..Self::default() };
-        let Some(capacity) = resource.document.capacity().filter(|_| counts) else { return tally };
+        let capacity = if counts { resource.document.capacity() } else { None };
+        let Some(capacity) = capacity else { return tally };
         let Capacity {
             total_bytes,
             used_bytes,
