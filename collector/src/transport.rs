@@ -8,6 +8,7 @@ use std::net::{IpAddr, SocketAddr};
 pub mod certificate;
 pub mod dial;
 pub mod error;
+mod framewise;
 pub mod http;
 pub mod redirect;
 pub mod tls;

@@ -14,13 +14,14 @@ use tokio_tungstenite::tungstenite::{self, Message, Utf8Bytes};
 
 use super::dial::{Io, PeerCertificate, Stream};
 use super::error::TransportError;
+use super::framewise::Framewise;
 use super::redirect::Redirect;
 use super::{Endpoint, Route, http};
 
 /// Room that a message made for itself is given back beyond this.
 const LARGE_BYTES: usize = 32 * 1024;
-/// A larger message makes room for itself and for what was read before its length was known.
-const READ_BUFFER_BYTES: usize = 1024;
+/// What is read at once, and what a quiet connection keeps; the library's own choice would be 128 KiB.
+const READ_BUFFER_BYTES: usize = 2 * 1024;
 /// How long a write may wait for a server that does not read.
 const WRITE_LIMIT: Duration = Duration::from_secs(15);
 /// How long a closing handshake may take before the connection is dropped.
@@ -64,7 +65,7 @@ pub enum Closed {
 }
 
 pub struct Socket {
-    inner: WebSocketStream<Box<dyn Io>>,
+    inner: WebSocketStream<Framewise<Box<dyn Io>>>,
     /// What was read when a large message gave its room back.
     ahead: Option<tungstenite::Result<Message>>,
     limits: Limits,
@@ -81,15 +82,18 @@ pub async fn upgrade(
     limit: Duration,
 ) -> Result<Socket, TransportError> {
     let config = WebSocketConfig::default()
-        // What is read at once; the default would be 128 KiB for each of a thousand quiet connections.
         .read_buffer_size(READ_BUFFER_BYTES)
         .max_message_size(Some(limits.message_bytes_max))
         .max_frame_size(Some(limits.message_bytes_max));
-    let handshake =
-        tokio_tungstenite::client_async_with_config(endpoint.ws_url(path), stream.io, Some(config));
+    let handshake = tokio_tungstenite::client_async_with_config(
+        endpoint.ws_url(path),
+        Framewise::new(stream.io),
+        Some(config),
+    );
     match timeout(limit, handshake).await {
         Err(_) => Err(TransportError::Deadline { step: "the websocket upgrade", limit }),
-        Ok(Ok((inner, _response))) => {
+        Ok(Ok((mut inner, _response))) => {
+            inner.get_mut().begin();
             Ok(Socket { inner, ahead: None, limits, peer: stream.peer, route: stream.route })
         }
         Ok(Err(tungstenite::Error::Http(response))) => {
@@ -128,8 +132,8 @@ impl Socket {
         }
     }
 
-    /// The message shares the buffer it was read into, which would stay for as long as the connection does: a thousand of them are
-    /// 90 MB. While the message is held, a further look for data makes a small buffer, and then the large one goes with the message.
+    /// The message shares the buffer it was read into, which would stay for as long as the connection does. It has no room
+    /// left, so while the message is held a further look for data makes a small one, and the large one goes with the message.
     fn give_back(&mut self, message: Utf8Bytes) {
         self.ahead = self.inner.next().now_or_never().flatten();
         drop(message);
