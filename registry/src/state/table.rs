@@ -86,7 +86,7 @@ impl<K: Eq + Hash, V> Table<K, V> {
         K: Ord,
     {
         let mut all: Vec<_> = self.0.iter().collect();
-        all.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
+        all.sort_unstable_by_key(|(key, _)| *key);
         all
     }
 }
