@@ -13,7 +13,7 @@ use pulse_proto::model::{
 };
 use pulse_registry::clock::Clock;
 use pulse_registry::health::Tables;
-use pulse_registry::ingest::writer::Outcome;
+use pulse_registry::ingest::writer::{Outcome, StreamId};
 use pulse_registry::ingest::{Handle, Observer, Writer};
 use pulse_registry::state::{Answer, Batch, Feed, Heartbeat, Input, RejectReason, Retention, State, feed};
 use pulse_registry::store::Store;
@@ -76,11 +76,9 @@ fn batch(sequence: u64, name: &str) -> Input {
     }))
 }
 
-async fn submit(handle: &Handle, input: Input) -> Vec<Answer> {
-    let collector = CollectorId::parse("c").unwrap();
-    let (stream, _) = handle.open(&collector, Vec::new()).await.unwrap();
+async fn submit(handle: &Handle, stream: &StreamId, input: Input) -> Vec<Answer> {
     let (reply, mut answers) = mpsc::channel(1);
-    handle.submit(&stream, input, reply).await.unwrap();
+    handle.submit(stream, input, reply).await.unwrap();
     match answers.recv().await.unwrap() {
         Outcome::Answered(answers) => answers,
         Outcome::Superseded => panic!("it is the newest stream"),
@@ -91,11 +89,13 @@ async fn submit(handle: &Handle, input: Input) -> Vec<Answer> {
 async fn a_failing_store_refuses_forgets_and_recovers() {
     let store = Arc::new(Memory::default());
     let (handle, feed, _task) = start(&store);
-    assert!(matches!(&submit(&handle, batch(1, "one")).await[..], [Answer::Ack { .. }]));
+    let collector = CollectorId::parse("c").unwrap();
+    let (stream, _) = handle.open(&collector, Vec::new()).await.unwrap();
+    assert!(matches!(&submit(&handle, &stream, batch(1, "one")).await[..], [Answer::Ack { .. }]));
 
     store.fail(true);
     for _ in 0..2 {
-        let answers = submit(&handle, batch(2, "two")).await;
+        let answers = submit(&handle, &stream, batch(2, "two")).await;
         assert!(
             matches!(&answers[..], [Answer::Reject { reason: RejectReason::Exhausted, message, .. }] if !message.is_empty()),
             "{answers:?}"
@@ -108,7 +108,7 @@ async fn a_failing_store_refuses_forgets_and_recovers() {
     );
 
     store.fail(false);
-    let answers = submit(&handle, batch(2, "two")).await;
+    let answers = submit(&handle, &stream, batch(2, "two")).await;
     assert!(matches!(&answers[..], [Answer::Ack { revision: Revision(2), .. }]), "{answers:?}");
     assert_eq!(feed.view().len(), 2);
     assert_eq!(feed.after(Revision(0), 9).unwrap().len(), 2, "revisions stay gapless");
