@@ -123,13 +123,13 @@ mod tests {
         let mask = if masked { 0x80 } else { 0 };
         let mut bytes = vec![0x81];
         match length {
-            0..126 => bytes.push(mask | u8::try_from(length).unwrap()),
+            0..126 => bytes.push(mask + u8::try_from(length).unwrap()),
             126..65_536 => {
-                bytes.push(mask | 126);
+                bytes.push(mask + 126);
                 bytes.extend(u16::try_from(length).unwrap().to_be_bytes());
             }
             _ => {
-                bytes.push(mask | 127);
+                bytes.push(mask + 127);
                 bytes.extend((length as u64).to_be_bytes());
             }
         }
