@@ -6,6 +6,8 @@ mod command;
 mod evaluate;
 mod quiet;
 mod restore;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

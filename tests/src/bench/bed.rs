@@ -14,8 +14,8 @@ use crate::harness::fleet::Service;
 use crate::harness::usage::Usage;
 use crate::task;
 
-/// More than the default, so that 1,000 watchers and one that checks find room.
-const SETTINGS: &str = "[watch]\nmax_watchers = 1100";
+/// More watches than the default, so that 1,000 and one that checks find room. Alerts have a bench of their own.
+const SETTINGS: &str = "[watch]\nmax_watchers = 1100\n[alerts]\nenabled = false";
 pub const LIST: &str = "/pulse.registry.v1.ResourceService/ListResources";
 
 /// A folder on the disk of the build: /tmp may be memory.
