@@ -60,7 +60,7 @@ const EDGES: [(&str, &[&str]); 6] = [
     ("axum", &["telemetry", "app"]),
     ("rmcp", &["service/mcp", "app/mcp", "cli/mcp"]),
     ("redb", &["store/redb"]),
-    ("reqwest", &["transport"]),
+    ("reqwest", &["transport", "notify/send"]),
     ("tokio_tungstenite", &["transport", "rpc/link"]),
 ];
 

@@ -20,6 +20,8 @@ pub mod condition;
 mod cover;
 pub mod document;
 pub mod engine;
+#[cfg(test)]
+pub(crate) mod example;
 pub mod explain;
 pub mod feed;
 mod life;

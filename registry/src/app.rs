@@ -30,6 +30,8 @@ use crate::config::Config;
 use crate::context::memo::Memo;
 use crate::health::Tables;
 use crate::ingest::{Limits, Observer, Writer};
+use crate::notify::task::Surroundings;
+use crate::notify::{self, Board};
 use crate::service::alert::{AlertApi, Options as AlertOptions};
 use crate::service::context::{Contexts, Options as ContextOptions};
 use crate::service::ingest::{IngestApi, Options as IngestOptions};
@@ -72,6 +74,8 @@ impl App {
         disk: Arc<dyn Disk>,
         options: JournalOptions,
     ) -> anyhow::Result<Self> {
+        // Fails only when somebody chose one before.
+        drop(rustls::crypto::ring::default_provider().install_default());
         let readiness = Readiness::default();
         let (stop, draining) = (CancellationToken::new(), CancellationToken::new());
         let (grpc_stop, http_stop) = (CancellationToken::new(), CancellationToken::new());
@@ -81,6 +85,7 @@ impl App {
         let streams = metrics.streams.clone();
         let judged = metrics.watch_changes_judged.clone();
         let unreadable = metrics.stored_rows_unreadable.clone();
+        let told_metrics = Arc::clone(&metrics);
 
         // Probes first: they tell that the rest is starting.
         let http = serve::listen(config.http.listen, "http.listen").await?;
@@ -96,6 +101,7 @@ impl App {
         unreadable.set(i64::try_from(loaded.damaged.len()).unwrap_or(i64::MAX));
         let registry_id = loaded.registry_id.clone();
         let judge: Arc<dyn Judge> = Arc::new(tables);
+        let told = notify::task::notes(&loaded.remembered.notes);
         let (engine, book, unreadable) =
             Engine::restore(&loaded.remembered.notes, keeping(&config), clock.now());
         for note in &unreadable {
@@ -129,13 +135,22 @@ impl App {
         } else {
             (None, Some(alert_publisher))
         };
+        let around = Surroundings {
+            feed: alert_feed.clone(),
+            store: handle.clone(),
+            clock: clock.clone(),
+            metrics: told_metrics,
+            external_url: config.notify.external_url.clone(),
+        };
+        let telling = core.is_some().then_some(&config.notify.receivers).cloned().unwrap_or_default();
+        let (receivers, mut telling) = notify::task::start(&telling, around, &told, &draining)?;
         let alerts = AlertApi::new(
             alert_feed,
             feed.clone(),
             core,
             &registry_id,
             clock.clone(),
-            alert_options(&config),
+            alert_options(&config, receivers),
             draining.clone(),
         );
         let resource_writer = handle.clone();
@@ -181,6 +196,11 @@ impl App {
                 Ok(ended) => ended??,
                 Err(_late) => warn!("some calls did not end in time and are cut"),
             }
+            let told = async { while telling.join_next().await.is_some() {} };
+            if tokio::time::timeout(drain, told).await.is_err() {
+                warn!("some receivers did not answer in time; they are told after the next start");
+            }
+            drop(telling);
             // The last stream has let go of the writer, which then ends by itself.
             if tokio::time::timeout(drain, writer).await.is_err() {
                 warn!("the writer did not end in time; what was acknowledged is durable");
@@ -293,9 +313,9 @@ fn resource_options(config: &Config) -> ResourceOptions {
     ResourceOptions { pace, watchers_max: config.watch.max_watchers }
 }
 
-fn alert_options(config: &Config) -> AlertOptions {
+fn alert_options(config: &Config, receivers: Arc<Board>) -> AlertOptions {
     let pace = Pace { bookmark_interval: config.watch.bookmark_interval, ..Pace::default() };
-    AlertOptions { pace, watchers_max: config.watch.max_watchers, deliveries: None }
+    AlertOptions { pace, watchers_max: config.watch.max_watchers, receivers: Some(receivers) }
 }
 
 fn keeping(config: &Config) -> Keeping {

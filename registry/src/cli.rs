@@ -8,6 +8,7 @@ mod context;
 mod detail;
 mod links;
 mod mcp;
+mod receivers;
 pub mod resources;
 mod rules;
 mod silences;
@@ -56,6 +57,9 @@ enum Command {
     /// Silences and maintenance windows of alerts.
     #[command(subcommand)]
     Silences(silences::Command),
+    /// Who is told of alerts: how each receiver does, and a test.
+    #[command(subcommand)]
+    Receivers(receivers::Command),
     /// Rules of alerts: built-in ones and your own.
     #[command(subcommand)]
     Rules(rules::Command),
@@ -113,6 +117,7 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         }
         Some(Command::Backup(arguments)) => backup::save(&cli.settings.read().0?, &arguments)?,
         Some(Command::Restore(arguments)) => backup::restore(&cli.settings.read().0?, &arguments)?,
+        Some(Command::Receivers(command)) => return receivers::run(command).await,
         Some(Command::Links(command)) => links::run(command).await?,
         Some(Command::Changes(arguments)) => changes::run(arguments).await?,
         Some(Command::Mcp(arguments)) => mcp::run(arguments).await?,

@@ -9,6 +9,7 @@ use pulse_shell::settings::{Key, Problems, Settings};
 use pulse_shell::tls;
 
 use crate::context::redact::Policy;
+use crate::notify::Receivers;
 
 const SECOND: Duration = Duration::from_secs(1);
 const HOUR: Duration = Duration::from_hours(1);
@@ -180,6 +181,18 @@ pub const KEYS: &[Key] = &[
         help: "Names by which clients of MCP may call this registry, separated by commas; pages of other names cannot reach it through a browser.",
     },
     Key {
+        name: "notify.receivers_file",
+        env: "PULSE_REGISTRY_NOTIFY_RECEIVERS_FILE",
+        default: "",
+        help: "TOML file of who is told of alerts: Alertmanagers and webhooks, see docs/delivery.md. Empty: nobody.",
+    },
+    Key {
+        name: "notify.external_url",
+        env: "PULSE_REGISTRY_NOTIFY_EXTERNAL_URL",
+        default: "",
+        help: "Where people reach this registry, for links in notifications. Empty: no links.",
+    },
+    Key {
         name: "drain.timeout",
         env: "PULSE_REGISTRY_DRAIN_TIMEOUT",
         default: "10s",
@@ -201,6 +214,7 @@ pub struct Config {
     pub context: Context,
     pub alerts: Alerts,
     pub mcp: Mcp,
+    pub notify: Notify,
     pub drain: Drain,
 }
 
@@ -258,6 +272,13 @@ pub struct Alerts {
 pub struct Mcp {
     pub enabled: bool,
     pub allowed_hosts: Vec<String>,
+}
+
+#[derive(Clone, Debug)]
+pub struct Notify {
+    pub receivers: Receivers,
+    /// Empty: none.
+    pub external_url: String,
 }
 
 #[derive(Clone, Debug)]
@@ -335,9 +356,33 @@ impl Config {
                     .filter(|host| !host.is_empty())
                     .collect(),
             },
+            notify: Notify {
+                receivers: receivers(settings),
+                external_url: settings.get(
+                    "notify.external_url",
+                    "a URL such as \"https://pulse.example\"",
+                    |text| {
+                        let web =
+                            text.is_empty() || text.starts_with("http://") || text.starts_with("https://");
+                        web.then(|| text.trim_end_matches('/').to_owned())
+                    },
+                ),
+            },
             drain: Drain { timeout: settings.duration("drain.timeout", Duration::ZERO, HOUR) },
         }
     }
+}
+
+/// Those of the file, all of them or a problem for each that is wrong.
+fn receivers(settings: &mut Settings) -> Receivers {
+    let path = settings.optional("notify.receivers_file", "a path", |text| Some(PathBuf::from(text)));
+    let Some(path) = path else { return Receivers::default() };
+    Receivers::read(&path, &|name| std::env::var(name).ok()).unwrap_or_else(|problems| {
+        for problem in problems {
+            settings.problem(problem);
+        }
+        Receivers::default()
+    })
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ pub mod clock;
 pub mod alert;
 pub mod health;
 pub mod ingest;
+pub mod notify;
 pub mod query;
 pub mod state;
 pub mod store;

@@ -31,6 +31,20 @@ pub struct KindLabel {
     pub kind: &'static str,
 }
 
+/// An address of a receiver of alerts, as far as it is shown.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct ReceiverLabel {
+    pub receiver: String,
+    pub address: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct NotificationLabel {
+    pub receiver: String,
+    pub address: String,
+    pub outcome: &'static str,
+}
+
 /// Every figure of the registry.
 #[derive(Debug)]
 pub struct Metrics {
@@ -52,6 +66,9 @@ pub struct Metrics {
     pub streams: Gauge,
     pub tasks: Gauge,
     pub unknown_values: Family<KindLabel, Gauge<u64, AtomicU64>>,
+    pub notifications: Family<NotificationLabel, Counter>,
+    pub notifications_waiting: Family<ReceiverLabel, Gauge>,
+    pub receivers_failing: Family<ReceiverLabel, Gauge>,
 }
 
 impl Metrics {
@@ -76,6 +93,9 @@ impl Metrics {
             streams: Gauge::default(),
             tasks: Gauge::default(),
             unknown_values: Family::default(),
+            notifications: Family::default(),
+            notifications_waiting: Family::default(),
+            receivers_failing: Family::default(),
         });
         let mut registry = Registry::with_prefix("pulse_registry");
         registry.register("revision", "Revision that readers see", metrics.revision.clone());
@@ -119,6 +139,21 @@ impl Metrics {
             "unknown_values",
             "Times a word was met that no health table knows, by kind",
             metrics.unknown_values.clone(),
+        );
+        registry.register(
+            "notifications",
+            "Alerts told to receivers, by outcome of the attempt",
+            metrics.notifications.clone(),
+        );
+        registry.register(
+            "notifications_waiting",
+            "Alerts that a receiver is still to be told of",
+            metrics.notifications_waiting.clone(),
+        );
+        registry.register(
+            "receiver_failing",
+            "1 while a receiver of alerts fails",
+            metrics.receivers_failing.clone(),
         );
         (metrics, registry)
     }

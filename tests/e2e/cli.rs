@@ -237,6 +237,8 @@ async fn everything_has_a_help_text() -> anyhow::Result<()> {
                 "resources get",
                 "resources watch",
                 "resources summary",
+                "receivers list",
+                "receivers test",
             ],
         ),
         (

@@ -5,6 +5,7 @@ mod backup;
 mod builtins;
 mod cli;
 mod context;
+mod delivery;
 mod faults;
 mod health;
 mod ingest;

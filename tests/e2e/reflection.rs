@@ -36,7 +36,7 @@ async fn every_method_says_how_to_call_it_and_answers_as_it_says() -> anyhow::Re
     let contracts = [
         ("registry/v1/ingest_service.proto", 1),
         ("registry/v1/resource_service.proto", 9),
-        ("registry/v1/alert_service.proto", 17),
+        ("registry/v1/alert_service.proto", 19),
         ("registry/v1/context_service.proto", 2),
         ("collector/v1/connection_service.proto", 11),
     ];

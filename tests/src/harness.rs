@@ -1,6 +1,7 @@
 //! Starts the real binaries and simulated appliances for end-to-end tests. Every
 //! wait is for an event with a deadline; every port is the kernel's choice.
 
+pub mod alertmanager;
 pub mod alerts;
 pub mod command;
 pub mod feeder;

@@ -3,6 +3,7 @@
 
 mod answer;
 mod page;
+mod receivers;
 mod refused;
 mod watch;
 
@@ -27,6 +28,7 @@ use crate::alert::silence::{self, SilenceId};
 use crate::alert::{show, task};
 use crate::clock::Clock;
 use crate::error;
+use crate::notify::Board;
 use crate::query::filter::{AlertFilter, AlertOrder};
 use crate::query::token::Seal;
 use crate::state::{Feed, View};
@@ -41,7 +43,7 @@ pub struct AlertApi {
     resources: Feed,
     /// `None`: alerts are switched off; what is kept of them can be read.
     core: Option<task::Handle>,
-    deliveries: Option<Arc<dyn Deliveries>>,
+    receivers: Option<Arc<Board>>,
     seal: Seal,
     clock: Clock,
     pace: Pace,
@@ -55,7 +57,8 @@ pub struct Options {
     pub pace: Pace,
     /// Most watches at the same time.
     pub watchers_max: usize,
-    pub deliveries: Option<Arc<dyn Deliveries>>,
+    /// `None`: nobody is told.
+    pub receivers: Option<Arc<Board>>,
 }
 
 impl AlertApi {
@@ -72,7 +75,7 @@ impl AlertApi {
             feed,
             resources,
             core,
-            deliveries: options.deliveries,
+            receivers: options.receivers,
             seal: Seal::new(registry_id),
             clock,
             pace: options.pace,
@@ -245,11 +248,32 @@ impl AlertService for AlertApi {
         request: Request<pb::ExplainAlertRequest>,
     ) -> Result<Response<pb::ExplainAlertResponse>, Status> {
         let case = self.case(&request.into_inner().id)?;
-        let told = explain(&self.feed.book(), &case, self.deliveries.as_deref());
+        let deliveries = self.receivers.as_deref().map(|board| board as &dyn Deliveries);
+        let told = explain(&self.feed.book(), &case, deliveries);
         Ok(Response::new(pb::ExplainAlertResponse {
             alert: Some(self.shown(&case)),
             explanations: told.into_iter().map(answer::explanation).collect(),
         }))
+    }
+
+    async fn list_receivers(
+        &self,
+        _request: Request<pb::ListReceiversRequest>,
+    ) -> Result<Response<pb::ListReceiversResponse>, Status> {
+        let statuses = self.receivers.as_ref().map(|board| board.statuses()).unwrap_or_default();
+        let receivers = statuses.into_iter().map(receivers::shown).collect();
+        Ok(Response::new(pb::ListReceiversResponse { receivers }))
+    }
+
+    async fn test_receiver(
+        &self,
+        request: Request<pb::TestReceiverRequest>,
+    ) -> Result<Response<pb::TestReceiverResponse>, Status> {
+        let name = request.into_inner().name;
+        let board = self.receivers.as_ref().filter(|board| board.knows(&name)).ok_or_else(|| {
+            error::not_found("pulse.registry.v1.Receiver", &name, "ListReceivers shows what exists")
+        })?;
+        Ok(Response::new(receivers::tested(board.test(&name).await)))
     }
 
     async fn create_silence(

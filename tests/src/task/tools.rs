@@ -2,7 +2,7 @@
 //! that carry the binaries, so that a new machine needs Python and nothing else.
 #![allow(clippy::print_stderr, reason = "a task talks to the person who runs it")]
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::Context as _;
@@ -82,6 +82,45 @@ pub fn postgres() -> anyhow::Result<PathBuf> {
     quiet(apt.env("DEBIAN_FRONTEND", "noninteractive"))
         .context("install postgresql (needs Debian and root; or install it by hand)")?;
     found().with_context(|| format!("no PostgreSQL below {POSTGRES}"))
+}
+
+/// Debian's package, and what it puts where.
+const ALERTMANAGER: &str = "prometheus-alertmanager";
+
+/// Folder that holds `usr/bin/prometheus-alertmanager` and its `usr/share`: `/` where Debian's package is installed, else
+/// the package unpacked below `target/peers`, so that no service is started.
+pub fn alertmanager() -> anyhow::Result<PathBuf> {
+    let has = |folder: &Path| {
+        folder.join("usr/bin").join(ALERTMANAGER).is_file()
+            && folder.join("usr/share/prometheus/alertmanager/default.tmpl").is_file()
+    };
+    let unpacked = root().join("target/peers/alertmanager");
+    for folder in [Path::new("/"), &unpacked] {
+        if has(folder) {
+            return Ok(folder.to_owned());
+        }
+    }
+    eprintln!("unpacking {ALERTMANAGER} into {} ...", unpacked.display());
+    let peers = root().join("target/peers");
+    std::fs::create_dir_all(&peers)?;
+    // Tests that want it at the same time each unpack their own, and the first one wins.
+    let own = peers.join(format!("alertmanager.{}", std::process::id()));
+    std::fs::create_dir_all(&own)?;
+    let download = || quiet(Command::new("apt-get").args(["download", ALERTMANAGER]).current_dir(&own));
+    if download().is_err() {
+        quiet(Command::new("apt-get").arg("update"))
+            .context("read Debian's lists of packages (needs root)")?;
+        download().with_context(|| format!("fetch {ALERTMANAGER} (needs Debian; or install it by hand)"))?;
+    }
+    let mut packages = std::fs::read_dir(&own)?.flatten().map(|entry| entry.path());
+    let package =
+        packages.find(|path| path.extension().is_some_and(|e| e == "deb")).context("no package came")?;
+    quiet(Command::new("dpkg-deb").arg("--extract").arg(&package).arg(own.join("root")))?;
+    // Fails when another one was first.
+    drop(std::fs::rename(own.join("root"), &unpacked));
+    std::fs::remove_dir_all(&own)?;
+    anyhow::ensure!(has(&unpacked), "{ALERTMANAGER} has no program in it");
+    Ok(unpacked)
 }
 
 /// Runs a command whose output nobody needs: a bench prints figures and nothing else on stdout.

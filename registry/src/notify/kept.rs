@@ -1,0 +1,77 @@
+//! What receivers were told, as notes of the store: after a restart nobody hears twice what was heard, and whoever
+//! heard that a case fires hears that it has resolved.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use prost::Message;
+use pulse_proto::model::UnixMillis;
+use sha2::{Digest as _, Sha256};
+
+use super::event::{EventKey, hex};
+use super::lane::Kept;
+use super::send::Address;
+use crate::alert::CaseId;
+use crate::state::{Note, Notes};
+
+const PREFIX: &str = "notify/told/";
+const HASH_BYTES: usize = 6;
+
+#[derive(Clone, PartialEq, Message)]
+struct Row {
+    #[prost(string, tag = "1")]
+    key: String,
+    #[prost(uint64, tag = "2")]
+    at: u64,
+    #[prost(string, optional, tag = "3")]
+    refused: Option<String>,
+}
+
+/// Names a lane for ever. Another address of the same receiver is another one, which was told nothing.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct LaneId(String);
+
+impl LaneId {
+    pub(super) fn new(receiver: &str, address: &Address) -> Self {
+        let digest = Sha256::digest(address.whole());
+        let hash = hex(digest.as_slice(), HASH_BYTES);
+        Self(format!("{receiver}.{hash}"))
+    }
+}
+
+pub(super) fn is_own(key: &str) -> bool {
+    key.starts_with(PREFIX)
+}
+
+type Told = BTreeMap<LaneId, BTreeMap<CaseId, Kept>>;
+
+/// What each lane was told; and the notes of nobody, to be dropped.
+pub(super) fn read(notes: &Notes, lanes: &[LaneId]) -> (Told, Vec<Note>) {
+    let (mut told, mut strays) = (Told::new(), Vec::new());
+    for (key, value) in notes {
+        let Some((lane, case)) = key.strip_prefix(PREFIX).and_then(|rest| rest.split_once('/')) else {
+            continue;
+        };
+        let lane = LaneId(lane.to_owned());
+        let row = Row::decode(&**value).ok();
+        match (CaseId::parse(case), row) {
+            (Some(case), Some(Row { key, at, refused })) if lanes.contains(&lane) => {
+                let kept = Kept { key: EventKey::new(key), at: UnixMillis::new(at), refused };
+                told.entry(lane).or_default().insert(case, kept);
+            }
+            _ => strays.push(Note { key: Arc::clone(key), value: None }),
+        }
+    }
+    (told, strays)
+}
+
+pub(super) fn write(lane: &LaneId, rows: &BTreeMap<CaseId, Option<Kept>>) -> Vec<Note> {
+    let note = |(case, kept): (&CaseId, &Option<Kept>)| {
+        let value = kept.as_ref().map(|Kept { key, at, refused }| {
+            let row = Row { key: key.to_string(), at: at.get(), refused: refused.clone() };
+            Arc::from(row.encode_to_vec())
+        });
+        Note { key: format!("{PREFIX}{}/{case}", lane.0).into(), value }
+    };
+    rows.iter().map(note).collect()
+}
