@@ -58,7 +58,7 @@ impl App {
         // Addresses and probes first: they tell that the rest is starting.
         let http = serve::listen(config.http.listen, "http.listen").await?;
         let http_addr = http.local_addr()?;
-        let entrance = serve::Entrance::open(&config.tls, stop.clone()).await?;
+        let entrance = serve::Entrance::open(&config.tls, &config.access, stop.clone()).await?;
         let (roster, known, collector) = open(&config).await?;
         let figures = Figures {
             metrics: Arc::clone(&metrics),
@@ -197,6 +197,7 @@ fn target_options(config: &Config) -> target::Options {
     options.limits.call = config.poll.call_timeout;
     options.limits.large_call =
         options.limits.large_call.max(config.poll.call_timeout).min(config.poll.call_timeout * 4);
+    options.session.outbound = config.outbound.clone();
     options.session.rpc.window = config.poll.calls_in_flight;
     options
 }

@@ -13,6 +13,8 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::{Args, Parser, Subcommand};
+use pulse_shell::access::cli::{self as access_cli, GrantsCommand, TokensCommand};
+use pulse_shell::audit::query::{self, AuditArgs};
 use pulse_shell::{command, logs, serve, table};
 
 use crate::app::App;
@@ -43,6 +45,14 @@ enum Command {
     /// Dismiss and restore native alerts on their NAS, where the collector may.
     #[command(subcommand)]
     Alerts(alerts::Command),
+    /// Make, list and revoke the tokens that callers show. A running collector takes a change at once.
+    #[command(subcommand)]
+    Tokens(TokensCommand),
+    /// Say what holders of certificates and Kubernetes service accounts may do.
+    #[command(subcommand)]
+    Grants(GrantsCommand),
+    /// Show who did what, from the audit log in data_dir.
+    Audit(AuditArgs),
     /// Keep the key that encrypts stored credentials. The collector must not be running.
     #[command(subcommand)]
     Keys(KeysCommand),
@@ -91,7 +101,7 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     match cli.command {
         None | Some(Command::Serve) => {
             let config = cli.settings.read().0?;
-            logs::start(config.log.format, &config.log.level)?;
+            logs::start(config.log.format, &config.log.level, Some(&config.audit))?;
             serve_until_stopped(config).await?;
         }
         Some(Command::Config(ConfigCommand::Check)) => {
@@ -105,6 +115,9 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             let rotated = tokio::task::spawn_blocking(move || rotate(&config)).await??;
             table::print(&[format!("{rotated} connections are encrypted with a new key")])?;
         }
+        Some(Command::Tokens(command)) => access_cli::tokens(command, &cli.settings.read().0?.access.file)?,
+        Some(Command::Grants(command)) => access_cli::grants(command, &cli.settings.read().0?.access.file)?,
+        Some(Command::Audit(arguments)) => query::run(&arguments, &cli.settings.read().0?.audit.file)?,
         Some(Command::Alerts(command)) => alerts::run(command).await?,
         Some(Command::Connections(command)) => {
             return tokio::select! {

@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use pulse_proto::model::CollectorId;
+use pulse_shell::access;
+use pulse_shell::audit;
 use pulse_shell::logs::{self, Format};
 use pulse_shell::settings::{Key, Problems, Settings};
 use pulse_shell::tls;
@@ -12,10 +14,13 @@ use pulse_shell::tls::connector::ClientFiles;
 
 use crate::connection::store::KeySource;
 use crate::secret::Secret;
+use crate::transport::Outbound;
+use crate::transport::outbound::{DENIED_BY_DEFAULT, networks};
 
 const SECOND: Duration = Duration::from_secs(1);
 const HOUR: Duration = Duration::from_hours(1);
 const MIB: usize = 1024 * 1024;
+const NETWORKS: &str = "networks such as \"10.0.0.0/8, fd00::/8\"";
 /// The master key itself, base64; not in the table of settings, so that nothing shows it.
 pub const KEY_VARIABLE: &str = "PULSE_COLLECTOR_KEY";
 
@@ -118,6 +123,60 @@ pub const KEYS: &[Key] = &[
         help: "On: listens without TLS on addresses that others can reach, who can then read along.",
     },
     Key {
+        name: "auth.mode",
+        env: "PULSE_COLLECTOR_AUTH_MODE",
+        default: "auto",
+        help: "`auto`: callers are asked who they are as soon as there are credentials, an authority of clients or keys of service accounts, and before only this machine is listened to. `required`: always. `off`: never.",
+    },
+    Key {
+        name: "auth.file",
+        env: "PULSE_COLLECTOR_AUTH_FILE",
+        default: "",
+        help: "File of tokens and grants, as `tokens` and `grants` write it. Empty: `access.json` in `data_dir`. Read again when it changes.",
+    },
+    Key {
+        name: "auth.jwks_file",
+        env: "PULSE_COLLECTOR_AUTH_JWKS_FILE",
+        default: "",
+        help: "JSON Web Key Set of the cluster whose service accounts are believed. Empty: none. Read again when it changes.",
+    },
+    Key {
+        name: "auth.jwt_issuer",
+        env: "PULSE_COLLECTOR_AUTH_JWT_ISSUER",
+        default: "",
+        help: "`iss` of their tokens.",
+    },
+    Key {
+        name: "auth.jwt_audience",
+        env: "PULSE_COLLECTOR_AUTH_JWT_AUDIENCE",
+        default: "",
+        help: "`aud` that their tokens must be for.",
+    },
+    Key {
+        name: "limits.requests_per_second",
+        env: "PULSE_COLLECTOR_LIMITS_REQUESTS_PER_SECOND",
+        default: "1000",
+        help: "Calls of one address where callers are asked who they are, twice as many at once; 0: no limit.",
+    },
+    Key {
+        name: "audit.file",
+        env: "PULSE_COLLECTOR_AUDIT_FILE",
+        default: "",
+        help: "File of the audit log, one JSON object per line. Empty: `audit.jsonl` in `data_dir`.",
+    },
+    Key {
+        name: "audit.max_bytes",
+        env: "PULSE_COLLECTOR_AUDIT_MAX_BYTES",
+        default: "16777216",
+        help: "A longer file is set aside.",
+    },
+    Key {
+        name: "audit.max_files",
+        env: "PULSE_COLLECTOR_AUDIT_MAX_FILES",
+        default: "8",
+        help: "Files that are kept aside; the oldest goes.",
+    },
+    Key {
         name: "log.format",
         env: "PULSE_COLLECTOR_LOG_FORMAT",
         default: "auto",
@@ -140,6 +199,18 @@ pub const KEYS: &[Key] = &[
         env: "PULSE_COLLECTOR_CONNECTIONS_KEY_FILE",
         default: "",
         help: "File with the master key, for example a mounted secret. Empty: made once in `data_dir`.",
+    },
+    Key {
+        name: "outbound.allow",
+        env: "PULSE_COLLECTOR_OUTBOUND_ALLOW",
+        default: "",
+        help: "Networks that connections may reach, such as `10.0.0.0/8, fd00::/8`. Empty: all that are not denied.",
+    },
+    Key {
+        name: "outbound.deny",
+        env: "PULSE_COLLECTOR_OUTBOUND_DENY",
+        default: DENIED_BY_DEFAULT,
+        help: "Networks that no connection may reach, whatever its name resolves to.",
     },
     Key {
         name: "poll.calls_in_flight",
@@ -176,8 +247,12 @@ pub struct Config {
     pub grpc: Grpc,
     pub http: Http,
     pub tls: tls::Config,
+    pub access: access::config::Config,
+    pub audit: audit::config::Config,
     pub log: Log,
     pub connections: Connections,
+    /// Which addresses connections may reach.
+    pub outbound: Outbound,
     pub poll: Poll,
     pub alerts: Alerts,
     pub drain: Drain,
@@ -251,6 +326,8 @@ impl Config {
         let any = SocketAddr::from(([127, 0, 0, 1], 0));
         let mut config = Self::from_settings(&mut settings);
         data_dir.clone_into(&mut config.data_dir);
+        config.access.file = data_dir.join(access::book::FILE_NAME);
+        config.audit.file = data_dir.join(audit::file::FILE_NAME);
         config.registry.address = format!("http://{registry}");
         (config.grpc.listen, config.http.listen) = (any, any);
         config
@@ -258,10 +335,11 @@ impl Config {
 
     fn from_settings(settings: &mut Settings) -> Self {
         let (grpc, http) = (settings.address("grpc.listen"), settings.address("http.listen"));
+        let listens = [("grpc.listen", grpc), ("http.listen", http)];
+        let data_dir = PathBuf::from(settings.text("data_dir"));
         let name = "1 to 128 characters of A-Z, a-z, 0-9, '.', '_' and '-'";
         let registry = registry(settings);
         Self {
-            data_dir: settings.text("data_dir").into(),
             collector_id: settings.optional("collector_id", name, |text| CollectorId::parse(text).ok()),
             enable_truenas: settings.flag("enable_truenas"),
             registry,
@@ -269,7 +347,10 @@ impl Config {
                 listen: grpc,
                 max_message_bytes: settings.number("grpc.max_message_bytes", 64 * 1024, 256 * MIB),
             },
-            tls: tls::Config::read(settings, &[("grpc.listen", grpc), ("http.listen", http)]),
+            tls: tls::Config::read(settings, &listens),
+            access: access::config::Config::read(settings, &data_dir, &listens),
+            audit: audit::config::Config::read(settings, &data_dir),
+            data_dir,
             http: Http { listen: http },
             log: Log {
                 format: settings.get("log.format", "auto, text or json", Format::parse),
@@ -282,6 +363,10 @@ impl Config {
                 key: settings
                     .optional("connections.key_file", "a path", |text| Some(PathBuf::from(text)))
                     .map_or(KeySource::Beside, KeySource::File),
+            },
+            outbound: Outbound {
+                allow: settings.get("outbound.allow", NETWORKS, networks).into(),
+                deny: settings.get("outbound.deny", NETWORKS, networks).into(),
             },
             poll: Poll {
                 calls_in_flight: settings.number("poll.calls_in_flight", 1, 10),

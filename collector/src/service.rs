@@ -8,6 +8,7 @@ use std::time::Duration;
 use pulse_proto::model::{ConnectionId, UnixMillis};
 use pulse_proto::pb::collector::v1 as pb;
 use pulse_proto::pb::collector::v1::connection_service_server::{ConnectionService, ConnectionServiceServer};
+use pulse_shell::audit;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
@@ -159,8 +160,9 @@ impl ConnectionService for ConnectionApi {
         request: Request<pb::CreateConnectionRequest>,
     ) -> Result<Response<pb::CreateConnectionResponse>, Status> {
         self.enabled()?;
-        let pb::CreateConnectionRequest { connection, validate_only } = request.into_inner();
+        let (_, extensions, pb::CreateConnectionRequest { connection, validate_only }) = request.into_parts();
         let sent = connection.ok_or_else(|| error::invalid_field("connection", "is required"))?;
+        audit::about(&extensions, format!("{} at {}:{}", sent.name, sent.host, sent.port));
         let own_id = !sent.id.is_empty();
         let settings = wire::new_settings(sent, Self::now()).map_err(|wrong| error::invalid(&wrong))?;
         let connection = if validate_only {
@@ -203,11 +205,12 @@ impl ConnectionService for ConnectionApi {
         request: Request<pb::UpdateConnectionRequest>,
     ) -> Result<Response<pb::UpdateConnectionResponse>, Status> {
         self.enabled()?;
-        let pb::UpdateConnectionRequest { connection, update_mask } = request.into_inner();
+        let (_, extensions, pb::UpdateConnectionRequest { connection, update_mask }) = request.into_parts();
         let sent = connection.ok_or_else(|| error::invalid_field("connection", "is required"))?;
         if sent.id.is_empty() {
             return Err(error::invalid_field("connection.id", "is required"));
         }
+        audit::about(&extensions, sent.id.as_str());
         let id = known_id(&sent.id)?;
         let etag = sent.etag.clone();
         let fields = mask::fields(update_mask.as_ref(), &sent)?;
@@ -221,7 +224,8 @@ impl ConnectionService for ConnectionApi {
         &self,
         request: Request<pb::DeleteConnectionRequest>,
     ) -> Result<Response<pb::DeleteConnectionResponse>, Status> {
-        let pb::DeleteConnectionRequest { id, etag } = request.into_inner();
+        let (_, extensions, pb::DeleteConnectionRequest { id, etag }) = request.into_parts();
+        audit::about(&extensions, id.as_str());
         self.roster.delete(&known_id(&id)?, &etag).await?;
         tracing::info!(connection = id, "connection removed");
         Ok(Response::new(pb::DeleteConnectionResponse {}))
@@ -233,11 +237,13 @@ impl ConnectionService for ConnectionApi {
     ) -> Result<Response<pb::TestConnectionResponse>, Status> {
         use pb::test_connection_request::Target;
         self.enabled()?;
-        let settings = match request.into_inner().target {
+        let (_, extensions, asked) = request.into_parts();
+        let settings = match asked.target {
             None => return Err(error::invalid_field("target", "is required: an id, or a connection")),
             Some(Target::Id(id)) => self.find(&id)?,
             Some(Target::Connection(sent)) => Arc::new(self.unsaved(sent)?),
         };
+        audit::about(&extensions, format!("{} at {}:{}", settings.name, settings.host, settings.port));
         let _place = self.tests.try_acquire().map_err(|_| error::too_many_tests(self.options.tests_max))?;
         let host = (settings.host.clone(), settings.port);
         self.logins
@@ -254,7 +260,8 @@ impl ConnectionService for ConnectionApi {
         request: Request<pb::RefreshConnectionRequest>,
     ) -> Result<Response<pb::RefreshConnectionResponse>, Status> {
         self.enabled()?;
-        let id = request.into_inner().id;
+        let (_, extensions, pb::RefreshConnectionRequest { id }) = request.into_parts();
+        audit::about(&extensions, id.as_str());
         let settings = self.find(&id)?;
         if !settings.enabled {
             return Err(error::connection_disabled(&id));
@@ -281,7 +288,9 @@ impl ConnectionService for ConnectionApi {
         request: Request<pb::DismissAlertRequest>,
     ) -> Result<Response<pb::DismissAlertResponse>, Status> {
         let origin = alerts::Origin::of(&request);
-        let pb::DismissAlertRequest { connection_id, alert_uuid, requested_by } = request.into_inner();
+        let (_, extensions, asked) = request.into_parts();
+        let pb::DismissAlertRequest { connection_id, alert_uuid, requested_by } = asked;
+        audit::about(&extensions, format!("{connection_id} {alert_uuid}"));
         let wish = alerts::Wish { action: Action::Dismiss, connection_id, alert_uuid, requested_by };
         let unchanged = self.mark_alert(&wish, &origin).await?;
         Ok(origin.stamp(pb::DismissAlertResponse { unchanged }))
@@ -292,7 +301,9 @@ impl ConnectionService for ConnectionApi {
         request: Request<pb::RestoreAlertRequest>,
     ) -> Result<Response<pb::RestoreAlertResponse>, Status> {
         let origin = alerts::Origin::of(&request);
-        let pb::RestoreAlertRequest { connection_id, alert_uuid, requested_by } = request.into_inner();
+        let (_, extensions, asked) = request.into_parts();
+        let pb::RestoreAlertRequest { connection_id, alert_uuid, requested_by } = asked;
+        audit::about(&extensions, format!("{connection_id} {alert_uuid}"));
         let wish = alerts::Wish { action: Action::Restore, connection_id, alert_uuid, requested_by };
         let unchanged = self.mark_alert(&wish, &origin).await?;
         Ok(origin.stamp(pb::RestoreAlertResponse { unchanged }))

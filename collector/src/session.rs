@@ -27,12 +27,14 @@ pub use version::Line;
 
 use crate::rpc::{self, CallError, CloseReason, Link, Notice, Reply};
 use crate::transport::dial::Deadlines;
-use crate::transport::{Endpoint, Fingerprint, http};
+use crate::transport::{Endpoint, Fingerprint, Outbound, http};
 
 /// How a session is made and kept; defaults suit one NAS on a LAN or a WAN.
 #[derive(Debug, Clone)]
 pub struct SessionOptions {
     pub deadlines: Deadlines,
+    /// Which addresses may be dialled.
+    pub outbound: Outbound,
     /// For one call of the login.
     pub login: Duration,
     /// For one call when the caller names no other limit.
@@ -51,6 +53,7 @@ impl Default for SessionOptions {
     fn default() -> Self {
         Self {
             deadlines: Deadlines::default(),
+            outbound: Outbound::default(),
             login: Duration::from_secs(30),
             call: Duration::from_secs(30),
             body_bytes_max: http::BODY_BYTES_MAX,

@@ -10,6 +10,7 @@ pub mod dial;
 pub mod error;
 mod framewise;
 pub mod http;
+pub mod outbound;
 pub mod redirect;
 pub mod tls;
 pub mod verify;
@@ -18,6 +19,7 @@ pub mod ws;
 pub use crate::connection::fingerprint::{self, Fingerprint};
 pub use certificate::Certificate;
 pub use error::{TlsCause, TlsFailure, TransportError};
+pub use outbound::Outbound;
 
 /// One address of a NAS and how it is secured.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -90,7 +90,7 @@ impl App {
         // Probes first: they tell that the rest is starting.
         let http = serve::listen(config.http.listen, "http.listen").await?;
         let http_addr = http.local_addr()?;
-        let entrance = serve::Entrance::open(&config.tls, stop.clone()).await?;
+        let entrance = serve::Entrance::open(&config.tls, &config.access, stop.clone()).await?;
         let watchful = Arc::new(Watchful::new(metrics, tables.unknown_values(), readiness.clone()));
         let assistants = mcp::Slot::default();
         let router = probes::router(Arc::new(figures), watchful.refresh(), readiness.clone())

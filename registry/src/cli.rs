@@ -17,6 +17,8 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
+use pulse_shell::access::cli::{self as access_cli, GrantsCommand, TokensCommand};
+use pulse_shell::audit::query::{self, AuditArgs};
 use pulse_shell::{command, logs, serve, table};
 use tokio_util::sync::CancellationToken;
 
@@ -41,6 +43,14 @@ enum Command {
     /// Look at the settings.
     #[command(subcommand)]
     Config(ConfigCommand),
+    /// Make, list and revoke the tokens that callers show. A running registry takes a change at once.
+    #[command(subcommand)]
+    Tokens(TokensCommand),
+    /// Say what holders of certificates and Kubernetes service accounts may do.
+    #[command(subcommand)]
+    Grants(GrantsCommand),
+    /// Show who did what, from the audit log in data_dir.
+    Audit(AuditArgs),
     /// Write everything the store in data_dir holds into one file; the registry may be running.
     Backup(backup::BackupArgs),
     /// Put a backup into data_dir, where no registry may be running.
@@ -105,7 +115,7 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     match cli.command {
         None | Some(Command::Serve) => {
             let config = cli.settings.read().0?;
-            logs::start(config.log.format, &config.log.level)?;
+            logs::start(config.log.format, &config.log.level, Some(&config.audit))?;
             serve_until_stopped(config).await?;
         }
         Some(Command::Config(ConfigCommand::Check)) => {
@@ -115,6 +125,9 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             let lines = table::lines(&["SETTING", "VALUE", "FROM"], &rows);
             table::print(&lines)?;
         }
+        Some(Command::Tokens(command)) => access_cli::tokens(command, &cli.settings.read().0?.access.file)?,
+        Some(Command::Grants(command)) => access_cli::grants(command, &cli.settings.read().0?.access.file)?,
+        Some(Command::Audit(arguments)) => query::run(&arguments, &cli.settings.read().0?.audit.file)?,
         Some(Command::Backup(arguments)) => backup::save(&cli.settings.read().0?, &arguments)?,
         Some(Command::Restore(arguments)) => backup::restore(&cli.settings.read().0?, &arguments)?,
         Some(Command::Receivers(command)) => return receivers::run(command).await,

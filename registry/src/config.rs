@@ -4,6 +4,8 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use pulse_shell::access;
+use pulse_shell::audit;
 use pulse_shell::logs::{self, Format};
 use pulse_shell::settings::{Key, Problems, Settings};
 use pulse_shell::tls;
@@ -77,6 +79,60 @@ pub const KEYS: &[Key] = &[
         env: "PULSE_REGISTRY_TLS_ALLOW_PLAINTEXT",
         default: "false",
         help: "On: listens without TLS on addresses that others can reach, who can then read along.",
+    },
+    Key {
+        name: "auth.mode",
+        env: "PULSE_REGISTRY_AUTH_MODE",
+        default: "auto",
+        help: "`auto`: callers are asked who they are as soon as there are credentials, an authority of clients or keys of service accounts, and before only this machine is listened to. `required`: always. `off`: never.",
+    },
+    Key {
+        name: "auth.file",
+        env: "PULSE_REGISTRY_AUTH_FILE",
+        default: "",
+        help: "File of tokens and grants, as `tokens` and `grants` write it. Empty: `access.json` in `data_dir`. Read again when it changes.",
+    },
+    Key {
+        name: "auth.jwks_file",
+        env: "PULSE_REGISTRY_AUTH_JWKS_FILE",
+        default: "",
+        help: "JSON Web Key Set of the cluster whose service accounts are believed. Empty: none. Read again when it changes.",
+    },
+    Key {
+        name: "auth.jwt_issuer",
+        env: "PULSE_REGISTRY_AUTH_JWT_ISSUER",
+        default: "",
+        help: "`iss` of their tokens.",
+    },
+    Key {
+        name: "auth.jwt_audience",
+        env: "PULSE_REGISTRY_AUTH_JWT_AUDIENCE",
+        default: "",
+        help: "`aud` that their tokens must be for.",
+    },
+    Key {
+        name: "limits.requests_per_second",
+        env: "PULSE_REGISTRY_LIMITS_REQUESTS_PER_SECOND",
+        default: "1000",
+        help: "Calls of one address where callers are asked who they are, twice as many at once; 0: no limit.",
+    },
+    Key {
+        name: "audit.file",
+        env: "PULSE_REGISTRY_AUDIT_FILE",
+        default: "",
+        help: "File of the audit log, one JSON object per line. Empty: `audit.jsonl` in `data_dir`.",
+    },
+    Key {
+        name: "audit.max_bytes",
+        env: "PULSE_REGISTRY_AUDIT_MAX_BYTES",
+        default: "16777216",
+        help: "A longer file is set aside.",
+    },
+    Key {
+        name: "audit.max_files",
+        env: "PULSE_REGISTRY_AUDIT_MAX_FILES",
+        default: "8",
+        help: "Files that are kept aside; the oldest goes.",
     },
     Key {
         name: "log.format",
@@ -207,6 +263,8 @@ pub struct Config {
     pub grpc: Grpc,
     pub http: Http,
     pub tls: tls::Config,
+    pub access: access::config::Config,
+    pub audit: audit::config::Config,
     pub log: Log,
     pub ingest: Ingest,
     pub watch: Watch,
@@ -303,20 +361,26 @@ impl Config {
         let any = SocketAddr::from(([127, 0, 0, 1], 0));
         let mut config = Self::from_settings(&mut settings);
         data_dir.clone_into(&mut config.data_dir);
+        config.access.file = data_dir.join(access::book::FILE_NAME);
+        config.audit.file = data_dir.join(audit::file::FILE_NAME);
         (config.grpc.listen, config.http.listen) = (any, any);
         config
     }
 
     fn from_settings(settings: &mut Settings) -> Self {
         let (grpc, http) = (settings.address("grpc.listen"), settings.address("http.listen"));
+        let listens = [("grpc.listen", grpc), ("http.listen", http)];
+        let data_dir = PathBuf::from(settings.text("data_dir"));
         Self {
-            data_dir: settings.text("data_dir").into(),
             enable_truenas: settings.flag("enable_truenas"),
             grpc: Grpc {
                 listen: grpc,
                 max_message_bytes: settings.number("grpc.max_message_bytes", MIB, 256 * MIB),
             },
-            tls: tls::Config::read(settings, &[("grpc.listen", grpc), ("http.listen", http)]),
+            tls: tls::Config::read(settings, &listens),
+            access: access::config::Config::read(settings, &data_dir, &listens),
+            audit: audit::config::Config::read(settings, &data_dir),
+            data_dir,
             http: Http { listen: http },
             log: Log {
                 format: settings.get("log.format", "auto, text or json", Format::parse),

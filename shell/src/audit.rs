@@ -1,6 +1,16 @@
-//! What somebody did: one log line per deed, done or refused, under one target that no log level hides.
+//! What somebody did: one line per deed, done or refused, under one target that no log level hides, in the log
+//! and in a file of its own.
 //!
 //! Never a secret: what goes in is names, and texts that are shown to clients anyway.
+
+pub mod config;
+pub mod file;
+pub mod layer;
+pub mod query;
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use http::Extensions;
 
 /// Stable: what collects audit lines selects by it.
 pub const TARGET: &str = "audit";
@@ -30,6 +40,23 @@ impl Entry<'_> {
             target: TARGET, action, requested_by = %one_line(requested_by), peer, %request_id,
             resource = %one_line(resource), subject = %one_line(subject), result, "audit",
         );
+    }
+}
+
+/// What a call is about, for its audit line: the guard puts a blank one into each request.
+#[derive(Clone, Debug, Default)]
+pub struct Subject(Arc<Mutex<String>>);
+
+impl Subject {
+    pub fn get(&self) -> String {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+/// Says what the call of these extensions is about, before it is done. Nothing secret.
+pub fn about(extensions: &Extensions, what: impl Into<String>) {
+    if let Some(Subject(subject)) = extensions.get() {
+        *subject.lock().unwrap_or_else(PoisonError::into_inner) = what.into();
     }
 }
 

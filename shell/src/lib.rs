@@ -2,9 +2,11 @@
 //! flags, logs, probes, servers, tables and JSON for people and programs.
 //! Refuses to know connections, records and health.
 
+pub mod access;
 pub mod answer;
 pub mod audit;
 pub mod client;
+pub mod clock;
 pub mod command;
 pub mod logs;
 pub mod probes;

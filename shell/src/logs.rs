@@ -3,13 +3,16 @@
 
 use std::io::IsTerminal as _;
 
+use anyhow::Context as _;
 use tracing::{Level, Metadata};
-use tracing_subscriber::filter::filter_fn;
+use tracing_subscriber::filter::{FilterExt as _, filter_fn};
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
-use tracing_subscriber::{EnvFilter, fmt};
+use tracing_subscriber::{EnvFilter, Layer as _, fmt};
 
-use crate::audit;
+use crate::audit::file::Log;
+use crate::audit::layer::AuditLayer;
+use crate::{audit, serve};
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Format {
@@ -57,8 +60,10 @@ fn with_audit(level: &str) -> String {
     if named { level.to_owned() } else { format!("{level},{target}=info") }
 }
 
-/// Sets up logging for the process. Fails when `level` is no filter, or when it was set up before.
-pub fn start(format: Format, level: &str) -> anyhow::Result<()> {
+/// Sets up logging for the process, and the audit log in its file. Fails when `level` is no filter, when it was set up
+/// before, or when the file cannot be written.
+pub fn start(format: Format, level: &str, audit: Option<&audit::config::Config>) -> anyhow::Result<()> {
+    let audit = audit.map(open).transpose()?;
     let filter = EnvFilter::try_new(with_audit(level))?;
     let terminal = std::io::stderr().is_terminal();
     let json = match format {
@@ -67,14 +72,25 @@ pub fn start(format: Format, level: &str) -> anyhow::Result<()> {
         Format::Json => true,
     };
     let layer = fmt::layer().with_writer(std::io::stderr);
-    let registry = tracing_subscriber::registry().with(filter).with(filter_fn(is_discreet));
+    let filter = filter.and(filter_fn(is_discreet));
+    let audit =
+        audit.map(|audit| audit.with_filter(filter_fn(|metadata| metadata.target() == audit::TARGET)));
+    let registry = tracing_subscriber::registry().with(audit);
     if json {
         let layer = layer.json().flatten_event(true).with_current_span(false).with_span_list(false);
-        registry.with(layer).try_init()?;
+        registry.with(layer.with_filter(filter)).try_init()?;
     } else {
-        registry.with(layer.with_ansi(terminal).with_target(false)).try_init()?;
+        registry.with(layer.with_ansi(terminal).with_target(false).with_filter(filter)).try_init()?;
     }
     Ok(())
+}
+
+fn open(config: &audit::config::Config) -> anyhow::Result<AuditLayer> {
+    let told = || format!("the audit log {} cannot be written; check audit.file", config.file.display());
+    if let Some(folder) = config.file.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+        serve::own_folder(folder)?;
+    }
+    Ok(AuditLayer::new(Log::open(&config.file, config.rotation).with_context(told)?))
 }
 
 #[cfg(test)]

@@ -21,14 +21,14 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tonic::service::Routes;
 use tonic::transport::Server;
-use tonic::transport::server::TcpConnectInfo;
 use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
-use tower::ServiceExt as _;
-use tower::util::MapRequestLayer;
+use tower::{Layer as _, ServiceExt as _};
 use tracing::{debug, warn};
 
-use crate::socket::{self, Limits, Peer, Socket};
+use crate::access::guard::{Guard, Port};
+use crate::access::{self, GuardLayer};
+use crate::socket::{self, Limits, Socket};
 use crate::tls;
 use crate::tls::certificates::Certificates;
 
@@ -75,21 +75,28 @@ pub fn routes(services: &[&str]) -> anyhow::Result<(HealthReporter, Routes)> {
 pub struct Entrance {
     certificates: Option<Arc<Certificates>>,
     limits: Limits,
+    guard: Guard,
 }
 
 impl Entrance {
-    /// Reads the certificates and follows their files until `stop`.
-    pub async fn open(config: &tls::Config, stop: CancellationToken) -> anyhow::Result<Self> {
+    /// Reads certificates and credentials and follows their files until `stop`.
+    pub async fn open(
+        config: &tls::Config,
+        access: &access::config::Config,
+        stop: CancellationToken,
+    ) -> anyhow::Result<Self> {
+        let has_client_ca = config.files.as_ref().is_some_and(|files| files.client_ca.is_some());
+        let guard = Guard::open(access, has_client_ca, stop.clone()).await?;
         if config.exposed {
             warn!(
                 "TLS IS OFF on an address that others can reach: everything sent here can be read and changed on its way"
             );
         }
-        let Some(files) = config.files.clone() else { return Ok(Self::default()) };
+        let Some(files) = config.files.clone() else { return Ok(Self { guard, ..Self::default() }) };
         let (certificates, follower) =
             tokio::task::spawn_blocking(move || Certificates::load(files)).await??;
         tokio::spawn(follower.run(stop));
-        Ok(Self { certificates: Some(certificates), limits: Limits::default() })
+        Ok(Self { certificates: Some(certificates), guard, ..Self::default() })
     }
 
     fn accept(&self, listener: TcpListener, stop: CancellationToken) -> mpsc::Receiver<io::Result<Socket>> {
@@ -111,7 +118,7 @@ pub async fn grpc(
         .max_concurrent_streams(STREAMS_MAX)
         .http2_max_header_list_size(HEADER_BYTES_MAX)
         .http2_max_pending_accept_reset_streams(Some(RESETS_PENDING_MAX))
-        .layer(MapRequestLayer::new(with_address))
+        .layer(GuardLayer::new(entrance.guard, Port::Grpc))
         .add_routes(routes)
         .serve_with_incoming_shutdown(sockets, stop.cancelled_owned())
         .await
@@ -127,6 +134,7 @@ pub async fn http(
 ) -> anyhow::Result<()> {
     let mut sockets = entrance.accept(listener, stop.clone());
     let connections = TaskTracker::new();
+    let router = GuardLayer::new(entrance.guard, Port::Http).layer(router);
     let server = http_server();
     while let Some(Ok(socket)) = sockets.recv().await {
         let (peer, router, server, stop) =
@@ -173,14 +181,6 @@ fn http_server() -> auto::Builder<TokioExecutor> {
         .max_header_list_size(HEADER_BYTES_MAX)
         .max_pending_accept_reset_streams(RESETS_PENDING_MAX);
     server
-}
-
-/// Where tonic looks for the address.
-fn with_address<B>(mut request: http::Request<B>) -> http::Request<B> {
-    let peer = request.extensions().get::<Option<Peer>>().cloned().flatten();
-    let remote_addr = peer.map(|peer| peer.address);
-    request.extensions_mut().insert(TcpConnectInfo { local_addr: None, remote_addr });
-    request
 }
 
 /// Makes the folder of a service's data, for its own user alone.

@@ -1,6 +1,8 @@
 //! The pair from outside: real binaries, real sockets, simulated appliances.
 
+mod access;
 mod alerts;
+mod audit;
 mod backup;
 mod builtins;
 mod cli;

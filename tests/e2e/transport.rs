@@ -13,6 +13,7 @@ use pulse_proto::pb::collector::v1::connection_service_client::ConnectionService
 use pulse_proto::pb::registry::v1::resource_service_client::ResourceServiceClient;
 use pulse_proto::pb::registry::v1::{SummarizeResourcesRequest, WatchResourcesRequest};
 use pulse_shell::client::{self, Access, Channel};
+use pulse_tests::harness::command::run;
 use pulse_tests::harness::fleet::{Service, connection_to};
 use pulse_tests::harness::pki::Authority;
 use pulse_tests::harness::within;
@@ -55,7 +56,18 @@ async fn the_pair_speaks_mutual_tls_and_nobody_else_is_let_in() -> anyhow::Resul
     let theirs = Authority::new(folder.path(), "theirs")?;
     let (cert, key) = ours.issue_server("server")?;
     let identity = ours.issue_client("collector", "spiffe://pulse/collector")?;
-    let stranger = theirs.issue_client("stranger", "spiffe://pulse/collector")?;
+    let reader = ours.issue_client("reader", "spiffe://pulse/reader")?;
+    for (name, uri, role) in [
+        ("pulse-registry", "uri:spiffe://pulse/collector", "ingest"),
+        ("pulse-registry", "uri:spiffe://pulse/reader", "viewer"),
+        ("pulse-collector", "uri:spiffe://pulse/reader", "admin"),
+    ] {
+        let home = folder.path().join(name.trim_start_matches("pulse-")).join("data").display().to_string();
+        let line = ["--data-dir", &home, "grants", "add", "--certificate", uri, "--role", role];
+        let ran = run(name, &line, &[], "").await?;
+        anyhow::ensure!(ran.code == 0, "{}", ran.stderr);
+    }
+    let stranger = theirs.issue_client("stranger", "spiffe://pulse/reader")?;
     let ca = ours.file();
 
     let settings = tls(&cert, &key, Some(&ca));
@@ -70,11 +82,10 @@ async fn the_pair_speaks_mutual_tls_and_nobody_else_is_let_in() -> anyhow::Resul
     let collector = Service::start("pulse-collector", &folder.path().join("collector"), &settings).await?;
 
     let appliance = Appliance::start(ApplianceConfig::of(ApiLine::V25_10)).await?;
-    let mut connections =
-        ConnectionServiceClient::new(reach(collector.grpc(), &ours, Some(&identity)).await?);
+    let mut connections = ConnectionServiceClient::new(reach(collector.grpc(), &ours, Some(&reader)).await?);
     let connection = Some(connection_to("nas", &appliance));
     connections.create_connection(CreateConnectionRequest { connection, validate_only: false }).await?;
-    let mut resources = ResourceServiceClient::new(reach(registry.grpc(), &ours, Some(&identity)).await?);
+    let mut resources = ResourceServiceClient::new(reach(registry.grpc(), &ours, Some(&reader)).await?);
     let mut watch = resources.watch_resources(WatchResourcesRequest::default()).await?.into_inner();
     let came = async {
         while let Some(message) = watch.message().await? {
@@ -89,13 +100,14 @@ async fn the_pair_speaks_mutual_tls_and_nobody_else_is_let_in() -> anyhow::Resul
     // A stranger's certificate, none at all, and a server that is not the one meant.
     assert!(asks(reach(registry.grpc(), &ours, Some(&stranger)).await).await.is_err());
     assert!(asks(reach(registry.grpc(), &ours, None).await).await.is_err());
-    assert!(asks(reach(registry.grpc(), &theirs, Some(&identity)).await).await.is_err());
+    assert!(asks(reach(registry.grpc(), &theirs, Some(&reader)).await).await.is_err());
+    assert!(asks(reach(registry.grpc(), &ours, Some(&identity)).await).await.is_err(), "it may only stream");
     assert!(
         asks(client::connect("registry", &registry.grpc().to_string(), &Access::default()).await)
             .await
             .is_err()
     );
-    assert!(asks(reach(registry.grpc(), &ours, Some(&identity)).await).await? > 0);
+    assert!(asks(reach(registry.grpc(), &ours, Some(&reader)).await).await? > 0);
     Ok(())
 }
 

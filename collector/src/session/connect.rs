@@ -294,7 +294,8 @@ async fn rest_session(
     if !endpoint.is_tls() {
         return Err(ConnectError::PlaintextRefused { mechanism: mechanism.label() });
     }
-    let client = http::Client::new(endpoint, &options.deadlines, options.body_bytes_max).await?;
+    let client =
+        http::Client::new(endpoint, &options.deadlines, options.body_bytes_max, &options.outbound).await?;
     let rest = Rest::new(client, credential);
     let no_api = |reason: String| ConnectError::NoApi { status, reason };
     let appliance_version = match rest.get("/system/info", &[], options.login).await {

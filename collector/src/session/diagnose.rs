@@ -233,7 +233,7 @@ async fn stream(
     let deadlines = &options.deadlines;
     let started = Instant::now();
     let resolved: Result<_, ConnectError> =
-        dial::resolve(endpoint, deadlines.resolve).await.map_err(Into::into);
+        dial::resolve(endpoint, deadlines.resolve, &options.outbound).await.map_err(Into::into);
     let addresses = note(diagnosis, StepName::Resolve, started, resolved)?;
     let shown: Vec<String> = addresses.iter().map(|address| address.ip().to_string()).collect();
     diagnosis.push(StepName::Resolve, Outcome::Ok, started.elapsed(), shown.join(", "));

@@ -218,6 +218,7 @@ fn transport_class(error: &TransportError) -> FailureClass {
         TransportError::Resolve { .. } | TransportError::Connect { .. } | TransportError::Deadline { .. } => {
             FailureClass::Unreachable
         }
+        TransportError::Forbidden { .. } => FailureClass::Unreachable,
         TransportError::Tls(_) => FailureClass::Tls,
         TransportError::Redirect(Redirect::ToTls { .. }) | TransportError::OldOverPlaintext => {
             FailureClass::PlaintextRefused

@@ -42,7 +42,9 @@ pub(super) async fn listed_versions(
     endpoint: &Endpoint,
     options: &SessionOptions,
 ) -> Result<Vec<String>, TransportError> {
-    match http::get_once(endpoint, "/api/versions", &options.deadlines, VERSIONS_BYTES_MAX).await {
+    match http::get_once(endpoint, "/api/versions", &options.deadlines, VERSIONS_BYTES_MAX, &options.outbound)
+        .await
+    {
         Ok(Answer { status: 200, body }) => {
             let mut listed: Vec<String> = serde_json::from_slice(&body).unwrap_or_default();
             listed.truncate(VERSIONS_MAX);
@@ -92,7 +94,7 @@ async fn open_socket(
     path: &str,
     options: &SessionOptions,
 ) -> Result<Socket, TransportError> {
-    let stream = dial::dial(endpoint, &options.deadlines).await?;
+    let stream = dial::dial(endpoint, &options.deadlines, &options.outbound).await?;
     let limits = ws::Limits { message_bytes_max: options.body_bytes_max };
     ws::upgrade(stream, endpoint, path, limits, options.deadlines.http).await
 }

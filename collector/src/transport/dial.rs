@@ -12,7 +12,7 @@ use tokio::time::timeout;
 use super::certificate::Certificate;
 use super::error::{TlsCause, TlsFailure, TransportError};
 use super::tls;
-use super::{Endpoint, Fingerprint, Route, Security, Trust};
+use super::{Endpoint, Fingerprint, Outbound, Route, Security, Trust};
 
 /// More addresses than this of one name are not tried.
 const ADDRESSES_MAX: usize = 8;
@@ -55,14 +55,19 @@ pub struct PeerCertificate {
     pub fingerprint: Fingerprint,
 }
 
-pub async fn resolve(endpoint: &Endpoint, limit: Duration) -> Result<Vec<SocketAddr>, TransportError> {
+/// Addresses that may be dialled.
+pub async fn resolve(
+    endpoint: &Endpoint,
+    limit: Duration,
+    outbound: &Outbound,
+) -> Result<Vec<SocketAddr>, TransportError> {
     let failed = |cause: String| TransportError::Resolve { host: endpoint.host.clone(), cause };
     let lookup = tokio::net::lookup_host((endpoint.host.as_str(), endpoint.port));
     let found = timeout(limit, lookup)
         .await
         .map_err(|_| TransportError::Deadline { step: "resolving the host name", limit })?
         .map_err(|error| failed(error.to_string()))?;
-    let addresses: Vec<SocketAddr> = found.take(ADDRESSES_MAX).collect();
+    let addresses = outbound.permitted(found.take(ADDRESSES_MAX))?;
     if addresses.is_empty() { Err(failed("no address".to_owned())) } else { Ok(addresses) }
 }
 
@@ -126,8 +131,12 @@ pub async fn secure_showing(
 }
 
 /// All three steps.
-pub async fn dial(endpoint: &Endpoint, deadlines: &Deadlines) -> Result<Stream, TransportError> {
-    let addresses = resolve(endpoint, deadlines.resolve).await?;
+pub async fn dial(
+    endpoint: &Endpoint,
+    deadlines: &Deadlines,
+    outbound: &Outbound,
+) -> Result<Stream, TransportError> {
+    let addresses = resolve(endpoint, deadlines.resolve, outbound).await?;
     let (tcp, _address) = connect(&addresses, deadlines.connect).await?;
     secure(tcp, endpoint, deadlines.tls).await
 }

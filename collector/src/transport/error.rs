@@ -11,6 +11,8 @@ pub enum TransportError {
     Resolve { host: String, cause: String },
     #[error("cannot connect to {address}: {cause}")]
     Connect { address: String, cause: String },
+    #[error("{address} may not be reached from here: {why}")]
+    Forbidden { address: std::net::IpAddr, why: String },
     #[error("no answer within {} s: {step}", limit.as_secs_f32())]
     Deadline { step: &'static str, limit: Duration },
     #[error(transparent)]
@@ -83,6 +85,10 @@ impl TransportError {
             Self::Resolve { .. } => "check the host name and this machine's name servers".to_owned(),
             Self::Connect { .. } => {
                 "check the address, the port, the firewall, and that the NAS is running".to_owned()
+            }
+            Self::Forbidden { .. } => {
+                "check where the name points to; if the NAS really is there, change outbound.allow or outbound.deny of the collector"
+                    .to_owned()
             }
             Self::Deadline { .. } => "check that the NAS is responsive and reachable; try again later".to_owned(),
             Self::Tls(failure) => failure.remedy(),

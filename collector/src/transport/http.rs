@@ -10,9 +10,10 @@ use reqwest::header::LOCATION;
 
 use super::dial::{self, Deadlines};
 use super::error::{TlsFailure, TransportError};
+use super::outbound::Resolver;
 use super::redirect::Redirect;
 use super::tls;
-use super::{Endpoint, Security};
+use super::{Endpoint, Outbound, Security};
 use crate::secret::Secret;
 
 /// The default cap of one body, for replies and for websocket messages alike.
@@ -53,7 +54,12 @@ impl Client {
         endpoint: &Endpoint,
         deadlines: &Deadlines,
         body_bytes_max: usize,
+        outbound: &Outbound,
     ) -> Result<Self, TransportError> {
+        // An address is never resolved.
+        if let Ok(address) = endpoint.host.parse() {
+            outbound.check(address)?;
+        }
         // Without a TLS endpoint this configuration is never used, but the builder wants one.
         let tls = match &endpoint.security {
             Security::Plaintext => dial::tls_client(super::Trust::Insecure).await?,
@@ -64,6 +70,7 @@ impl Client {
             .tls_backend_preconfigured(rustls::ClientConfig::clone(&tls.config))
             .redirect(reqwest::redirect::Policy::none())
             .no_proxy()
+            .dns_resolver(Arc::new(Resolver(outbound.clone())))
             .http1_only()
             .user_agent(concat!("pulse-collector/", env!("CARGO_PKG_VERSION")))
             .connect_timeout(connect_limit)
@@ -134,6 +141,9 @@ impl Client {
         if let Some(failure) = self.tls_failure(&error) {
             return failure.into();
         }
+        if let Some(forbidden) = forbidden(&error) {
+            return forbidden;
+        }
         if error.is_timeout() {
             return TransportError::Deadline {
                 step: "opening the http connection",
@@ -172,8 +182,9 @@ pub async fn get_once(
     path: &str,
     deadlines: &Deadlines,
     body_bytes_max: usize,
+    outbound: &Outbound,
 ) -> Result<Answer, TransportError> {
-    let client = Arc::new(Client::new(endpoint, deadlines, body_bytes_max).await?);
+    let client = Arc::new(Client::new(endpoint, deadlines, body_bytes_max, outbound).await?);
     client.send(Request::Get { path, query: &[] }, &Authorization::None, deadlines.http).await
 }
 
@@ -186,6 +197,17 @@ fn with_query(url: &str, query: &[(&str, &str)]) -> String {
         out.push_str(&crate::secret::percent(value));
     }
     out
+}
+
+fn forbidden(error: &reqwest::Error) -> Option<TransportError> {
+    let mut source = error.source();
+    while let Some(inner) = source {
+        if let Some(found @ TransportError::Forbidden { .. }) = inner.downcast_ref() {
+            return Some(found.clone());
+        }
+        source = inner.source();
+    }
+    None
 }
 
 /// Also inside of IO errors, which do not name what they wrap as their source.

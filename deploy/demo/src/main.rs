@@ -73,7 +73,7 @@ async fn main() -> ExitCode {
 }
 
 async fn run(cli: &Cli) -> anyhow::Result<()> {
-    logs::start(Format::Auto, &cli.log_level)?;
+    logs::start(Format::Auto, &cli.log_level, None)?;
     let folder = tempfile::tempdir().context("make a folder for the demo's data")?;
     let fleet = fleet::start(cli.appliances).await?;
 

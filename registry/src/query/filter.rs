@@ -14,12 +14,15 @@ pub mod syntax;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
+
 use pulse_proto::model::{ResourceId, UnixMillis};
 
 pub use alert::{AlertFacts, AlertFilter, AlertOrder};
 pub use entry::EntryFilter;
 pub use plan::{Candidates, Scan};
 
+use self::syntax::Expression;
 use crate::state::resource::Resource;
 use crate::state::view::profile::Profile;
 use crate::state::view::{Shard, View};
@@ -62,6 +65,19 @@ impl Filter {
 
     pub fn parse(text: &str) -> Result<Self, FilterError> {
         let Some(expression) = parse::parse(text)? else { return Ok(Self::all()) };
+        let root = plan::cheap_first(check::check(&expression, &field::OF_RESOURCES)?);
+        Ok(Self { root: Some(root), canonical: expression.to_string() })
+    }
+
+    /// As `parse`, of what carries all of these labels: nothing that is asked for widens that.
+    pub fn parse_within(text: &str, labels: &BTreeMap<String, String>) -> Result<Self, FilterError> {
+        if labels.is_empty() {
+            return Self::parse(text);
+        }
+        // By itself first: a mistake is told as it is without the labels.
+        let asked = parse::parse(text)?;
+        let parts: Vec<Expression> = labels.iter().map(syntax::label).chain(asked).collect();
+        let expression = Expression::All(parts);
         let root = plan::cheap_first(check::check(&expression, &field::OF_RESOURCES)?);
         Ok(Self { root: Some(root), canonical: expression.to_string() })
     }

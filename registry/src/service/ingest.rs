@@ -13,6 +13,7 @@ use pulse_proto::pb::registry::v1 as wire;
 use pulse_proto::pb::registry::v1::ingest_request::Message;
 use pulse_proto::pb::registry::v1::ingest_response::Message as Said;
 use pulse_proto::pb::registry::v1::ingest_service_server::IngestService;
+use pulse_shell::access::Caller;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
@@ -82,12 +83,13 @@ impl IngestService for IngestApi {
         &self,
         request: Request<Streaming<wire::IngestRequest>>,
     ) -> Result<Response<Self::IngestStream>, Status> {
+        let caller = Caller::of(request.extensions());
         let inbound = request.into_inner();
         let (outbox, responses) = mpsc::channel(OUTBOX_MAX);
         let api = self.clone();
         tokio::spawn(async move {
             api.streams.inc();
-            let ended = api.converse(inbound, &outbox).await;
+            let ended = api.converse(&caller, inbound, &outbox).await;
             api.streams.dec();
             if let Err(status) = ended {
                 // The client may be gone.
@@ -101,6 +103,7 @@ impl IngestService for IngestApi {
 impl IngestApi {
     async fn converse(
         &self,
+        caller: &Caller,
         mut inbound: Streaming<wire::IngestRequest>,
         outbox: &Outbox,
     ) -> Result<(), Status> {
@@ -112,8 +115,12 @@ impl IngestApi {
         let Some(Message::Hello(hello)) = first.and_then(|first| first.message) else {
             return Err(error::invalid("hello", "HELLO_MISSING", "the first message must be Hello"));
         };
+        if !caller.may_be(&hello.collector_id) {
+            let said = format!("this credential is not for the collector {:?}", hello.collector_id);
+            return Err(error::reasoned(Code::PermissionDenied, "OTHER_COLLECTOR", &said, []));
+        }
         let (collector, stream) = self.welcome(hello, outbox).await?;
-        let outcome = self.take_messages(&collector, &stream, &mut inbound, outbox).await;
+        let outcome = self.take_messages(caller, &collector, &stream, &mut inbound, outbox).await;
         info!(%collector, "ingest stream ended");
         outcome
     }
@@ -150,6 +157,7 @@ impl IngestApi {
     /// One answer message comes for each input, so a place for it is always free.
     async fn take_messages(
         &self,
+        caller: &Caller,
         collector: &CollectorId,
         stream: &StreamId,
         inbound: &mut Streaming<wire::IngestRequest>,
@@ -177,7 +185,7 @@ impl IngestApi {
                     }
                 }
                 message = inbound.message(), if reading && pending < pending_max => match message {
-                    Ok(Some(message)) => match self.decode(message, collector) {
+                    Ok(Some(message)) => match self.decode(message, caller, collector) {
                         Ok(Some(input)) => {
                             self.writer.submit(stream, input, reply.clone()).await.map_err(|_stopped| draining())?;
                             pending += 1;
@@ -211,7 +219,18 @@ impl IngestApi {
     }
 
     /// `None` for a second Hello.
-    fn decode(&self, request: wire::IngestRequest, collector: &CollectorId) -> Result<Option<Input>, Answer> {
+    fn decode(
+        &self,
+        request: wire::IngestRequest,
+        caller: &Caller,
+        collector: &CollectorId,
+    ) -> Result<Option<Input>, Answer> {
+        if let Some((connection, epoch, sequence)) = about(&request)
+            && !caller.may_bring(connection)
+        {
+            let message = "the credential of this stream is not for this connection";
+            return Err(decode::refuse(connection, epoch, sequence, RejectReason::Invalid, message));
+        }
         let off = |connection: &str, epoch, sequence| {
             let message = "PULSE_ENABLE_TRUENAS is off at the registry";
             Err(decode::refuse(connection, epoch, sequence, RejectReason::Disabled, message))
@@ -233,6 +252,16 @@ impl IngestApi {
             Some(Message::ConnectionRemoval(removal)) => decode::removal(&removal).map(Some),
             None => Err(decode::refuse("", 0, 0, RejectReason::Invalid, "a message without content")),
         }
+    }
+}
+
+/// What a message is about: connection, epoch, sequence.
+fn about(request: &wire::IngestRequest) -> Option<(&str, u64, u64)> {
+    match request.message.as_ref()? {
+        Message::Hello(_) => None,
+        Message::Batch(batch) => Some((&batch.connection, batch.epoch, batch.sequence)),
+        Message::Heartbeat(heartbeat) => Some((&heartbeat.connection, heartbeat.epoch, 0)),
+        Message::ConnectionRemoval(removal) => Some((&removal.connection, removal.epoch, removal.sequence)),
     }
 }
 

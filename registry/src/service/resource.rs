@@ -6,6 +6,7 @@ pub mod direct;
 mod links;
 mod stream;
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use prometheus_client::metrics::counter::Counter;
@@ -13,6 +14,8 @@ use pulse_proto::model::{ResourceId, Revision};
 use pulse_proto::pb::registry::v1 as pb;
 use pulse_proto::served::registry::v1 as served;
 use pulse_proto::served::registry::v1::resource_service_server::ResourceService;
+use pulse_shell::access::Caller;
+use pulse_shell::audit;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tonic::{Code, Request, Response, Status};
@@ -30,7 +33,7 @@ use crate::query::page::{Listings, PageError, PageToken, QueryHash, page_size};
 use crate::query::show;
 use crate::query::summary::Summary;
 use crate::query::token::Seal;
-use crate::state::feed::{Feed, Resumption};
+use crate::state::feed::{Feed, NotKept, Resumption};
 use crate::state::view::View;
 use crate::state::{Pair, Stand};
 use crate::watch::audience::Audiences;
@@ -196,6 +199,15 @@ fn mask(mask: Option<&prost_types::FieldMask>) -> Result<Mask, Status> {
     Ok(Mask::parse(paths)?)
 }
 
+/// The labels that everything must carry which this caller sees.
+fn scope<T>(request: &Request<T>) -> BTreeMap<String, String> {
+    Caller::of(request.extensions()).scope()
+}
+
+fn carries(labels: &BTreeMap<String, String>, scope: &BTreeMap<String, String>) -> bool {
+    scope.iter().all(|(key, value)| labels.get(key) == Some(value))
+}
+
 #[tonic::async_trait]
 impl ResourceService for ResourceApi {
     type WatchResourcesStream = stream::WatchStream;
@@ -204,14 +216,17 @@ impl ResourceService for ResourceApi {
         &self,
         request: Request<pb::GetResourceRequest>,
     ) -> Result<Response<served::GetResourceResponse>, Status> {
+        let scope = scope(&request);
         let pb::GetResourceRequest { id, read_mask } = request.into_inner();
         let mask = mask(read_mask.as_ref())?;
         let id = ResourceId::parse(&id)
             .map_err(|problem| error::invalid("id", "INVALID_ID", &problem.to_string()))?;
         let view = self.feed.view();
-        let found = view.get(&id).ok_or_else(|| {
-            error::not_found("pulse.resource.v1.Resource", id.as_str(), "ListResources shows what exists")
-        })?;
+        // What somebody may not see does not exist for him.
+        let found =
+            view.get(&id).filter(|found| carries(&found.resource.labels, &scope)).ok_or_else(|| {
+                error::not_found("pulse.resource.v1.Resource", id.as_str(), "ListResources shows what exists")
+            })?;
         let resource = show::resource(&found.resource, found.observed_at, &view, &mask);
         Ok(Response::new(served::GetResourceResponse { resource: Some(resource), revision: view.revision.0 }))
     }
@@ -220,11 +235,12 @@ impl ResourceService for ResourceApi {
         &self,
         request: Request<pb::ListResourcesRequest>,
     ) -> Result<Response<served::ListResourcesResponse>, Status> {
+        let scope = scope(&request);
         let pb::ListResourcesRequest { page_size: size, page_token, filter, order_by, read_mask } =
             request.into_inner();
         let size = page_size(size)?;
         let mask = mask(read_mask.as_ref())?;
-        let filter = Filter::parse(&filter)?;
+        let filter = Filter::parse_within(&filter, &scope)?;
         let order = Order::parse(&order_by)?;
         let query = QueryHash::of(&filter, &order);
         let (listing, offset) = self.listing(Question { page_token, size, filter, order, query }).await?;
@@ -254,8 +270,9 @@ impl ResourceService for ResourceApi {
         &self,
         request: Request<pb::WatchResourcesRequest>,
     ) -> Result<Response<Self::WatchResourcesStream>, Status> {
+        let labels = scope(&request);
         let pb::WatchResourcesRequest { filter, resume_token, read_mask } = request.into_inner();
-        let (filter, mask) = (Filter::parse(&filter)?, mask(read_mask.as_ref())?);
+        let (filter, mask) = (Filter::parse_within(&filter, &labels)?, mask(read_mask.as_ref())?);
         let scope = Scope::new(&self.audiences, filter, mask, self.seal.clone())?;
         if self.draining.is_cancelled() {
             return Err(task::End::Draining.into());
@@ -266,6 +283,10 @@ impl ResourceService for ResourceApi {
             let revision = resume::decode(&self.seal, &resume_token).map_err(error::resume_token)?;
             match self.feed.resume(revision)? {
                 Resumption::Changes => Watcher::resume(scope, revision),
+                // Of what is gone the labels are not remembered: who sees only some lists again.
+                Resumption::View(view) if !labels.is_empty() => {
+                    return Err(NotKept { asked: revision, floor: view.revision, head: view.revision }.into());
+                }
                 Resumption::View(view) => {
                     let rows = view.past.tombstones.len();
                     self.compute(rows, move || Watcher::catch_up(scope, revision, &view)).await?
@@ -291,7 +312,8 @@ impl ResourceService for ResourceApi {
         &self,
         request: Request<pb::SummarizeResourcesRequest>,
     ) -> Result<Response<pb::SummarizeResourcesResponse>, Status> {
-        let filter = Filter::parse(&request.into_inner().filter)?;
+        let scope = scope(&request);
+        let filter = Filter::parse_within(&request.into_inner().filter, &scope)?;
         let view = self.feed.view();
         let summary = if let Some(summary) = Summary::counted(&view, &filter) {
             summary
@@ -306,15 +328,16 @@ impl ResourceService for ResourceApi {
         &self,
         request: Request<pb::ListResourceChangesRequest>,
     ) -> Result<Response<pb::ListResourceChangesResponse>, Status> {
+        let scope = scope(&request);
         let pb::ListResourceChangesRequest { resource_id, page_size: size, page_token, filter } =
             request.into_inner();
         let size = page_size(size)?;
         let resource = (!resource_id.is_empty()).then(|| ResourceId::parse(&resource_id)).transpose();
         let resource =
             resource.map_err(|problem| error::invalid("resource_id", "INVALID_ID", &problem.to_string()))?;
-        let query = ChangesQuery::new(resource, EntryFilter::parse(&filter)?);
-        let before = (!page_token.is_empty()).then(|| query.decode(&page_token, &self.seal)).transpose()?;
         let view = self.feed.view();
+        let query = ChangesQuery::new(resource, EntryFilter::parse(&filter)?).within(&view, &scope);
+        let before = (!page_token.is_empty()).then(|| query.decode(&page_token, &self.seal)).transpose()?;
         let (revision, asked) = (view.revision.0, query.clone());
         let rows = view.past.timeline.len();
         let page = self.compute(rows, move || asked.page(&view.past.timeline, before, size)).await?;
@@ -329,8 +352,9 @@ impl ResourceService for ResourceApi {
         &self,
         request: Request<pb::LinkResourcesRequest>,
     ) -> Result<Response<pb::LinkResourcesResponse>, Status> {
-        let pb::LinkResourcesRequest { left, right, reason, who } = request.into_inner();
+        let (_, extensions, pb::LinkResourcesRequest { left, right, reason, who }) = request.into_parts();
         let pair = links::pair(left, right)?;
+        audit::about(&extensions, links::named(&pair));
         let (link, revision) = self.say(Stand::Same, &pair, who, reason).await?;
         Ok(Response::new(pb::LinkResourcesResponse { link, revision }))
     }
@@ -339,8 +363,9 @@ impl ResourceService for ResourceApi {
         &self,
         request: Request<pb::UnlinkResourcesRequest>,
     ) -> Result<Response<pb::UnlinkResourcesResponse>, Status> {
-        let pb::UnlinkResourcesRequest { left, right, reason, who } = request.into_inner();
+        let (_, extensions, pb::UnlinkResourcesRequest { left, right, reason, who }) = request.into_parts();
         let pair = links::pair(left, right)?;
+        audit::about(&extensions, links::named(&pair));
         let (link, revision) = self.say(Stand::Different, &pair, who, reason).await?;
         Ok(Response::new(pb::UnlinkResourcesResponse { link, revision }))
     }
@@ -349,8 +374,10 @@ impl ResourceService for ResourceApi {
         &self,
         request: Request<pb::DeleteResourceLinkRequest>,
     ) -> Result<Response<pb::DeleteResourceLinkResponse>, Status> {
-        let pb::DeleteResourceLinkRequest { left, right } = request.into_inner();
-        let revision = self.state(Statement::Forget(links::pair(left, right)?)).await?;
+        let (_, extensions, pb::DeleteResourceLinkRequest { left, right }) = request.into_parts();
+        let pair = links::pair(left, right)?;
+        audit::about(&extensions, links::named(&pair));
+        let revision = self.state(Statement::Forget(pair)).await?;
         Ok(Response::new(pb::DeleteResourceLinkResponse { revision: revision.0 }))
     }
 

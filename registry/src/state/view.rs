@@ -11,7 +11,7 @@ pub mod rows;
 mod shard;
 pub mod tally;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use pulse_proto::model::{ConnectionId, ResourceId, Revision, UnixMillis};
@@ -55,6 +55,17 @@ pub struct Found {
 }
 
 impl View {
+    /// Connections that carry all of these labels.
+    pub fn connections_with(&self, labels: &BTreeMap<String, String>) -> BTreeSet<ConnectionId> {
+        let carries = |shard: &&Arc<Shard>| {
+            shard
+                .status
+                .as_ref()
+                .is_some_and(|status| labels.iter().all(|(key, value)| status.labels.get(key) == Some(value)))
+        };
+        self.shards().filter(carries).map(|shard| shard.connection.clone()).collect()
+    }
+
     pub fn of(revision: Revision, shards: impl IntoIterator<Item = Shard>) -> Self {
         let mut view = Self { revision, ..Self::default() };
         shards.into_iter().for_each(|shard| view.put(shard));

@@ -43,7 +43,7 @@ enum Command {
 async fn main() -> anyhow::Result<()> {
     let Arguments { command: Command::Serve { config }, seed, at_start } = Arguments::parse();
     let config = Config::read(Some(&config), &[]).0.context("the settings")?;
-    logs::start(config.log.format, &config.log.level)?;
+    logs::start(config.log.format, &config.log.level, Some(&config.audit))?;
     let disk = FailingDisk::new(seed);
     if at_start {
         disk.begin();

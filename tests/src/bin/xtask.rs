@@ -28,6 +28,8 @@ enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
+    /// List what the two services are made of (CycloneDX)
+    Sbom(task::sbom::Options),
     /// Kill the registry under load, again and again, and audit what it acknowledged
     Crash {
         #[command(flatten)]
@@ -52,6 +54,7 @@ fn main() -> anyhow::Result<()> {
         Task::Promise => task::check::promise(),
         Task::Docs => task::docs::all(),
         Task::Fuzz { arguments } => task::fuzz::run(&arguments),
+        Task::Sbom(options) => task::sbom::run(&options),
         Task::Crash { options } => task::crash::run(options),
         Task::Soak(arguments) => task::soak::run(&arguments),
         Task::Bench { name, options } => task::bench::run(name, &options),

@@ -14,7 +14,7 @@ use pulse_proto::pb::resource::v1::{
 };
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::Streaming;
+use tonic::{Request, Streaming};
 
 use super::within;
 
@@ -28,13 +28,23 @@ pub struct Feeder {
 
 impl Feeder {
     pub async fn open(registry: SocketAddr, collector: &str, connections: &[&str]) -> anyhow::Result<Self> {
+        Self::open_as(registry, None, collector, connections).await
+    }
+
+    /// The same, with a token.
+    pub async fn open_as(
+        registry: SocketAddr,
+        token: Option<&str>,
+        collector: &str,
+        connections: &[&str],
+    ) -> anyhow::Result<Self> {
         let hello = Hello {
             collector_id: collector.to_owned(),
             protocol_version: 1,
             software: "tests".to_owned(),
             connections: connections.iter().map(|id| (*id).to_owned()).collect(),
         };
-        let (outbox, mut inbound) = raw(registry, Message::Hello(hello)).await?;
+        let (outbox, mut inbound) = raw_as(registry, token, Message::Hello(hello)).await?;
         let first = within("Welcome", inbound.message()).await?.context("a first message")?;
         let Some(Said::Welcome(welcome)) = first.message else { bail!("expected Welcome, got {first:?}") };
         Ok(Self { outbox, inbound, welcome })
@@ -65,10 +75,22 @@ pub async fn raw(
     registry: SocketAddr,
     first: Message,
 ) -> anyhow::Result<(mpsc::Sender<IngestRequest>, Streaming<IngestResponse>)> {
+    raw_as(registry, None, first).await
+}
+
+async fn raw_as(
+    registry: SocketAddr,
+    token: Option<&str>,
+    first: Message,
+) -> anyhow::Result<(mpsc::Sender<IngestRequest>, Streaming<IngestResponse>)> {
     let mut client = IngestServiceClient::connect(format!("http://{registry}")).await?;
     let (outbox, outgoing) = mpsc::channel(64);
     outbox.send(IngestRequest { message: Some(first) }).await?;
-    let inbound = client.ingest(ReceiverStream::new(outgoing)).await?.into_inner();
+    let mut request = Request::new(ReceiverStream::new(outgoing));
+    if let Some(token) = token {
+        request.metadata_mut().insert("authorization", format!("Bearer {token}").parse()?);
+    }
+    let inbound = client.ingest(request).await?.into_inner();
     Ok((outbox, inbound))
 }
 

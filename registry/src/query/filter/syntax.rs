@@ -72,6 +72,17 @@ impl Operator {
     }
 }
 
+/// Whether a resource carries this label.
+pub(super) fn label((key, value): (&String, &String)) -> Expression {
+    Expression::Compare(Comparison {
+        path: vec!["labels".to_owned(), key.clone()],
+        path_position: 1,
+        operator: Operator::Equal,
+        operator_position: 1,
+        literal: Literal { text: value.clone(), wild: false, position: 1 },
+    })
+}
+
 /// Characters of a path segment that needs no quotes.
 pub(super) fn is_path_char(c: char) -> bool {
     c.is_alphanumeric() || matches!(c, '_' | '-' | '/')

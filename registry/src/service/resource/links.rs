@@ -22,6 +22,12 @@ pub(super) fn pair(left: Option<pb::RecordRef>, right: Option<pb::RecordRef>) ->
     Ok(Pair::of(key("left", left)?, key("right", right)?))
 }
 
+/// For the audit log.
+pub(super) fn named(pair: &Pair) -> String {
+    let name = |(connection, id): &Key| format!("{connection} {id}");
+    pair.ends().map(name).join(", ")
+}
+
 fn key(field: &str, record: Option<pb::RecordRef>) -> Result<Key, Status> {
     let pb::RecordRef { connection, source_id } = record.unwrap_or_default();
     let invalid = |part: &str, problem: &pulse_proto::ProtocolError| {

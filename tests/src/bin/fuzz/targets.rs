@@ -1,5 +1,8 @@
-//! Every decoder of what a NAS says, ready to be fed. The seeds are the recorded payloads of each line, and inputs that once did
+//! Every decoder of bytes from outside, ready to be fed; those of what a NAS says are here. The seeds are the recorded payloads of each line, and inputs that once did
 //! harm.
+
+#[path = "outside.rs"]
+mod outside;
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -50,6 +53,7 @@ pub(crate) fn all() -> Vec<Target> {
             &["TrueNAS-SCALE-24.10.2.4", "26.0.0-BETA.3", "TrueNAS-13.3-U1.2", "v25.10.0"],
         ),
     ];
+    targets.extend(outside::all());
     for target in &mut targets {
         target.seeds.extend(harmful(target.name));
     }

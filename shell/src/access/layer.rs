@@ -1,0 +1,219 @@
+//! The guard as a layer of both servers: refuses, or lets through with the
+//! caller and a request id; writes down what changes something; ends what is
+//! open when its credential is gone.
+
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Request, Response};
+use http_body::{Body, Frame};
+use tonic::Status;
+use tonic::transport::server::TcpConnectInfo;
+use tower::{Layer, Service};
+
+use super::Caller;
+use super::guard::{Admitted, Guard, Knock, Port};
+use super::refusal::Refusal;
+use crate::audit::{self, Subject};
+use crate::socket::Peer;
+
+type BoxError = Box<dyn std::error::Error + Send + Sync>;
+/// What goes out.
+pub(crate) type Answer = tonic::body::Body;
+
+const REQUEST_ID: &str = "x-request-id";
+const REQUEST_ID_CHARS_MAX: usize = 128;
+
+#[derive(Clone, Debug)]
+pub struct GuardLayer {
+    guard: Guard,
+    port: Port,
+}
+
+impl GuardLayer {
+    pub const fn new(guard: Guard, port: Port) -> Self {
+        Self { guard, port }
+    }
+}
+
+impl<S> Layer<S> for GuardLayer {
+    type Service = Guarded<S>;
+
+    fn layer(&self, inner: S) -> Guarded<S> {
+        Guarded { guard: self.guard.clone(), port: self.port, inner }
+    }
+}
+
+#[derive(Clone, Debug)]
+pub struct Guarded<S> {
+    guard: Guard,
+    port: Port,
+    inner: S,
+}
+
+impl<S, B, R> Service<Request<B>> for Guarded<S>
+where
+    S: Service<Request<B>, Response = Response<R>> + Send,
+    S::Future: Send + 'static,
+    R: Body<Data = Bytes> + Send + 'static,
+    R::Error: Into<BoxError>,
+{
+    type Response = Response<Answer>;
+    type Error = S::Error;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, S::Error>> + Send>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, mut request: Request<B>) -> Self::Future {
+        let peer = request.extensions().get::<Option<Peer>>().cloned().flatten();
+        let id = request_id(request.headers_mut());
+        let path = request.uri().path().to_owned();
+        let knock = Knock { port: self.port, path: &path, headers: request.headers(), peer: peer.as_ref() };
+        let mut who = "nobody".to_owned();
+        let admitted = match self.guard.admit(knock, &mut who) {
+            Ok(admitted) => admitted,
+            Err(refusal) => {
+                note(&path, &who, peer.as_ref(), &id, "", refusal.reason());
+                let port = self.port;
+                return Box::pin(async move { Ok(refused(port, &refusal)) });
+            }
+        };
+        // The credential has done its work, and nothing behind this needs it.
+        request.headers_mut().remove(http::header::AUTHORIZATION);
+        let remote_addr = peer.as_ref().map(|peer| peer.address);
+        // Where tonic looks for the address.
+        request.extensions_mut().insert(TcpConnectInfo { local_addr: None, remote_addr });
+        request.extensions_mut().insert::<Caller>(admitted.caller.clone());
+        let subject = Subject::default();
+        request.extensions_mut().insert(subject.clone());
+        let (guard, port) = (self.guard.clone(), self.port);
+        let called = self.inner.call(request);
+        Box::pin(async move {
+            let mut response = called.await?;
+            if admitted.row.changes {
+                note(&path, &admitted.caller.name, peer.as_ref(), &id, &subject.get(), &result(&response));
+            }
+            if let Ok(value) = HeaderValue::from_str(&id) {
+                response.headers_mut().insert(REQUEST_ID, value);
+            }
+            Ok(response.map(|body| Answer::new(Alive::new(body, guard, admitted, port))))
+        })
+    }
+}
+
+fn note(action: &str, who: &str, peer: Option<&Peer>, request_id: &str, subject: &str, result: &str) {
+    let peer = peer.map(|peer| peer.address.to_string()).unwrap_or_default();
+    let entry =
+        audit::Entry { action, requested_by: who, peer: &peer, request_id, resource: "", subject, result };
+    entry.write();
+}
+
+/// As far as the head of the answer tells.
+fn result<R>(response: &Response<R>) -> String {
+    match response.headers().get("grpc-status").and_then(|code| code.to_str().ok()) {
+        None | Some("0") if response.status().is_success() => "done".to_owned(),
+        None | Some("0") => response.status().as_str().to_owned(),
+        Some(code) => format!("{:?}", tonic::Code::from_bytes(code.as_bytes())),
+    }
+}
+
+fn refused(port: Port, refusal: &Refusal) -> Response<Answer> {
+    match port {
+        Port::Grpc => refusal.status().into_http(),
+        Port::Http => refusal.http::<String>().map(Answer::new),
+    }
+}
+
+/// The client's own name of its request if it is one, else one is made; services and the client see the same.
+fn request_id(headers: &mut HeaderMap) -> String {
+    let told = headers.get(REQUEST_ID).and_then(|id| id.to_str().ok());
+    let usable = |id: &&str| {
+        (1..=REQUEST_ID_CHARS_MAX).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_graphic())
+    };
+    let id = told.filter(usable).map_or_else(|| uuid::Uuid::now_v7().to_string(), str::to_owned);
+    if let Ok(value) = HeaderValue::from_str(&id) {
+        headers.insert(REQUEST_ID, value);
+    }
+    id
+}
+
+/// An answer that ends when the credential it was given for is gone.
+struct Alive<B> {
+    body: Pin<Box<B>>,
+    /// Ends when the credential does; `None`: it has nothing to lose.
+    gone: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
+    port: Port,
+    ended: bool,
+}
+
+impl<B> Alive<B> {
+    fn new(body: B, guard: Guard, admitted: Admitted, port: Port) -> Self {
+        let gone = async move {
+            let mut changed = guard.changed();
+            loop {
+                if !guard.still(&admitted) {
+                    return;
+                }
+                let end = admitted.ends_in();
+                let expires = async {
+                    match end {
+                        Some(end) => tokio::time::sleep(end).await,
+                        None => std::future::pending().await,
+                    }
+                };
+                tokio::select! {
+                    changed = changed.changed() => if changed.is_err() { return },
+                    () = expires => {}
+                }
+            }
+        };
+        Self { body: Box::pin(body), gone: Some(Box::pin(gone)), port, ended: false }
+    }
+}
+
+impl<B> Body for Alive<B>
+where
+    B: Body<Data = Bytes>,
+    B::Error: Into<BoxError>,
+{
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        if self.ended {
+            return Poll::Ready(None);
+        }
+        if let Some(gone) = &mut self.gone
+            && gone.as_mut().poll(cx).is_ready()
+        {
+            (self.ended, self.gone) = (true, None);
+            return Poll::Ready(match self.port {
+                Port::Grpc => Some(Ok(Frame::trailers(trailers(&Refusal::BadCredential.status())))),
+                Port::Http => Some(Err("the credential is gone".into())),
+            });
+        }
+        let frame = ready!(self.body.as_mut().poll_frame(cx));
+        Poll::Ready(frame.map(|frame| frame.map_err(Into::into)))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.ended || self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> http_body::SizeHint {
+        self.body.size_hint()
+    }
+}
+
+fn trailers(status: &Status) -> HeaderMap {
+    let mut trailers = HeaderMap::new();
+    // A status of ours is made of text that fits.
+    drop(status.add_header(&mut trailers));
+    trailers
+}
