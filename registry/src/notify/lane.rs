@@ -165,7 +165,8 @@ impl Lane {
             // It never knew.
             self.forget(case.id);
         }
-        if self.news_of(case).is_some() {
+        // While a request is in the air nobody knows what the receiver will have been told: asked again when it has landed.
+        if self.flying.contains(&case.id) || self.news_of(case).is_some() {
             self.waiting.put(case);
         }
     }

@@ -64,6 +64,8 @@ pub const METHODS: &[Row] = &[
     reads("/pulse.registry.v1.AlertService/WatchAlerts"),
     reads("/pulse.registry.v1.AlertService/SummarizeAlerts"),
     reads("/pulse.registry.v1.AlertService/ExplainAlert"),
+    reads("/pulse.registry.v1.AlertService/ListReceivers"),
+    changes("/pulse.registry.v1.AlertService/TestReceiver", Role::Operator),
     changes("/pulse.registry.v1.AlertService/AcknowledgeAlert", Role::Operator),
     changes("/pulse.registry.v1.AlertService/UnacknowledgeAlert", Role::Operator),
     reads("/pulse.registry.v1.AlertService/GetSilence"),
