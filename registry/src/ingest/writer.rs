@@ -171,7 +171,7 @@ pub struct Writer {
     /// The last commit failed: memory was thrown away and the store must be read again first.
     broken: bool,
     checkpoints: Checkpoints,
-    /// Room for the next group's writes: memory that is new each time costs more than what is written to it.
+    /// Room for the next group's writes, so that a group does not begin with new memory.
     spare: Vec<Write>,
 }
 
