@@ -28,6 +28,7 @@ mod life;
 pub mod list;
 mod measure;
 mod native;
+pub mod outlook;
 mod row;
 pub mod rule;
 pub mod show;

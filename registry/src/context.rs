@@ -8,6 +8,7 @@
 //! in quotes, takes secrets out and replaces names as the policy says.
 
 mod alerts;
+mod best;
 pub mod fact;
 pub mod find;
 pub mod fleet;

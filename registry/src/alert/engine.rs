@@ -18,6 +18,7 @@ use pulse_proto::model::{ResourceId, Revision, UnixMillis};
 use super::book::Book;
 use super::case::{Case, CaseId, Origin};
 use super::condition::Memory;
+use super::outlook::Outlook;
 use super::row;
 use super::rule::{Rule, RuleId};
 use super::silence::{Silence, SilenceId};
@@ -98,6 +99,7 @@ pub struct Outcome {
     pub notes: Vec<Note>,
     pub cases: Vec<Arc<Case>>,
     pub forgotten: Vec<CaseId>,
+    pub outlooks: Vec<(ResourceId, Outlook)>,
     pub rules: Option<Arc<BTreeMap<RuleId, Arc<Rule>>>>,
     pub silences: Option<Arc<BTreeMap<SilenceId, Arc<Silence>>>>,
     pub revision: u64,
@@ -105,7 +107,7 @@ pub struct Outcome {
 
 impl Outcome {
     /// The book after it.
-    pub(super) fn onto(&self, book: &Book, evaluated: Revision) -> Book {
+    pub fn onto(&self, book: &Book, evaluated: Revision) -> Book {
         let mut book = book.clone();
         book.revision = self.revision;
         book.evaluated = evaluated;
@@ -114,6 +116,9 @@ impl Outcome {
         }
         for case in &self.cases {
             book.put(Arc::clone(case));
+        }
+        for (id, outlook) in &self.outlooks {
+            book.expect(id, *outlook);
         }
         if let Some(rules) = &self.rules {
             book.rules = Arc::clone(rules);
@@ -178,7 +183,9 @@ impl Engine {
         }
         outcome.forgotten = forgotten.into_iter().collect();
         for id in memory {
-            outcome.notes.push(row::memory(&id, self.memory.get(&id)));
+            let known = self.memory.get(&id);
+            outcome.notes.push(row::memory(&id, known));
+            outcome.outlooks.push((id, known.map(Memory::outlook).unwrap_or_default()));
         }
         for id in &rules {
             // As it came along: nothing to keep.

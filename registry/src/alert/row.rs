@@ -49,6 +49,8 @@ struct KeptMemory {
     grown: Vec<KeptGrown>,
     #[prost(message, repeated, tag = "2")]
     fill: Vec<KeptSample>,
+    #[prost(uint64, tag = "3")]
+    total: u64,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -131,6 +133,7 @@ pub(super) fn memory(id: &ResourceId, memory: Option<&Memory>) -> Note {
             })
             .collect(),
         fill: fill.samples.iter().map(|(at, used)| KeptSample { at: at.get(), used: *used }).collect(),
+        total: fill.total,
     });
     note(format!("{MEMORY}{id}"), kept.map(|kept| kept.encode_to_vec()))
 }
@@ -167,12 +170,12 @@ pub(super) fn read(key: &str, value: &[u8]) -> Result<Row, ProtocolError> {
         return Ok(Row::Case(Box::new(read_case(decoded(value)?)?)));
     }
     if let Some(id) = key.strip_prefix(MEMORY) {
-        let KeptMemory { grown, fill } = decoded(value)?;
+        let KeptMemory { grown, fill, total } = decoded(value)?;
         let grown = grown.into_iter().filter_map(|KeptGrown { counter, from, to, at }| {
             Some((Counter::parse(&counter)?, Grown { from, to, at: UnixMillis::new(at) }))
         });
         let samples = fill.into_iter().map(|KeptSample { at, used }| (UnixMillis::new(at), used)).collect();
-        let memory = Memory { grown: grown.collect(), fill: Fill { samples } };
+        let memory = Memory { grown: grown.collect(), fill: Fill { samples, total } };
         return Ok(Row::Memory(ResourceId::parse(id)?, memory));
     }
     let invalid = |error: wire::Invalid| ProtocolError::invalid(error.to_string());

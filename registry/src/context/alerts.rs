@@ -2,9 +2,10 @@
 
 use std::cmp::Reverse;
 
-use pulse_proto::model::{DataSource, ResourceType, SectionName};
+use pulse_proto::model::{ResourceId, ResourceType};
 
 use super::fact::{Fact, Origin};
+use super::fleet::{Scope, Told};
 use super::piece::{Kind, Piece, Statement, say, told};
 use super::words::{self, Own};
 use crate::alert::{Book, Case, CaseState};
@@ -15,21 +16,33 @@ const CASES_MAX: usize = 500;
 /// Steps of one case that are told of its history.
 const STEPS_MAX: usize = 3;
 
-/// Open cases that pass, the worst first, then those that began first. A case that another one tells already is not told.
-pub(super) fn open(book: &Book, view: &View, passes: impl Fn(&Case) -> bool) -> Vec<Fact> {
-    let is_open = |case: &&Case| case.state != CaseState::Resolved && case.suppressed_by.is_none();
-    let mut cases: Vec<&Case> =
-        book.cases().map(|case| &**case).filter(is_open).filter(|case| passes(case)).collect();
-    cases.sort_by_key(|case| {
-        (case.is_quiet(), Reverse(case.state), Reverse(case.severity), case.first_seen_at, case.id)
-    });
-    cases.into_iter().take(CASES_MAX).map(|case| fact(case, view)).collect()
+/// Open cases of what the scope selects, the worst first, then those that began first. A case that another one tells
+/// already is not told.
+pub(super) fn open(book: &Book, view: &View, scope: &Scope) -> Told {
+    let most = scope.facts_max().min(CASES_MAX);
+    if !scope.is_filtered() {
+        let facts = book.urgent().take(most).map(|case| fact(case, view)).collect();
+        return Told { facts, total: book.open_len() as u64 };
+    }
+    let mut told = Told::default();
+    for case in book.urgent().filter(|case| selects(scope, view, case)) {
+        told.total += 1;
+        if told.facts.len() < most {
+            told.facts.push(fact(case, view));
+        }
+    }
+    told
+}
+
+/// What is gone matches no filter.
+fn selects(scope: &Scope, view: &View, case: &Case) -> bool {
+    let found = view.get(&case.subject.id);
+    found.is_some_and(|found| scope.filter.matches(&found.resource, found.observed_at))
 }
 
 /// All cases of one resource, open ones first, then the newest.
-pub(super) fn of_resource(book: &Book, view: &View, id: &pulse_proto::model::ResourceId) -> Vec<Fact> {
-    let mut cases: Vec<&Case> =
-        book.cases().map(|case| &**case).filter(|case| case.subject.id == *id).collect();
+pub(super) fn of_resource(book: &Book, view: &View, id: &ResourceId) -> Vec<Fact> {
+    let mut cases: Vec<&Case> = book.of(id).map(|case| &**case).collect();
     cases.sort_by_key(|case| (case.state == CaseState::Resolved, Reverse(case.first_seen_at), case.id));
     cases.into_iter().take(CASES_MAX).map(|case| fact(case, view)).collect()
 }
@@ -74,13 +87,7 @@ fn fact(case: &Case, view: &View) -> Fact {
     }
     statement.add(".");
     let mut fact = Fact::derived("alert", statement).with_value(case.severity.token().into(), "severity");
-    fact.origin = view.get(&case.subject.id).map(|found| Origin {
-        resource: case.subject.id.clone(),
-        connection: case.subject.connection.clone(),
-        section: SectionName::clone(&found.resource.document.section),
-        source: DataSource::clone(&found.resource.source),
-        freshness: found.resource.freshness,
-    });
+    fact.origin = view.get(&case.subject.id).map(|found| Origin::of(&found.resource));
     fact
 }
 

@@ -4,6 +4,7 @@ use pulse_proto::model::{ConnectionId, DataSource, Freshness, ResourceId, Sectio
 
 use super::piece::Statement;
 use super::words::Own;
+use crate::state::resource::Resource;
 
 /// Whose word a fact is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,6 +38,18 @@ pub struct Origin {
     pub section: SectionName,
     pub source: DataSource,
     pub freshness: Freshness,
+}
+
+impl Origin {
+    pub(super) fn of(resource: &Resource) -> Self {
+        Self {
+            resource: resource.id.clone(),
+            connection: resource.connection.clone(),
+            section: resource.document.section.clone(),
+            source: resource.source,
+            freshness: resource.freshness,
+        }
+    }
 }
 
 impl Fact {

@@ -5,6 +5,7 @@ mod counts;
 mod list;
 mod reach;
 mod topic;
+pub(super) mod worse;
 
 pub use topic::{Topic, Topics};
 
@@ -17,15 +18,16 @@ use pulse_proto::model::{Severity, UnixMillis};
 
 use self::counts::Counts;
 use super::alerts;
+use super::best::Best;
 use super::fact::Fact;
 use super::memo::Memo;
 use super::pack::{Draft, Section};
-use super::piece::{Statement, say};
+use super::piece::say;
 use super::say::problem;
 use super::say::protection::Run;
-use super::sketch::{Cause, Ranked, Sketch, TaskLine, Trouble};
+use super::sketch::{Cause, Ranked, Sketch, Trouble};
 use super::words;
-use crate::alert::{Book, Case};
+use crate::alert::Book;
 use crate::query::filter::Filter;
 use crate::state::view::{Shard, View};
 
@@ -35,9 +37,25 @@ pub struct Scope {
     pub filter: Filter,
     /// Changes before that are old.
     pub since: UnixMillis,
-    /// How many things of one kind are worth a sentence each before they are counted.
-    pub detail: usize,
+    /// Room for the answer: more facts than fit into it are counted, not made.
+    pub max_tokens: usize,
     pub topics: Topics,
+}
+
+impl Scope {
+    /// How many things of one kind are worth a sentence each before they are counted.
+    pub(super) fn detail(&self) -> usize {
+        DETAIL_MIN.max(self.max_tokens / TOKENS_PER_DETAIL)
+    }
+
+    /// Facts of one section at hand; more do not fit.
+    pub(super) fn facts_max(&self) -> usize {
+        1 + self.max_tokens / TOKENS_PER_FACT_MIN
+    }
+
+    pub(super) fn is_filtered(&self) -> bool {
+        !self.filter.canonical().is_empty()
+    }
 }
 
 /// Changes of so long ago are still news.
@@ -46,19 +64,10 @@ pub const RECENT: Duration = Duration::from_hours(24);
 const DETAIL_MIN: usize = 4;
 /// A budget of so many tokens is worth one sentence more for each reason.
 const TOKENS_PER_DETAIL: usize = 150;
-/// A pool that was not scrubbed for so long may hold errors nobody knows of.
-const SCRUB_AGE_MAX: Duration = Duration::from_hours(35 * 24);
-const CERTIFICATE_WARNING: Duration = Duration::from_hours(30 * 24);
-/// A task is late after so many periods, and this much.
-const LATE_PERIODS: u32 = 2;
-const LATE_GRACE: Duration = Duration::from_hours(1);
+/// The shortest sentence of a list, `Pool "a" on "b": c.`, with its bullet takes more.
+const TOKENS_PER_FACT_MIN: usize = 8;
 /// Things at hand by one measure.
 const TOP_MAX: usize = 5;
-
-/// How many sentences for each reason a budget is worth.
-pub fn detail(max_tokens: usize) -> usize {
-    DETAIL_MIN.max(max_tokens / TOKENS_PER_DETAIL)
-}
 
 /// One connection's part in the answer.
 struct Part {
@@ -75,38 +84,46 @@ pub fn draft(view: &View, book: &Book, memo: &Memo, scope: &Scope, now: UnixMill
     for severity in [Severity::Critical, Severity::Warning] {
         wrong.extend(troubles(&parts, scope, |cause| cause.severity.0 == severity));
     }
-    let head = counts.head(&parts, !scope.filter.canonical().is_empty(), &wrong);
-    let mut wrong = Some(wrong);
-    let mut blind = Some(blind);
+    let head = counts.head(&parts, scope.is_filtered(), &wrong);
+    let mut wrong = Some(Told::all(wrong));
+    let mut blind = Some(Told::all(blind));
     let section = |topic: Topic| {
-        let mut total = 0;
-        let facts = match topic {
+        let Told { facts, total } = match topic {
             Topic::WrongNow => wrong.take().unwrap_or_default(),
-            Topic::GettingWorse => worse(&parts, scope, now),
-            Topic::Alerts => alerts::open(book, view, |case| selects(scope, view, case)),
+            Topic::GettingWorse => worse::facts(&parts, book, view, scope, now),
+            Topic::Alerts => alerts::open(book, view, scope),
             Topic::BlindSpots => blind.take().unwrap_or_default(),
-            Topic::Systems => systems(&parts),
-            Topic::Pools => pools(&parts),
-            Topic::ProtectionTasks => tasks(&parts, now),
-            Topic::TopConsumers => consumers(&parts),
+            Topic::Systems => ranked(parts.iter().flat_map(|part| &part.sketch.systems), scope),
+            Topic::Pools => ranked(parts.iter().flat_map(|part| &part.sketch.pools), scope),
+            Topic::ProtectionTasks => tasks(&parts, scope, now),
+            Topic::TopConsumers => Told::all(consumers(&parts)),
             Topic::RecentChanges => changes::facts(view, scope),
-            Topic::Inventory => counts.inventory(),
-            Topic::Resources => {
-                total = counts.total();
-                list::facts(view, &scope.filter)
-            }
+            Topic::Inventory => Told::all(counts.inventory()),
+            Topic::Resources => Told { facts: list::facts(view, scope), total: counts.total() },
         };
         Section { title: topic.title(), share: topic.share(), facts, total, hint: topic.hint() }
     };
     Draft { head, sections: scope.topics.iter().map(section).collect() }
 }
 
-/// What is gone matches no filter.
-fn selects(scope: &Scope, view: &View, case: &Case) -> bool {
-    scope.filter.canonical().is_empty()
-        || view
-            .get(&case.subject.id)
-            .is_some_and(|found| scope.filter.matches(&found.resource, found.observed_at))
+/// Facts of a section, and how many things there are to tell of.
+#[derive(Debug, Default)]
+pub(super) struct Told {
+    pub(super) facts: Vec<Fact>,
+    pub(super) total: u64,
+}
+
+impl Told {
+    /// Nothing was left out.
+    fn all(facts: Vec<Fact>) -> Self {
+        let total = facts.iter().map(|fact| fact.covers).sum();
+        Self { facts, total }
+    }
+
+    fn append(&mut self, next: Self) {
+        self.facts.extend(next.facts);
+        self.total += next.total;
+    }
 }
 
 fn parts(view: &View, memo: &Memo, filter: &Filter) -> (Vec<Part>, Counts) {
@@ -139,7 +156,7 @@ fn troubles(parts: &[Part], scope: &Scope, wanted: impl Fn(&Cause) -> bool) -> V
             let (all, systems) = merged.entry(*cause).or_default();
             all.count += trouble.count;
             *systems += 1;
-            let room = scope.detail.saturating_sub(all.first.len());
+            let room = scope.detail().saturating_sub(all.first.len());
             all.first.extend(trouble.first.iter().take(room).cloned());
         }
     }
@@ -172,69 +189,28 @@ fn many(cause: &Cause, more: u64, systems: u64) -> Fact {
     Fact::derived(cause.code, statement).with_value(words::digits(more), "resources").covering(more)
 }
 
-/// What is not wrong yet.
-fn worse(parts: &[Part], scope: &Scope, now: UnixMillis) -> Vec<Fact> {
-    let sketches = || parts.iter().map(|part| &part.sketch);
-    let mut late: Vec<(UnixMillis, Fact)> = sketches()
-        .flat_map(|sketch| &sketch.tasks)
-        .filter_map(|task| {
-            let (since, period) = overdue(task, now)?;
-            let mut statement = Statement::default();
-            statement.append(task.fact.statement.clone()).add(" It is late: it should run every ");
-            statement.add(words::span(period)).add(".");
-            Some((since, Fact { code: "task_late", statement, ..task.fact.clone() }))
-        })
-        .collect();
-    late.sort_by_key(|(since, _)| *since);
-    let mut facts: Vec<Fact> = late.into_iter().map(|(_, fact)| fact).collect();
-    facts.extend(troubles(parts, scope, |cause| cause.severity.0 == Severity::Monitor));
-    let mut dated: Vec<&(UnixMillis, Fact)> = sketches()
-        .flat_map(|sketch| &sketch.certificates)
-        .filter(|(at, _)| *at < now + CERTIFICATE_WARNING)
-        .collect();
-    dated.extend(
-        sketches().flat_map(|sketch| &sketch.scrubs).filter(|(at, _)| now.since(*at) > SCRUB_AGE_MAX),
-    );
-    dated.sort_by_key(|(at, _)| *at);
-    facts.extend(dated.into_iter().map(|(_, fact)| fact.clone()));
-    facts
-}
-
-/// Since when, and how often it should run.
-fn overdue(task: &TaskLine, now: UnixMillis) -> Option<(UnixMillis, Duration)> {
-    let (since, period) = task.rhythm?;
-    let is_late =
-        task.enabled && task.run == Run::Good && now.since(since) > period * LATE_PERIODS + LATE_GRACE;
-    is_late.then_some((since, period))
-}
-
 /// The worst first, then the heaviest, then in the order of connections.
-fn ranked<'a>(lines: impl Iterator<Item = &'a Ranked>) -> Vec<Fact> {
-    let mut lines: Vec<&Ranked> = lines.collect();
-    lines.sort_by_key(|line| (Reverse(line.severity), Reverse(line.weight)));
-    lines.into_iter().map(|line| line.fact.clone()).collect()
-}
-
-fn systems(parts: &[Part]) -> Vec<Fact> {
-    ranked(parts.iter().flat_map(|part| &part.sketch.systems))
-}
-
-fn pools(parts: &[Part]) -> Vec<Fact> {
-    ranked(parts.iter().flat_map(|part| &part.sketch.pools))
+fn ranked<'a>(lines: impl Iterator<Item = &'a Ranked>, scope: &Scope) -> Told {
+    let mut best = Best::new(scope.facts_max());
+    lines.for_each(|line| best.offer((Reverse(line.severity), Reverse(line.weight)), &line.fact));
+    Told { total: best.seen(), facts: best.into_sorted().cloned().collect() }
 }
 
 /// Failed and late ones first.
-fn tasks(parts: &[Part], now: UnixMillis) -> Vec<Fact> {
-    let mut lines: Vec<&TaskLine> = parts.iter().flat_map(|part| &part.sketch.tasks).collect();
-    lines.sort_by_key(|task| match task.run {
-        _ if !task.enabled => 5,
-        Run::Bad => 0,
-        _ if overdue(task, now).is_some() => 1,
-        Run::Other | Run::Never | Run::Untold => 2,
-        Run::Active => 3,
-        Run::Good => 4,
-    });
-    lines.into_iter().map(|task| task.fact.clone()).collect()
+fn tasks(parts: &[Part], scope: &Scope, now: UnixMillis) -> Told {
+    let mut best = Best::new(scope.facts_max());
+    for task in parts.iter().flat_map(|part| &part.sketch.tasks) {
+        let place = match task.run {
+            _ if !task.enabled => 5,
+            Run::Bad => 0,
+            _ if worse::overdue(task, now) => 1,
+            Run::Other | Run::Never | Run::Untold => 2,
+            Run::Active => 3,
+            Run::Good => 4,
+        };
+        best.offer(place, &task.fact);
+    }
+    Told { total: best.seen(), facts: best.into_sorted().cloned().collect() }
 }
 
 fn consumers(parts: &[Part]) -> Vec<Fact> {
@@ -246,9 +222,10 @@ fn consumers(parts: &[Part]) -> Vec<Fact> {
         |sketch| &sketch.hottest,
     ];
     let tops = measures.map(|measure| {
-        let mut all: Vec<&Ranked> = parts.iter().flat_map(|part| measure(&part.sketch)).collect();
-        all.sort_by_key(|line| Reverse(line.weight));
-        all.into_iter().take(TOP_MAX).map(|line| line.fact.clone()).collect::<Vec<Fact>>()
+        let mut best = Best::new(TOP_MAX);
+        let all = parts.iter().flat_map(|part| measure(&part.sketch));
+        all.for_each(|line| best.offer(Reverse(line.weight), &line.fact));
+        best.into_sorted().cloned().collect::<Vec<Fact>>()
     });
     // The first by each measure, then the second, so that a small budget sees each.
     let rounds = (0..TOP_MAX).flat_map(|place| tops.iter().filter_map(move |top| top.get(place).cloned()));

@@ -24,14 +24,7 @@ pub(super) struct Thing<'a> {
 
 impl Thing<'_> {
     pub(super) fn origin(&self) -> Origin {
-        let resource = self.resource;
-        Origin {
-            resource: resource.id.clone(),
-            connection: resource.connection.clone(),
-            section: resource.document.section.clone(),
-            source: resource.source,
-            freshness: resource.freshness,
-        }
+        Origin::of(self.resource)
     }
 
     /// A fact that the source told of it.

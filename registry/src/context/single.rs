@@ -9,7 +9,7 @@ use pulse_proto::model::{Freshness, Incident, SectionOutcome, Severity, SourceBa
 
 use super::alerts as cases;
 use super::fact::Fact;
-use super::fleet::changes;
+use super::fleet::{changes, worse};
 use super::pack::{Draft, Section};
 use super::piece::{Kind, Piece, say, told};
 use super::say::{self, Thing, machine, problem, storage};
@@ -25,7 +25,7 @@ pub const RECENT: Duration = Duration::from_hours(7 * 24);
 const ENTRIES_MAX: usize = 30;
 
 /// `None` when the stored bytes are no record.
-pub fn draft(view: &View, book: &Book, found: &Found, since: UnixMillis) -> Option<Draft> {
+pub fn draft(view: &View, book: &Book, found: &Found, since: UnixMillis, now: UnixMillis) -> Option<Draft> {
     let resource = &found.resource;
     let record = resource.document.record().ok()?;
     let thing = Thing { resource, record: &record };
@@ -37,6 +37,12 @@ pub fn draft(view: &View, book: &Book, found: &Found, since: UnixMillis) -> Opti
         head: vec![headline(&thing, found.observed_at)],
         sections: vec![
             section("State", 35, state(&thing), larger),
+            section(
+                "Getting worse",
+                15,
+                worse::of_resource(resource, book.outlook(&resource.id), now),
+                larger,
+            ),
             section("Alerts", 15, cases::of_resource(book, view, &resource.id), larger),
             section("Alerts of the system", 20, alerts(&thing), larger),
             section("Depends on it", 20, dependents, larger),

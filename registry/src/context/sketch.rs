@@ -73,8 +73,10 @@ pub(super) struct TaskLine {
     pub fact: Fact,
     pub run: Run,
     pub enabled: bool,
-    /// When the state was reached, and how often it should be.
-    pub rhythm: Option<(UnixMillis, Duration)>,
+    /// When the state was reached.
+    pub since: Option<UnixMillis>,
+    /// How often it should be.
+    pub period: Option<Duration>,
 }
 
 impl Sketch {
@@ -195,9 +197,9 @@ impl Sketch {
         with(resource, |thing| {
             let task = thing.record.facets.protection_task.as_deref()?;
             let fact = say::profile(thing)?;
-            let rhythm = task.state_since.zip(period(&task.schedule));
+            let (since, period) = (task.state_since, period(&task.schedule));
             let enabled = task.enabled != Some(false);
-            self.tasks.push(TaskLine { fact, run: Run::of(task), enabled, rhythm });
+            self.tasks.push(TaskLine { fact, run: Run::of(task), enabled, since, period });
             Some(())
         });
     }

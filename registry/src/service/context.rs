@@ -117,7 +117,7 @@ impl ContextService for Contexts {
         let scope = Scope {
             filter: Filter::parse(&filter)?,
             since,
-            detail: fleet::detail(terms.max_tokens),
+            max_tokens: terms.max_tokens,
             topics: request::topics(&topics)?,
         };
         let (answer, packed) = self
@@ -146,7 +146,7 @@ impl ContextService for Contexts {
             .compute(move |view, book, memo, options| {
                 let found = find::resource(view, &wanted, &options.pseudonyms)
                     .map_err(|lost| unfound(&wanted, &lost))?;
-                let draft = single::draft(view, book, &found, since)
+                let draft = single::draft(view, book, &found, since, now)
                     .ok_or_else(|| Status::data_loss(format!("what is stored of {wanted} cannot be read")))?;
                 let packed = packed(view, memo, options, &draft, &terms);
                 Ok((answer::resource(view, &packed, &terms), packed))

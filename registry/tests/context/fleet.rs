@@ -1,11 +1,16 @@
 //! The context of a fleet: what stands in it, and that it follows from the state alone.
 
+use std::sync::Arc;
+
 use pulse_proto::pb::resource::v1::{ConnectionState, ConnectionStatus};
 use pulse_registry::alert::Book;
-use pulse_registry::context::fleet::{self, Scope, Topics};
+use pulse_registry::alert::engine::{Engine, Keeping};
+use pulse_registry::context::fleet::{self, Scope, Topic, Topics};
 use pulse_registry::context::redact::Policy;
+use pulse_registry::context::{find, single};
 use pulse_registry::query::filter::Filter;
 use pulse_registry::state::view::View;
+use pulse_registry::state::{Change, Changes, Notes};
 
 use crate::world::{NOW, World, ago, dataset, disk, home, host, pool, scrubbed, task};
 
@@ -31,7 +36,7 @@ fn sketches_that_are_kept_say_what_new_ones_say() {
     let scope = |filter: &str| Scope {
         filter: Filter::parse(filter).unwrap(),
         since: ago_millis(24),
-        detail: 20,
+        max_tokens: 3_000,
         topics: Topics::default(),
     };
     for round in 0..4 {
@@ -70,7 +75,7 @@ fn a_filter_selects_what_is_told() {
 }
 
 fn fleet_of_nothing() -> usize {
-    let scope = Scope { filter: Filter::all(), since: NOW, detail: 5, topics: Topics::default() };
+    let scope = Scope { filter: Filter::all(), since: NOW, max_tokens: 750, topics: Topics::default() };
     let memo = pulse_registry::context::memo::Memo::default();
     fleet::draft(&View::default(), &Book::default(), &memo, &scope, NOW)
         .sections
@@ -141,4 +146,53 @@ fn many_with_the_same_reason_are_counted() {
     let told: u64 = wrong.facts.iter().map(|fact| fact.fact.covers).sum();
     assert_eq!(told + wrong.omitted, 800, "{}", packed.text);
     assert!(packed.text.contains("(filter: reasons.code = zfs_dataset_readonly)"), "{}", packed.text);
+}
+
+#[test]
+fn what_gets_worse_is_told_before_a_rule_fires() {
+    let mut world = World::new();
+    let (mut engine, mut book, _) = Engine::restore(&Notes::new(), Keeping::default(), ago_millis(60));
+    let mut before = None;
+    for step in 0..20_u64 {
+        // A percent in three hours; the disk begins to err twelve hours ago.
+        let errors = if step < 16 { 3 } else { 3 + step };
+        let records = vec![
+            host("a"),
+            pool("a", "tank", 40 + step, ["ONLINE"; 4], scrubbed(1)),
+            disk("a", 1, "ONLINE", errors),
+            task("a", "FINISHED", 24 * 9, ""),
+        ];
+        world.put("a", "a", 0, records);
+        let (view, at) = (world.state.view(), ago_millis(60 - 3 * step));
+        let after = find::resource(view, "a/sd1", &world.pseudonyms).unwrap().resource;
+        engine.whole(view, at);
+        if let Some(before) = before.replace(Arc::clone(&after)) {
+            let change = Change::Changed { before, after };
+            engine.changes(&Changes::new(view.revision, at, vec![change]), view, at);
+        }
+        if let Some(outcome) = engine.flush(at) {
+            book = outcome.onto(&book, view.revision);
+        }
+    }
+    let told = |scope: Scope| {
+        let draft = fleet::draft(world.state.view(), &book, &world.memo, &scope, NOW);
+        world.render(&draft, Policy::None, 4_000)
+    };
+    let topics = Topics::of(&[Topic::GettingWorse]);
+    let scope = |filter: &str| Scope {
+        filter: Filter::parse(filter).unwrap(),
+        since: ago_millis(24),
+        max_tokens: 4_000,
+        topics: topics.clone(),
+    };
+    insta::assert_snapshot!(told(scope("")).text);
+    let nowhere = told(scope("connection = b")).text;
+    assert!(!nowhere.contains("full in") && !nowhere.contains("grew"), "{nowhere}");
+    let of_one = |name: &str| {
+        let found = find::resource(world.state.view(), name, &world.pseudonyms).unwrap();
+        let draft = single::draft(world.state.view(), &book, &found, ago_millis(24), NOW).unwrap();
+        world.render(&draft, Policy::None, 4_000).text
+    };
+    assert!(of_one("a/tank").contains("full in 5 d if it goes on like the last week"), "{}", of_one("a/tank"));
+    assert!(of_one("a/sd1").contains("errors grew from 3 to 22, last 3 h ago"), "{}", of_one("a/sd1"));
 }

@@ -109,7 +109,7 @@ impl World {
     pub(crate) fn fleet(&self, filter: &str, policy: Policy, max_tokens: usize) -> Packed {
         let filter = Filter::parse(filter).unwrap();
         let since = UnixMillis::new(NOW.get() - 24 * HOUR);
-        let scope = Scope { filter, since, detail: fleet::detail(max_tokens), topics: Topics::default() };
+        let scope = Scope { filter, since, max_tokens, topics: Topics::default() };
         self.render(
             &fleet::draft(self.state.view(), &Book::default(), &self.memo, &scope, NOW),
             policy,
@@ -121,7 +121,7 @@ impl World {
         let view = self.state.view();
         let found = find::resource(view, name, &self.pseudonyms).unwrap();
         let since = UnixMillis::new(NOW.get() - 24 * HOUR);
-        self.render(&single::draft(view, &Book::default(), &found, since).unwrap(), policy, max_tokens)
+        self.render(&single::draft(view, &Book::default(), &found, since, NOW).unwrap(), policy, max_tokens)
     }
 }
 

@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use pulse_proto::model::{Severity, UnixMillis};
 
-use super::{Counter, Question, evidence, finding, long, shown};
+use super::{Counter, Memory, Question, evidence, finding, long, shown};
 use crate::alert::life::Said;
 use crate::alert::measure::percent;
+use crate::alert::outlook::{Filling, Growth, Outlook};
 
 /// Samples lie at least this far apart.
 const SAMPLE_INTERVAL: Duration = Duration::from_hours(3);
@@ -49,11 +50,13 @@ impl Grown {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(in crate::alert) struct Fill {
     pub(in crate::alert) samples: Vec<(UnixMillis, u64)>,
+    /// What there was to fill when the newest was taken; 0: not known.
+    pub(in crate::alert) total: u64,
 }
 
 impl Fill {
     /// Whether anything was learnt.
-    pub(in crate::alert) fn learn(&mut self, used: u64, now: UnixMillis) -> bool {
+    pub(in crate::alert) fn learn(&mut self, used: u64, total: u64, now: UnixMillis) -> bool {
         if self.samples.last().is_some_and(|(at, _)| now.since(*at) < SAMPLE_INTERVAL) {
             return false;
         }
@@ -62,27 +65,62 @@ impl Fill {
         if self.samples.len() > SAMPLES_MAX {
             self.samples.remove(0);
         }
+        self.total = total;
         true
     }
 
-    /// Bytes a second, as the least squares have it; `None` while too little is known.
-    #[allow(clippy::cast_precision_loss, reason = "a slope of byte counts needs no more than 52 bits")]
+    /// Bytes a second up to now; `None` while too little is known.
     fn slope(&self, used: u64, now: UnixMillis) -> Option<f64> {
-        let (first, _) = self.samples.first()?;
-        if now.since(*first) < SPAN_MIN {
-            return None;
-        }
-        let points = self.samples.iter().copied().chain([(now, used)]);
-        let points: Vec<(f64, f64)> =
-            points.map(|(at, used)| (at.since(*first).as_secs_f64(), used as f64)).collect();
-        let count = points.len() as f64;
-        let mean = |value: fn(&(f64, f64)) -> f64| points.iter().map(value).sum::<f64>() / count;
-        let (x, y) = (mean(|point| point.0), mean(|point| point.1));
-        let (above, below) = points.iter().fold((0.0, 0.0), |(above, below), point| {
-            let from = point.0 - x;
-            (from.mul_add(point.1 - y, above), from.mul_add(from, below))
+        slope(self.samples.iter().copied().chain([(now, used)]))
+    }
+
+    /// When it is full, as of the newest sample; `None` when it does not grow, or nobody knows.
+    #[allow(
+        clippy::cast_precision_loss,
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "positive, and a forecast needs no more than 52 bits"
+    )]
+    fn outlook(&self) -> Option<Filling> {
+        let (at, used) = *self.samples.last()?;
+        let slope = slope(self.samples.iter().copied()).filter(|slope| *slope > 0.0)?;
+        let left = self.total.checked_sub(used)? as f64;
+        let full_at = UnixMillis::new(at.get().saturating_add((left / slope * 1_000.0) as u64));
+        Some(Filling { full_at, bytes_per_day: (slope * 86_400.0) as u64 })
+    }
+}
+
+/// Bytes a second, as the least squares have it; `None` while too little is known.
+#[allow(clippy::cast_precision_loss, reason = "a slope of byte counts needs no more than 52 bits")]
+fn slope(points: impl Iterator<Item = (UnixMillis, u64)> + Clone) -> Option<f64> {
+    let (first, _) = points.clone().next()?;
+    let points: Vec<(f64, f64)> =
+        points.map(|(at, used)| (at.since(first).as_secs_f64(), used as f64)).collect();
+    if points.last()?.0 < SPAN_MIN.as_secs_f64() {
+        return None;
+    }
+    let count = points.len() as f64;
+    let mean = |value: fn(&(f64, f64)) -> f64| points.iter().map(value).sum::<f64>() / count;
+    let (x, y) = (mean(|point| point.0), mean(|point| point.1));
+    let (above, below) = points.iter().fold((0.0, 0.0), |(above, below), point| {
+        let from = point.0 - x;
+        (from.mul_add(point.1 - y, above), from.mul_add(from, below))
+    });
+    (below > 0.0).then(|| above / below)
+}
+
+impl Memory {
+    /// What it says to those who ask how things will be.
+    pub(in crate::alert) fn outlook(&self) -> Outlook {
+        // All errors count more than those of one kind among them.
+        let growth = self.grown.iter().next();
+        let growth = growth.map(|(counter, Grown { from, to, at })| Growth {
+            counter: *counter,
+            from: *from,
+            to: *to,
+            at: *at,
         });
-        (below > 0.0).then(|| above / below)
+        Outlook { fill: self.fill.outlook(), growth }
     }
 }
 

@@ -289,8 +289,9 @@ impl Engine {
                     }
                 }
                 Condition::Forecast { .. } if rule.selector.matches(resource, None) => {
-                    let Some((used, _)) = lens.capacity() else { continue };
-                    changed |= self.memory.entry(resource.id.clone()).or_default().fill.learn(used, now);
+                    let Some((used, total)) = lens.capacity() else { continue };
+                    changed |=
+                        self.memory.entry(resource.id.clone()).or_default().fill.learn(used, total, now);
                 }
                 _ => {}
             }

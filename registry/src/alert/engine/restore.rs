@@ -60,6 +60,9 @@ impl Engine {
             book.put(Arc::new(case.clone()));
             engine.restore_case(case);
         }
+        for (id, memory) in &engine.memory {
+            book.expect(id, memory.outlook());
+        }
         book.revision = engine.revision;
         book.rules = Arc::new(engine.rules.clone());
         book.silences = Arc::new(engine.silences.clone());

@@ -23,18 +23,20 @@ const HOUR: Duration = Duration::from_hours(1);
 struct Scene {
     engine: Engine,
     notes: Notes,
+    book: Book,
     now: UnixMillis,
 }
 
 impl Scene {
     fn new() -> Self {
-        let (engine, _, damaged) = Engine::restore(&Notes::new(), Keeping::default(), START);
+        let (engine, book, damaged) = Engine::restore(&Notes::new(), Keeping::default(), START);
         assert!(damaged.is_empty());
-        Self { engine, notes: Notes::new(), now: START }
+        Self { engine, notes: Notes::new(), book, now: START }
     }
 
     fn keep(&mut self) {
         let Some(outcome) = self.engine.flush(self.now) else { return };
+        self.book = outcome.onto(&self.book, Revision(0));
         for note in outcome.notes {
             match note.value {
                 Some(value) => drop(self.notes.insert(note.key, value)),
@@ -56,6 +58,7 @@ impl Scene {
         let (engine, book, damaged) = Engine::restore(&self.notes, Keeping::default(), self.now);
         assert!(damaged.is_empty(), "{damaged:?}");
         assert_eq!(book.len(), self.engine.places.len(), "every case is there");
+        assert!(book.outlooks().eq(self.book.outlooks()), "what is expected outlives a restart");
         self.engine = engine;
     }
 
@@ -171,6 +174,9 @@ fn a_pool_that_fills_up_is_told_a_week_ahead() {
         }
     }
     assert_eq!(scene.state("pool-forecast"), Some(CaseState::Firing));
+    let (_, outlook) = scene.book.outlooks().next().expect("what is expected of the pool");
+    let days = outlook.fill.expect("a forecast").full_at.since(scene.now).as_secs() / 86_400;
+    assert!((2..=4).contains(&days), "40 % left, 12 % a day: {days}");
     scene.restart();
     scene.later(HOUR, &[pool(60)]);
     assert_eq!(scene.state("pool-forecast"), Some(CaseState::Firing), "what it knows outlives a restart");
@@ -178,6 +184,7 @@ fn a_pool_that_fills_up_is_told_a_week_ahead() {
         scene.later(3 * HOUR, &[pool(60)]);
     }
     assert_eq!(scene.state("pool-forecast"), Some(CaseState::Resolved));
+    assert_eq!(scene.book.outlooks().next(), None, "what does not grow is never full");
 }
 
 #[test]

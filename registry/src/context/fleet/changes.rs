@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use pulse_proto::model::{ResourceId, ResourceType};
 
-use super::Scope;
+use super::{Scope, Told};
 use crate::context::fact::{Fact, Origin};
 use crate::context::piece::{Kind, Piece, Statement, say, told};
 use crate::context::words;
@@ -20,12 +20,18 @@ const PER_RESOURCE_MAX: u32 = 3;
 /// Steps of one entry that are told.
 const STEPS_MAX: usize = 3;
 
-pub(super) fn facts(view: &View, scope: &Scope) -> Vec<Fact> {
+pub(super) fn facts(view: &View, scope: &Scope) -> Told {
+    let is_news = |entry: &Entry| entry.at >= scope.since;
     let mut facts = Vec::new();
     let mut told: BTreeMap<&ResourceId, u32> = BTreeMap::new();
+    let mut selected = 0;
     let entries = view.past.timeline.chunks().flat_map(|chunk| chunk.items.iter().rev());
-    for entry in entries.take(ENTRIES_MAX).take_while(|entry| entry.at >= scope.since) {
-        if !scope.filter.canonical().is_empty() && !selected(view, scope, entry) {
+    for entry in entries.take(ENTRIES_MAX).take_while(|entry| is_news(entry)) {
+        if scope.is_filtered() && !selects(view, scope, entry) {
+            continue;
+        }
+        selected += 1;
+        if facts.len() >= TOLD_MAX {
             continue;
         }
         let times = told.entry(&entry.id).or_default();
@@ -33,17 +39,28 @@ pub(super) fn facts(view: &View, scope: &Scope) -> Vec<Fact> {
         if *times <= PER_RESOURCE_MAX {
             facts.push(((entry.kind != EntryKind::StateTransition), fact(view, entry)));
         }
-        if facts.len() >= TOLD_MAX {
-            break;
-        }
     }
     // What went from one state to another matters more than what came and went.
     facts.sort_by_key(|(is_minor, _)| *is_minor);
-    facts.into_iter().map(|(_, fact)| fact).collect()
+    let facts = facts.into_iter().map(|(_, fact)| fact).collect();
+    Told { facts, total: if scope.is_filtered() { selected } else { news(view, is_news) } }
+}
+
+/// All that is news: the newest come first, so a chunk whose oldest entry is news is as a whole.
+fn news(view: &View, is_news: impl Fn(&Entry) -> bool) -> u64 {
+    let mut count = 0;
+    for chunk in view.past.timeline.chunks() {
+        let old = chunk.items.partition_point(|entry| !is_news(entry));
+        count += (chunk.items.len() - old) as u64;
+        if old > 0 {
+            break;
+        }
+    }
+    count
 }
 
 /// What is gone matches no filter.
-fn selected(view: &View, scope: &Scope, entry: &Entry) -> bool {
+fn selects(view: &View, scope: &Scope, entry: &Entry) -> bool {
     view.get(&entry.id).is_some_and(|found| scope.filter.matches(&found.resource, found.observed_at))
 }
 

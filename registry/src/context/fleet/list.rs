@@ -4,26 +4,24 @@ use std::sync::Arc;
 
 use pulse_proto::model::ResourceType;
 
+use super::Scope;
 use crate::context::fact::Fact;
 use crate::context::piece::{Kind, Piece, say, told};
 use crate::context::say;
 use crate::context::sketch::with;
-use crate::query::filter::Filter;
 use crate::query::list::Listing;
 use crate::query::order::Order;
 use crate::state::view::View;
 
-/// Sentences at hand; more fit into no budget.
-const FACTS_MAX: usize = 1_000;
-
 /// The worst first, then by name.
-pub(super) fn facts(view: &View, filter: &Filter) -> Vec<Fact> {
+pub(super) fn facts(view: &View, scope: &Scope) -> Vec<Fact> {
+    let (filter, most) = (&scope.filter, scope.facts_max());
     // An order of fields that exist.
     let Ok(order) = Order::parse("severity desc, name") else { return Vec::new() };
-    let listing = Listing::find(Arc::new(view.clone()), filter, &order, FACTS_MAX);
+    let listing = Listing::find(Arc::new(view.clone()), filter, &order, most);
     listing
         .from(0)
-        .take(FACTS_MAX)
+        .take(most)
         .filter_map(|found| {
             let resource = &found.resource;
             with(resource, |thing| {

@@ -36,7 +36,7 @@ pub(super) fn facts(parts: &[Part], scope: &Scope, now: UnixMillis) -> (Vec<Fact
     }
     let total = unreachable.len();
     // They leave room for what is known to be wrong.
-    let detail = scope.detail / 2;
+    let detail = scope.detail() / 2;
     if total > detail {
         unreachable.truncate(detail);
         let more = (total - unreachable.len()) as u64;
@@ -49,7 +49,7 @@ pub(super) fn facts(parts: &[Part], scope: &Scope, now: UnixMillis) -> (Vec<Fact
     }
     let few = |((outcome, section), mut facts): ((SectionOutcome, SectionName), Vec<Fact>)| {
         let total = facts.len();
-        facts.truncate(scope.detail);
+        facts.truncate(scope.detail());
         if total > facts.len() {
             let more = (total - facts.len()) as u64;
             let statement = say![
