@@ -20,6 +20,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tonic::server::NamedService as _;
 use tonic_health::ServingStatus;
+use tower::Layer as _;
 use tracing::{error, info, warn};
 
 use self::watchful::Watchful;
@@ -174,7 +175,7 @@ impl App {
             .add_service(AlertServiceServer::new(alerts).max_decoding_message_size(bytes_max))
             .add_service(ContextServiceServer::new(context));
         // Assistants go through the same layers as everybody else.
-        assistants.fill(crate::service::mcp::registry(routes.clone()));
+        assistants.fill(crate::service::mcp::registry(entrance.inside().layer(routes.clone())));
         let server = tokio::spawn(serve::grpc(grpc, entrance, routes, grpc_stop.clone()));
         serve::say_health(&health, &SERVICES, ServingStatus::Serving).await;
         readiness.set(Ready::Yes);

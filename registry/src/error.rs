@@ -116,6 +116,9 @@ impl From<End> for Status {
                 &message,
                 [("revision", through.to_string())],
             ),
+            End::Regrouped { through } => {
+                reasoned(Code::OutOfRange, "HISTORY_EXPIRED", &message, [("revision", through.to_string())])
+            }
         }
     }
 }
@@ -153,6 +156,7 @@ mod tests {
             ),
             (End::Slow { through: Revision(4) }.into(), Code::ResourceExhausted, "SLOW_WATCHER"),
             (End::Draining.into(), Code::Unavailable, "DRAINING"),
+            (End::Regrouped { through: Revision(4) }.into(), Code::OutOfRange, "HISTORY_EXPIRED"),
             (resume_token(TokenError::OtherRegistry), Code::InvalidArgument, "INVALID_RESUME_TOKEN"),
         ];
         for (status, code, reason) in table {

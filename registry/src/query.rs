@@ -13,6 +13,7 @@ mod number;
 pub mod order;
 pub mod page;
 pub mod show;
+pub mod sight;
 pub mod summary;
 #[cfg(test)]
 mod tests;

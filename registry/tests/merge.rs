@@ -14,6 +14,7 @@ use pulse_proto::model::{
     Status,
 };
 use pulse_registry::query::links::{self, Row};
+use pulse_registry::query::sight::Sight;
 use pulse_registry::state::{Change, LinkError, Pair, Resource, Stand};
 use world::{World, disk, host, identity, key, pool, shape};
 
@@ -267,7 +268,7 @@ fn evidence_by_case() {
         world.put("nas", Truenas, vec![host("system:nas", left)]);
         world.put("agents", Agent, vec![host("host-1", right)]);
         assert_eq!(world.all(ResourceType::Host).len() == 1, merged, "{case}");
-        let rows = links::rows(world.state.view());
+        let rows = links::rows(world.state.view(), &Sight::whole());
         let percent = rows.iter().map(|row| match row {
             Row::Candidate(candidate) => candidate.percent(),
             Row::Said(link) => panic!("{link:?}"),
@@ -306,7 +307,10 @@ fn operators_have_the_last_word() {
     assert_eq!(world.all(ResourceType::Host).len(), 4);
     assert_eq!(world.all(ResourceType::PhysicalDisk).len(), 2, "the disks are no longer in one machine");
     assert_eq!(shape(&world.restarted()), shape(&world.state));
-    assert!(links::rows(world.state.view()).iter().all(|row| matches!(row, Row::Said(_))), "not asked again");
+    assert!(
+        links::rows(world.state.view(), &Sight::whole()).iter().all(|row| matches!(row, Row::Said(_))),
+        "not asked again"
+    );
 
     world.say(Stand::Same, pair.clone()).unwrap();
     assert_eq!(shape(&world.state), merged);

@@ -6,6 +6,7 @@ pub mod book;
 pub mod cli;
 pub mod config;
 pub mod guard;
+pub mod inside;
 mod layer;
 mod pace;
 mod refusal;

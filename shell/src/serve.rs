@@ -27,6 +27,7 @@ use tower::{Layer as _, ServiceExt as _};
 use tracing::{debug, warn};
 
 use crate::access::guard::{Guard, Port};
+use crate::access::inside::InsideLayer;
 use crate::access::{self, GuardLayer};
 use crate::socket::{self, Limits, Socket};
 use crate::tls;
@@ -97,6 +98,11 @@ impl Entrance {
             tokio::task::spawn_blocking(move || Certificates::load(files)).await??;
         tokio::spawn(follower.run(stop));
         Ok(Self { certificates: Some(certificates), guard, ..Self::default() })
+    }
+
+    /// For what asks the services from inside, on behalf of those who were let in.
+    pub fn inside(&self) -> InsideLayer {
+        InsideLayer::new(self.guard.clone())
     }
 
     fn accept(&self, listener: TcpListener, stop: CancellationToken) -> mpsc::Receiver<io::Result<Socket>> {

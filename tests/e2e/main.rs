@@ -7,6 +7,7 @@ mod backup;
 mod builtins;
 mod cli;
 mod context;
+mod customers;
 mod delivery;
 mod faults;
 mod health;

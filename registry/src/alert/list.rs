@@ -10,6 +10,7 @@ use super::book::Book;
 use super::case::{Case, CaseState, Origin};
 use crate::query::filter::field::{AlertField, EnumField, TextField, TimeField};
 use crate::query::filter::{AlertFacts, AlertFilter, AlertOrder};
+use crate::query::sight::Sight;
 
 impl AlertFacts for Case {
     fn word(&self, field: AlertField) -> &str {
@@ -80,9 +81,22 @@ impl AlertFacts for Case {
     }
 }
 
+/// What is asked for, of what may be seen.
+#[derive(Clone, Debug)]
+pub struct Scope {
+    pub filter: AlertFilter,
+    pub sight: Sight,
+}
+
+impl Scope {
+    pub fn holds(&self, case: &Case) -> bool {
+        self.sight.sees(&case.subject.connection) && self.filter.matches(case)
+    }
+}
+
 /// All that match, in order: the worst that fires and nobody knows of first, unless told otherwise.
-pub fn list(book: &Book, filter: &AlertFilter, order: &AlertOrder) -> Vec<Arc<Case>> {
-    let mut cases: Vec<Arc<Case>> = book.cases().filter(|case| filter.matches(&***case)).cloned().collect();
+pub fn list(book: &Book, scope: &Scope, order: &AlertOrder) -> Vec<Arc<Case>> {
+    let mut cases: Vec<Arc<Case>> = book.cases().filter(|case| scope.holds(case)).cloned().collect();
     cases.sort_by(|a, b| {
         let told = order.compare(&**a, &**b);
         told.then_with(|| urgency(a).cmp(&urgency(b))).then_with(|| a.id.cmp(&b.id))
@@ -117,9 +131,9 @@ pub struct Summary {
     pub revision: u64,
 }
 
-pub fn summarize(book: &Book, filter: &AlertFilter) -> Summary {
+pub fn summarize(book: &Book, scope: &Scope) -> Summary {
     let mut summary = Summary { revision: book.revision, ..Summary::default() };
-    for case in book.cases().filter(|case| filter.matches(&***case)) {
+    for case in book.cases().filter(|case| scope.holds(case)) {
         *summary.by_state.entry(case.state).or_default() += 1;
         if case.state != CaseState::Firing {
             continue;

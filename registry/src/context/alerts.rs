@@ -9,6 +9,7 @@ use super::fleet::{Scope, Told};
 use super::piece::{Kind, Piece, Statement, say, told};
 use super::words::{self, Own};
 use crate::alert::{Book, Case, CaseState};
+use crate::query::sight::Sight;
 use crate::state::view::View;
 
 /// Cases at hand; more fit into no budget.
@@ -20,7 +21,7 @@ const STEPS_MAX: usize = 3;
 /// already is not told.
 pub(super) fn open(book: &Book, view: &View, scope: &Scope) -> Told {
     let most = scope.facts_max().min(CASES_MAX);
-    if !scope.is_filtered() {
+    if !scope.is_filtered() && scope.sight.is_whole() {
         let facts = book.urgent().take(most).map(|case| fact(case, view)).collect();
         return Told { facts, total: book.open_len() as u64 };
     }
@@ -36,13 +37,17 @@ pub(super) fn open(book: &Book, view: &View, scope: &Scope) -> Told {
 
 /// What is gone matches no filter.
 fn selects(scope: &Scope, view: &View, case: &Case) -> bool {
-    let found = view.get(&case.subject.id);
-    found.is_some_and(|found| scope.filter.matches(&found.resource, found.observed_at))
+    let matches = || {
+        let found = view.get(&case.subject.id);
+        found.is_some_and(|found| scope.filter.matches(&found.resource, found.observed_at))
+    };
+    scope.sight.sees(&case.subject.connection) && (!scope.is_filtered() || matches())
 }
 
 /// All cases of one resource, open ones first, then the newest.
-pub(super) fn of_resource(book: &Book, view: &View, id: &ResourceId) -> Vec<Fact> {
-    let mut cases: Vec<&Case> = book.of(id).map(|case| &**case).collect();
+pub(super) fn of_resource(book: &Book, view: &View, id: &ResourceId, sight: &Sight) -> Vec<Fact> {
+    let is_seen = |case: &&Case| sight.sees(&case.subject.connection);
+    let mut cases: Vec<&Case> = book.of(id).map(|case| &**case).filter(is_seen).collect();
     cases.sort_by_key(|case| (case.state == CaseState::Resolved, Reverse(case.first_seen_at), case.id));
     cases.into_iter().take(CASES_MAX).map(|case| fact(case, view)).collect()
 }

@@ -6,6 +6,7 @@ use pulse_proto::model::{ResourceId, ResourceType, StorageTopology};
 use super::piece::Kind;
 use super::redact::Pseudonyms;
 use super::say::name_kind;
+use crate::query::sight::Sight;
 use crate::state::resource::Resource;
 use crate::state::view::{Found, Shard, View};
 
@@ -20,14 +21,15 @@ pub enum Lost {
 /// Ids that are told when a name is not enough.
 const TOLD_MAX: usize = 10;
 
-pub fn resource(view: &View, text: &str, pseudonyms: &Pseudonyms) -> Result<Found, Lost> {
+/// What is out of sight is not there.
+pub fn resource(view: &View, text: &str, pseudonyms: &Pseudonyms, sight: &Sight) -> Result<Found, Lost> {
     if let Ok(id) = ResourceId::parse(text)
-        && let Some(found) = view.get(&id)
+        && let Some(found) = view.get(&id).filter(|found| sight.sees(&found.resource.connection))
     {
         return Ok(found);
     }
     let mut found: Vec<(u8, &Shard, &Resource)> = Vec::new();
-    for shard in view.shards() {
+    for shard in view.shards().filter(|shard| sight.sees(&shard.connection)) {
         let Some(rest) = within(shard, text, pseudonyms) else { continue };
         found.extend(
             shard

@@ -29,12 +29,15 @@ use super::sketch::{Cause, Ranked, Sketch, Trouble};
 use super::words;
 use crate::alert::Book;
 use crate::query::filter::Filter;
+use crate::query::sight::Sight;
 use crate::state::view::{Shard, View};
 
 /// What is asked for.
 #[derive(Clone, Debug)]
 pub struct Scope {
     pub filter: Filter,
+    /// Beyond the filter: who sees only some is told nothing of what others' connections brought.
+    pub sight: Sight,
     /// Changes before that are old.
     pub since: UnixMillis,
     /// Room for the answer: more facts than fit into it are counted, not made.

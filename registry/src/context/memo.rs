@@ -8,6 +8,7 @@ use pulse_proto::model::ConnectionId;
 
 use super::redact::Known;
 use super::sketch::Sketch;
+use crate::query::sight::Sight;
 use crate::state::view::{Rows, Shard, View};
 
 #[derive(Debug, Default)]
@@ -42,10 +43,11 @@ impl Memo {
         view.shards().filter(missing).for_each(|shard| drop(self.sketch(shard)));
     }
 
-    /// Names of all systems, as operators and they themselves call them.
-    pub fn names(&self, view: &View) -> Known {
+    /// Names of all systems in sight, as operators and they themselves call them. That a word is the name of another's
+    /// system is not for him to find out.
+    pub fn names(&self, view: &View, sight: &Sight) -> Known {
         let mut known = Known::default();
-        for shard in view.shards() {
+        for shard in view.shards().filter(|shard| sight.sees(&shard.connection)) {
             shard.status.iter().for_each(|status| known.add(&status.name));
             self.sketch(shard).names.iter().for_each(|name| known.add(name));
         }

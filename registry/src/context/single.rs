@@ -17,6 +17,7 @@ use super::words;
 use crate::alert::Book;
 use crate::query::changes::ChangesQuery;
 use crate::query::filter::EntryFilter;
+use crate::query::sight::Sight;
 use crate::state::view::{Found, Shard, View};
 
 /// Changes of so long ago still matter to one resource.
@@ -24,8 +25,18 @@ pub const RECENT: Duration = Duration::from_hours(7 * 24);
 /// Entries of the timeline that are told.
 const ENTRIES_MAX: usize = 30;
 
+/// Who asks, and when.
+#[derive(Clone, Debug)]
+pub struct Scope {
+    /// What he may see of the resource's past.
+    pub sight: Sight,
+    /// Changes before that are old.
+    pub since: UnixMillis,
+    pub now: UnixMillis,
+}
+
 /// `None` when the stored bytes are no record.
-pub fn draft(view: &View, book: &Book, found: &Found, since: UnixMillis, now: UnixMillis) -> Option<Draft> {
+pub fn draft(view: &View, book: &Book, found: &Found, scope: &Scope) -> Option<Draft> {
     let resource = &found.resource;
     let record = resource.document.record().ok()?;
     let thing = Thing { resource, record: &record };
@@ -40,17 +51,17 @@ pub fn draft(view: &View, book: &Book, found: &Found, since: UnixMillis, now: Un
             section(
                 "Getting worse",
                 15,
-                worse::of_resource(resource, book.outlook(&resource.id), now),
+                worse::of_resource(resource, book.outlook(&resource.id), scope.now),
                 larger,
             ),
-            section("Alerts", 15, cases::of_resource(book, view, &resource.id), larger),
+            section("Alerts", 15, cases::of_resource(book, view, &resource.id, &scope.sight), larger),
             section("Alerts of the system", 20, alerts(&thing), larger),
             section("Depends on it", 20, dependents, larger),
             section("Around it", 20, around, larger),
             section(
                 "Recent changes",
                 15,
-                entries(view, found, since),
+                entries(view, found, scope),
                 "pulse-registry changes or a larger max_tokens",
             ),
             section("Identity", 10, identity(&thing), larger),
@@ -120,12 +131,13 @@ fn alerts(thing: &Thing<'_>) -> Vec<Fact> {
     thing.record.incidents.iter().map(alert).collect()
 }
 
-fn entries(view: &View, found: &Found, since: UnixMillis) -> Vec<Fact> {
-    let query = ChangesQuery::new(Some(found.resource.id.clone()), EntryFilter::default());
+fn entries(view: &View, found: &Found, scope: &Scope) -> Vec<Fact> {
+    let query = ChangesQuery::new(Some(found.resource.id.clone()), EntryFilter::default())
+        .within(scope.sight.clone());
     let page = query.page(&view.past.timeline, None, ENTRIES_MAX);
     page.entries
         .iter()
-        .take_while(|entry| entry.at >= since)
+        .take_while(|entry| entry.at >= scope.since)
         .map(|entry| changes::fact(view, entry))
         .collect()
 }

@@ -1,27 +1,25 @@
 //! Questions to the timeline: what matches, newest first, page by page. A page
 //! ends at a position, and positions do not shift when new entries come.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
 
-use pulse_proto::model::{ConnectionId, ResourceId, Revision};
+use pulse_proto::model::{ResourceId, Revision};
 
 use super::filter::EntryFilter;
 use super::page::PageError;
+use super::sight::Sight;
 use super::token::{Purpose, Seal, TokenError, short_hash};
 use crate::state::log::Log;
 use crate::state::past::Position;
 use crate::state::timeline::Entry;
-use crate::state::view::View;
 
 /// What is asked for, checked.
 #[derive(Clone, Debug)]
 pub struct ChangesQuery {
     resource: Option<ResourceId>,
     filter: EntryFilter,
-    /// `None`: of all.
-    connections: Option<BTreeSet<ConnectionId>>,
+    sight: Sight,
 }
 
 /// Some entries, and where the next page begins if there is one.
@@ -34,22 +32,19 @@ pub struct ChangesPage {
 impl ChangesQuery {
     /// Without a resource: of all.
     pub const fn new(resource: Option<ResourceId>, filter: EntryFilter) -> Self {
-        Self { resource, filter, connections: None }
+        Self { resource, filter, sight: Sight::whole() }
     }
 
-    /// Only what came from connections with all of these labels, as `view` has them.
+    /// Only what came from connections in sight.
     #[must_use]
-    pub fn within(mut self, view: &View, labels: &BTreeMap<String, String>) -> Self {
-        if !labels.is_empty() {
-            self.connections = Some(view.connections_with(labels));
-        }
-        self
+    pub fn within(self, sight: Sight) -> Self {
+        Self { sight, ..self }
     }
 
     /// Connections may come and go between pages; whoever sees less is always asked anew.
     fn hash(&self) -> [u8; 8] {
         let resource = self.resource.as_ref().map_or("", ResourceId::as_str);
-        let limited: &[u8] = if self.connections.is_some() { b"limited" } else { b"" };
+        let limited: &[u8] = if self.sight.is_whole() { b"" } else { b"limited" };
         short_hash(&[self.filter.canonical().as_bytes(), resource.as_bytes(), limited])
     }
 
@@ -88,7 +83,7 @@ impl ChangesQuery {
             for entry in chunk.items.iter().rev() {
                 let is_asked = before.is_none_or(|end| entry.position < end)
                     && wanted.is_none_or(|wanted| entry.id.as_str() == wanted)
-                    && self.connections.as_ref().is_none_or(|seen| seen.contains(&entry.connection))
+                    && self.sight.sees(&entry.connection)
                     && self.filter.matches(entry);
                 if !is_asked {
                     continue;

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use pulse_proto::model::{DataSource, ResourceId, ResourceType};
 
+use super::sight::Sight;
 use crate::state::merge::evidence::{self, Evidence};
 use crate::state::{Key, Link, View};
 
@@ -47,19 +48,20 @@ struct Host<'a> {
     shown_by: &'a ResourceId,
 }
 
-/// Every pair, in the order in which they are listed.
-pub fn rows(view: &View) -> Vec<Row> {
-    let said = view.links.iter().cloned().map(Row::Said);
-    said.chain(candidates(view).into_iter().map(Row::Candidate)).collect()
+/// Every pair of which both ends are in sight, in the order in which they are listed.
+pub fn rows(view: &View, sight: &Sight) -> Vec<Row> {
+    let is_seen = |link: &&Link| link.pair.ends().iter().all(|(connection, _)| sight.sees(connection));
+    let said = view.links.iter().filter(is_seen).cloned().map(Row::Said);
+    said.chain(candidates(view, sight).into_iter().map(Row::Candidate)).collect()
 }
 
-/// The likeliest first.
-fn candidates(view: &View) -> Vec<Candidate> {
+/// The likeliest first. What is out of sight makes nothing ambiguous, or it would be told of by that.
+fn candidates(view: &View, sight: &Sight) -> Vec<Candidate> {
     let mut hosts: Vec<Host<'_>> = Vec::new();
     let mut claims: BTreeMap<Evidence, Vec<usize>> = BTreeMap::new();
     let all = view.iter().filter(|(_, resource)| resource.resource_type() == ResourceType::Host);
     for (_, resource) in all {
-        for (connection, source, document) in resource.records() {
+        for (connection, source, document) in resource.records().filter(|(own, ..)| sight.sees(own)) {
             for stated in evidence::all(document) {
                 claims.entry(stated).or_default().push(hosts.len());
             }

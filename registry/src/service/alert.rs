@@ -9,9 +9,11 @@ mod watch;
 
 use std::sync::Arc;
 
+use http::Extensions;
 use pulse_proto::model::UnixMillis;
 use pulse_proto::pb::registry::v1 as pb;
 use pulse_proto::pb::registry::v1::alert_service_server::AlertService;
+use pulse_shell::access::Caller;
 use tokio::sync::Semaphore;
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
@@ -22,7 +24,7 @@ use crate::alert::case::{Case, CaseId, CaseState};
 use crate::alert::engine::{Command, Done, changed_rule, dry_run, new_rule};
 use crate::alert::explain::{Deliveries, explain};
 use crate::alert::feed::AlertFeed;
-use crate::alert::list::summarize;
+use crate::alert::list::{Scope, summarize};
 use crate::alert::rule::{Rule, RuleId, wire};
 use crate::alert::silence::{self, SilenceId};
 use crate::alert::{show, task};
@@ -30,6 +32,7 @@ use crate::clock::Clock;
 use crate::error;
 use crate::notify::Board;
 use crate::query::filter::{AlertFilter, AlertOrder};
+use crate::query::sight::Sight;
 use crate::query::token::Seal;
 use crate::state::{Feed, View};
 use crate::watch::task::Pace;
@@ -94,10 +97,18 @@ impl AlertApi {
         core.run(command).await.map_err(refused::failure)
     }
 
-    fn case(&self, id: &str) -> Result<Arc<Case>, Status> {
+    /// What somebody may not see does not exist for him.
+    fn case(&self, id: &str, sight: &Sight) -> Result<Arc<Case>, Status> {
         let missing = || error::not_found("pulse.registry.v1.Alert", id, "ListAlerts shows what exists");
         let known = CaseId::parse(id).ok_or_else(missing)?;
-        self.feed.book().get(known).cloned().ok_or_else(missing)
+        let book = self.feed.book();
+        let found = book.get(known).filter(|case| sight.sees(&case.subject.connection));
+        found.cloned().ok_or_else(missing)
+    }
+
+    /// What this caller sees.
+    fn sight(&self, extensions: &Extensions) -> Sight {
+        Sight::of(&self.resources.view(), &Caller::of(extensions).scope())
     }
 
     fn shown(&self, case: &Case) -> pb::Alert {
@@ -143,11 +154,6 @@ fn who(field: &str, who: &str) -> Result<String, Status> {
     Ok(who.to_owned())
 }
 
-fn case_id(id: &str) -> Result<CaseId, Status> {
-    let missing = || error::not_found("pulse.registry.v1.Alert", id, "ListAlerts shows what exists");
-    CaseId::parse(id).ok_or_else(missing)
-}
-
 #[tonic::async_trait]
 impl AlertService for AlertApi {
     type WatchAlertsStream = ReceiverStream<Result<pb::WatchAlertsResponse, Status>>;
@@ -156,7 +162,8 @@ impl AlertService for AlertApi {
         &self,
         request: Request<pb::GetAlertRequest>,
     ) -> Result<Response<pb::GetAlertResponse>, Status> {
-        let case = self.case(&request.into_inner().id)?;
+        let sight = self.sight(request.extensions());
+        let case = self.case(&request.into_inner().id, &sight)?;
         Ok(Response::new(pb::GetAlertResponse { alert: Some(self.shown(&case)) }))
     }
 
@@ -164,13 +171,15 @@ impl AlertService for AlertApi {
         &self,
         request: Request<pb::ListAlertsRequest>,
     ) -> Result<Response<pb::ListAlertsResponse>, Status> {
+        let sight = self.sight(request.extensions());
         let pb::ListAlertsRequest { page_size, page_token, filter, order_by } = request.into_inner();
-        let filter = AlertFilter::parse(&filter)?;
+        let scope = Scope { filter: AlertFilter::parse(&filter)?, sight };
         let order = AlertOrder::parse(&order_by)
             .map_err(|error| error::invalid("order_by", "INVALID_ORDER_BY", &error.to_string()))?;
         let page = self.lists.page(
             &self.feed.book(),
-            (&filter, &order, &order_by),
+            &scope,
+            (&order, &order_by),
             page_size,
             &page_token,
             &self.seal,
@@ -187,6 +196,7 @@ impl AlertService for AlertApi {
         &self,
         request: Request<pb::WatchAlertsRequest>,
     ) -> Result<Response<Self::WatchAlertsStream>, Status> {
+        let labels = Caller::of(request.extensions()).scope();
         let pb::WatchAlertsRequest { filter, resume_token } = request.into_inner();
         let filter = AlertFilter::parse(&filter)?;
         let too_many = |_full| {
@@ -202,6 +212,7 @@ impl AlertService for AlertApi {
             self.feed.clone(),
             self.resources.clone(),
             filter,
+            labels,
             &resume_token,
             self.seal.clone(),
         )?;
@@ -212,13 +223,15 @@ impl AlertService for AlertApi {
         &self,
         request: Request<pb::AcknowledgeAlertRequest>,
     ) -> Result<Response<pb::AcknowledgeAlertResponse>, Status> {
+        let sight = self.sight(request.extensions());
         let pb::AcknowledgeAlertRequest { id, comment, etag, who: told } = request.into_inner();
         let who = who("who", &told)?;
+        let id = self.case(&id, &sight)?.id;
         if comment.len() > COMMENT_BYTES_MAX {
             let problem = format!("must not be longer than {COMMENT_BYTES_MAX} bytes");
             return Err(error::invalid("comment", "TOO_LONG", &problem));
         }
-        let done = self.run(Command::Acknowledge { id: case_id(&id)?, who, comment, etag }).await?;
+        let done = self.run(Command::Acknowledge { id, who, comment, etag }).await?;
         Ok(Response::new(pb::AcknowledgeAlertResponse {
             alert: answer::case(done).map(|case| self.shown(&case)),
         }))
@@ -228,8 +241,9 @@ impl AlertService for AlertApi {
         &self,
         request: Request<pb::UnacknowledgeAlertRequest>,
     ) -> Result<Response<pb::UnacknowledgeAlertResponse>, Status> {
+        let sight = self.sight(request.extensions());
         let pb::UnacknowledgeAlertRequest { id, etag, who } = request.into_inner();
-        let done = self.run(Command::Unacknowledge { id: case_id(&id)?, who, etag }).await?;
+        let done = self.run(Command::Unacknowledge { id: self.case(&id, &sight)?.id, who, etag }).await?;
         Ok(Response::new(pb::UnacknowledgeAlertResponse {
             alert: answer::case(done).map(|case| self.shown(&case)),
         }))
@@ -239,15 +253,17 @@ impl AlertService for AlertApi {
         &self,
         request: Request<pb::SummarizeAlertsRequest>,
     ) -> Result<Response<pb::SummarizeAlertsResponse>, Status> {
-        let filter = AlertFilter::parse(&request.into_inner().filter)?;
-        Ok(Response::new(answer::summary(&summarize(&self.feed.book(), &filter))))
+        let sight = self.sight(request.extensions());
+        let scope = Scope { filter: AlertFilter::parse(&request.into_inner().filter)?, sight };
+        Ok(Response::new(answer::summary(&summarize(&self.feed.book(), &scope))))
     }
 
     async fn explain_alert(
         &self,
         request: Request<pb::ExplainAlertRequest>,
     ) -> Result<Response<pb::ExplainAlertResponse>, Status> {
-        let case = self.case(&request.into_inner().id)?;
+        let sight = self.sight(request.extensions());
+        let case = self.case(&request.into_inner().id, &sight)?;
         let deliveries = self.receivers.as_deref().map(|board| board as &dyn Deliveries);
         let told = explain(&self.feed.book(), &case, deliveries);
         Ok(Response::new(pb::ExplainAlertResponse {

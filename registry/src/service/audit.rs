@@ -4,6 +4,7 @@
 
 use std::net::SocketAddr;
 
+use pulse_shell::access;
 use pulse_shell::audit::TARGET;
 use tonic::Request;
 use tonic::metadata::MetadataValue;
@@ -24,6 +25,8 @@ pub struct PassedOn {
 /// Whose request it is, as far as known.
 #[derive(Clone, Debug)]
 pub struct Caller {
+    /// As the guard knows him.
+    pub name: String,
     pub via: &'static str,
     pub address: Option<SocketAddr>,
     pub request_id: String,
@@ -39,7 +42,8 @@ impl Caller {
             (1..=REQUEST_ID_CHARS_MAX).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_graphic())
         };
         let request_id = told.filter(usable).map_or_else(|| uuid::Uuid::now_v7().to_string(), str::to_owned);
-        Self { via, address, request_id }
+        let name = access::Caller::of(request.extensions()).name;
+        Self { name, via, address, request_id }
     }
 }
 
@@ -48,6 +52,8 @@ impl Caller {
 pub struct Answered<'a> {
     pub method: &'static str,
     pub caller: &'a Caller,
+    /// Its id, when it was asked for one.
+    pub resource: &'a str,
     /// The redaction that was applied.
     pub policy: &'static str,
     /// Whether the caller was told what pseudonyms stand for.
@@ -60,11 +66,12 @@ pub struct Answered<'a> {
 }
 
 pub fn record(answered: &Answered<'_>) {
-    let Answered { method, caller, policy, revealed, bytes, tokens, facts, omitted, revision } = answered;
+    let Answered { method, caller, policy, revealed, bytes, tokens, facts, omitted, revision, resource } =
+        answered;
     let address = caller.address.map(|address| address.to_string()).unwrap_or_default();
     info!(
         target: TARGET,
-        method, via = caller.via, caller = address, request_id = caller.request_id, policy, revealed, bytes, tokens,
+        method, requested_by = caller.name, via = caller.via, peer = address, resource, request_id = caller.request_id, policy, revealed, bytes, tokens,
         facts, omitted, revision, "context was given out",
     );
 }

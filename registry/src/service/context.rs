@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use pulse_proto::pb::registry::v1 as pb;
 use pulse_proto::pb::registry::v1::context_service_server::ContextService;
+use pulse_shell::access;
 use tokio::sync::Semaphore;
 use tonic::{Code, Request, Response, Status};
 
@@ -24,6 +25,7 @@ use crate::context::render::Rendering;
 use crate::context::single;
 use crate::error;
 use crate::query::filter::Filter;
+use crate::query::sight::Sight;
 use crate::state::feed::Feed;
 use crate::state::view::View;
 
@@ -75,17 +77,26 @@ impl Contexts {
 }
 
 /// A draft as these terms want it.
-fn packed(view: &View, memo: &Memo, options: &Options, draft: &Draft, terms: &Terms) -> Packed {
-    let known = if terms.policy == Policy::None { Known::default() } else { memo.names(view) };
+fn packed(
+    view: &View,
+    memo: &Memo,
+    options: &Options,
+    draft: &Draft,
+    terms: &Terms,
+    sight: &Sight,
+) -> Packed {
+    let known = if terms.policy == Policy::None { Known::default() } else { memo.names(view, sight) };
     let rendering =
         Rendering { now: terms.now, policy: terms.policy, pseudonyms: &options.pseudonyms, known: &known };
     pack(draft, terms.max_tokens, rendering)
 }
 
-fn record(method: &'static str, caller: &Caller, terms: &Terms, packed: &Packed, revision: u64) {
+fn record(answer: (&'static str, &str, u64), caller: &Caller, terms: &Terms, packed: &Packed) {
+    let (method, resource, revision) = answer;
     audit::record(&Answered {
         method,
         caller,
+        resource,
         policy: terms.policy.token(),
         revealed: terms.reveal,
         bytes: packed.text.len(),
@@ -103,6 +114,7 @@ impl ContextService for Contexts {
         request: Request<pb::GetInfrastructureContextRequest>,
     ) -> Result<Response<pb::GetInfrastructureContextResponse>, Status> {
         let caller = Caller::of(&request);
+        let labels = access::Caller::of(request.extensions()).scope();
         let pb::GetInfrastructureContextRequest {
             max_tokens,
             filter,
@@ -114,20 +126,17 @@ impl ContextService for Contexts {
         let now = self.clock.now();
         let terms = Terms::check(&self.options, now, max_tokens, redaction, include_pseudonyms)?;
         let since = request::since(since, now, fleet::RECENT)?;
-        let scope = Scope {
-            filter: Filter::parse(&filter)?,
-            since,
-            max_tokens: terms.max_tokens,
-            topics: request::topics(&topics)?,
-        };
+        let (filter, topics) = (Filter::parse_within(&filter, &labels)?, request::topics(&topics)?);
+        let max_tokens = terms.max_tokens;
         let (answer, packed) = self
             .compute(move |view, book, memo, options| {
+                let scope = Scope { filter, sight: Sight::of(view, &labels), since, max_tokens, topics };
                 let draft = fleet::draft(view, book, memo, &scope, now);
-                let packed = packed(view, memo, options, &draft, &terms);
+                let packed = packed(view, memo, options, &draft, &terms, &scope.sight);
                 Ok((answer::infrastructure(view, &packed, &terms), packed))
             })
             .await?;
-        record("GetInfrastructureContext", &caller, &terms, &packed, answer.revision);
+        record(("GetInfrastructureContext", "", answer.revision), &caller, &terms, &packed);
         Ok(audit::with_id(answer, &caller))
     }
 
@@ -136,23 +145,25 @@ impl ContextService for Contexts {
         request: Request<pb::GetResourceContextRequest>,
     ) -> Result<Response<pb::GetResourceContextResponse>, Status> {
         let caller = Caller::of(&request);
+        let labels = access::Caller::of(request.extensions()).scope();
         let pb::GetResourceContextRequest { resource_id, max_tokens, redaction, include_pseudonyms, since } =
             request.into_inner();
         let now = self.clock.now();
         let terms = Terms::check(&self.options, now, max_tokens, redaction, include_pseudonyms)?;
         let since = request::since(since, now, single::RECENT)?;
         let wanted = request::reference(resource_id)?;
-        let (answer, packed) = self
+        let (answer, packed, id) = self
             .compute(move |view, book, memo, options| {
-                let found = find::resource(view, &wanted, &options.pseudonyms)
+                let scope = single::Scope { sight: Sight::of(view, &labels), since, now };
+                let found = find::resource(view, &wanted, &options.pseudonyms, &scope.sight)
                     .map_err(|lost| unfound(&wanted, &lost))?;
-                let draft = single::draft(view, book, &found, since, now)
+                let draft = single::draft(view, book, &found, &scope)
                     .ok_or_else(|| Status::data_loss(format!("what is stored of {wanted} cannot be read")))?;
-                let packed = packed(view, memo, options, &draft, &terms);
-                Ok((answer::resource(view, &packed, &terms), packed))
+                let packed = packed(view, memo, options, &draft, &terms, &scope.sight);
+                Ok((answer::resource(view, &packed, &terms), packed, found.resource.id.clone()))
             })
             .await?;
-        record("GetResourceContext", &caller, &terms, &packed, answer.revision);
+        record(("GetResourceContext", id.as_str(), answer.revision), &caller, &terms, &packed);
         Ok(audit::with_id(answer, &caller))
     }
 }

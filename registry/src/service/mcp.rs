@@ -18,11 +18,12 @@ use tower::{BoxError, Service, ServiceExt as _};
 
 use self::ask::{Alerts, Changes, Fleet, One, Search};
 use super::audit::{PassedOn, REQUEST_ID};
+use pulse_shell::access::inside::Pass;
 use pulse_shell::answer;
 use pulse_shell::socket::Peer;
 
 /// Headers of a request by HTTP that go on to the service.
-const PASSED_ON: [&str; 2] = ["authorization", REQUEST_ID];
+const PASSED_ON: [&str; 1] = [REQUEST_ID];
 
 /// The registry's services, in this process or over the network.
 pub type Registry =
@@ -189,6 +190,10 @@ impl Tools {
         let peer = parts.and_then(|parts| parts.extensions.get::<Option<Peer>>().cloned().flatten());
         let address = peer.as_ref().map(|peer| peer.address);
         request.extensions_mut().insert(peer);
+        // Who was let in at the door asks, and sees what he may see.
+        if let Some(pass) = parts.and_then(|parts| Pass::of(&parts.extensions)) {
+            request.extensions_mut().insert(pass);
+        }
         request.extensions_mut().insert(PassedOn { via: self.via, address });
         request
     }

@@ -31,6 +31,7 @@ use crate::query::mask::Mask;
 use crate::query::order::Order;
 use crate::query::page::{Listings, PageError, PageToken, QueryHash, page_size};
 use crate::query::show;
+use crate::query::sight::Sight;
 use crate::query::summary::Summary;
 use crate::query::token::Seal;
 use crate::state::feed::{Feed, NotKept, Resumption};
@@ -336,7 +337,8 @@ impl ResourceService for ResourceApi {
         let resource =
             resource.map_err(|problem| error::invalid("resource_id", "INVALID_ID", &problem.to_string()))?;
         let view = self.feed.view();
-        let query = ChangesQuery::new(resource, EntryFilter::parse(&filter)?).within(&view, &scope);
+        let query =
+            ChangesQuery::new(resource, EntryFilter::parse(&filter)?).within(Sight::of(&view, &scope));
         let before = (!page_token.is_empty()).then(|| query.decode(&page_token, &self.seal)).transpose()?;
         let (revision, asked) = (view.revision.0, query.clone());
         let rows = view.past.timeline.len();
@@ -385,11 +387,12 @@ impl ResourceService for ResourceApi {
         &self,
         request: Request<pb::ListResourceLinksRequest>,
     ) -> Result<Response<pb::ListResourceLinksResponse>, Status> {
+        let scope = scope(&request);
         let pb::ListResourceLinksRequest { page_size: size, page_token } = request.into_inner();
         let (size, offset) = (page_size(size)?, links::offset(&page_token, &self.seal)?);
         let (view, seal) = (self.feed.view(), self.seal.clone());
         let listed = self.compute(view.len(), move || {
-            let rows = query::links::rows(&view);
+            let rows = query::links::rows(&view, &Sight::of(&view, &scope));
             links::page(&view, rows, offset, size, &seal)
         });
         Ok(Response::new(listed.await?))

@@ -37,6 +37,10 @@ pub enum End {
     Gone,
     #[error("changes after revision {through} were not read in time; watch again with the last resume token")]
     Slow { through: Revision },
+    #[error(
+        "what this credential sees has changed after revision {through}; list again and watch from there"
+    )]
+    Regrouped { through: Revision },
     #[error("the registry is stopping; watch again with the last resume token")]
     Draining,
 }

@@ -9,6 +9,7 @@ use pulse_registry::context::fleet::{self, Scope, Topic, Topics};
 use pulse_registry::context::redact::Policy;
 use pulse_registry::context::{find, single};
 use pulse_registry::query::filter::Filter;
+use pulse_registry::query::sight::Sight;
 use pulse_registry::state::view::View;
 use pulse_registry::state::{Change, Changes, Notes};
 
@@ -35,6 +36,7 @@ fn sketches_that_are_kept_say_what_new_ones_say() {
     let mut world = home();
     let scope = |filter: &str| Scope {
         filter: Filter::parse(filter).unwrap(),
+        sight: Sight::whole(),
         since: ago_millis(24),
         max_tokens: 3_000,
         topics: Topics::default(),
@@ -75,7 +77,13 @@ fn a_filter_selects_what_is_told() {
 }
 
 fn fleet_of_nothing() -> usize {
-    let scope = Scope { filter: Filter::all(), since: NOW, max_tokens: 750, topics: Topics::default() };
+    let scope = Scope {
+        filter: Filter::all(),
+        sight: Sight::whole(),
+        since: NOW,
+        max_tokens: 750,
+        topics: Topics::default(),
+    };
     let memo = pulse_registry::context::memo::Memo::default();
     fleet::draft(&View::default(), &Book::default(), &memo, &scope, NOW)
         .sections
@@ -164,7 +172,7 @@ fn what_gets_worse_is_told_before_a_rule_fires() {
         ];
         world.put("a", "a", 0, records);
         let (view, at) = (world.state.view(), ago_millis(60 - 3 * step));
-        let after = find::resource(view, "a/sd1", &world.pseudonyms).unwrap().resource;
+        let after = find::resource(view, "a/sd1", &world.pseudonyms, &Sight::whole()).unwrap().resource;
         engine.whole(view, at);
         if let Some(before) = before.replace(Arc::clone(&after)) {
             let change = Change::Changed { before, after };
@@ -181,6 +189,7 @@ fn what_gets_worse_is_told_before_a_rule_fires() {
     let topics = Topics::of(&[Topic::GettingWorse]);
     let scope = |filter: &str| Scope {
         filter: Filter::parse(filter).unwrap(),
+        sight: Sight::whole(),
         since: ago_millis(24),
         max_tokens: 4_000,
         topics: topics.clone(),
@@ -189,10 +198,15 @@ fn what_gets_worse_is_told_before_a_rule_fires() {
     let nowhere = told(scope("connection = b")).text;
     assert!(!nowhere.contains("full in") && !nowhere.contains("grew"), "{nowhere}");
     let of_one = |name: &str| {
-        let found = find::resource(world.state.view(), name, &world.pseudonyms).unwrap();
-        let draft = single::draft(world.state.view(), &book, &found, ago_millis(24), NOW).unwrap();
+        let found = find::resource(world.state.view(), name, &world.pseudonyms, &Sight::whole()).unwrap();
+        let scope = single::Scope { sight: Sight::whole(), since: ago_millis(24), now: NOW };
+        let draft = single::draft(world.state.view(), &book, &found, &scope).unwrap();
         world.render(&draft, Policy::None, 4_000).text
     };
-    assert!(of_one("a/tank").contains("full in 5 d if it goes on like the last week"), "{}", of_one("a/tank"));
+    assert!(
+        of_one("a/tank").contains("full in 5 d if it goes on like the last week"),
+        "{}",
+        of_one("a/tank")
+    );
     assert!(of_one("a/sd1").contains("errors grew from 3 to 22, last 3 h ago"), "{}", of_one("a/sd1"));
 }

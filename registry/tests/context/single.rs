@@ -3,6 +3,7 @@
 use pulse_registry::context::find::{self, Lost};
 use pulse_registry::context::piece::Kind;
 use pulse_registry::context::redact::Policy;
+use pulse_registry::query::sight::Sight;
 
 use crate::world::{World, home, host};
 
@@ -32,7 +33,7 @@ fn every_thing_has_a_context_that_keeps_its_budget() {
 fn names_and_pseudonyms_lead_back_to_the_thing() {
     let mut world = home();
     let called = |world: &World, text: &str| {
-        find::resource(world.state.view(), text, &world.pseudonyms)
+        find::resource(world.state.view(), text, &world.pseudonyms, &Sight::whole())
             .map(|found| found.resource.name().to_owned())
     };
     assert_eq!(called(&world, "basement/tank").as_deref(), Ok("tank"));

@@ -21,6 +21,7 @@ use pulse_registry::context::single;
 use pulse_registry::health::Tables;
 use pulse_registry::ingest::{Limits, decode};
 use pulse_registry::query::filter::Filter;
+use pulse_registry::query::sight::Sight;
 use pulse_registry::state::{Input, State};
 
 pub(crate) const NOW: UnixMillis = UnixMillis::new(1_790_000_000_000);
@@ -101,7 +102,7 @@ impl World {
     }
 
     pub(crate) fn render(&self, draft: &Draft, policy: Policy, max_tokens: usize) -> Packed {
-        let known = self.memo.names(self.state.view());
+        let known = self.memo.names(self.state.view(), &Sight::whole());
         let rendering = Rendering { now: NOW, policy, pseudonyms: &self.pseudonyms, known: &known };
         pack(draft, max_tokens, rendering)
     }
@@ -109,7 +110,7 @@ impl World {
     pub(crate) fn fleet(&self, filter: &str, policy: Policy, max_tokens: usize) -> Packed {
         let filter = Filter::parse(filter).unwrap();
         let since = UnixMillis::new(NOW.get() - 24 * HOUR);
-        let scope = Scope { filter, since, max_tokens, topics: Topics::default() };
+        let scope = Scope { filter, sight: Sight::whole(), since, max_tokens, topics: Topics::default() };
         self.render(
             &fleet::draft(self.state.view(), &Book::default(), &self.memo, &scope, NOW),
             policy,
@@ -119,9 +120,10 @@ impl World {
 
     pub(crate) fn single(&self, name: &str, policy: Policy, max_tokens: usize) -> Packed {
         let view = self.state.view();
-        let found = find::resource(view, name, &self.pseudonyms).unwrap();
+        let found = find::resource(view, name, &self.pseudonyms, &Sight::whole()).unwrap();
         let since = UnixMillis::new(NOW.get() - 24 * HOUR);
-        self.render(&single::draft(view, &Book::default(), &found, since, NOW).unwrap(), policy, max_tokens)
+        let scope = single::Scope { sight: Sight::whole(), since, now: NOW };
+        self.render(&single::draft(view, &Book::default(), &found, &scope).unwrap(), policy, max_tokens)
     }
 }
 

@@ -18,11 +18,12 @@ use tracing::{error, info, warn};
 
 use super::book::{BadToken, Book};
 use super::config::{Config, Jwt, Mode};
+use super::inside::Pass;
 use super::pace::Pace;
 use super::refusal::Refusal;
 use super::service_account::ServiceAccounts;
 use super::table::{self, Need, Row};
-use super::{Caller, Grant};
+use super::{Caller, Grant, Role};
 use crate::clock::now_unix_ms;
 use crate::socket::Peer;
 
@@ -220,14 +221,25 @@ impl Guard {
         };
         let (caller, credential) = self.identify(knock, now_ms)?;
         who.clone_from(&caller.name);
-        let Some(Grant { role, labels, .. }) = &caller.grant else { return Err(Refusal::BadCredential) };
-        if !role.allows(needs) {
-            return Err(Refusal::Role { has: *role, needs });
-        }
-        if !labels.is_empty() && !row.scoped {
-            return Err(Refusal::Scoped);
-        }
+        let Some(grant) = &caller.grant else { return Err(Refusal::BadCredential) };
+        suffices(grant, needs, row)?;
         Ok(Admitted { caller, row, credential })
+    }
+
+    /// Of a call from inside this process, on behalf of whoever has that pass.
+    pub(super) fn admit_inside(&self, pass: Option<&Pass>, path: &str) -> Result<Caller, Refusal> {
+        let row = table::method(path).ok_or(Refusal::NoSuchPath)?;
+        if !self.asks() {
+            return Ok(Caller::anyone());
+        }
+        let Pass(admitted) = pass.ok_or(Refusal::NoCredential)?;
+        if !self.still(admitted) {
+            return Err(Refusal::BadCredential);
+        }
+        let Need::Role(needs) = row.need else { return Ok(admitted.caller.clone()) };
+        let grant = admitted.caller.grant.as_ref().ok_or(Refusal::NoCredential)?;
+        suffices(grant, needs, row)?;
+        Ok(admitted.caller.clone())
     }
 
     /// A token that is shown counts, and nothing beside it: a bad one is not made good by a certificate.
@@ -297,6 +309,16 @@ impl Admitted {
     }
 }
 
+fn suffices(Grant { role, labels, .. }: &Grant, needs: Role, row: Row) -> Result<(), Refusal> {
+    if !role.allows(needs) {
+        return Err(Refusal::Role { has: *role, needs });
+    }
+    if !labels.is_empty() && !row.scoped {
+        return Err(Refusal::Scoped);
+    }
+    Ok(())
+}
+
 /// All addresses of one subscriber's IPv6 network are one.
 fn of_peer(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
@@ -356,7 +378,7 @@ mod tests {
 
     use super::*;
     use crate::access::book::Token;
-    use crate::access::{Role, token};
+    use crate::access::token;
 
     const LIST: &str = "/pulse.registry.v1.ResourceService/ListResources";
     const CREATE: &str = "/pulse.collector.v1.ConnectionService/CreateConnection";
@@ -442,6 +464,32 @@ mod tests {
         let retry = status.get_details_retry_info().and_then(|info| info.retry_delay);
         assert_eq!(retry, Some(Duration::from_millis(200)));
         assert!(knock(&calm).is_ok());
+    }
+
+    #[test]
+    fn a_call_from_inside_is_its_callers() {
+        let (mut book, text) = with_token(Role::Viewer);
+        let guard = Guard::of(true, book.clone(), None, 0);
+        let headers = headers(&[&text]);
+        let peer = peer([10, 0, 0, 1], &[]);
+        let knock = Knock { port: Port::Http, path: "/mcp", headers: &headers, peer: Some(&peer) };
+        let pass = Pass(guard.admit_at(knock, NOW, &mut String::new()).expect("let through"));
+        let inside = |pass: Option<&Pass>, path| {
+            let admitted = guard.admit_inside(pass, path);
+            admitted.map(|caller| caller.name).map_err(|refusal| refusal.reason())
+        };
+        assert_eq!(inside(Some(&pass), LIST), Ok(pass.0.caller.name.clone()));
+        assert_eq!(inside(Some(&pass), CREATE), Err("ROLE_MISSING"));
+        assert_eq!(inside(Some(&pass), "/no.such.Service/Method"), Err("NO_SUCH_METHOD"));
+        assert_eq!(inside(None, LIST), Err("NO_CREDENTIAL"), "nobody inside is trusted for being there");
+        let labels = &mut book.tokens[0].grant.labels;
+        labels.insert("customer".to_owned(), "a".to_owned());
+        guard.0.book.store(Arc::new(book.clone()));
+        assert_eq!(inside(Some(&pass), LIST), Err("BAD_CREDENTIAL"), "less than it was let in for");
+        let pass = Pass(guard.admit_at(knock, NOW, &mut String::new()).expect("let through"));
+        assert_eq!(inside(Some(&pass), LIST), Ok(pass.0.caller.name.clone()));
+        let rules = "/pulse.registry.v1.AlertService/ListAlertRules";
+        assert_eq!(inside(Some(&pass), rules), Err("CREDENTIAL_IS_SCOPED"));
     }
 
     #[test]

@@ -14,6 +14,7 @@ use tower::{Layer, Service};
 
 use super::Caller;
 use super::guard::{Admitted, Guard, Knock, Port};
+use super::inside::Pass;
 use super::refusal::Refusal;
 use crate::audit::{self, Subject};
 use crate::socket::Peer;
@@ -87,6 +88,7 @@ where
         // Where tonic looks for the address.
         request.extensions_mut().insert(TcpConnectInfo { local_addr: None, remote_addr });
         request.extensions_mut().insert::<Caller>(admitted.caller.clone());
+        request.extensions_mut().insert(Pass(admitted.clone()));
         let subject = Subject::default();
         request.extensions_mut().insert(subject.clone());
         let (guard, port) = (self.guard.clone(), self.port);

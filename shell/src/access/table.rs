@@ -36,6 +36,9 @@ const fn reads_scoped(path: &'static str) -> Row {
 const fn changes(path: &'static str, role: Role) -> Row {
     Row { changes: true, ..row(path, Need::Role(role)) }
 }
+const fn changes_scoped(path: &'static str, role: Role) -> Row {
+    Row { scoped: true, ..changes(path, role) }
+}
 
 /// Probes answer everybody: a balancer has no credential, and they tell nothing but life.
 /// Reflection tells the contract and asks for a viewer.
@@ -54,20 +57,21 @@ pub const METHODS: &[Row] = &[
     reads_scoped("/pulse.registry.v1.ResourceService/WatchResources"),
     reads_scoped("/pulse.registry.v1.ResourceService/SummarizeResources"),
     reads_scoped("/pulse.registry.v1.ResourceService/ListResourceChanges"),
-    reads("/pulse.registry.v1.ResourceService/ListResourceLinks"),
+    reads_scoped("/pulse.registry.v1.ResourceService/ListResourceLinks"),
     changes("/pulse.registry.v1.ResourceService/LinkResources", Role::Operator),
     changes("/pulse.registry.v1.ResourceService/UnlinkResources", Role::Operator),
     changes("/pulse.registry.v1.ResourceService/DeleteResourceLink", Role::Operator),
 
-    reads("/pulse.registry.v1.AlertService/GetAlert"),
-    reads("/pulse.registry.v1.AlertService/ListAlerts"),
-    reads("/pulse.registry.v1.AlertService/WatchAlerts"),
-    reads("/pulse.registry.v1.AlertService/SummarizeAlerts"),
+    reads_scoped("/pulse.registry.v1.AlertService/GetAlert"),
+    reads_scoped("/pulse.registry.v1.AlertService/ListAlerts"),
+    reads_scoped("/pulse.registry.v1.AlertService/WatchAlerts"),
+    reads_scoped("/pulse.registry.v1.AlertService/SummarizeAlerts"),
+    // It tells of silences and receivers, which are the provider's.
     reads("/pulse.registry.v1.AlertService/ExplainAlert"),
     reads("/pulse.registry.v1.AlertService/ListReceivers"),
     changes("/pulse.registry.v1.AlertService/TestReceiver", Role::Operator),
-    changes("/pulse.registry.v1.AlertService/AcknowledgeAlert", Role::Operator),
-    changes("/pulse.registry.v1.AlertService/UnacknowledgeAlert", Role::Operator),
+    changes_scoped("/pulse.registry.v1.AlertService/AcknowledgeAlert", Role::Operator),
+    changes_scoped("/pulse.registry.v1.AlertService/UnacknowledgeAlert", Role::Operator),
     reads("/pulse.registry.v1.AlertService/GetSilence"),
     reads("/pulse.registry.v1.AlertService/ListSilences"),
     changes("/pulse.registry.v1.AlertService/CreateSilence", Role::Operator),
@@ -79,8 +83,8 @@ pub const METHODS: &[Row] = &[
     changes("/pulse.registry.v1.AlertService/UpdateAlertRule", Role::Admin),
     changes("/pulse.registry.v1.AlertService/DeleteAlertRule", Role::Admin),
 
-    reads("/pulse.registry.v1.ContextService/GetInfrastructureContext"),
-    reads("/pulse.registry.v1.ContextService/GetResourceContext"),
+    reads_scoped("/pulse.registry.v1.ContextService/GetInfrastructureContext"),
+    reads_scoped("/pulse.registry.v1.ContextService/GetResourceContext"),
 
     reads("/pulse.collector.v1.ConnectionService/GetConnection"),
     reads("/pulse.collector.v1.ConnectionService/ListConnections"),
@@ -102,7 +106,8 @@ pub const ROUTES: &[Row] = &[
     row("/readyz", Need::Open),
     // Names of nothing, but of everybody's.
     reads("/metrics"),
-    reads("/mcp"),
+    // Each tool is a call that is asked for its own row.
+    reads_scoped("/mcp"),
 ];
 
 static BY_METHOD: LazyLock<BTreeMap<&str, Row>> = LazyLock::new(|| by_path(METHODS));

@@ -27,7 +27,7 @@ pub(super) fn facts(view: &View, scope: &Scope) -> Told {
     let mut selected = 0;
     let entries = view.past.timeline.chunks().flat_map(|chunk| chunk.items.iter().rev());
     for entry in entries.take(ENTRIES_MAX).take_while(|entry| is_news(entry)) {
-        if scope.is_filtered() && !selects(view, scope, entry) {
+        if !scope.sight.sees(&entry.connection) || scope.is_filtered() && !selects(view, scope, entry) {
             continue;
         }
         selected += 1;
@@ -43,7 +43,8 @@ pub(super) fn facts(view: &View, scope: &Scope) -> Told {
     // What went from one state to another matters more than what came and went.
     facts.sort_by_key(|(is_minor, _)| *is_minor);
     let facts = facts.into_iter().map(|(_, fact)| fact).collect();
-    Told { facts, total: if scope.is_filtered() { selected } else { news(view, is_news) } }
+    let all = !scope.is_filtered() && scope.sight.is_whole();
+    Told { facts, total: if all { news(view, is_news) } else { selected } }
 }
 
 /// All that is news: the newest come first, so a chunk whose oldest entry is news is as a whole.

@@ -9,9 +9,10 @@ use tonic::Status;
 
 use crate::alert::Book;
 use crate::alert::case::Case;
-use crate::alert::list::list;
-use crate::query::filter::{AlertFilter, AlertOrder};
+use crate::alert::list::{Scope, list};
+use crate::query::filter::AlertOrder;
 use crate::query::page::{PageError, page_size};
+use crate::query::sight::Sight;
 use crate::query::token::{Purpose, Seal, TokenError};
 
 /// Most lists kept for their next pages.
@@ -26,6 +27,7 @@ pub(super) struct Lists {
 struct Kept {
     revision: u64,
     query: u64,
+    sight: Sight,
     cases: Arc<Vec<Arc<Case>>>,
 }
 
@@ -39,25 +41,29 @@ impl Lists {
     pub(super) fn page(
         &self,
         book: &Book,
-        (filter, order, order_text): (&AlertFilter, &AlertOrder, &str),
+        scope: &Scope,
+        (order, order_text): (&AlertOrder, &str),
         size: i32,
         token: &str,
         seal: &Seal,
     ) -> Result<Page, Status> {
         let size = page_size(size)?;
         let words: Vec<&str> = order_text.split_whitespace().collect();
-        let query =
-            u64::from(crc32c::crc32c(format!("{}\0{}", filter.canonical(), words.join(" ")).as_bytes()));
+        let asked = format!("{}\0{}", scope.filter.canonical(), words.join(" "));
+        let query = u64::from(crc32c::crc32c(asked.as_bytes()));
         let (revision, offset) = match open(token, seal)? {
             None => (book.revision, 0),
             Some([revision, offset, asked]) if asked == query => (revision, offset),
             Some(_) => return Err(PageError::OtherQuery.into()),
         };
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = kept.iter().find(|kept| kept.revision == revision && kept.query == query);
+        let is_it =
+            |kept: &Kept| kept.revision == revision && kept.query == query && kept.sight == scope.sight;
+        // A list is for those who see the same: a page of it is no key to what others see.
+        let known = kept.iter().find(|kept| is_it(kept));
         let cases = match known {
             Some(known) => Arc::clone(&known.cases),
-            None if revision == book.revision => Arc::new(list(book, filter, order)),
+            None if revision == book.revision => Arc::new(list(book, scope, order)),
             None => return Err(PageError::Expired(Revision(revision)).into()),
         };
         let offset = usize::try_from(offset).unwrap_or(usize::MAX);
@@ -66,8 +72,8 @@ impl Lists {
         let mut next = String::new();
         if end < cases.len() {
             next = close([revision, end as u64, query], seal);
-            if !kept.iter().any(|kept| kept.revision == revision && kept.query == query) {
-                kept.push_back(Kept { revision, query, cases });
+            if !kept.iter().any(is_it) {
+                kept.push_back(Kept { revision, query, sight: scope.sight.clone(), cases });
                 if kept.len() > LISTS_MAX {
                     kept.pop_front();
                 }

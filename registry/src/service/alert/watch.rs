@@ -1,7 +1,7 @@
 //! One watcher of alerts: first what matches, then what changes. Holds the ids
 //! it has told and one message; everything else waits in the book all share.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,6 +17,7 @@ use crate::alert::case::{Case, CaseId};
 use crate::alert::feed::AlertFeed;
 use crate::error;
 use crate::query::filter::AlertFilter;
+use crate::query::sight::Sight;
 use crate::query::token::{Purpose, Seal, TokenError};
 use crate::state::Feed;
 use crate::watch::task::{End, Pace};
@@ -30,6 +31,9 @@ pub(super) struct Watcher {
     feed: AlertFeed,
     resources: Feed,
     filter: AlertFilter,
+    /// Labels that the reader is limited to, and what that lets him see.
+    labels: BTreeMap<String, String>,
+    sight: Sight,
     seal: Seal,
     /// Everything up to here is told.
     through: u64,
@@ -45,17 +49,25 @@ impl Watcher {
         feed: AlertFeed,
         resources: Feed,
         filter: AlertFilter,
+        labels: BTreeMap<String, String>,
         token: &str,
         seal: Seal,
     ) -> Result<Self, Status> {
+        let sight = Sight::of(&resources.view(), &labels);
         let mut through = 0;
         if !token.is_empty() {
             let payload = seal.open(Purpose::AlertResume, token).map_err(error::resume_token)?;
-            let bytes = payload.try_into().map_err(|_| error::resume_token(TokenError::Malformed))?;
-            through = u64::from_be_bytes(bytes);
+            let malformed = || error::resume_token(TokenError::Malformed);
+            let (revision, seen) = payload.split_first_chunk::<8>().ok_or_else(malformed)?;
+            through = u64::from_be_bytes(*revision);
+            // Tokens of earlier releases say nothing of it: they are of those who see everything.
+            if *seen != sight.digest() && !(seen.is_empty() && sight.is_whole()) {
+                return Err(End::Regrouped { through: pulse_proto::model::Revision(through) }.into());
+            }
             feed.after(through).map_err(refused::ahead)?;
         }
-        Ok(Self { feed, resources, filter, seal, through, told: BTreeSet::new(), resumed: !token.is_empty() })
+        let (told, resumed) = (BTreeSet::new(), !token.is_empty());
+        Ok(Self { feed, resources, filter, labels, sight, seal, through, told, resumed })
     }
 
     pub(super) fn start(
@@ -77,8 +89,7 @@ impl Watcher {
     async fn run(mut self, outbox: &mpsc::Sender<Message>, pace: Pace, draining: CancellationToken) -> End {
         if !self.resumed {
             let book = self.feed.book();
-            let cases: Vec<Arc<Case>> =
-                book.cases().filter(|case| self.filter.matches(&***case)).cloned().collect();
+            let cases: Vec<Arc<Case>> = book.cases().filter(|case| self.holds(case)).cloned().collect();
             self.told.extend(cases.iter().map(|case| case.id));
             self.through = book.revision;
             drop(book);
@@ -91,6 +102,9 @@ impl Watcher {
             let Ok((changed, through)) = self.feed.after(self.through) else {
                 return End::Slow { through: pulse_proto::model::Revision(self.through) };
             };
+            if self.sight != Sight::of(&self.resources.view(), &self.labels) {
+                return End::Regrouped { through: pulse_proto::model::Revision(self.through) };
+            }
             let cases: Vec<Arc<Case>> = changed.into_iter().filter(|case| self.wants(case)).collect();
             if through > self.through {
                 self.through = through;
@@ -121,13 +135,17 @@ impl Watcher {
         }
     }
 
+    fn holds(&self, case: &Case) -> bool {
+        self.sight.sees(&case.subject.connection) && self.filter.matches(case)
+    }
+
     /// What matches, or did when it was told last.
     fn wants(&mut self, case: &Case) -> bool {
-        if self.filter.matches(case) {
+        if self.holds(case) {
             self.told.insert(case.id);
             return true;
         }
-        self.told.remove(&case.id) || self.resumed
+        self.sight.sees(&case.subject.connection) && (self.told.remove(&case.id) || self.resumed)
     }
 
     async fn tell(
@@ -172,6 +190,7 @@ impl Watcher {
     }
 
     fn token(&self) -> String {
-        self.seal.seal(Purpose::AlertResume, &self.through.to_be_bytes())
+        let payload = [self.through.to_be_bytes(), self.sight.digest()].concat();
+        self.seal.seal(Purpose::AlertResume, &payload)
     }
 }
