@@ -120,7 +120,7 @@ impl App {
         let (publisher, feed) = feed::channel(state.view().clone());
         watchful.follow(feed.clone());
         let context_feed = feed.clone();
-        let observer: Arc<dyn Observer> = watchful;
+        let observer: Arc<dyn Observer> = Arc::clone(&watchful) as _;
         let (writer, handle) =
             Writer::new(state, judge, store, publisher, clock.clone(), Arc::clone(&observer));
         let writer = tokio::spawn(writer.run());
@@ -129,13 +129,21 @@ impl App {
         let context_alerts = alert_feed.clone();
         // Without resources there is nothing to say: what was said stays as it is.
         let (core, idle) = if config.alerts.enabled && config.enable_truenas {
-            let (task, core) =
-                alert_task::Task::new(engine, alert_publisher, feed.clone(), handle.clone(), clock.clone());
+            let (task, core) = alert_task::Task::new(
+                engine,
+                alert_publisher,
+                feed.clone(),
+                handle.clone(),
+                clock.clone(),
+                Arc::clone(&watchful) as _,
+                draining.clone(),
+            );
             tokio::spawn(task.run());
             (Some(core), None)
         } else {
             (None, Some(alert_publisher))
         };
+        watchful.follow_alerts(alert_feed.clone(), core.is_some());
         let around = Surroundings {
             feed: alert_feed.clone(),
             store: handle.clone(),

@@ -45,6 +45,23 @@ pub struct NotificationLabel {
     pub outcome: &'static str,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct AlertLabel {
+    pub state: &'static str,
+    pub severity: &'static str,
+}
+
+/// What made a look due.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct WhyLabel {
+    pub why: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct StepLabel {
+    pub step: &'static str,
+}
+
 /// Every figure of the registry.
 #[derive(Debug)]
 pub struct Metrics {
@@ -66,9 +83,18 @@ pub struct Metrics {
     pub streams: Gauge,
     pub tasks: Gauge,
     pub unknown_values: Family<KindLabel, Gauge<u64, AtomicU64>>,
+    pub alerts: Family<AlertLabel, Gauge>,
+    pub alerts_quiet: Family<ReasonLabel, Gauge>,
+    pub alerts_left_out: Counter,
+    pub alert_transitions: Family<StepLabel, Counter>,
+    pub alert_evaluations: Family<WhyLabel, Counter>,
+    pub alert_evaluation_seconds: Family<WhyLabel, Histogram, fn() -> Histogram>,
+    pub alert_pass_seconds: Gauge<f64, AtomicU64>,
+    pub alert_lag_revisions: Gauge<u64, AtomicU64>,
     pub notifications: Family<NotificationLabel, Counter>,
     pub notifications_waiting: Family<ReceiverLabel, Gauge>,
     pub receivers_failing: Family<ReceiverLabel, Gauge>,
+    pub receivers_failing_since: Family<ReceiverLabel, Gauge<f64, AtomicU64>>,
 }
 
 impl Metrics {
@@ -93,9 +119,18 @@ impl Metrics {
             streams: Gauge::default(),
             tasks: Gauge::default(),
             unknown_values: Family::default(),
+            alerts: Family::default(),
+            alerts_quiet: Family::default(),
+            alerts_left_out: Counter::default(),
+            alert_transitions: Family::default(),
+            alert_evaluations: Family::default(),
+            alert_evaluation_seconds: Family::new_with_constructor(evaluation_seconds),
+            alert_pass_seconds: Gauge::default(),
+            alert_lag_revisions: Gauge::default(),
             notifications: Family::default(),
             notifications_waiting: Family::default(),
             receivers_failing: Family::default(),
+            receivers_failing_since: Family::default(),
         });
         let mut registry = Registry::with_prefix("pulse_registry");
         registry.register("revision", "Revision that readers see", metrics.revision.clone());
@@ -140,6 +175,7 @@ impl Metrics {
             "Times a word was met that no health table knows, by kind",
             metrics.unknown_values.clone(),
         );
+        metrics.register_alerts(&mut registry);
         registry.register(
             "notifications",
             "Alerts told to receivers, by outcome of the attempt",
@@ -155,6 +191,54 @@ impl Metrics {
             "1 while a receiver of alerts fails",
             metrics.receivers_failing.clone(),
         );
+        registry.register(
+            "receiver_failing_since_timestamp_seconds",
+            "Unix time since which a receiver of alerts fails; 0 while it does not",
+            metrics.receivers_failing_since.clone(),
+        );
         (metrics, registry)
     }
+
+    fn register_alerts(&self, registry: &mut Registry) {
+        registry.register("alerts", "Alerts by state and severity", self.alerts.clone());
+        registry.register(
+            "alerts_quiet",
+            "Firing alerts that nobody is told of, by reason; one may have several",
+            self.alerts_quiet.clone(),
+        );
+        registry.register(
+            "alerts_left_out",
+            "Alerts that were not begun since too many are open",
+            self.alerts_left_out.clone(),
+        );
+        registry.register(
+            "alert_transitions",
+            "Steps in the life of alerts, acknowledgements included",
+            self.alert_transitions.clone(),
+        );
+        registry.register(
+            "alert_evaluations",
+            "Resources that the rules were asked about, by why: a change, a time that was due, a pass over everything",
+            self.alert_evaluations.clone(),
+        );
+        registry.register(
+            "alert_evaluation_seconds",
+            "Time of one step of evaluation, by why; its sum is what evaluation costs",
+            self.alert_evaluation_seconds.clone(),
+        );
+        registry.register(
+            "alert_pass_seconds",
+            "How long the last pass over everything took, its commits included",
+            self.alert_pass_seconds.clone(),
+        );
+        registry.register(
+            "alert_lag_revisions",
+            "Revisions of resources that rules were not asked about yet",
+            self.alert_lag_revisions.clone(),
+        );
+    }
+}
+
+fn evaluation_seconds() -> Histogram {
+    Histogram::new(exponential_buckets(0.000_05, 4.0, 10))
 }

@@ -10,6 +10,7 @@ use pulse_proto::pb::registry::v1::{
 use pulse_proto::pb::resource::v1::{ConnectionState, Severity};
 use pulse_tests::harness::alerts::{AlertMirror, client};
 use pulse_tests::harness::fleet::Pair;
+use pulse_tests::harness::http_get;
 
 const LINE: ApiLine = ApiLine::V25_10;
 /// What did not change is told to be so soon, so that confirmation needs no patience.
@@ -58,6 +59,7 @@ async fn a_degraded_pool_is_one_loud_alert_that_outlives_a_kill_and_resolves() -
     };
     let refused = alerts.acknowledge_alert(stale).await.expect_err("an old etag");
     assert_eq!(refused.code(), tonic::Code::Aborted);
+    told_in_audit_log(&pair, &native.id)?;
 
     pair.registry.kill9().await?;
     pair.registry.up().await?;
@@ -90,5 +92,31 @@ async fn a_degraded_pool_is_one_loud_alert_that_outlives_a_kill_and_resolves() -
     let sum = SummarizeAlertsRequest { filter: "resource_name = tank AND rule != pool-scrub-age".to_owned() };
     let sum = alerts.summarize_alerts(sum).await?.into_inner();
     assert_eq!(sum.notifying, 0, "{sum:?}");
+    let (_, metrics) = http_get(pair.registry.process().http_addr(), "/metrics").await?;
+    for figure in [
+        "alerts{state=\"resolved\",severity=\"critical\"}",
+        "alert_transitions_total{step=\"resolved\"}",
+        "alert_evaluations_total{why=\"change\"}",
+        "alert_evaluation_seconds_count{why=\"pass\"}",
+        "alert_pass_seconds",
+    ] {
+        let value = |line: &str| line.strip_prefix(&format!("pulse_registry_{figure} "))?.parse::<f64>().ok();
+        assert!(metrics.lines().find_map(value).is_some_and(|value| value > 0.0), "{figure} in {metrics}");
+    }
+    assert!(metrics.contains("pulse_registry_alert_lag_revisions 0\n"), "{metrics}");
+    Ok(())
+}
+
+/// Who acknowledged which alert, and who came too late.
+fn told_in_audit_log(pair: &Pair, id: &str) -> anyhow::Result<()> {
+    let log = std::fs::read_to_string(pair.registry.data().join("audit.jsonl"))?;
+    let lines: Vec<serde_json::Value> = log.lines().map(serde_json::from_str).collect::<Result<_, _>>()?;
+    let told: Vec<[&str; 2]> = lines
+        .iter()
+        .filter(|line| line["action"] == "/pulse.registry.v1.AlertService/AcknowledgeAlert")
+        .map(|line| ["subject", "result"].map(|field| line[field].as_str().unwrap_or("?")))
+        .collect();
+    let [seen, late] = ["ops", "somebody"].map(|who| format!("{id} VolumeStatus of tank on nas, by {who}"));
+    assert_eq!(told, [[seen.as_str(), "done"], [late.as_str(), "Aborted"]]);
     Ok(())
 }

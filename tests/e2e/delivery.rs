@@ -223,6 +223,13 @@ async fn a_webhook_gets_each_piece_of_news_signed_and_once() -> anyhow::Result<(
     );
     let tried = run("pulse-registry", &["receivers", "test", "hook", "--address", &address], &[], "").await?;
     assert!(tried.code == 0 && tried.stdout.contains("took it in"), "{tried:?}");
+    let audit = std::fs::read_to_string(scene.pair.registry.data().join("audit.jsonl"))?;
+    let tests = audit.lines().filter(|line| line.contains("AlertService/TestReceiver"));
+    let tests: Vec<serde_json::Value> = tests.map(serde_json::from_str).collect::<Result<_, _>>()?;
+    let tests: Vec<_> = tests.iter().map(|line| (&line["subject"], &line["result"])).collect();
+    let expected =
+        [("hook", "done"), ("nobody", "NotFound"), ("hook", "done")].map(|(a, b)| (a.into(), b.into()));
+    assert_eq!(tests, expected.each_ref().map(|(a, b): &(serde_json::Value, serde_json::Value)| (a, b)));
     let log = scene.pair.registry.process().log();
     for secret in ["planted", SECRET, NEXT_SECRET] {
         assert!(!log.contains(secret) && !listed.stdout.contains(secret) && !tried.stdout.contains(secret));
@@ -264,6 +271,10 @@ async fn a_webhook_that_fails_hangs_and_is_busy_hears_it_in_the_end_under_one_id
         sink.addr()
     );
     assert!(status == 200 && metrics.contains(&refused), "{refused} in {metrics}");
+    let since = "pulse_registry_receiver_failing_since_timestamp_seconds{receiver=\"hook\"";
+    let since =
+        metrics.lines().find_map(|line| line.strip_prefix(since)?.rsplit(' ').next()?.parse::<f64>().ok());
+    assert_eq!(since, Some(0.0), "it works again: {metrics}");
     Ok(())
 }
 

@@ -159,6 +159,22 @@ pub enum Step {
     Calm,
 }
 
+impl Step {
+    pub const fn token(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Firing => "firing",
+            Self::Resolved => "resolved",
+            Self::Dropped => "dropped",
+            Self::Severity => "severity",
+            Self::Acknowledged => "acknowledged",
+            Self::Unacknowledged => "unacknowledged",
+            Self::Flapping => "flapping",
+            Self::Calm => "calm",
+        }
+    }
+}
+
 /// A step in the life of a case.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Transition {
@@ -273,6 +289,13 @@ impl Case {
     /// For optimistic concurrency.
     pub fn etag(&self) -> String {
         format!("\"{}\"", self.revision)
+    }
+
+    /// The steps it has gone since it was as `before`; all of them where that is another case or none.
+    pub(super) fn steps_since(&self, before: Option<&Self>) -> &[Transition] {
+        let last = before.filter(|before| before.id == self.id).and_then(|before| before.transitions.last());
+        let known = last.and_then(|last| self.transitions.iter().rposition(|step| step == last));
+        self.transitions.get(known.map_or(0, |known| known + 1)..).unwrap_or_default()
     }
 
     pub(super) fn note(&mut self, step: Step, at: UnixMillis, text: String, who: &str) {

@@ -22,6 +22,23 @@ An alert is a case: one for each rule, or class of native alert, and resource. I
 - A case is **quiet**, and notifies nobody, while it is acknowledged (until it resolves or grows worse), silenced, told by another case already, or dismissed at its source. `pulse-registry alerts explain ID` says which and why.
 ";
 
+const FIGURES: &str = "
+## Figures
+
+Under `/metrics` of `http.listen`, with the prefix `pulse_registry_`. No series is made for a resource, a case or a rule. Receivers have theirs: [delivery.md](delivery.md).
+
+| figure | meaning |
+|---|---|
+| `alerts` by `state`, `severity` | cases held, resolved ones while they are kept |
+| `alerts_quiet` by `reason` | firing ones that nobody is told of: `acknowledged`, `silenced`, `suppressed`, `dismissed`; one may have several reasons |
+| `alert_transitions_total` by `step` | `pending`, `firing`, `resolved`, `dropped`, `severity`, `acknowledged`, `unacknowledged`, `flapping`, `calm` |
+| `alert_evaluations_total` by `why` | resources that the rules were asked about: after a `change`, when a time was `due`, in a `pass` over everything |
+| `alert_evaluation_seconds` by `why` | time of one step; the sum is what evaluation costs |
+| `alert_pass_seconds` | how long the last pass took, with its commits; one is made at a start and after a rule was changed |
+| `alert_lag_revisions` | revisions of resources that the rules were not asked about yet; grows while the store takes no writes |
+| `alerts_left_out_total` | cases that were not begun since 100000 are open |
+";
+
 /// The whole document.
 pub fn markdown() -> String {
     let mut out = HEAD.to_owned();
@@ -97,6 +114,7 @@ resolves when two reads no longer hold it. Levels `info` and `notice` are monito
         "\n## Silences and maintenance\n\nA silence has a filter, a reason, an author and an end. With a `window` (days, start, duration, time zone) it is in force only then: a maintenance window that comes again. \
 A system that is expected to be off is silenced by `connection = ID`.\n\n```\npulse-registry silences add --filter 'connection = nas-1' --reason 'disks are replaced' --author ops --for 2h\n```\n"
     ));
+    out.push_str(FIGURES);
     out
 }
 

@@ -60,8 +60,9 @@ pub struct Engine {
     cases: BTreeMap<ResourceId, BTreeMap<Origin, Case>>,
     places: BTreeMap<CaseId, (ResourceId, Origin)>,
     open: usize,
-    /// When which case was over.
+    /// When which case was over that had fired, and which that had not.
     over: BTreeSet<(UnixMillis, CaseId)>,
+    dropped: BTreeSet<(UnixMillis, CaseId)>,
     /// What stands above a subject that has an open case, nearest first.
     above: BTreeMap<ResourceId, Vec<ResourceId>>,
     /// Subjects with open cases, by what stands above them.
@@ -209,16 +210,12 @@ impl Engine {
 
     /// Lets go of what has been over for long, or is too much.
     fn trim(&mut self, now: UnixMillis) {
-        while let Some((at, id)) = self.over.first().copied() {
-            let too_many = self.over.len() > self.keeping.cases;
-            if !too_many && now.since(at) <= self.keeping.age {
-                break;
-            }
-            self.forget(at, id);
-        }
-        let dropped =
-            self.over.iter().filter(|(at, id)| now.since(*at) > DROPPED_KEPT && !self.has_fired(*id));
-        for (at, id) in dropped.copied().collect::<Vec<_>>() {
+        let Keeping { age, cases } = self.keeping;
+        let too_old = |set: &BTreeSet<(UnixMillis, CaseId)>, age| {
+            let (at, id) = *set.first()?;
+            (set.len() > cases || now.since(at) > age).then_some((at, id))
+        };
+        while let Some((at, id)) = too_old(&self.over, age).or_else(|| too_old(&self.dropped, DROPPED_KEPT)) {
             self.forget(at, id);
         }
         let old = self.silences.values().filter(|silence| now.since(silence.expires_at) > SILENCE_KEPT);
@@ -228,14 +225,15 @@ impl Engine {
         }
     }
 
-    fn has_fired(&self, id: CaseId) -> bool {
-        // Of a case whose place is taken nothing more is known than that it counts.
-        let case = self.places.get(&id).and_then(|(subject, origin)| self.cases.get(subject)?.get(origin));
-        case.is_none_or(|case| case.id != id || case.has_fired())
+    fn count_over(&mut self, case: &Case) {
+        let Some(at) = case.resolved_at else { return };
+        let set = if case.has_fired() { &mut self.over } else { &mut self.dropped };
+        set.insert((at, case.id));
     }
 
     fn forget(&mut self, at: UnixMillis, id: CaseId) {
         self.over.remove(&(at, id));
+        self.dropped.remove(&(at, id));
         self.news.cases.remove(&id);
         self.news.forgotten.insert(id);
         let Some((subject, origin)) = self.places.remove(&id) else { return };

@@ -1,12 +1,16 @@
 //! Runs the core of alerts beside the one writer: takes what changed, commands
 //! and the time, has the outcome kept, then publishes and answers, in that order.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use pulse_proto::model::Revision;
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
+use super::case::Step;
 use super::engine::{Command, Done, Engine, Outcome, PASS_STEP, Refusal};
 use super::feed::AlertPublisher;
 use crate::clock::Clock;
@@ -23,6 +27,41 @@ const DUE_MAX: usize = 2_000;
 const NOTES_MAX: usize = 5_000;
 /// After a failed commit the store is asked again this often.
 const RETRY_INTERVAL: Duration = Duration::from_secs(1);
+
+/// What had rules asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Why {
+    /// The resource changed.
+    Change,
+    /// A time was due: an age, a confirmation, the end of a wait.
+    Due,
+    /// Everything is looked at.
+    Pass,
+}
+
+impl Why {
+    pub const ALL: [Self; 3] = [Self::Change, Self::Due, Self::Pass];
+
+    pub const fn token(self) -> &'static str {
+        match self {
+            Self::Change => "change",
+            Self::Due => "due",
+            Self::Pass => "pass",
+        }
+    }
+}
+
+/// Hears how evaluation does; for metrics.
+pub trait Observer: Send + Sync + 'static {
+    /// One step: so many resources, and the time it took.
+    fn evaluated(&self, why: Why, resources: usize, took: Duration);
+    /// A pass over everything, with what it waited for.
+    fn passed(&self, took: Duration);
+    /// A case went a step, and that is durable.
+    fn stepped(&self, step: Step);
+    /// Further cases were not begun since too many are open.
+    fn left_out(&self, cases: u64);
+}
 
 /// How operators reach the core.
 #[derive(Clone, Debug)]
@@ -62,6 +101,9 @@ pub struct Task {
     feed: Feed,
     store: ingest::Handle,
     clock: Clock,
+    observer: Arc<dyn Observer>,
+    /// Whoever waits for the store stops waiting.
+    stop: CancellationToken,
     requests: mpsc::Receiver<Request>,
     /// Resources are evaluated up to here.
     evaluated: Revision,
@@ -73,6 +115,14 @@ pub struct Task {
 /// The writer is gone: so is this.
 struct Ended;
 
+/// A step of evaluation.
+#[derive(Clone, Copy)]
+struct Work {
+    why: Why,
+    resources: usize,
+    took: Duration,
+}
+
 impl Task {
     pub fn new(
         engine: Engine,
@@ -80,6 +130,8 @@ impl Task {
         feed: Feed,
         store: ingest::Handle,
         clock: Clock,
+        observer: Arc<dyn Observer>,
+        stop: CancellationToken,
     ) -> (Self, Handle) {
         let (sender, requests) = mpsc::channel(QUEUE_MAX);
         let task = Self {
@@ -88,6 +140,8 @@ impl Task {
             feed,
             store,
             clock,
+            observer,
+            stop,
             requests,
             evaluated: Revision(0),
             all: true,
@@ -119,11 +173,16 @@ impl Task {
                 self.follow().await
             }
             () = self.clock.reaches(due) => {
-                let (view, now) = (self.feed.view(), self.clock.now());
-                self.engine.tick(&view, now, DUE_MAX);
-                self.keep().await
+                let work = self.look_at_due();
+                self.keep([work]).await
             }
         }
+    }
+
+    fn look_at_due(&mut self) -> Work {
+        let (view, now, began) = (self.feed.view(), self.clock.now(), Instant::now());
+        let resources = self.engine.tick(&view, now, DUE_MAX);
+        Work { why: Why::Due, resources, took: began.elapsed() }
     }
 
     /// Takes in what changed since.
@@ -133,31 +192,38 @@ impl Task {
             self.all = true;
             return Ok(());
         };
-        let (view, now) = (self.feed.view(), self.clock.now());
+        let (view, now, began) = (self.feed.view(), self.clock.now(), Instant::now());
+        let mut resources = 0;
         for changes in &changes {
             self.engine.changes(changes, &view, now);
             self.evaluated = changes.revision;
+            resources += changes.items.len();
         }
         if changes.is_empty() {
             self.evaluated = self.evaluated.max(view.revision);
         }
-        self.keep().await
+        let work = Work { why: Why::Change, resources, took: began.elapsed() };
+        // What is due must not wait until nothing changes.
+        let due = self.engine.next_due().is_some_and(|due| due <= now).then(|| self.look_at_due());
+        self.keep([work].into_iter().chain(due)).await
     }
 
     /// Looks at everything, in steps that let others have their turn.
     async fn whole(&mut self) -> Result<(), Ended> {
         let view = self.feed.view();
-        let started = tokio::time::Instant::now();
+        let started = Instant::now();
         for shard in view.shards() {
             let mut from = Some(0);
             while let Some(row) = from {
-                if self.requests.is_closed() {
+                if self.stop.is_cancelled() {
                     return Err(Ended);
                 }
-                let now = self.clock.now();
+                let (now, began) = (self.clock.now(), Instant::now());
                 from = self.engine.pass(&view, shard, row, PASS_STEP, now);
+                let resources = from.unwrap_or(shard.resources.len()).saturating_sub(row);
+                self.observe(Work { why: Why::Pass, resources, took: began.elapsed() });
                 if self.engine.unkept() >= NOTES_MAX {
-                    self.keep().await?;
+                    self.keep([]).await?;
                 }
                 tokio::task::yield_now().await;
             }
@@ -166,9 +232,11 @@ impl Task {
         self.engine.sweep(&view, now);
         self.evaluated = view.revision;
         self.all = false;
-        self.keep().await?;
+        self.keep([]).await?;
+        let took = started.elapsed();
+        self.observer.passed(took);
         info!(
-            revision = %view.revision, resources = view.len(), open = self.engine.open(), took = ?started.elapsed(),
+            revision = %view.revision, resources = view.len(), open = self.engine.open(), ?took,
             "alerts are evaluated anew",
         );
         Ok(())
@@ -209,10 +277,16 @@ impl Task {
         }
     }
 
-    /// Has what changed kept, then shows it.
-    async fn keep(&mut self) -> Result<(), Ended> {
-        let now = self.clock.now();
-        let Some(outcome) = self.engine.flush(now) else {
+    /// Has what changed kept, then shows it. The first of what was done is charged with finding that out.
+    async fn keep(&mut self, done: impl IntoIterator<Item = Work>) -> Result<(), Ended> {
+        let (now, began) = (self.clock.now(), Instant::now());
+        let outcome = self.engine.flush(now);
+        let mut flushing = began.elapsed();
+        for mut work in done {
+            work.took += std::mem::take(&mut flushing);
+            self.observe(work);
+        }
+        let Some(outcome) = outcome else {
             self.show_progress();
             return Ok(());
         };
@@ -232,17 +306,23 @@ impl Task {
                     told = true;
                 }
             }
-            if self.requests.is_closed() {
-                return Err(Ended);
+            tokio::select! {
+                () = tokio::time::sleep(RETRY_INTERVAL) => {}
+                () = self.stop.cancelled() => return Err(Ended),
             }
-            tokio::time::sleep(RETRY_INTERVAL).await;
         }
         self.publish(&outcome);
         Ok(())
     }
 
     fn publish(&mut self, outcome: &Outcome) {
-        let book = outcome.onto(&self.publisher.current(), self.evaluated);
+        let before = self.publisher.current();
+        let book = outcome.onto(&before, self.evaluated);
+        for case in &outcome.cases {
+            for step in case.steps_since(before.get(case.id).map(|before| &**before)) {
+                self.observer.stepped(step.step);
+            }
+        }
         self.publisher.publish(book, &outcome.cases);
         let left_out = self.engine.left_out();
         if left_out > self.left_out {
@@ -251,8 +331,14 @@ impl Task {
                 open = self.engine.open(),
                 "too many alerts are open: further ones are left out"
             );
+            self.observer.left_out(left_out - self.left_out);
             self.left_out = left_out;
         }
+    }
+
+    fn observe(&self, work: Work) {
+        let Work { why, resources, took } = work;
+        self.observer.evaluated(why, resources, took);
     }
 
     /// Says how far evaluation has come, where nothing else is to be said.

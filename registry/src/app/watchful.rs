@@ -9,27 +9,62 @@ use pulse_shell::probes::{Readiness, Ready, Refresh};
 use tokio::runtime::Handle;
 use tracing::{error, info, warn};
 
+use crate::alert::case::Step;
+use crate::alert::{AlertFeed, Case, CaseState, task};
 use crate::health::{UnknownKind, UnknownValues};
 use crate::ingest::Observer;
 use crate::state::{Answer, Feed, RejectReason};
-use crate::telemetry::{KindLabel, Metrics, ReasonLabel, SeverityLabel, TypeLabel};
+use crate::telemetry::{
+    AlertLabel, KindLabel, Metrics, ReasonLabel, SeverityLabel, StepLabel, TypeLabel, WhyLabel,
+};
+
+/// Why a firing alert tells nobody.
+const QUIET: [&str; 4] = ["acknowledged", "silenced", "suppressed", "dismissed"];
+
+fn quiet(case: &Case) -> [bool; 4] {
+    [
+        case.acknowledged.is_some(),
+        !case.silenced_by.is_empty(),
+        case.suppressed_by.is_some(),
+        case.is_dismissed(),
+    ]
+}
 
 pub(super) struct Watchful {
     metrics: Arc<Metrics>,
     unknown: UnknownValues,
     readiness: Readiness,
     feed: OnceLock<Feed>,
+    alerts: OnceLock<Alerts>,
     runtime: Handle,
+}
+
+struct Alerts {
+    feed: AlertFeed,
+    /// Somebody asks the rules.
+    evaluated: bool,
 }
 
 impl Watchful {
     pub(super) fn new(metrics: Arc<Metrics>, unknown: UnknownValues, readiness: Readiness) -> Self {
-        Self { metrics, unknown, readiness, feed: OnceLock::new(), runtime: Handle::current() }
+        Self {
+            metrics,
+            unknown,
+            readiness,
+            feed: OnceLock::new(),
+            alerts: OnceLock::new(),
+            runtime: Handle::current(),
+        }
     }
 
     /// From now on the gauges show this feed's view.
     pub(super) fn follow(&self, feed: Feed) {
         drop(self.feed.set(feed));
+    }
+
+    /// And those of alerts.
+    pub(super) fn follow_alerts(&self, feed: AlertFeed, evaluated: bool) {
+        drop(self.alerts.set(Alerts { feed, evaluated }));
     }
 
     /// Brings the gauges up to date; run at each scrape.
@@ -63,6 +98,55 @@ impl Watchful {
         for (severity, count) in severities {
             self.metrics.severities.get_or_create(&SeverityLabel { severity: severity.token() }).set(count);
         }
+        self.alert_gauges(view.revision);
+    }
+
+    fn alert_gauges(&self, head: Revision) {
+        let Some(Alerts { feed, evaluated }) = self.alerts.get() else { return };
+        let book = feed.book();
+        let mut counts: BTreeMap<(CaseState, Severity), i64> = CaseState::ALL
+            .into_iter()
+            .flat_map(|state| Severity::ALL.iter().map(move |severity| ((state, *severity), 0)))
+            .filter(|((_, severity), _)| *severity != Severity::Healthy)
+            .collect();
+        let mut reasons = [0; QUIET.len()];
+        for case in book.cases() {
+            *counts.entry((case.state, case.severity)).or_default() += 1;
+            if case.state == CaseState::Firing {
+                for (count, is_so) in reasons.iter_mut().zip(quiet(case)) {
+                    *count += i64::from(is_so);
+                }
+            }
+        }
+        for ((state, severity), count) in counts {
+            let label = AlertLabel { state: state.token(), severity: severity.token() };
+            self.metrics.alerts.get_or_create(&label).set(count);
+        }
+        for (reason, count) in QUIET.into_iter().zip(reasons) {
+            self.metrics.alerts_quiet.get_or_create(&ReasonLabel { reason }).set(count);
+        }
+        let lag = if *evaluated { head.0.saturating_sub(book.evaluated.0) } else { 0 };
+        self.metrics.alert_lag_revisions.set(lag);
+    }
+}
+
+impl task::Observer for Watchful {
+    fn evaluated(&self, why: task::Why, resources: usize, took: Duration) {
+        let label = WhyLabel { why: why.token() };
+        self.metrics.alert_evaluations.get_or_create(&label).inc_by(resources as u64);
+        self.metrics.alert_evaluation_seconds.get_or_create(&label).observe(took.as_secs_f64());
+    }
+
+    fn passed(&self, took: Duration) {
+        self.metrics.alert_pass_seconds.set(took.as_secs_f64());
+    }
+
+    fn stepped(&self, step: Step) {
+        self.metrics.alert_transitions.get_or_create(&StepLabel { step: step.token() }).inc();
+    }
+
+    fn left_out(&self, cases: u64) {
+        self.metrics.alerts_left_out.inc_by(cases);
     }
 }
 

@@ -109,6 +109,7 @@ impl Task {
         let mut feed = self.around.feed.clone();
         let clock = self.around.clock.clone();
         let (mut flights, mut keeping) = (Flights::new(), Keeping::new());
+        self.show_trouble();
         loop {
             self.launch(&mut flights);
             self.keep(&mut keeping);
@@ -187,8 +188,15 @@ impl Task {
             }
             News::Works => info!(receiver, address, "a receiver of alerts works again"),
         }
-        let failing = self.post.lane().trouble().is_some();
-        metrics.receivers_failing.get_or_create(&self.label()).set(i64::from(failing));
+        self.show_trouble();
+    }
+
+    fn show_trouble(&self) {
+        let metrics = &self.around.metrics;
+        let since = self.post.lane().trouble().map(|trouble| trouble.since);
+        metrics.receivers_failing.get_or_create(&self.label()).set(i64::from(since.is_some()));
+        let since = since.map_or(0.0, |since| since.since(UnixMillis::new(0)).as_secs_f64());
+        metrics.receivers_failing_since.get_or_create(&self.label()).set(since);
     }
 
     /// One commit at a time; what comes meanwhile goes with the next.

@@ -2,6 +2,7 @@
 //! wire out. Knows no rule and no case in particular.
 
 mod answer;
+mod deed;
 mod page;
 mod receivers;
 mod refused;
@@ -14,6 +15,7 @@ use pulse_proto::model::UnixMillis;
 use pulse_proto::pb::registry::v1 as pb;
 use pulse_proto::pb::registry::v1::alert_service_server::AlertService;
 use pulse_shell::access::Caller;
+use pulse_shell::audit::about;
 use tokio::sync::Semaphore;
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
@@ -223,8 +225,10 @@ impl AlertService for AlertApi {
         &self,
         request: Request<pb::AcknowledgeAlertRequest>,
     ) -> Result<Response<pb::AcknowledgeAlertResponse>, Status> {
-        let sight = self.sight(request.extensions());
-        let pb::AcknowledgeAlertRequest { id, comment, etag, who: told } = request.into_inner();
+        let (_, extensions, request) = request.into_parts();
+        let pb::AcknowledgeAlertRequest { id, comment, etag, who: told } = request;
+        let sight = self.sight(&extensions);
+        about(&extensions, deed::on_alert(&self.feed.book(), &id, &told));
         let who = who("who", &told)?;
         let id = self.case(&id, &sight)?.id;
         if comment.len() > COMMENT_BYTES_MAX {
@@ -241,8 +245,10 @@ impl AlertService for AlertApi {
         &self,
         request: Request<pb::UnacknowledgeAlertRequest>,
     ) -> Result<Response<pb::UnacknowledgeAlertResponse>, Status> {
-        let sight = self.sight(request.extensions());
-        let pb::UnacknowledgeAlertRequest { id, etag, who } = request.into_inner();
+        let (_, extensions, request) = request.into_parts();
+        let pb::UnacknowledgeAlertRequest { id, etag, who } = request;
+        let sight = self.sight(&extensions);
+        about(&extensions, deed::on_alert(&self.feed.book(), &id, &who));
         let done = self.run(Command::Unacknowledge { id: self.case(&id, &sight)?.id, who, etag }).await?;
         Ok(Response::new(pb::UnacknowledgeAlertResponse {
             alert: answer::case(done).map(|case| self.shown(&case)),
@@ -285,7 +291,8 @@ impl AlertService for AlertApi {
         &self,
         request: Request<pb::TestReceiverRequest>,
     ) -> Result<Response<pb::TestReceiverResponse>, Status> {
-        let name = request.into_inner().name;
+        let (_, extensions, pb::TestReceiverRequest { name }) = request.into_parts();
+        about(&extensions, name.as_str());
         let board = self.receivers.as_ref().filter(|board| board.knows(&name)).ok_or_else(|| {
             error::not_found("pulse.registry.v1.Receiver", &name, "ListReceivers shows what exists")
         })?;
@@ -296,8 +303,10 @@ impl AlertService for AlertApi {
         &self,
         request: Request<pb::CreateSilenceRequest>,
     ) -> Result<Response<pb::CreateSilenceResponse>, Status> {
-        let silence = request.into_inner().silence.unwrap_or_default();
+        let (_, extensions, request) = request.into_parts();
+        let silence = request.silence.unwrap_or_default();
         let id = SilenceId::new(&uuid::Uuid::new_v4().to_string());
+        about(&extensions, deed::new_silence(&id, &silence));
         let done = self.run(Command::CreateSilence { id, silence }).await?;
         Ok(Response::new(pb::CreateSilenceResponse { silence: answer::silence(done) }))
     }
@@ -329,9 +338,11 @@ impl AlertService for AlertApi {
         &self,
         request: Request<pb::UpdateSilenceRequest>,
     ) -> Result<Response<pb::UpdateSilenceResponse>, Status> {
-        let pb::UpdateSilenceRequest { silence, update_mask } = request.into_inner();
-        let command =
-            Command::UpdateSilence { silence: silence.unwrap_or_default(), paths: paths(update_mask) };
+        let (_, extensions, request) = request.into_parts();
+        let pb::UpdateSilenceRequest { silence, update_mask } = request;
+        let silence = silence.unwrap_or_default();
+        about(&extensions, deed::on_silence(&self.feed.book(), &silence.id));
+        let command = Command::UpdateSilence { silence, paths: paths(update_mask) };
         let done = self.run(command).await?;
         Ok(Response::new(pb::UpdateSilenceResponse { silence: answer::silence(done) }))
     }
@@ -340,7 +351,8 @@ impl AlertService for AlertApi {
         &self,
         request: Request<pb::DeleteSilenceRequest>,
     ) -> Result<Response<pb::DeleteSilenceResponse>, Status> {
-        let pb::DeleteSilenceRequest { id, etag } = request.into_inner();
+        let (_, extensions, pb::DeleteSilenceRequest { id, etag }) = request.into_parts();
+        about(&extensions, deed::on_silence(&self.feed.book(), &id));
         self.run(Command::DeleteSilence { id: SilenceId::new(&id), etag }).await?;
         Ok(Response::new(pb::DeleteSilenceResponse {}))
     }
@@ -349,8 +361,10 @@ impl AlertService for AlertApi {
         &self,
         request: Request<pb::CreateAlertRuleRequest>,
     ) -> Result<Response<pb::CreateAlertRuleResponse>, Status> {
-        let pb::CreateAlertRuleRequest { rule, validate_only } = request.into_inner();
+        let (_, extensions, request) = request.into_parts();
+        let pb::CreateAlertRuleRequest { rule, validate_only } = request;
         let rule = rule.unwrap_or_default();
+        about(&extensions, deed::on_rule(&rule, validate_only));
         let checked = new_rule(rule.clone()).map_err(refused::refusal)?;
         if validate_only {
             if self.feed.book().rules.contains_key(&checked.id) {
@@ -396,8 +410,10 @@ impl AlertService for AlertApi {
         &self,
         request: Request<pb::UpdateAlertRuleRequest>,
     ) -> Result<Response<pb::UpdateAlertRuleResponse>, Status> {
-        let pb::UpdateAlertRuleRequest { rule, update_mask, validate_only } = request.into_inner();
+        let (_, extensions, request) = request.into_parts();
+        let pb::UpdateAlertRuleRequest { rule, update_mask, validate_only } = request;
         let (rule, paths) = (rule.unwrap_or_default(), paths(update_mask));
+        about(&extensions, deed::on_rule(&rule, validate_only));
         if validate_only {
             let book = self.feed.book();
             let known = RuleId::parse(&rule.id).ok().and_then(|id| book.rules.get(&id));
@@ -421,7 +437,8 @@ impl AlertService for AlertApi {
         &self,
         request: Request<pb::DeleteAlertRuleRequest>,
     ) -> Result<Response<pb::DeleteAlertRuleResponse>, Status> {
-        let pb::DeleteAlertRuleRequest { id, etag } = request.into_inner();
+        let (_, extensions, pb::DeleteAlertRuleRequest { id, etag }) = request.into_parts();
+        about(&extensions, id.as_str());
         self.run(Command::DeleteRule { id, etag }).await?;
         Ok(Response::new(pb::DeleteAlertRuleResponse {}))
     }

@@ -38,16 +38,16 @@ impl Observer for Telling {
     }
 }
 
-struct Running {
-    handle: Handle,
+pub(crate) struct Running {
+    pub(crate) handle: Handle,
     /// The one batches go over.
     stream: OnceCell<StreamId>,
-    feed: Feed,
+    pub(crate) feed: Feed,
     task: tokio::task::JoinHandle<()>,
     checkpoints: mpsc::UnboundedReceiver<Result<(), String>>,
 }
 
-fn start(data_dir: &Path, disk: Arc<Faulty>, options: Options) -> Running {
+pub(crate) fn start(data_dir: &Path, disk: Arc<Faulty>, options: Options) -> Running {
     let store: Arc<dyn Store> = Arc::new(Journal::open_with(data_dir, "registry", disk, options).unwrap());
     let judge = Arc::new(Tables::default());
     let loaded = store.load().unwrap();
@@ -102,7 +102,7 @@ impl Running {
         }
     }
 
-    async fn stop(self) {
+    pub(crate) async fn stop(self) {
         drop(self.handle);
         self.task.await.unwrap();
     }

@@ -49,22 +49,22 @@ impl Engine {
         }
     }
 
-    /// What time has made due, at most `max` subjects. Whether more is due.
-    pub fn tick(&mut self, view: &View, now: UnixMillis, max: usize) -> bool {
+    /// What time has made due, at most `max` subjects; how many that were.
+    pub fn tick(&mut self, view: &View, now: UnixMillis, max: usize) -> usize {
         if self.silence_turn.is_some_and(|at| at <= now) {
             self.news.all_stirred = true;
             self.turn_silences(now);
         }
-        for _ in 0..max {
-            let Some((at, id)) = self.due.first().cloned() else { return false };
-            if at > now {
-                return false;
-            }
-            self.due.remove(&(at, id.clone()));
+        let mut looked = 0;
+        while looked < max
+            && self.due.first().is_some_and(|(at, _)| *at <= now)
+            && let Some((_, id)) = self.due.pop_first()
+        {
             self.looks.remove(&id);
             self.look(&id, view, now);
+            looked += 1;
         }
-        true
+        looked
     }
 
     /// Looks at one shard, from a row on; the row to go on with.
@@ -231,10 +231,9 @@ impl Engine {
             && case.resolved_at.is_none()
         {
             self.over.remove(&(at, id));
+            self.dropped.remove(&(at, id));
         }
-        if let Some(at) = case.resolved_at {
-            self.over.insert((at, id));
-        }
+        self.count_over(&case);
         if told {
             self.news.cases.insert(id);
             self.news.stirred.insert(subject.clone());

@@ -25,6 +25,7 @@ impl Engine {
             places: BTreeMap::new(),
             open: 0,
             over: std::collections::BTreeSet::new(),
+            dropped: std::collections::BTreeSet::new(),
             above: BTreeMap::new(),
             below: BTreeMap::new(),
             memory: BTreeMap::new(),
@@ -81,9 +82,7 @@ impl Engine {
     fn restore_case(&mut self, case: Case) {
         let (subject, origin) = (case.subject.id.clone(), case.origin.clone());
         self.places.insert(case.id, (subject.clone(), origin.clone()));
-        if let Some(at) = case.resolved_at {
-            self.over.insert((at, case.id));
-        }
+        self.count_over(&case);
         self.open += usize::from(case.is_open());
         let replaced = self.cases.entry(subject).or_default().insert(origin, case);
         self.open -= usize::from(replaced.is_some_and(|replaced| replaced.is_open()));
