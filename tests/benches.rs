@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use pulse_tests::bench::{context, ingest, list, restart, watch};
+use pulse_tests::bench::{alerts, context, ingest, list, restart, watch};
 
 const SHORT: Duration = Duration::from_millis(200);
 
@@ -51,4 +51,19 @@ async fn what_was_acked_is_there_after_a_kill() {
 async fn contexts_are_whole_while_changes_come_in() {
     let plan = context::Plan { resources: 1_000, per_connection: 500, contexts: 10 };
     assert_eq!(context::measure(plan).await.unwrap().count(), 10);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn exactly_what_was_sent_fires_before_and_after_a_start() {
+    let plan = alerts::Plan {
+        resources: 1_000,
+        per_connection: 500,
+        changes: 400,
+        time: SHORT,
+        beats: 1,
+        passes: 1,
+    };
+    let measured = alerts::measure(plan).await.unwrap();
+    assert_eq!(measured.changed, 400);
+    assert!(measured.firing > 2 && measured.pass_ms > 0.0 && measured.cold_ms > 0.0, "{measured:?}");
 }

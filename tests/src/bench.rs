@@ -2,6 +2,7 @@
 //! to processes over loopback only; refuses to know how a registry works inside.
 #![allow(clippy::print_stderr, reason = "a bench talks to the person who runs it")]
 
+pub mod alerts;
 pub mod bed;
 pub mod context;
 pub mod etcd;

@@ -11,6 +11,7 @@ use tempfile::TempDir;
 use super::record::shows;
 use super::wire::Client;
 use crate::harness::fleet::Service;
+use crate::harness::http_get;
 use crate::harness::usage::Usage;
 use crate::task;
 
@@ -32,10 +33,27 @@ pub struct Bed {
     folder: TempDir,
 }
 
+/// `/metrics` as it was read.
+#[derive(Clone, Debug)]
+pub struct Metrics(String);
+
+impl Metrics {
+    /// Of a series by its name and labels as they are written; 0 before its first value.
+    pub fn get(&self, series: &str) -> f64 {
+        let value = |line: &str| line.strip_prefix(series)?.strip_prefix(' ')?.parse().ok();
+        self.0.lines().find_map(value).unwrap_or_default()
+    }
+}
+
 impl Bed {
     pub async fn start() -> anyhow::Result<Self> {
+        Self::start_with(SETTINGS).await
+    }
+
+    /// With settings of a registry beyond addresses and data.
+    pub async fn start_with(settings: &str) -> anyhow::Result<Self> {
         let folder = folder()?;
-        let registry = Service::start("pulse-registry", &folder.path().join("registry"), SETTINGS).await?;
+        let registry = Service::start("pulse-registry", &folder.path().join("registry"), settings).await?;
         Ok(Self { registry, folder })
     }
 
@@ -57,6 +75,13 @@ impl Bed {
 
     pub async fn client(&self) -> anyhow::Result<Client> {
         Client::connect(&self.address()).await
+    }
+
+    /// What the registry counts of itself.
+    pub async fn metrics(&self) -> anyhow::Result<Metrics> {
+        let (status, body) = http_get(self.registry.process().http_addr(), "/metrics").await?;
+        anyhow::ensure!(status == 200, "metrics: {status}");
+        Ok(Metrics(body))
     }
 
     /// One page, decoded.

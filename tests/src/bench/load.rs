@@ -62,8 +62,17 @@ pub struct Load {
 
 impl Load {
     pub async fn open(address: &str, streams: usize, per_connection: u32) -> anyhow::Result<Self> {
+        Self::open_with(address, streams, per_connection, Arc::new(Shape::new()?)).await
+    }
+
+    /// With records of that shape.
+    pub async fn open_with(
+        address: &str,
+        streams: usize,
+        per_connection: u32,
+        shape: Arc<Shape>,
+    ) -> anyhow::Result<Self> {
         ensure!(per_connection <= RECORDS_MAX && per_connection.is_multiple_of(BATCH), "{per_connection}");
-        let shape = Arc::new(Shape::new()?);
         let mut shares = Vec::new();
         for stream in 0..streams {
             let lane = Lane::open(address, &format!("bench-{stream}"), Arc::clone(&shape)).await?;
@@ -109,6 +118,16 @@ impl Load {
             ticks.tick().await;
             share.change(|sent| sent < 1).await?;
         }
+    }
+
+    /// A heartbeat of every connection. Nobody answers it.
+    pub async fn beat(&mut self) -> anyhow::Result<()> {
+        for share in &mut self.shares {
+            for held in &share.held {
+                share.lane.heartbeat(held.number, held.sequence).await?;
+            }
+        }
+        Ok(())
     }
 
     /// Heartbeats of every connection, so many rounds; counts resources known to be confirmed by the ack behind them.

@@ -30,6 +30,12 @@ const HEAT_BASE: f64 = 30.0;
 const HEAT_MARK: f64 = 34.567_890_123;
 /// A disk's warmth has this many steps.
 const HEAT_STEPS: u32 = 10_000;
+/// What makes it too warm for any rule.
+const HOT: f64 = 40.0;
+/// One disk in so many is hot at a time, where there are alerts.
+const HOT_ONE_IN: u32 = 8;
+/// The one read-only dataset of a connection, where there are alerts.
+const SEALED: u32 = 13;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
@@ -75,11 +81,13 @@ pub struct Shape {
     disk: Template,
     dataset: Template,
     sealed: Template,
+    alerts: bool,
 }
 
 impl Shape {
     pub fn new() -> anyhow::Result<Self> {
         Ok(Self {
+            alerts: false,
             host: Template::new(host)?,
             pool: Template::new(pool)?,
             disk: Template::new(disk)?,
@@ -88,15 +96,27 @@ impl Shape {
         })
     }
 
+    /// As a fleet that is watched looks: a dataset of each system is read-only for long, and disks grow hot and cool
+    /// down as they change.
+    pub fn with_alerts() -> anyhow::Result<Self> {
+        Ok(Self { alerts: true, ..Self::new()? })
+    }
+
+    /// Whether the disk that is this record, if it is one, is too hot in that state.
+    pub fn is_hot(&self, record: u32, change: u32) -> bool {
+        self.alerts && kind_of(record) == Kind::Disk && (record / 8 + change).is_multiple_of(HOT_ONE_IN)
+    }
+
     /// Appends the record as field `tag` of the message around it.
     pub fn append(&self, message: &mut Vec<u8>, tag: u32, connection: u32, record: u32, change: u32) {
         let template = match kind_of(record) {
             Kind::Host => &self.host,
             Kind::Pool => &self.pool,
             Kind::Disk => &self.disk,
-            Kind::Dataset => &self.dataset,
-            Kind::Sealed => &self.sealed,
+            Kind::Sealed if !self.alerts || record == SEALED => &self.sealed,
+            Kind::Dataset | Kind::Sealed => &self.dataset,
         };
+        let heat = heat(change) + if self.is_hot(record, change) { HOT } else { 0.0 };
         prost::encoding::encode_key(tag, prost::encoding::WireType::LengthDelimited, message);
         prost::encoding::encode_varint(template.bytes.len() as u64, message);
         let start = message.len();
@@ -106,7 +126,7 @@ impl Shape {
         write(copy, &template.record, &decimal::<3>(record));
         write(copy, &template.pool, &decimal::<3>(1 + record % POOLS));
         write(copy, &template.sizes, &varint(size(change)));
-        write(copy, &template.heats, &heat(change).to_le_bytes());
+        write(copy, &template.heats, &heat.to_le_bytes());
     }
 }
 
@@ -400,6 +420,19 @@ mod tests {
                 assert!(ids.insert(found.source_id));
             }
         }
+    }
+
+    #[test]
+    fn some_is_an_alert_where_there_are_any() {
+        let shape = Shape::with_alerts().unwrap();
+        let hot = |change| (0..RECORDS_MAX).filter(|record| shape.is_hot(*record, change)).count();
+        assert_eq!((hot(0), hot(1)), (15, 15), "of 124 disks");
+        let sealed = |record: u32| {
+            let storage = decoded(&shape, 3, record, 0).unwrap().storage;
+            matches!(storage.and_then(|s| s.zfs), Some(storage_facet::Zfs::ZfsDataset(d)) if d.readonly == Some(true))
+        };
+        assert_eq!((0..RECORDS_MAX).filter(|record| sealed(*record)).collect::<Vec<_>>(), [SEALED]);
+        assert!((0..RECORDS_MAX).all(|record| !Shape::new().unwrap().is_hot(record, 0)));
     }
 
     #[test]

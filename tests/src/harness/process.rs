@@ -75,8 +75,14 @@ impl Process {
 
     /// Waits for a line of the log, of before or yet to come.
     pub async fn logs(&self, what: &str, is_it: impl Fn(&str) -> bool) {
+        self.logs_times(what, 1, is_it).await;
+    }
+
+    /// Waits for so many of them.
+    pub async fn logs_times(&self, what: &str, times: usize, is_it: impl Fn(&str) -> bool) {
         let mut lines = self.lines.clone();
-        let found = lines.wait_for(|_| self.log().lines().any(&is_it));
+        let found =
+            lines.wait_for(|_| self.log().lines().filter(|line| is_it(line)).nth(times - 1).is_some());
         let found = within(&format!("the log to say {what}"), found).await.is_ok();
         assert!(found, "the process ended without saying {what}:\n{}", self.log());
     }

@@ -36,6 +36,8 @@ pub enum Name {
     List,
     /// Ready after kill -9 with a million resources, and memory for each; etcd is the reference
     Restart,
+    /// Rules asked of a million resources while 1 % changes in a minute, and of all after a start; a look at all each minute is the reference
+    Alerts,
     /// Contexts for AI of a million resources while changes come in, and the facts they hold
     Context,
     /// Embedded stores side by side: commits, load at start, size, kill -9
@@ -94,6 +96,7 @@ pub fn run(name: Name, options: &Options) -> anyhow::Result<()> {
         Name::Watch => registry::run("bench-watch", options),
         Name::List => registry::run("bench-list", options),
         Name::Restart => registry::run("bench-restart", options),
+        Name::Alerts => registry::run("bench-alerts", options),
         Name::Context => registry::run("bench-context", options),
     }
 }
