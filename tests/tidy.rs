@@ -45,6 +45,7 @@ const FLOWS: [(&str, &[&str]); 2] = [
             "notify",
             "watch",
             "context",
+            "console",
             "error",
             "service",
             "config",
@@ -57,7 +58,7 @@ const FLOWS: [(&str, &[&str]); 2] = [
 /// Crates of the edge, and where their names may stand.
 const EDGES: [(&str, &[&str]); 6] = [
     ("tonic", &["service", "uplink/stream", "app", "cli", "error"]),
-    ("axum", &["telemetry", "app"]),
+    ("axum", &["telemetry", "app", "console/routes"]),
     ("rmcp", &["service/mcp", "app/mcp", "cli/mcp"]),
     ("redb", &["store/redb"]),
     ("reqwest", &["transport", "notify/send"]),

@@ -28,6 +28,7 @@ use crate::alert::engine::{Engine, Keeping};
 use crate::alert::{feed as alert_feed, task as alert_task};
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::console::{Console, Sources, routes as console_routes};
 use crate::context::memo::Memo;
 use crate::health::Tables;
 use crate::ingest::{Limits, Observer, Writer};
@@ -93,9 +94,10 @@ impl App {
         let http_addr = http.local_addr()?;
         let entrance = serve::Entrance::open(&config.tls, &config.access, stop.clone()).await?;
         let watchful = Arc::new(Watchful::new(metrics, tables.unknown_values(), readiness.clone()));
-        let assistants = mcp::Slot::default();
+        let (assistants, console) = (mcp::Slot::default(), console_routes::Slot::default());
         let router = probes::router(Arc::new(figures), watchful.refresh(), readiness.clone())
-            .merge(mcp::router(&config.mcp, assistants.clone(), &draining));
+            .merge(mcp::router(&config.mcp, assistants.clone(), &draining))
+            .merge(console_routes::router(console.clone()));
         let probes = tokio::spawn(serve::http(http, entrance.clone(), router, http_stop.clone()));
 
         let (store, loaded, hidden) = open(&config, disk, options).await?;
@@ -151,6 +153,12 @@ impl App {
             metrics: told_metrics,
             external_url: config.notify.external_url.clone(),
         };
+        console.fill(Console::new(Sources {
+            feed: feed.clone(),
+            alerts: alert_feed.clone(),
+            clock: clock.clone(),
+            draining: draining.clone(),
+        }));
         let telling = core.is_some().then_some(&config.notify.receivers).cloned().unwrap_or_default();
         let (receivers, mut telling) = notify::task::start(&telling, around, &told, &draining)?;
         let alerts = AlertApi::new(

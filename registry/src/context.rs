@@ -16,7 +16,7 @@ pub mod memo;
 pub mod pack;
 pub mod piece;
 pub mod redact;
-mod redundancy;
+pub(crate) mod redundancy;
 pub mod render;
 mod say;
 mod secret;

@@ -16,6 +16,8 @@ pub mod watch;
 
 pub mod context;
 
+pub mod console;
+
 pub mod app;
 pub mod cli;
 pub mod config;

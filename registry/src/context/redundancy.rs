@@ -4,7 +4,7 @@ use pulse_proto::model::{Pool, Vdev};
 
 /// Of the vdev that has the least left; the pool is lost with it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Redundancy {
+pub(crate) struct Redundancy {
     /// Kind of that vdev, for people.
     pub layout: &'static str,
     /// Devices it can lose when all is well.
@@ -19,7 +19,7 @@ pub(super) struct Redundancy {
 const VITAL: [&str; 3] = ["data", "special", "dedup"];
 
 /// `None` when the pool shows no devices.
-pub(super) fn of(pool: &Pool) -> Option<Redundancy> {
+pub(crate) fn of(pool: &Pool) -> Option<Redundancy> {
     let vital =
         pool.groups.iter().filter(|group| VITAL.iter().any(|role| group.role.eq_ignore_ascii_case(role)));
     let vdevs = vital.flat_map(|group| &group.vdevs).filter_map(of_vdev);

@@ -22,10 +22,12 @@ pub struct Row {
     pub scoped: bool,
     /// Changes something, and is written down.
     pub changes: bool,
+    /// A page for people: a session is a credential here, and a refusal is a page, too.
+    pub page: bool,
 }
 
 const fn row(path: &'static str, need: Need) -> Row {
-    Row { path, need, scoped: false, changes: false }
+    Row { path, need, scoped: false, changes: false, page: false }
 }
 const fn reads(path: &'static str) -> Row {
     row(path, Need::Role(Role::Viewer))
@@ -38,6 +40,15 @@ const fn changes(path: &'static str, role: Role) -> Row {
 }
 const fn changes_scoped(path: &'static str, role: Role) -> Row {
     Row { scoped: true, ..changes(path, role) }
+}
+
+/// A page of the console: shows what the methods behind it show, and keeps to labels as they do.
+const fn page(path: &'static str) -> Row {
+    Row { page: true, ..reads_scoped(path) }
+}
+/// What a form of the console does.
+const fn form(path: &'static str, role: Role) -> Row {
+    Row { page: true, scoped: true, ..changes(path, role) }
 }
 
 /// Probes answer everybody: a balancer has no credential, and they tell nothing but life.
@@ -100,7 +111,8 @@ pub const METHODS: &[Row] = &[
     changes("/pulse.collector.v1.ConnectionService/RotateEncryptionKey", Role::Admin),
 ];
 
-/// Of the HTTP port.
+/// Of the HTTP port. A segment in braces stands for any one.
+#[rustfmt::skip]
 pub const ROUTES: &[Row] = &[
     row("/healthz", Need::Open),
     row("/readyz", Need::Open),
@@ -108,6 +120,27 @@ pub const ROUTES: &[Row] = &[
     reads("/metrics"),
     // Each tool is a call that is asked for its own row.
     reads_scoped("/mcp"),
+
+    // Only where to go from here, how to sign in, and what that page looks like.
+    row("/", Need::Open),
+    row("/console/sign-in", Need::Open),
+    row("/console/assets/{name}", Need::Open),
+    page("/console"),
+    page("/console/infrastructure"),
+    page("/console/storage"),
+    page("/console/resources/{id}"),
+    page("/console/alerts"),
+    page("/console/alerts/{id}"),
+    page("/console/connections"),
+    page("/console/connections/{id}"),
+    page("/console/live"),
+    page("/console/preferences"),
+    page("/console/sign-out"),
+    form("/console/alerts/{id}/acknowledge", Role::Operator),
+    form("/console/alerts/{id}/unacknowledge", Role::Operator),
+    form("/console/alerts/{id}/silence", Role::Operator),
+    form("/console/silences/{id}/end", Role::Operator),
+    form("/console/connections/{id}/refresh", Role::Operator),
 ];
 
 static BY_METHOD: LazyLock<BTreeMap<&str, Row>> = LazyLock::new(|| by_path(METHODS));
@@ -122,7 +155,16 @@ pub(super) fn method(path: &str) -> Option<Row> {
 }
 
 pub(super) fn route(path: &str) -> Option<Row> {
-    BY_ROUTE.get(path).copied()
+    let by_pattern = || ROUTES.iter().find(|row| row.path.contains('{') && fits(row.path, path));
+    BY_ROUTE.get(path).or_else(by_pattern).copied()
+}
+
+fn fits(pattern: &str, path: &str) -> bool {
+    let mut told = path.split('/');
+    let same = |part: &str| {
+        told.next().is_some_and(|told| if part.starts_with('{') { !told.is_empty() } else { part == told })
+    };
+    pattern.split('/').all(same) && told.next().is_none()
 }
 
 #[cfg(test)]
@@ -148,11 +190,24 @@ mod tests {
     }
 
     #[test]
-    fn only_probes_are_open() {
+    fn only_probes_and_the_way_in_are_open() {
         let open = METHODS.iter().chain(ROUTES).filter(|row| row.need == Need::Open);
         for row in open {
             let probe = row.path.starts_with("/grpc.health.v1.Health/") || row.path.ends_with('z');
-            assert!(probe && !row.changes, "{row:?}");
+            let way_in = ["/", "/console/sign-in", "/console/assets/{name}"].contains(&row.path);
+            assert!((probe || way_in) && !row.changes, "{row:?}");
+        }
+    }
+
+    #[test]
+    fn a_segment_in_braces_is_any_one_and_never_more() {
+        let found = |path| route(path).map(|row| row.path);
+        assert_eq!(found("/console/resources/agent-1"), Some("/console/resources/{id}"));
+        assert_eq!(found("/console/alerts/a/acknowledge"), Some("/console/alerts/{id}/acknowledge"));
+        for path in
+            ["/console/resources/", "/console/resources/a/b", "/console/resources", "/console/", "/consol"]
+        {
+            assert_eq!(found(path), None, "{path}");
         }
     }
 

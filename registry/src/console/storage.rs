@@ -1,0 +1,191 @@
+//! Pools with what they are made of and what lies in them, as a tree below
+//! their systems; or everything in one list, what needs somebody first. What is
+//! asked for is found by the registry's own filters; here it is only arranged.
+
+mod row;
+mod tree;
+
+use std::sync::Arc;
+
+use askama::Template;
+use pulse_proto::model::{DataSource, SourceBadge, UnixMillis};
+
+pub use self::row::{Kind, Redundancy, Row, Scan, Toggle};
+use super::address::Query;
+use super::filter::{self, Pick};
+use super::layout::{Choice, Layout, Pager};
+use super::look::{Badge, Health, Look};
+use super::systems::Scope;
+use crate::query::filter::Filter;
+use crate::query::list::Listing;
+use crate::query::order::Order;
+use crate::query::summary::Summary;
+use crate::state::view::{Found, View};
+
+pub const PATH: &str = "/console/storage";
+/// Everything this page is about.
+pub const ABOUT: &str = "type = storage OR type = physical_disk";
+const LIST_ROWS: usize = 60;
+
+#[derive(Debug, Template)]
+#[template(path = "console/storage.html")]
+pub struct Page {
+    pub layout: Layout,
+    pub query: Query,
+    pub healths: Vec<Choice>,
+    pub kinds: Vec<Pick>,
+    pub groupings: Vec<Pick>,
+    pub sources: Vec<Pick>,
+    pub labels: Vec<Pick>,
+    pub groups: Vec<Group>,
+    pub pager: Pager,
+    /// What the pager counts.
+    pub unit: &'static str,
+    pub problem: String,
+    /// Without any filter there is nothing.
+    pub is_empty_fleet: bool,
+    /// By more than a text.
+    pub is_filtered: bool,
+}
+
+/// Rows that belong together, under the name of their system or of their health.
+#[derive(Debug)]
+pub struct Group {
+    /// For the page's script.
+    pub key: String,
+    pub title: String,
+    pub href: String,
+    pub look: Option<Look>,
+    pub badge: Option<Badge>,
+    pub rows: Vec<Row>,
+}
+
+const HEALTHS: [(&str, &str, &str); 4] = [
+    ("", "All", ""),
+    ("healthy", "Healthy", "severity <= monitor AND status = online AND freshness = fresh"),
+    ("attention", "Attention", "(severity >= warning OR freshness != fresh)"),
+    ("offline", "Offline", "status = offline"),
+];
+const KINDS: [(&str, &str, &str); 4] = [
+    ("", "Pools, datasets and disks", ""),
+    ("pool", "Pools", "topology = pool"),
+    ("dataset", "Datasets", "topology = dataset"),
+    ("disk", "Disks", "type = physical_disk"),
+];
+const GROUPINGS: [(&str, &str); 3] =
+    [("", "By system, as a tree"), ("health", "By health"), ("none", "One list")];
+
+/// What was asked, as filters.
+struct Asked {
+    /// Without the choice of health, which is counted.
+    beside_health: String,
+    whole: String,
+    /// Something but place and source is chosen: a pool is shown with what matches in it, and not with everything.
+    is_narrow: bool,
+}
+
+impl Asked {
+    fn of(query: &Query) -> Self {
+        let mut terms = vec![format!("({ABOUT})")];
+        terms.extend(filter::terms(query));
+        let kind = KINDS.iter().find(|(value, ..)| *value == query.get("kind")).map_or("", |(.., term)| term);
+        terms.extend((!kind.is_empty()).then(|| kind.to_owned()));
+        let text = query.get("q");
+        if !text.is_empty() {
+            terms.push(filter::contains(
+                &["name", "connection_name", "pool", "serial", "model", "state"],
+                text,
+            ));
+        }
+        let system = query.get("system");
+        if !system.is_empty() {
+            terms.push(format!("connection_name = {}", filter::quoted(system)));
+        }
+        let beside_health = terms.join(" AND ");
+        let health = health(query.get("health"));
+        terms.extend((!health.is_empty()).then(|| health.to_owned()));
+        let is_narrow = ["q", "kind", "status", "filter"].iter().any(|name| !query.get(name).is_empty())
+            || !health.is_empty();
+        Self { beside_health, whole: terms.join(" AND "), is_narrow }
+    }
+}
+
+fn health(chosen: &str) -> &'static str {
+    HEALTHS.iter().find(|(value, ..)| *value == chosen).map_or("", |(.., term)| term)
+}
+
+pub fn page(layout: Layout, view: &Arc<View>, query: Query, scope: &Scope, now: UnixMillis) -> Page {
+    let asked = Asked::of(&query);
+    let (arranged, problem) = match Filter::parse_within(&asked.whole, scope) {
+        Ok(filter) if query.get("group").is_empty() => {
+            (tree::arrange(view, &filter, &query, asked.is_narrow, scope, now), String::new())
+        }
+        Ok(filter) => (list(view, &filter, &query, now), String::new()),
+        Err(error) => (Arranged::default(), error.to_string()),
+    };
+    let count = |health: &str| {
+        let text = if health.is_empty() {
+            asked.beside_health.clone()
+        } else {
+            format!("{} AND {health}", asked.beside_health)
+        };
+        Filter::parse_within(&text, scope).ok().map(|filter| Summary::of(view, &filter).total)
+    };
+    let healths = HEALTHS.map(|(value, label, term)| (value, label, count(term)));
+    let sources = DataSource::ALL.iter().map(|source| (source.token(), SourceBadge::of(*source).label));
+    Page {
+        is_filtered: !query.beside(["q", "page", "health", "fold"]).is_empty(),
+        healths: filter::choices(&query, PATH, "health", healths),
+        kinds: filter::picks(query.get("kind"), KINDS.map(|(value, label, _)| (value, label))),
+        groupings: filter::picks(query.get("group"), GROUPINGS),
+        sources: filter::picks(query.get("source"), sources),
+        labels: filter::labels(view, scope, &query),
+        is_empty_fleet: query.is_empty() && arranged.groups.is_empty(),
+        groups: arranged.groups,
+        pager: arranged.pager,
+        unit: arranged.unit,
+        layout,
+        query,
+        problem,
+    }
+}
+
+/// Rows in their groups, of one page.
+#[derive(Debug, Default)]
+struct Arranged {
+    groups: Vec<Group>,
+    pager: Pager,
+    unit: &'static str,
+}
+
+/// Everything in one order: the worst first, then by name, system and id.
+fn list(view: &Arc<View>, filter: &Filter, query: &Query, now: UnixMillis) -> Arranged {
+    let order = Order::parse("severity desc, freshness desc, display_name, connection_name");
+    let end = query.number("page").unwrap_or(1).saturating_mul(LIST_ROWS);
+    let listing = Listing::find(Arc::clone(view), filter, &order.unwrap_or_default(), end);
+    let (pager, from) = Pager::of(query, PATH, listing.len(), LIST_ROWS);
+    let rows: Vec<Row> =
+        listing.from(from).take(LIST_ROWS).map(|found| Row::of(&found, view, 0, true, now)).collect();
+    let by_health = query.get("group") == "health";
+    let mut groups: Vec<Group> = Vec::new();
+    for row in rows {
+        let health = row.look.health;
+        let title = if by_health { health.word() } else { "Everything" };
+        match groups.last_mut() {
+            Some(last) if last.title == title => last.rows.push(row),
+            _ => groups.push(Group {
+                key: format!("{title}-{}", groups.len()),
+                title: title.to_owned(),
+                href: String::new(),
+                look: None,
+                badge: by_health.then(|| Badge::from(health)),
+                rows: vec![row],
+            }),
+        }
+    }
+    Arranged { groups, pager, unit: "things" }
+}
+
+fn health_of(found: &Found) -> Health {
+    Health::of(&found.resource)
+}

@@ -1,0 +1,258 @@
+//! Systems, their pools, and in these datasets and disks. Pools are what pages
+//! are made of; what is in a pool is shown when it is opened, when the fleet is
+//! small, or when it is what was asked for.
+
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use pulse_proto::model::{ConnectionId, ResourceType, StorageTopology, UnixMillis};
+
+use super::row::{Kind, Row, Toggle};
+use super::{Arranged, Group, PATH, health_of};
+use crate::console::address::{Query, segment};
+use crate::console::layout::Pager;
+use crate::console::look::{Health, Look, Reach};
+use crate::console::systems::Scope;
+use crate::query::filter::Filter;
+use crate::query::list::Listing;
+use crate::query::order::Order;
+use crate::state::view::profile::Dimension;
+use crate::state::view::{Found, Shard, View};
+
+const PAGE_POOLS: usize = 25;
+/// A page with so few rows shows all of them.
+const OPEN_ROWS_MAX: usize = 80;
+/// Rows of one pool.
+const POOL_ROWS_MAX: usize = 300;
+const HEADS: &str = "(topology = pool OR severity >= warning OR NOT pool:*)";
+
+type Key = (ConnectionId, String);
+/// The first is what needs somebody most.
+type Urgency = (Reverse<Health>, Reverse<bool>);
+
+/// One pool, or the disks of a system that are in none.
+#[derive(Debug)]
+struct Unit {
+    key: Key,
+    system: Arc<str>,
+    urgency: Urgency,
+    pool: Option<Found>,
+    /// What matches in it.
+    matches: Vec<Found>,
+}
+
+impl Unit {
+    /// With all that lies in it.
+    fn fill(&mut self, view: &View, filter: &Filter) {
+        let (connection, pool) = &self.key;
+        let Some(shard) = view.shard(connection).filter(|_| !pool.is_empty()) else { return };
+        let kinds = 1 << ResourceType::Storage as u32 | 1 << ResourceType::PhysicalDisk as u32;
+        let Some(rows) = shard.resources.any_of(Dimension::Type, kinds) else { return };
+        let all = rows.iter().filter(|row| shard.resources[*row].document.pool() == pool);
+        let all = all.map(|row| found(shard, row)).filter(|found| Kind::of(found) != Kind::Pool);
+        self.matches = all.filter(|found| filter.matches(&found.resource, found.observed_at)).collect();
+    }
+}
+
+pub(super) fn arrange(
+    view: &Arc<View>,
+    filter: &Filter,
+    query: &Query,
+    is_narrow: bool,
+    scope: &Scope,
+    now: UnixMillis,
+) -> Arranged {
+    // Everything is much: heads of pools and what needs somebody are enough to arrange it.
+    let heads = (!is_narrow)
+        .then(|| Filter::parse_within(&format!("{} AND {HEADS}", filter.canonical()), scope).ok());
+    let mut units = gather(view, heads.flatten().as_ref().unwrap_or(filter));
+    let mut worst: BTreeMap<ConnectionId, Urgency> = BTreeMap::new();
+    for unit in &units {
+        let known = worst.entry(unit.key.0.clone()).or_insert(unit.urgency);
+        *known = unit.urgency.min(*known);
+    }
+    units.sort_by(|a, b| {
+        let key = |unit: &Unit| (worst.get(&unit.key.0).copied(), Arc::clone(&unit.system), unit.urgency);
+        key(a).cmp(&key(b)).then_with(|| a.key.cmp(&b.key))
+    });
+    let (pager, from) = Pager::of(query, PATH, units.len(), PAGE_POOLS);
+    let mut shown: Vec<Unit> = units.into_iter().skip(from).take(PAGE_POOLS).collect();
+    if !is_narrow {
+        for unit in &mut shown {
+            unit.fill(view, filter);
+        }
+    }
+    let within = Filter::parse_within("", scope).unwrap_or(Filter::all());
+    let rows: usize = shown.iter().map(|unit| if is_narrow { 0 } else { 1 + unit.matches.len() }).sum();
+    let open = Open { query, all: !is_narrow && rows <= OPEN_ROWS_MAX, is_narrow };
+    let mut groups: Vec<Group> = Vec::new();
+    for unit in shown {
+        let system = unit.key.0.as_str().to_owned();
+        if groups.last().is_none_or(|last| last.key != system) {
+            groups.push(group(view, &unit, system, &within, now));
+        }
+        if let Some(group) = groups.last_mut() {
+            open.rows(view, unit, &mut group.rows, now);
+        }
+    }
+    Arranged { groups, pager, unit: "pools" }
+}
+
+/// All that matches, pool by pool.
+fn gather(view: &Arc<View>, filter: &Filter) -> Vec<Unit> {
+    let listing = Listing::find(Arc::clone(view), filter, &Order::default(), usize::MAX);
+    let mut units: BTreeMap<Key, Unit> = BTreeMap::new();
+    for found in listing.from(0) {
+        let resource = &found.resource;
+        let key = (resource.connection.clone(), resource.document.pool().to_owned());
+        let old = found.resource.freshness != pulse_proto::model::Freshness::Fresh;
+        let urgency = (Reverse(health_of(&found)), Reverse(old));
+        let unit = units.entry(key.clone()).or_insert_with(|| Unit {
+            key,
+            system: Arc::clone(&resource.connection_name),
+            urgency,
+            pool: None,
+            matches: Vec::new(),
+        });
+        unit.urgency = unit.urgency.min(urgency);
+        if Kind::of(&found) == Kind::Pool { unit.pool = Some(found) } else { unit.matches.push(found) }
+    }
+    units.into_values().collect()
+}
+
+fn group(view: &View, unit: &Unit, key: String, within: &Filter, now: UnixMillis) -> Group {
+    let shard = view.shard(&unit.key.0);
+    let hosts =
+        shard.and_then(|shard| shard.resources.any_of(Dimension::Type, 1 << ResourceType::Host as u32));
+    let host = shard.zip(hosts).and_then(|(shard, hosts)| {
+        let mut rows = hosts.iter().filter(|row| within.matches(&shard.resources[*row], None));
+        // Of several nobody can say here which one it is.
+        let (first, second) = (rows.next()?, rows.next());
+        second.is_none().then(|| found(shard, first))
+    });
+    let href = host.as_ref().map(|host| format!("/console/resources/{}", segment(host.resource.id.as_str())));
+    let title = if unit.system.is_empty() { unit.key.0.as_str().to_owned() } else { unit.system.to_string() };
+    Group {
+        key,
+        title,
+        href: href.unwrap_or_default(),
+        look: host.map(|host| Look::of(&host, view, now)).filter(|look| look.reach != Reach::Fresh),
+        badge: None,
+        rows: Vec::new(),
+    }
+}
+
+fn found(shard: &Shard, row: usize) -> Found {
+    let resource = Arc::clone(&shard.resources[row]);
+    let observed_at = shard.observed_at(&resource);
+    Found { resource, observed_at }
+}
+
+/// Which pools show what is in them.
+struct Open<'a> {
+    query: &'a Query,
+    all: bool,
+    is_narrow: bool,
+}
+
+impl Open<'_> {
+    fn rows(&self, view: &View, unit: Unit, rows: &mut Vec<Row>, now: UnixMillis) {
+        let shard = view.shard(&unit.key.0);
+        let pool = unit.pool.or_else(|| shard.and_then(|shard| pool_of(shard, &unit.key.1)));
+        let Some(pool) = pool else {
+            // In no pool, or in one that nobody told of.
+            rows.extend(
+                unit.matches.iter().take(POOL_ROWS_MAX).map(|found| Row::of(found, view, 0, false, now)),
+            );
+            return;
+        };
+        let mut row = Row::of(&pool, view, 0, false, now);
+        let is_chosen = self.query.all("fold").any(|chosen| chosen == row.key);
+        let open = self.is_narrow || self.all != is_chosen;
+        let mut inside = unit.matches;
+        if !self.is_narrow {
+            let disks = inside.iter().filter(|found| Kind::of(found) == Kind::Disk).count();
+            row.toggle = Some(Toggle {
+                href: self.query.toggled("fold", &row.key).link(PATH),
+                open,
+                datasets: inside
+                    .iter()
+                    .filter(|found| found.resource.document.dataset().contains('/'))
+                    .count(),
+                disks,
+            });
+            if !open {
+                inside.clear();
+            }
+        }
+        rows.push(row);
+        arranged(&unit.key.1, inside, |depth, found| rows.push(Row::of(found, view, depth, false, now)));
+    }
+}
+
+fn pool_of(shard: &Shard, name: &str) -> Option<Found> {
+    let pools = shard.resources.any_of(Dimension::Topology, 1 << StorageTopology::Pool as u32)?;
+    let row = pools.iter().find(|row| shard.resources[*row].document.pool() == name)?;
+    Some(found(shard, row))
+}
+
+/// Disks first, the worst of them on top; then datasets as they lie in each other, the worst of siblings first.
+fn arranged(pool: &str, inside: Vec<Found>, mut tell: impl FnMut(usize, &Found)) {
+    let (mut disks, datasets): (Vec<Found>, Vec<Found>) =
+        inside.into_iter().partition(|found| Kind::of(found) == Kind::Disk);
+    let urgency = |found: &Found| (Reverse(health_of(found)), found.resource.document.name().to_owned());
+    disks.sort_by_cached_key(|disk| (urgency(disk), disk.resource.id.clone()));
+    let mut told = 0;
+    for disk in disks.iter().take(POOL_ROWS_MAX) {
+        told += 1;
+        tell(1, disk);
+    }
+    let named: BTreeMap<String, Found> = datasets
+        .into_iter()
+        .map(|found| (found.resource.document.dataset().to_owned(), found))
+        // The root dataset is the pool itself, unless it has something to say.
+        .filter(|(name, found)| name != pool || health_of(found) > Health::Healthy)
+        .collect();
+    let mut children: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    let mut worst: BTreeMap<&str, Health> = BTreeMap::new();
+    for (name, found) in &named {
+        let parent = ancestors(name).find(|parent| named.contains_key(*parent)).unwrap_or_default();
+        children.entry(parent).or_default().push(name);
+        for place in std::iter::once(name.as_str()).chain(ancestors(name)) {
+            let known = worst.entry(place).or_insert(Health::Healthy);
+            *known = health_of(found).max(*known);
+        }
+    }
+    for siblings in children.values_mut() {
+        siblings.sort_by_key(|name| (Reverse(worst.get(name).copied()), *name));
+    }
+    let mut open: Vec<(usize, &str)> =
+        children.get("").into_iter().flatten().rev().map(|name| (1, *name)).collect();
+    while let Some((depth, name)) = open.pop() {
+        let Some(found) = named.get(name).filter(|_| told < POOL_ROWS_MAX) else { continue };
+        told += 1;
+        tell(depth, found);
+        open.extend(children.get(name).into_iter().flatten().rev().map(|child| (depth + 1, *child)));
+    }
+}
+
+/// `a/b` and `a` of `a/b/c`.
+fn ancestors(name: &str) -> impl Iterator<Item = &str> {
+    let mut rest = name;
+    std::iter::from_fn(move || {
+        rest = rest.rsplit_once('/')?.0;
+        Some(rest)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_dataset_lies_in_all_that_its_name_says() {
+        assert_eq!(ancestors("a/b/c").collect::<Vec<_>>(), ["a/b", "a"]);
+        assert_eq!(ancestors("a").count(), 0);
+    }
+}
