@@ -141,6 +141,24 @@ pub const KEYS: &[Key] = &[
         help: "JSON Web Key Set of the cluster whose service accounts are believed. Empty: none. Read again when it changes.",
     },
     Key {
+        name: "auth.jwks_url",
+        env: "PULSE_COLLECTOR_AUTH_JWKS_URL",
+        default: "",
+        help: "The same from the network, over TLS: an https URL, or `discover` for where `auth.jwt_issuer` says that its keys are. Asked again every 10 min, and for a key that is not known.",
+    },
+    Key {
+        name: "auth.jwks_ca_file",
+        env: "PULSE_COLLECTOR_AUTH_JWKS_CA_FILE",
+        default: "",
+        help: "PEM file of the authority of that server. Empty: the system's authorities.",
+    },
+    Key {
+        name: "auth.jwks_token_file",
+        env: "PULSE_COLLECTOR_AUTH_JWKS_TOKEN_FILE",
+        default: "",
+        help: "File with a token that is shown there, where the issuer tells its keys to nobody else. Read at each use.",
+    },
+    Key {
         name: "auth.jwt_issuer",
         env: "PULSE_COLLECTOR_AUTH_JWT_ISSUER",
         default: "",

@@ -7,6 +7,7 @@ pub mod cli;
 pub mod config;
 pub mod guard;
 pub mod inside;
+pub mod issuer;
 mod layer;
 mod pace;
 mod refusal;

@@ -17,8 +17,8 @@ use crate::state::Feed;
 
 /// Beside the store. Who loses it gets other pseudonyms for the same names.
 const FILE: &str = "context.key";
-/// Sketches are brought up to date so often at most: a change costs one, however many come.
-const PAUSE: Duration = Duration::from_secs(2);
+/// Sketches are brought up to date so often at most, so that a question finds few to make.
+const PAUSE: Duration = Duration::from_millis(250);
 
 /// The key of this deployment; made once. A damaged one is told and not replaced.
 pub(super) fn pseudonyms(data_dir: &Path) -> anyhow::Result<Pseudonyms> {

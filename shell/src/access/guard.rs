@@ -12,13 +12,15 @@ use anyhow::{Context as _, bail};
 use arc_swap::{ArcSwap, ArcSwapOption};
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 use super::book::{BadToken, Book};
-use super::config::{Config, Jwt, Mode};
+use super::config::{Config, Jwt, Keys, Mode};
 use super::inside::Pass;
+use super::issuer::{self, Issuer};
 use super::pace::Pace;
 use super::refusal::Refusal;
 use super::service_account::ServiceAccounts;
@@ -29,7 +31,13 @@ use crate::socket::Peer;
 
 /// How soon a revocation holds.
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
-const JWKS_BYTES_MAX: u64 = 1024 * 1024;
+const JWKS_BYTES_MAX: u64 = issuer::BYTES_MAX as u64;
+/// An issuer is asked again this often,
+const ISSUER_INTERVAL: Duration = Duration::from_mins(10);
+/// and where it failed, or a key is missing, so soon.
+const ISSUER_PAUSE: Duration = Duration::from_secs(15);
+/// Keys that an issuer has not confirmed for so long are no longer believed.
+const KEYS_AGE_MAX: Duration = Duration::from_hours(24);
 
 /// The port that a call came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,6 +80,8 @@ struct Inner {
     asks: AtomicBool,
     book: ArcSwap<Book>,
     accounts: ArcSwapOption<ServiceAccounts>,
+    /// Somebody showed a token that a key signed which is not known.
+    key_missing: Notify,
     pace: Option<Mutex<Pace>>,
     /// Counts changes of what is believed.
     changed: watch::Sender<u64>,
@@ -96,6 +106,7 @@ impl Guard {
             asks: AtomicBool::new(asks),
             book: ArcSwap::from_pointee(book),
             accounts: ArcSwapOption::from(accounts.map(Arc::new)),
+            key_missing: Notify::new(),
             pace: (per_second > 0).then(|| Mutex::new(Pace::new(per_second))),
             changed: watch::Sender::new(0),
         }))
@@ -105,7 +116,7 @@ impl Guard {
     pub async fn open(config: &Config, has_client_ca: bool, stop: CancellationToken) -> anyhow::Result<Self> {
         let wanted = config.clone();
         let (book, accounts) = tokio::task::spawn_blocking(move || load(&wanted)).await??;
-        let found = book.is_some() || accounts.is_some() || has_client_ca;
+        let found = book.is_some() || config.jwt.is_some() || has_client_ca;
         let asks = match config.mode {
             Mode::Auto => found,
             Mode::Required => true,
@@ -126,7 +137,14 @@ impl Guard {
             );
         }
         let guard = Self::of(asks, book.unwrap_or_default(), accounts, config.requests_per_second);
-        tokio::spawn(guard.clone().follow(config.clone(), stop));
+        tokio::spawn(guard.clone().follow(config.clone(), stop.clone()));
+        if let Some(jwt) = config.jwt.clone()
+            && let Keys::Issuer(issuer) = jwt.keys.clone()
+        {
+            let mut known = Known::default();
+            guard.ask(&issuer, &jwt, &mut known).await;
+            tokio::spawn(guard.clone().follow_issuer(issuer, jwt, known, stop));
+        }
         Ok(guard)
     }
 
@@ -188,6 +206,60 @@ impl Guard {
             }
             if changes {
                 self.0.changed.send_modify(|changes| *changes += 1);
+            }
+        }
+    }
+
+    /// Asks the issuer now and then, and when a key is missing; not oftener than it can bear.
+    async fn follow_issuer(self, issuer: Issuer, jwt: Jwt, mut known: Known, stop: CancellationToken) {
+        loop {
+            let rest = if known.failing { Duration::ZERO } else { ISSUER_INTERVAL };
+            let pause = async {
+                tokio::time::sleep(ISSUER_PAUSE).await;
+                tokio::select! {
+                    () = tokio::time::sleep(rest) => {}
+                    () = self.0.key_missing.notified() => {}
+                }
+            };
+            tokio::select! {
+                () = pause => {}
+                () = stop.cancelled() => return,
+            }
+            tokio::select! {
+                () = self.ask(&issuer, &jwt, &mut known) => {}
+                () = stop.cancelled() => return,
+            }
+        }
+    }
+
+    /// What was believed before goes on for a while where the issuer does not answer.
+    async fn ask(&self, issuer: &Issuer, jwt: &Jwt, known: &mut Known) {
+        let parse = |keys: &[u8]| ServiceAccounts::parse(keys, &jwt.issuer, &jwt.audience);
+        let asked = issuer.fetch().await.and_then(|keys| Ok((parse(&keys)?, keys)));
+        match asked {
+            Ok((accounts, keys)) => {
+                if known.keys != keys {
+                    self.0.accounts.store(Some(Arc::new(accounts)));
+                    self.0.changed.send_modify(|changes| *changes += 1);
+                    info!(issuer = issuer.name, "keys of service accounts are those of the issuer");
+                }
+                *known = Known { keys, told_at: Some(Instant::now()), failing: false };
+            }
+            Err(problem) => {
+                if !known.failing {
+                    let problem = format!("{problem:#}");
+                    error!(problem, issuer = issuer.name, "keys of service accounts cannot be asked for");
+                }
+                known.failing = true;
+                let is_old = known.told_at.is_some_and(|at| at.elapsed() > KEYS_AGE_MAX);
+                if is_old && self.0.accounts.swap(None).is_some() {
+                    *known = Known { failing: true, ..Known::default() };
+                    self.0.changed.send_modify(|changes| *changes += 1);
+                    error!(
+                        issuer = issuer.name,
+                        "keys of service accounts are too old: none is believed any more"
+                    );
+                }
             }
         }
     }
@@ -258,6 +330,9 @@ impl Guard {
                     return Ok((caller, Credential::Token { text_hash, expires_unix_ms }));
                 }
                 let accounts = self.0.accounts.load_full().ok_or(Refusal::BadCredential)?;
+                if accounts.misses_key_of(text) {
+                    self.0.key_missing.notify_one();
+                }
                 let (subject, expires_unix_ms) = accounts.verify(text, now_ms).map_err(bad)?;
                 let caller = book.by_service_account(&subject);
                 let caller = caller.ok_or_else(|| Refusal::NoGrant(format!("service account {subject}")))?;
@@ -342,14 +417,21 @@ fn bearer(value: &str) -> Option<&str> {
     scheme.eq_ignore_ascii_case("bearer").then(|| text.trim())
 }
 
+/// What an issuer told last.
+#[derive(Default)]
+struct Known {
+    keys: Vec<u8>,
+    told_at: Option<Instant>,
+    failing: bool,
+}
+
 type Believed = (Option<Book>, Option<ServiceAccounts>);
 
 fn load(config: &Config) -> anyhow::Result<Believed> {
     let (book, keys) = read(config)?;
     let accounts = match (&config.jwt, keys) {
-        (Some(Jwt { jwks, issuer, audience }), Some(keys)) => {
-            let parsed = ServiceAccounts::parse(&keys, issuer, audience);
-            Some(parsed.with_context(|| format!("auth.jwks_file {}", jwks.display()))?)
+        (Some(Jwt { issuer, audience, .. }), Some(keys)) => {
+            Some(ServiceAccounts::parse(&keys, issuer, audience).context("auth.jwks_file")?)
         }
         _ => None,
     };
@@ -357,7 +439,10 @@ fn load(config: &Config) -> anyhow::Result<Believed> {
 }
 
 fn read(config: &Config) -> anyhow::Result<(Option<Book>, Option<Vec<u8>>)> {
-    let keys = config.jwt.as_ref().map(|jwt| read_keys(&jwt.jwks)).transpose()?;
+    let keys = match config.jwt.as_ref().map(|jwt| &jwt.keys) {
+        Some(Keys::File(path)) => Some(read_keys(path)?),
+        Some(Keys::Issuer(_)) | None => None,
+    };
     Ok((Book::read(&config.file)?, keys))
 }
 
@@ -370,140 +455,4 @@ fn read_keys(path: &Path) -> anyhow::Result<Vec<u8>> {
 }
 
 #[cfg(test)]
-mod tests {
-    use http::HeaderValue;
-    use secrecy::ExposeSecret as _;
-    use tonic::Code;
-    use tonic_types::StatusExt as _;
-
-    use super::*;
-    use crate::access::book::Token;
-    use crate::access::token;
-
-    const LIST: &str = "/pulse.registry.v1.ResourceService/ListResources";
-    const CREATE: &str = "/pulse.collector.v1.ConnectionService/CreateConnection";
-    const NOW: u64 = 1_000_000;
-
-    fn grant(role: Role) -> Grant {
-        serde_json::from_value(serde_json::json!({ "role": role })).expect("a grant")
-    }
-
-    fn peer(address: [u8; 4], names: &[&str]) -> Peer {
-        let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
-        Peer { address: (address, 7).into(), names: names.into() }
-    }
-
-    fn headers(values: &[&str]) -> HeaderMap {
-        let value = |text: &&str| (AUTHORIZATION, HeaderValue::from_str(text).expect("a value"));
-        values.iter().map(value).collect::<Vec<_>>().into_iter().fold(
-            HeaderMap::new(),
-            |mut map, (key, value)| {
-                map.append(key, value);
-                map
-            },
-        )
-    }
-
-    fn with_token(role: Role) -> (Book, String) {
-        let (id, text) = token::make();
-        let hash = token::hash(&text);
-        let name = "core".to_owned();
-        let kept = Token { id, name, hash, grant: grant(role), created_unix_ms: 0, expires_unix_ms: None };
-        let mut book = Book::default();
-        book.tokens.push(kept);
-        book.certificates.insert("uri:spiffe://pulse/core".to_owned(), grant(Role::Viewer));
-        (book, format!("Bearer {}", text.expose_secret()))
-    }
-
-    #[test]
-    fn who_is_asked_shows_one_good_credential() {
-        let (book, text) = with_token(Role::Admin);
-        let guard = Guard::of(true, book, None, 0);
-        let known = peer([10, 0, 0, 1], &["dns:x", "uri:spiffe://pulse/core"]);
-        let unknown = peer([10, 0, 0, 1], &["dns:x"]);
-        let bare = peer([10, 0, 0, 1], &[]);
-        let by = |path, values: &[&str], peer| {
-            let headers = headers(values);
-            let knock = Knock { port: Port::Grpc, path, headers: &headers, peer: Some(peer) };
-            guard
-                .admit_at(knock, NOW, &mut String::new())
-                .map(|admitted| admitted.caller.name)
-                .map_err(|refusal| refusal.reason())
-        };
-        assert!(by(CREATE, &[&text], &bare).expect("an admin").ends_with("/core"));
-        assert_eq!(by(LIST, &[], &known).as_deref(), Ok("certificate:uri:spiffe://pulse/core"));
-        for (path, values, peer, reason) in [
-            (LIST, &[][..], &bare, "NO_CREDENTIAL"),
-            (LIST, &[], &unknown, "NO_GRANT"),
-            (CREATE, &[], &known, "ROLE_MISSING"),
-            // A certificate does not make up for a bad token, nor one of two for the other.
-            (LIST, &["Bearer pulse_nonsense"], &known, "BAD_CREDENTIAL"),
-            (LIST, &["Basic cHVsc2U6cHVsc2U="], &known, "BAD_CREDENTIAL"),
-            (LIST, &[&text, "Bearer x"], &known, "BAD_CREDENTIAL"),
-            ("/pulse.registry.v1.ResourceService/NoSuchMethod", &[&text], &bare, "NO_SUCH_METHOD"),
-            ("/metrics", &[&text], &bare, "NO_SUCH_METHOD"),
-        ] {
-            assert_eq!(by(path, values, peer), Err(reason), "{path} {peer:?}");
-        }
-        assert_eq!(by("/grpc.health.v1.Health/Check", &[], &bare).as_deref(), Ok("anyone"));
-    }
-
-    #[test]
-    fn who_calls_too_fast_is_told_when_to_come_back() {
-        let (book, text) = with_token(Role::Viewer);
-        let guard = Guard::of(true, book, None, 5);
-        let headers = headers(&[&text]);
-        let (loud, calm) = (peer([10, 0, 0, 1], &[]), peer([10, 0, 0, 2], &[]));
-        let knock = |peer| {
-            let knock = Knock { port: Port::Grpc, path: LIST, headers: &headers, peer: Some(peer) };
-            guard.admit_at(knock, NOW, &mut String::new())
-        };
-        assert!((0..10).all(|_| knock(&loud).is_ok()));
-        let status = knock(&loud).expect_err("too fast").status();
-        assert_eq!(status.code(), Code::ResourceExhausted);
-        let retry = status.get_details_retry_info().and_then(|info| info.retry_delay);
-        assert_eq!(retry, Some(Duration::from_millis(200)));
-        assert!(knock(&calm).is_ok());
-    }
-
-    #[test]
-    fn a_call_from_inside_is_its_callers() {
-        let (mut book, text) = with_token(Role::Viewer);
-        let guard = Guard::of(true, book.clone(), None, 0);
-        let headers = headers(&[&text]);
-        let peer = peer([10, 0, 0, 1], &[]);
-        let knock = Knock { port: Port::Http, path: "/mcp", headers: &headers, peer: Some(&peer) };
-        let pass = Pass(guard.admit_at(knock, NOW, &mut String::new()).expect("let through"));
-        let inside = |pass: Option<&Pass>, path| {
-            let admitted = guard.admit_inside(pass, path);
-            admitted.map(|caller| caller.name).map_err(|refusal| refusal.reason())
-        };
-        assert_eq!(inside(Some(&pass), LIST), Ok(pass.0.caller.name.clone()));
-        assert_eq!(inside(Some(&pass), CREATE), Err("ROLE_MISSING"));
-        assert_eq!(inside(Some(&pass), "/no.such.Service/Method"), Err("NO_SUCH_METHOD"));
-        assert_eq!(inside(None, LIST), Err("NO_CREDENTIAL"), "nobody inside is trusted for being there");
-        let labels = &mut book.tokens[0].grant.labels;
-        labels.insert("customer".to_owned(), "a".to_owned());
-        guard.0.book.store(Arc::new(book.clone()));
-        assert_eq!(inside(Some(&pass), LIST), Err("BAD_CREDENTIAL"), "less than it was let in for");
-        let pass = Pass(guard.admit_at(knock, NOW, &mut String::new()).expect("let through"));
-        assert_eq!(inside(Some(&pass), LIST), Ok(pass.0.caller.name.clone()));
-        let rules = "/pulse.registry.v1.AlertService/ListAlertRules";
-        assert_eq!(inside(Some(&pass), rules), Err("CREDENTIAL_IS_SCOPED"));
-    }
-
-    #[test]
-    fn what_is_open_ends_with_its_grant() {
-        let (mut book, text) = with_token(Role::Operator);
-        let guard = Guard::of(true, book.clone(), None, 0);
-        let headers = headers(&[&text]);
-        let peer = peer([10, 0, 0, 1], &[]);
-        let knock = Knock { port: Port::Grpc, path: LIST, headers: &headers, peer: Some(&peer) };
-        let admitted = guard.admit_at(knock, NOW, &mut String::new()).expect("let through");
-        assert!(guard.still(&admitted));
-        // Less than it was is not what the call was let through for.
-        book.tokens[0].grant = grant(Role::Viewer);
-        guard.0.book.store(Arc::new(book));
-        assert!(!guard.still(&admitted));
-    }
-}
+mod tests;

@@ -59,6 +59,12 @@ impl ServiceAccounts {
         Ok(Self { keys, issuer: issuer.to_owned(), audience: audience.to_owned() })
     }
 
+    /// It names a key that is not among these.
+    pub(super) fn misses_key_of(&self, text: &str) -> bool {
+        let header = || decode_header(text).ok()?.kid;
+        text.len() <= TOKEN_BYTES_MAX && header().is_some_and(|id| !self.keys.contains_key(&id))
+    }
+
     /// Subject and end of a token that is valid now.
     pub(super) fn verify(&self, text: &str, now_ms: u64) -> Result<(String, u64), BadToken> {
         if text.len() > TOKEN_BYTES_MAX {

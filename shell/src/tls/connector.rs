@@ -33,10 +33,17 @@ pub async fn connect(endpoint: Endpoint, files: &ClientFiles) -> anyhow::Result<
         return Ok(endpoint.connect().await?);
     }
     let wanted = files.clone();
-    let config = tokio::task::spawn_blocking(move || client_config(&wanted)).await??;
+    let config = tokio::task::spawn_blocking(move || client_config(&wanted, b"h2")).await??;
     let config = Arc::new(config);
     let connector = service_fn(move |uri: Uri| dial(uri, Arc::clone(&config)));
     Ok(endpoint.connect_with_connector(connector).await?)
+}
+
+/// One connection to an `https` address for plain HTTP/1.1.
+pub(crate) async fn http1(uri: Uri, files: &ClientFiles) -> anyhow::Result<TokioIo<Socket>> {
+    let wanted = files.clone();
+    let config = tokio::task::spawn_blocking(move || client_config(&wanted, b"http/1.1")).await??;
+    Ok(dial(uri, Arc::new(config)).await?)
 }
 
 async fn dial(uri: Uri, config: Arc<ClientConfig>) -> std::io::Result<TokioIo<Socket>> {
@@ -52,7 +59,7 @@ async fn dial(uri: Uri, config: Arc<ClientConfig>) -> std::io::Result<TokioIo<So
     Ok(TokioIo::new(Socket::client(stream)))
 }
 
-fn client_config(files: &ClientFiles) -> anyhow::Result<ClientConfig> {
+fn client_config(files: &ClientFiles, protocol: &[u8]) -> anyhow::Result<ClientConfig> {
     let trusted = match &files.ca {
         Some(path) => roots(path, &read_file("the CA file", path)?)?,
         None => system_roots()?,
@@ -74,7 +81,7 @@ fn client_config(files: &ClientFiles) -> anyhow::Result<ClientConfig> {
         }
         None => builder.with_no_client_auth(),
     };
-    config.alpn_protocols = vec![b"h2".to_vec()];
+    config.alpn_protocols = vec![protocol.to_vec()];
     Ok(config)
 }
 
