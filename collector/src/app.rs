@@ -158,11 +158,12 @@ const SERVICES: [&str; 1] = [ConnectionServiceServer::<ConnectionApi>::NAME];
 /// Opens what is on disk. Blocking work, off the runtime's threads.
 async fn open(config: &Config) -> anyhow::Result<(Arc<Roster>, Known, CollectorId)> {
     let config = config.clone();
+    let key = config.connections.key().await?;
     let opened = tokio::task::spawn_blocking(move || {
         let folder = &config.data_dir;
         serve::own_folder(folder)?;
         let options = RosterOptions { max_connections: config.connections.max };
-        let roster = Roster::open(folder, &config.connections.key, options).map_err(|error| {
+        let roster = Roster::open(folder, &key, options).map_err(|error| {
             let remedy = error.remedy();
             anyhow::Error::new(error).context(remedy)
         })?;

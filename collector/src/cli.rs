@@ -19,7 +19,7 @@ use pulse_shell::{command, logs, serve, table};
 
 use crate::app::App;
 use crate::config::Config;
-use crate::connection::store::{Store, StoreError};
+use crate::connection::store::{KeySource, Store, StoreError};
 
 /// Reads TrueNAS systems and streams what they say to a registry.
 #[derive(Debug, Parser)]
@@ -112,7 +112,8 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         }
         Some(Command::Keys(KeysCommand::Rotate)) => {
             let config = cli.settings.read().0?;
-            let rotated = tokio::task::spawn_blocking(move || rotate(&config)).await??;
+            let key = config.connections.key().await?;
+            let rotated = tokio::task::spawn_blocking(move || rotate(&config, &key)).await??;
             table::print(&[format!("{rotated} connections are encrypted with a new key")])?;
         }
         Some(Command::Tokens(command)) => access_cli::tokens(command, &cli.settings.read().0?.access.file)?,
@@ -129,12 +130,12 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn rotate(config: &Config) -> anyhow::Result<usize> {
+fn rotate(config: &Config, key: &KeySource) -> anyhow::Result<usize> {
     let remedy = |error: StoreError| {
         let remedy = error.remedy();
         anyhow::Error::new(error).context(remedy)
     };
-    let (store, loaded) = Store::open(&config.data_dir, &config.connections.key).map_err(remedy)?;
+    let (store, loaded) = Store::open(&config.data_dir, key).map_err(remedy)?;
     let connections: BTreeMap<_, _> =
         loaded.connections.into_iter().map(|settings| (settings.id.clone(), Arc::new(settings))).collect();
     store.rotate_key(loaded.revision, &connections, &loaded.damaged).map_err(remedy)?;

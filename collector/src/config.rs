@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use anyhow::Context as _;
 use pulse_proto::model::CollectorId;
 use pulse_shell::access;
 use pulse_shell::audit;
@@ -12,6 +13,7 @@ use pulse_shell::settings::{Key, Problems, Settings};
 use pulse_shell::tls;
 use pulse_shell::tls::connector::ClientFiles;
 
+use crate::connection::key_command::KeyCommand;
 use crate::connection::store::KeySource;
 use crate::secret::Secret;
 use crate::transport::Outbound;
@@ -219,6 +221,12 @@ pub const KEYS: &[Key] = &[
         help: "File with the master key, for example a mounted secret. Empty: made once in `data_dir`.",
     },
     Key {
+        name: "connections.key_command",
+        env: "PULSE_COLLECTOR_CONNECTIONS_KEY_COMMAND",
+        default: "",
+        help: "Program, by its whole path, with arguments between blanks, that says the master key at each start, for example of a key service. Run without a shell, for 30 s at most, without this program's own variables. A new key stands before the old one.",
+    },
+    Key {
         name: "outbound.allow",
         env: "PULSE_COLLECTOR_OUTBOUND_ALLOW",
         default: "",
@@ -306,6 +314,16 @@ pub struct Log {
 pub struct Connections {
     pub max: usize,
     pub key: KeySource,
+    /// Says the key, in the place of the above.
+    pub key_command: Option<KeyCommand>,
+}
+
+impl Connections {
+    /// The key, asked for where somebody else keeps it.
+    pub async fn key(&self) -> anyhow::Result<KeySource> {
+        let Some(command) = &self.key_command else { return Ok(self.key.clone()) };
+        command.run().await.context("connections.key_command")
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -334,6 +352,12 @@ impl Config {
         let mut config = Self::from_settings(&mut settings);
         if let Ok(key) = std::env::var(KEY_VARIABLE) {
             config.connections.key = KeySource::Given(Secret::new(&key));
+        }
+        let Connections { key, key_command, .. } = &config.connections;
+        if key_command.is_some() && !matches!(key, KeySource::Beside) {
+            settings.problem(format!(
+                "connections.key_command, connections.key_file and {KEY_VARIABLE} each say the key: set one"
+            ));
         }
         (settings.finish(config), settings)
     }
@@ -381,6 +405,11 @@ impl Config {
                 key: settings
                     .optional("connections.key_file", "a path", |text| Some(PathBuf::from(text)))
                     .map_or(KeySource::Beside, KeySource::File),
+                key_command: settings.optional(
+                    "connections.key_command",
+                    "a program by its whole path, and arguments",
+                    KeyCommand::parse,
+                ),
             },
             outbound: Outbound {
                 allow: settings.get("outbound.allow", NETWORKS, networks).into(),

@@ -5,6 +5,7 @@
 pub mod address;
 pub mod fingerprint;
 pub mod import;
+pub mod key_command;
 pub mod order;
 pub mod refresh;
 pub mod roster;

@@ -12,6 +12,7 @@ mod delivery;
 mod faults;
 mod health;
 mod ingest;
+mod keys;
 mod lines;
 mod mcp;
 mod merge;

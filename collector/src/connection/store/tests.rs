@@ -179,14 +179,16 @@ fn a_truncated_file_is_refused_and_left_alone() {
 
 fn edit_format(folder: &TempDir, whole: &str) {
     fs::write(folder.path().join(STORE_FILE), whole).expect("written");
-    edit(folder, |envelope| envelope["format"] = 2.into());
-    assert!(matches!(open(folder), Err(StoreError::Format { found: 2, .. })));
+    for format in [0_u64, 2, u64::MAX] {
+        edit(folder, |envelope| envelope["format"] = format.into());
+        assert!(matches!(open(folder), Err(StoreError::Format { found, .. }) if found == format), "{format}");
+    }
 }
 
 #[test]
 fn a_damaged_record_costs_only_itself_and_is_kept() {
     type Tamper = (&'static str, fn(&mut Value));
-    let tampers: [Tamper; 7] = [
+    let tampers: [Tamper; 10] = [
         ("tampered", |records| {
             let sealed = records[0]["sealed"].as_str().expect("text").to_owned();
             let mut bytes = STANDARD.decode(sealed).expect("base64");
@@ -203,6 +205,14 @@ fn a_damaged_record_costs_only_itself_and_is_kept() {
         ("renamed", |records| records[0]["id"] = "elsewhere".into()),
         ("other key", |records| records[0]["key"] = "0011223344556677".into()),
         ("no record", |records| records[0] = 17.into()),
+        // What is not sealed is not believed, whatever it says of itself.
+        ("in plain text", |records| {
+            records[0] = serde_json::json!({"id": "nas1", "host": "evil", "api_key": "17"})
+        }),
+        ("plain text in the place of the sealed", |records| {
+            records[0]["sealed"] = STANDARD.encode(br#"{"id":"nas1","host":"evil"}"#).into();
+        }),
+        ("sealed with no key", |records| records[0]["key"] = "".into()),
     ];
     for (what, tamper) in tampers {
         let folder = filled(&["nas1", "nas2", "nas3"]);
