@@ -207,7 +207,7 @@ fn a_damaged_record_costs_only_itself_and_is_kept() {
         ("no record", |records| records[0] = 17.into()),
         // What is not sealed is not believed, whatever it says of itself.
         ("in plain text", |records| {
-            records[0] = serde_json::json!({"id": "nas1", "host": "evil", "api_key": "17"})
+            records[0] = serde_json::json!({"id": "nas1", "host": "evil", "api_key": "17"});
         }),
         ("plain text in the place of the sealed", |records| {
             records[0]["sealed"] = STANDARD.encode(br#"{"id":"nas1","host":"evil"}"#).into();
