@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use pulse_tests::bench::{alerts, context, ingest, list, restart, watch};
+use pulse_tests::bench::{alerts, console, context, ingest, list, restart, watch};
 
 const SHORT: Duration = Duration::from_millis(200);
 
@@ -66,4 +66,13 @@ async fn exactly_what_was_sent_fires_before_and_after_a_start() {
     let measured = alerts::measure(plan).await.unwrap();
     assert_eq!(measured.changed, 400);
     assert!(measured.firing > 2 && measured.pass_ms > 0.0 && measured.cold_ms > 0.0, "{measured:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pages_are_whole_and_small_while_changes_come_in() {
+    let plan = console::Plan { resources: 2_000, per_connection: 100, times: 3 };
+    for page in console::measure(plan).await.unwrap() {
+        assert_eq!(page.again.count(), 3, "{}", page.name);
+        assert!((2_000..100_000).contains(&page.bytes), "{} has {} bytes", page.name, page.bytes);
+    }
 }

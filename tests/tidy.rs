@@ -57,7 +57,7 @@ const FLOWS: [(&str, &[&str]); 2] = [
 
 /// Crates of the edge, and where their names may stand.
 const EDGES: [(&str, &[&str]); 6] = [
-    ("tonic", &["service", "uplink/stream", "app", "cli", "error"]),
+    ("tonic", &["service", "uplink/stream", "app", "cli", "error", "console/collector"]),
     ("axum", &["telemetry", "app", "console/routes"]),
     ("rmcp", &["service/mcp", "app/mcp", "cli/mcp"]),
     ("redb", &["store/redb"]),

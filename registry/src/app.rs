@@ -28,7 +28,8 @@ use crate::alert::engine::{Engine, Keeping};
 use crate::alert::{feed as alert_feed, task as alert_task};
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::console::{Console, Sources, routes as console_routes};
+use crate::console::collector::Addresses;
+use crate::console::{Console, Refused, Sources, routes as console_routes};
 use crate::context::memo::Memo;
 use crate::health::Tables;
 use crate::ingest::{Limits, Observer, Writer};
@@ -92,12 +93,13 @@ impl App {
         // Probes first: they tell that the rest is starting.
         let http = serve::listen(config.http.listen, "http.listen").await?;
         let http_addr = http.local_addr()?;
-        let entrance = serve::Entrance::open(&config.tls, &config.access, stop.clone()).await?;
+        let entrance =
+            serve::Entrance::open(&config.tls, &config.access, stop.clone()).await?.with_pages(refused);
         let watchful = Arc::new(Watchful::new(metrics, tables.unknown_values(), readiness.clone()));
         let (assistants, console) = (mcp::Slot::default(), console_routes::Slot::default());
         let router = probes::router(Arc::new(figures), watchful.refresh(), readiness.clone())
             .merge(mcp::router(&config.mcp, assistants.clone(), &draining))
-            .merge(console_routes::router(console.clone()));
+            .merge(console_router(&config, console.clone()));
         let probes = tokio::spawn(serve::http(http, entrance.clone(), router, http_stop.clone()));
 
         let (store, loaded, hidden) = open(&config, disk, options).await?;
@@ -153,14 +155,19 @@ impl App {
             metrics: told_metrics,
             external_url: config.notify.external_url.clone(),
         };
+        let telling = core.is_some().then_some(&config.notify.receivers).cloned().unwrap_or_default();
+        let (receivers, mut telling) = notify::task::start(&telling, around, &told, &draining)?;
         console.fill(Console::new(Sources {
             feed: feed.clone(),
             alerts: alert_feed.clone(),
+            core: core.clone(),
+            deliveries: Some(Arc::clone(&receivers)),
+            guard: entrance.guard(),
             clock: clock.clone(),
             draining: draining.clone(),
+            allowed_hosts: config.console.allowed_hosts.clone().into(),
+            collectors: collectors(&config),
         }));
-        let telling = core.is_some().then_some(&config.notify.receivers).cloned().unwrap_or_default();
-        let (receivers, mut telling) = notify::task::start(&telling, around, &told, &draining)?;
         let alerts = AlertApi::new(
             alert_feed,
             feed.clone(),
@@ -328,6 +335,28 @@ async fn context_options(config: &Config) -> anyhow::Result<ContextOptions> {
 fn resource_options(config: &Config) -> ResourceOptions {
     let pace = Pace { bookmark_interval: config.watch.bookmark_interval, ..Pace::default() };
     ResourceOptions { pace, watchers_max: config.watch.max_watchers }
+}
+
+/// None where it is switched off.
+fn console_router(config: &Config, slot: console_routes::Slot) -> axum::Router {
+    if config.console.enabled { console_routes::router(slot) } else { axum::Router::new() }
+}
+
+fn collectors(config: &Config) -> Addresses {
+    Addresses {
+        addresses: config.console.collectors.clone(),
+        ca_file: config.console.collector_ca_file.clone(),
+        token_file: config.console.collector_token_file.clone(),
+    }
+}
+
+/// For people whom the guard keeps out.
+fn refused(title: &str, text: &str, offers_sign_in: bool) -> http::Response<String> {
+    let mut page = http::Response::new(Refused::page(title, text, offers_sign_in));
+    let html = http::HeaderValue::from_static("text/html; charset=utf-8");
+    page.headers_mut().insert(http::header::CONTENT_TYPE, html);
+    console_routes::protect(page.headers_mut());
+    page
 }
 
 fn alert_options(config: &Config, receivers: Arc<Board>) -> AlertOptions {

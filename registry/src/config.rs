@@ -48,7 +48,7 @@ pub const KEYS: &[Key] = &[
         name: "http.listen",
         env: "PULSE_REGISTRY_HTTP_LISTEN",
         default: "127.0.0.1:7661",
-        help: "Address of `/metrics`, `/healthz`, `/readyz` and `/mcp`.",
+        help: "Address of the console, `/metrics`, `/healthz`, `/readyz` and `/mcp`.",
     },
     Key {
         name: "tls.cert_file",
@@ -255,6 +255,36 @@ pub const KEYS: &[Key] = &[
         help: "Names by which clients of MCP may call this registry, separated by commas; pages of other names cannot reach it through a browser.",
     },
     Key {
+        name: "console.enabled",
+        env: "PULSE_REGISTRY_CONSOLE_ENABLED",
+        default: "true",
+        help: "On: pages for people at `/console` of `http.listen`.",
+    },
+    Key {
+        name: "console.allowed_hosts",
+        env: "PULSE_REGISTRY_CONSOLE_ALLOWED_HOSTS",
+        default: "",
+        help: "Names by which browsers may call, separated by commas, beside localhost and addresses, where nobody is asked who he is; pages of other names cannot reach the console through a browser.",
+    },
+    Key {
+        name: "console.collectors",
+        env: "PULSE_REGISTRY_CONSOLE_COLLECTORS",
+        default: "",
+        help: "Addresses of collectors' gRPC services, separated by commas: they tell hosts, last errors and remedies of connections. Empty: pages show what the registry knows.",
+    },
+    Key {
+        name: "console.collector_ca_file",
+        env: "PULSE_REGISTRY_CONSOLE_COLLECTOR_CA_FILE",
+        default: "",
+        help: "PEM file of the authority that issued the collectors' certificates. Empty: the system's authorities.",
+    },
+    Key {
+        name: "console.collector_token_file",
+        env: "PULSE_REGISTRY_CONSOLE_COLLECTOR_TOKEN_FILE",
+        default: "",
+        help: "File with a token for the collectors: of a viewer, or of an operator to read connections anew from a page. Only over TLS or loopback.",
+    },
+    Key {
         name: "notify.receivers_file",
         env: "PULSE_REGISTRY_NOTIFY_RECEIVERS_FILE",
         default: "",
@@ -290,6 +320,7 @@ pub struct Config {
     pub context: Context,
     pub alerts: Alerts,
     pub mcp: Mcp,
+    pub console: Console,
     pub notify: Notify,
     pub drain: Drain,
 }
@@ -348,6 +379,16 @@ pub struct Alerts {
 pub struct Mcp {
     pub enabled: bool,
     pub allowed_hosts: Vec<String>,
+}
+
+#[derive(Clone, Debug)]
+pub struct Console {
+    pub enabled: bool,
+    pub allowed_hosts: Vec<String>,
+    /// Where collectors answer.
+    pub collectors: Vec<String>,
+    pub collector_ca_file: Option<PathBuf>,
+    pub collector_token_file: Option<PathBuf>,
 }
 
 #[derive(Clone, Debug)]
@@ -431,12 +472,14 @@ impl Config {
             },
             mcp: Mcp {
                 enabled: settings.flag("mcp.enabled"),
-                allowed_hosts: settings
-                    .text("mcp.allowed_hosts")
-                    .split(',')
-                    .map(|host| host.trim().to_owned())
-                    .filter(|host| !host.is_empty())
-                    .collect(),
+                allowed_hosts: list(&settings.text("mcp.allowed_hosts")),
+            },
+            console: Console {
+                enabled: settings.flag("console.enabled"),
+                allowed_hosts: list(&settings.text("console.allowed_hosts")),
+                collectors: list(&settings.text("console.collectors")),
+                collector_ca_file: path(settings, "console.collector_ca_file"),
+                collector_token_file: path(settings, "console.collector_token_file"),
             },
             notify: Notify {
                 receivers: receivers(settings),
@@ -453,6 +496,14 @@ impl Config {
             drain: Drain { timeout: settings.duration("drain.timeout", Duration::ZERO, HOUR) },
         }
     }
+}
+
+fn list(text: &str) -> Vec<String> {
+    text.split(',').map(|part| part.trim().to_owned()).filter(|part| !part.is_empty()).collect()
+}
+
+fn path(settings: &mut Settings, name: &'static str) -> Option<PathBuf> {
+    settings.optional(name, "a path", |text| Some(PathBuf::from(text)))
 }
 
 /// Those of the file, all of them or a problem for each that is wrong.

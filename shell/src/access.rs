@@ -12,6 +12,7 @@ mod layer;
 mod pace;
 mod refusal;
 mod service_account;
+pub mod session;
 pub mod table;
 pub mod token;
 
@@ -21,7 +22,7 @@ use clap::ValueEnum;
 use http::Extensions;
 use serde::{Deserialize, Serialize};
 
-pub use layer::GuardLayer;
+pub use layer::{GuardLayer, RefusedPage};
 
 /// What somebody may do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]

@@ -28,7 +28,7 @@ use tracing::{debug, warn};
 
 use crate::access::guard::{Guard, Port};
 use crate::access::inside::InsideLayer;
-use crate::access::{self, GuardLayer};
+use crate::access::{self, GuardLayer, RefusedPage};
 use crate::socket::{self, Limits, Socket};
 use crate::tls;
 use crate::tls::certificates::Certificates;
@@ -77,6 +77,7 @@ pub struct Entrance {
     certificates: Option<Arc<Certificates>>,
     limits: Limits,
     guard: Guard,
+    pages: Option<RefusedPage>,
 }
 
 impl Entrance {
@@ -87,7 +88,7 @@ impl Entrance {
         stop: CancellationToken,
     ) -> anyhow::Result<Self> {
         let has_client_ca = config.files.as_ref().is_some_and(|files| files.client_ca.is_some());
-        let guard = Guard::open(access, has_client_ca, stop.clone()).await?;
+        let guard = Guard::open(access, has_client_ca, config.files.is_some(), stop.clone()).await?;
         if config.exposed {
             warn!(
                 "TLS IS OFF on an address that others can reach: everything sent here can be read and changed on its way"
@@ -98,6 +99,17 @@ impl Entrance {
             tokio::task::spawn_blocking(move || Certificates::load(files)).await??;
         tokio::spawn(follower.run(stop));
         Ok(Self { certificates: Some(certificates), guard, ..Self::default() })
+    }
+
+    /// With pages for people where they are refused one.
+    #[must_use]
+    pub fn with_pages(self, pages: RefusedPage) -> Self {
+        Self { pages: Some(pages), ..self }
+    }
+
+    /// Knows who may do what, and opens sessions.
+    pub fn guard(&self) -> Guard {
+        self.guard.clone()
     }
 
     /// For what asks the services from inside, on behalf of those who were let in.
@@ -140,7 +152,7 @@ pub async fn http(
 ) -> anyhow::Result<()> {
     let mut sockets = entrance.accept(listener, stop.clone());
     let connections = TaskTracker::new();
-    let router = GuardLayer::new(entrance.guard, Port::Http).layer(router);
+    let router = GuardLayer::new(entrance.guard, Port::Http).with_pages(entrance.pages).layer(router);
     let server = http_server();
     while let Some(Ok(socket)) = sockets.recv().await {
         let (peer, router, server, stop) =

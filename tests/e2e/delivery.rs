@@ -151,7 +151,10 @@ async fn a_real_alertmanager_hears_of_fire_and_end_and_again_after_it_forgot() -
     let link = held["generatorURL"].as_str().unwrap_or_default();
     assert_eq!(
         link,
-        format!("https://pulse.example/alerts/{}", annotations["alert_id"].as_str().unwrap_or_default())
+        format!(
+            "https://pulse.example/console/alerts/{}",
+            annotations["alert_id"].as_str().unwrap_or_default()
+        )
     );
 
     // It lost all it knew: what fires is told again.
@@ -187,7 +190,7 @@ async fn a_webhook_gets_each_piece_of_news_signed_and_once() -> anyhow::Result<(
     assert_eq!(fire.body["data"]["receiver"], "hook");
     let resource = &fire.body["data"]["alert"]["resource"];
     assert_eq!((&resource["connection_name"], &resource["labels"]["site"]), (&json!("nas"), &json!("a")));
-    assert_eq!(fire.alert("url"), format!("https://pulse.example/alerts/{}", fire.alert("id")));
+    assert_eq!(fire.alert("url"), format!("https://pulse.example/console/alerts/{}", fire.alert("id")));
 
     // Somebody has seen it: no more word, but of its end.
     scene.until("FanFailed", AlertState::Firing).await?;

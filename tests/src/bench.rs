@@ -4,6 +4,7 @@
 
 pub mod alerts;
 pub mod bed;
+pub mod console;
 pub mod context;
 pub mod etcd;
 pub mod fanout;

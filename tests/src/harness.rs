@@ -3,6 +3,7 @@
 
 pub mod alertmanager;
 pub mod alerts;
+pub mod browser;
 pub mod command;
 pub mod feeder;
 pub mod fleet;

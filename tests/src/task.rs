@@ -8,6 +8,7 @@ pub mod crash;
 pub mod docs;
 pub mod fuzz;
 pub mod sbom;
+pub mod screenshots;
 pub mod soak;
 pub mod test;
 pub mod tools;

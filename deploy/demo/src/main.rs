@@ -56,6 +56,12 @@ fn without_separator(arguments: impl Iterator<Item = String>) -> impl Iterator<I
     arguments.enumerate().filter(|(i, argument)| *i != 1 || argument != "--").map(|(_, argument)| argument)
 }
 
+/// One that is free now: the registry is told where the collector will answer before that starts.
+fn free_port() -> anyhow::Result<u16> {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").context("find a free port")?;
+    Ok(listener.local_addr()?.port())
+}
+
 #[tokio::main]
 async fn main() -> ExitCode {
     let cli = Cli::parse_from(without_separator(std::env::args()));
@@ -83,10 +89,12 @@ async fn run(cli: &Cli) -> anyhow::Result<()> {
         config.http.listen.set_port(7661);
     }
     let hint = "another registry or demo may be running; stop it, or use --any-ports";
+    let collector_port = if cli.any_ports { free_port()? } else { 7670 };
+    config.console.collectors = vec![format!("http://127.0.0.1:{collector_port}")];
     let registry = Registry::start(config).await.context(hint)?;
     let mut config = CollectorConfig::embedded(&folder.path().join("collector"), registry.grpc_addr());
+    config.grpc.listen.set_port(collector_port);
     if !cli.any_ports {
-        config.grpc.listen.set_port(7670);
         config.http.listen.set_port(7671);
     }
     let collector = Collector::start(config).await.context(hint)?;

@@ -44,6 +44,7 @@ pub(crate) async fn tell(
     fleet::connect(fleet, collector).await?;
     stage.first_table(fleet.len()).await?;
     say("");
+    say(&format!("console    http://{registry_http}/console"));
     say(&format!("registry   grpc {registry}   metrics and probes http://{registry_http}/metrics"));
     say(&format!("collector  grpc {collector}"));
     say("");

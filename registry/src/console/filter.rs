@@ -4,7 +4,7 @@ use pulse_proto::model::{DataSource, Severity, Status};
 
 use super::address::Query;
 use super::layout::Choice;
-use super::systems::Scope;
+use super::systems::{Scope, carries};
 use crate::state::view::View;
 
 /// Labels that are offered.
@@ -80,10 +80,9 @@ pub fn picks<'a>(chosen: &str, all: impl IntoIterator<Item = (&'a str, &'a str)>
 
 /// Labels of the connections that a caller sees, as `key=value`.
 pub fn labels(view: &View, scope: &Scope, query: &Query) -> Vec<Pick> {
-    let carries = |labels: &Scope| scope.iter().all(|(key, value)| labels.get(key) == Some(value));
     let statuses = view.shards().filter_map(|shard| shard.status.as_ref());
     let mut all = std::collections::BTreeSet::new();
-    for status in statuses.filter(|status| carries(&status.labels)) {
+    for status in statuses.filter(|status| carries(&status.labels, scope)) {
         all.extend(status.labels.iter().map(|(key, value)| format!("{key}={value}")));
         if all.len() > LABELS_MAX {
             break;

@@ -7,9 +7,12 @@ use super::address::Query;
 use super::figure::{Units, When};
 
 /// The pages of the navigation.
-pub const PAGES: [(&str, &str, &str); 2] = [
+pub const PAGES: [(&str, &str, &str); 5] = [
+    ("fleet", "/console", "Overview"),
     ("infrastructure", "/console/infrastructure", "Infrastructure"),
     ("storage", "/console/storage", "Storage"),
+    ("alerts", "/console/alerts", "Alerts"),
+    ("connections", "/console/connections", "Connections"),
 ];
 
 /// Who looks at a page, and how.

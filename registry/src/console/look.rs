@@ -24,6 +24,10 @@ pub enum Health {
 }
 
 impl Health {
+    /// What an alert can be, with the word of a filter.
+    pub const ALERTING: [(Self, &'static str); 3] =
+        [(Self::Critical, "critical"), (Self::Warning, "warning"), (Self::Monitor, "monitor")];
+
     pub fn of(resource: &Resource) -> Self {
         match (resource.severity, resource.status) {
             (Severity::Critical, _) => Self::Critical,

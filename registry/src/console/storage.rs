@@ -183,7 +183,7 @@ fn list(view: &Arc<View>, filter: &Filter, query: &Query, now: UnixMillis) -> Ar
             }),
         }
     }
-    Arranged { groups, pager, unit: "things" }
+    Arranged { groups, pager, unit: "thing" }
 }
 
 fn health_of(found: &Found) -> Health {

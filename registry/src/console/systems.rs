@@ -16,6 +16,11 @@ use crate::state::view::{Found, Shard, View};
 /// The labels that a caller is limited to.
 pub type Scope = BTreeMap<String, String>;
 
+/// Whether something with these labels is within the limits of a caller.
+pub fn carries(labels: &Scope, scope: &Scope) -> bool {
+    scope.iter().all(|(key, value)| labels.get(key) == Some(value))
+}
+
 #[derive(Clone, Debug)]
 pub struct System {
     pub host: Found,

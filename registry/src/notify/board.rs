@@ -65,7 +65,9 @@ impl Post {
     }
 
     fn link(&self, case: &Case) -> Option<String> {
-        self.external_url.as_ref().map(|url| format!("{}/alerts/{}", url.trim_end_matches('/'), case.id))
+        self.external_url
+            .as_ref()
+            .map(|url| format!("{}/console/alerts/{}", url.trim_end_matches('/'), case.id))
     }
 
     pub(super) async fn send(&self, dispatch: &Dispatch) -> Outcome {

@@ -24,6 +24,7 @@ use super::issuer::{self, Issuer};
 use super::pace::Pace;
 use super::refusal::Refusal;
 use super::service_account::ServiceAccounts;
+use super::session::Sessions;
 use super::table::{self, Need, Row};
 use super::{Caller, Grant, Role};
 use crate::clock::now_unix_ms;
@@ -85,6 +86,7 @@ struct Inner {
     pace: Option<Mutex<Pace>>,
     /// Counts changes of what is believed.
     changed: watch::Sender<u64>,
+    sessions: Sessions,
 }
 
 impl std::fmt::Debug for Guard {
@@ -96,12 +98,18 @@ impl std::fmt::Debug for Guard {
 impl Default for Guard {
     /// Asks nobody.
     fn default() -> Self {
-        Self::of(false, Book::default(), None, 0)
+        Self::of(false, Book::default(), None, 0, Sessions::new(false))
     }
 }
 
 impl Guard {
-    fn of(asks: bool, book: Book, accounts: Option<ServiceAccounts>, per_second: u32) -> Self {
+    fn of(
+        asks: bool,
+        book: Book,
+        accounts: Option<ServiceAccounts>,
+        per_second: u32,
+        sessions: Sessions,
+    ) -> Self {
         Self(Arc::new(Inner {
             asks: AtomicBool::new(asks),
             book: ArcSwap::from_pointee(book),
@@ -109,11 +117,17 @@ impl Guard {
             key_missing: Notify::new(),
             pace: (per_second > 0).then(|| Mutex::new(Pace::new(per_second))),
             changed: watch::Sender::new(0),
+            sessions,
         }))
     }
 
     /// Reads the files and follows them until `stop`. Fails when others could call without being asked anything.
-    pub async fn open(config: &Config, has_client_ca: bool, stop: CancellationToken) -> anyhow::Result<Self> {
+    pub async fn open(
+        config: &Config,
+        has_client_ca: bool,
+        has_tls: bool,
+        stop: CancellationToken,
+    ) -> anyhow::Result<Self> {
         let wanted = config.clone();
         let (book, accounts) = tokio::task::spawn_blocking(move || load(&wanted)).await??;
         let found = book.is_some() || config.jwt.is_some() || has_client_ca;
@@ -136,7 +150,13 @@ impl Guard {
                 "no credential is set up: whoever is on this machine may do everything; `tokens create` changes that"
             );
         }
-        let guard = Self::of(asks, book.unwrap_or_default(), accounts, config.requests_per_second);
+        let guard = Self::of(
+            asks,
+            book.unwrap_or_default(),
+            accounts,
+            config.requests_per_second,
+            Sessions::new(has_tls),
+        );
         tokio::spawn(guard.clone().follow(config.clone(), stop.clone()));
         if let Some(jwt) = config.jwt.clone()
             && let Keys::Issuer(issuer) = jwt.keys.clone()
@@ -148,8 +168,27 @@ impl Guard {
         Ok(guard)
     }
 
-    fn asks(&self) -> bool {
+    /// Whether callers are asked who they are.
+    pub fn asks(&self) -> bool {
         self.0.asks.load(Ordering::Acquire)
+    }
+
+    /// The cookie of a new session for whoever shows this token, or why there is none.
+    pub fn sign_in(&self, token: &str) -> Result<String, String> {
+        let (now_ms, book) = (now_unix_ms(), self.0.book.load());
+        let caller = book.by_token(token, now_ms).map_err(|why| bad(why).message())?;
+        let id = super::token::id_of(token).unwrap_or_default();
+        let kept = book.tokens.iter().find(|token| token.id == id).ok_or("the token is gone")?;
+        let role = caller.grant.as_ref().map(|grant| grant.role);
+        if let Some(has) = role.filter(|role| !role.allows(Role::Viewer)) {
+            return Err(Refusal::Role { has, needs: Role::Viewer }.message());
+        }
+        Ok(self.0.sessions.open(&kept.hash, now_ms))
+    }
+
+    /// Ends the session that these headers show; the cookie that makes a browser forget it.
+    pub fn sign_out(&self, headers: &HeaderMap) -> String {
+        self.0.sessions.close(headers)
     }
 
     async fn follow(self, config: Config, stop: CancellationToken) {
@@ -291,7 +330,7 @@ impl Guard {
             Need::Open => return open(Caller::anyone()),
             Need::Role(needs) => needs,
         };
-        let (caller, credential) = self.identify(knock, now_ms)?;
+        let (caller, credential) = self.identify(knock, row, now_ms)?;
         who.clone_from(&caller.name);
         let Some(grant) = &caller.grant else { return Err(Refusal::BadCredential) };
         suffices(grant, needs, row)?;
@@ -315,7 +354,7 @@ impl Guard {
     }
 
     /// A token that is shown counts, and nothing beside it: a bad one is not made good by a certificate.
-    fn identify(&self, knock: Knock<'_>, now_ms: u64) -> Result<(Caller, Credential), Refusal> {
+    fn identify(&self, knock: Knock<'_>, row: Row, now_ms: u64) -> Result<(Caller, Credential), Refusal> {
         let mut shown = knock.headers.get_all(AUTHORIZATION).iter();
         let book = self.0.book.load();
         match (shown.next(), shown.next()) {
@@ -340,6 +379,10 @@ impl Guard {
             }
             (Some(_), Some(_)) => Err(Refusal::BadCredential),
             (None, _) => {
+                // A browser shows it wherever it goes: it counts for pages alone.
+                if row.page && knock.port == Port::Http && super::session::is_shown(knock.headers) {
+                    return self.by_session(&book, knock.headers, now_ms);
+                }
                 let names = knock.peer.map(|peer| Arc::clone(&peer.names)).unwrap_or_default();
                 if names.is_empty() {
                     return Err(Refusal::NoCredential);
@@ -350,6 +393,24 @@ impl Guard {
                 Ok((caller, credential))
             }
         }
+    }
+
+    /// The token that a session stands for, as it is now.
+    fn by_session(
+        &self,
+        book: &Book,
+        headers: &HeaderMap,
+        now_ms: u64,
+    ) -> Result<(Caller, Credential), Refusal> {
+        let text_hash = self.0.sessions.find(headers, now_ms).ok_or(Refusal::Expired)?;
+        let kept = book.tokens.iter().find(|token| token.hash == text_hash).ok_or(Refusal::BadCredential)?;
+        let expires_unix_ms = kept.expires_unix_ms;
+        if expires_unix_ms.is_some_and(|expires| now_ms >= expires) {
+            return Err(Refusal::Expired);
+        }
+        let name = format!("token:{}/{}", kept.id, kept.name);
+        let caller = Caller { name, grant: Some(kept.grant.clone()) };
+        Ok((caller, Credential::Token { text_hash, expires_unix_ms }))
     }
 
     /// Whether a call that is open may go on.

@@ -16,6 +16,7 @@ use super::Caller;
 use super::guard::{Admitted, Guard, Knock, Port};
 use super::inside::Pass;
 use super::refusal::Refusal;
+use super::table;
 use crate::audit::{self, Subject};
 use crate::socket::Peer;
 
@@ -23,6 +24,8 @@ type BoxError = Box<dyn std::error::Error + Send + Sync>;
 /// What goes out.
 pub(crate) type Answer = tonic::body::Body;
 
+/// Where people sign in.
+const SIGN_IN: &str = "/console/sign-in";
 const REQUEST_ID: &str = "x-request-id";
 const REQUEST_ID_CHARS_MAX: usize = 128;
 
@@ -30,11 +33,21 @@ const REQUEST_ID_CHARS_MAX: usize = 128;
 pub struct GuardLayer {
     guard: Guard,
     port: Port,
+    pages: Option<RefusedPage>,
 }
+
+/// Makes a page that tells a person why there is none: a title, a sentence, and whether signing in would help.
+pub type RefusedPage = fn(&str, &str, bool) -> Response<String>;
 
 impl GuardLayer {
     pub const fn new(guard: Guard, port: Port) -> Self {
-        Self { guard, port }
+        Self { guard, port, pages: None }
+    }
+
+    /// With pages for people where they are refused one.
+    #[must_use]
+    pub fn with_pages(self, pages: Option<RefusedPage>) -> Self {
+        Self { pages, ..self }
     }
 }
 
@@ -42,7 +55,7 @@ impl<S> Layer<S> for GuardLayer {
     type Service = Guarded<S>;
 
     fn layer(&self, inner: S) -> Guarded<S> {
-        Guarded { guard: self.guard.clone(), port: self.port, inner }
+        Guarded { guard: self.guard.clone(), port: self.port, pages: self.pages, inner }
     }
 }
 
@@ -50,6 +63,7 @@ impl<S> Layer<S> for GuardLayer {
 pub struct Guarded<S> {
     guard: Guard,
     port: Port,
+    pages: Option<RefusedPage>,
     inner: S,
 }
 
@@ -78,8 +92,13 @@ where
             Ok(admitted) => admitted,
             Err(refusal) => {
                 note(&path, &who, peer.as_ref(), &id, "", refusal.reason());
-                let port = self.port;
-                return Box::pin(async move { Ok(refused(port, &refusal)) });
+                let answer = match (self.pages, table::route(&path)) {
+                    (Some(page), Some(row)) if row.page && self.port == Port::Http => {
+                        refused_page(page, &refusal, request.uri())
+                    }
+                    _ => refused(self.port, &refusal),
+                };
+                return Box::pin(async move { Ok(answer) });
             }
         };
         // The credential has done its work, and nothing behind this needs it.
@@ -120,6 +139,30 @@ fn result<R>(response: &Response<R>) -> String {
         None | Some("0") => response.status().as_str().to_owned(),
         Some(code) => format!("{:?}", tonic::Code::from_bytes(code.as_bytes())),
     }
+}
+
+/// Whoever is not known is asked to sign in and comes back; whoever is hears what is missing.
+fn refused_page(page: RefusedPage, refusal: &Refusal, uri: &http::Uri) -> Response<Answer> {
+    if refusal.asks_to_sign_in() {
+        let back: String = uri.path_and_query().map(ToString::to_string).unwrap_or_default();
+        let back: String = back.bytes().map(escaped).collect();
+        let mut answer = Response::new(Answer::empty());
+        *answer.status_mut() = http::StatusCode::SEE_OTHER;
+        if let Ok(place) = HeaderValue::from_str(&format!("{SIGN_IN}?back={back}")) {
+            answer.headers_mut().insert(http::header::LOCATION, place);
+        }
+        return answer;
+    }
+    let told = refusal.http::<String>();
+    let mut answer = page("Not for you", &format!("{}.", refusal.message()), true);
+    *answer.status_mut() = told.status();
+    answer.map(Answer::new)
+}
+
+/// A byte of a query's value.
+fn escaped(byte: u8) -> String {
+    let is_plain = byte.is_ascii_alphanumeric() || b"/-._~".contains(&byte);
+    if is_plain { char::from(byte).to_string() } else { format!("%{byte:02X}") }
 }
 
 fn refused(port: Port, refusal: &Refusal) -> Response<Answer> {

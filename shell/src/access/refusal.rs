@@ -33,6 +33,11 @@ pub(super) enum Refusal {
 }
 
 impl Refusal {
+    /// Nothing is wrong but that nobody knows who it is.
+    pub(super) const fn asks_to_sign_in(&self) -> bool {
+        matches!(self, Self::NoCredential | Self::BadCredential | Self::Expired)
+    }
+
     pub(super) const fn reason(&self) -> &'static str {
         match self {
             Self::NoSuchPath => "NO_SUCH_METHOD",
@@ -59,7 +64,7 @@ impl Refusal {
         }
     }
 
-    fn message(&self) -> String {
+    pub(super) fn message(&self) -> String {
         match self {
             Self::NoSuchPath => "nothing answers here".to_owned(),
             Self::NoCredential => {

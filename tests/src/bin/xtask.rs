@@ -23,6 +23,8 @@ enum Task {
     Promise,
     /// Write the tables that documents quote anew
     Docs,
+    /// Take the pictures that the documentation shows, of the console in a browser
+    Screenshots,
     /// Feed damaged input to what decodes bytes from a NAS (`-- --help` for its options)
     Fuzz {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
@@ -53,6 +55,7 @@ fn main() -> anyhow::Result<()> {
         Task::Check => task::check::all(),
         Task::Promise => task::check::promise(),
         Task::Docs => task::docs::all(),
+        Task::Screenshots => task::screenshots::take(),
         Task::Fuzz { arguments } => task::fuzz::run(&arguments),
         Task::Sbom(options) => task::sbom::run(&options),
         Task::Crash { options } => task::crash::run(options),

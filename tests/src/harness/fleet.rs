@@ -24,6 +24,7 @@ pub struct Service {
     env: Vec<(String, String)>,
     process: Option<Process>,
     grpc: SocketAddr,
+    http: SocketAddr,
 }
 
 impl Service {
@@ -48,29 +49,34 @@ impl Service {
     pub fn prepared(name: &'static str, folder: &Path, settings: &str) -> Self {
         let any = SocketAddr::from(([127, 0, 0, 1], 0));
         let (folder, settings) = (folder.to_owned(), settings.to_owned());
-        Self { name, folder, settings, env: Vec::new(), process: None, grpc: any }
+        Self { name, folder, settings, env: Vec::new(), process: None, grpc: any, http: any }
     }
 
-    /// Starts it (again) on the port it had before.
+    /// Starts it (again) on the ports it had before.
     pub async fn up(&mut self) -> anyhow::Result<()> {
         std::fs::create_dir_all(&self.folder)?;
         let config = self.folder.join("config.toml");
         let text = format!(
-            "data_dir = {data:?}\n{settings}\n[grpc]\nlisten = \"{grpc}\"\n[http]\nlisten = \"127.0.0.1:0\"\n[log]\nformat = \"json\"\nlevel = \"info\"\n",
+            "data_dir = {data:?}\n{settings}\n[grpc]\nlisten = \"{grpc}\"\n[http]\nlisten = \"{http}\"\n[log]\nformat = \"json\"\nlevel = \"info\"\n",
             data = self.folder.join("data").display().to_string(),
             settings = self.settings,
             grpc = self.grpc,
+            http = self.http,
         );
         std::fs::write(&config, text).context("write the configuration")?;
         let env: Vec<(&str, &str)> = self.env.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
         let process = Process::serve(self.name, &config, &env).await?;
-        self.grpc = process.grpc_addr();
+        (self.grpc, self.http) = (process.grpc_addr(), process.http_addr());
         self.process = Some(process);
         Ok(())
     }
 
     pub fn grpc(&self) -> SocketAddr {
         self.grpc
+    }
+
+    pub fn http(&self) -> SocketAddr {
+        self.http
     }
 
     pub fn process(&self) -> &Process {

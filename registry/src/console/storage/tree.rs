@@ -96,7 +96,7 @@ pub(super) fn arrange(
             open.rows(view, unit, &mut group.rows, now);
         }
     }
-    Arranged { groups, pager, unit: "pools" }
+    Arranged { groups, pager, unit: "pool" }
 }
 
 /// All that matches, pool by pool.

@@ -49,7 +49,7 @@ fn with_token(role: Role) -> (Book, String) {
 #[test]
 fn who_is_asked_shows_one_good_credential() {
     let (book, text) = with_token(Role::Admin);
-    let guard = Guard::of(true, book, None, 0);
+    let guard = Guard::of(true, book, None, 0, Sessions::new(false));
     let known = peer([10, 0, 0, 1], &["dns:x", "uri:spiffe://pulse/core"]);
     let unknown = peer([10, 0, 0, 1], &["dns:x"]);
     let bare = peer([10, 0, 0, 1], &[]);
@@ -82,7 +82,7 @@ fn who_is_asked_shows_one_good_credential() {
 #[test]
 fn who_calls_too_fast_is_told_when_to_come_back() {
     let (book, text) = with_token(Role::Viewer);
-    let guard = Guard::of(true, book, None, 5);
+    let guard = Guard::of(true, book, None, 5, Sessions::new(false));
     let headers = headers(&[&text]);
     let (loud, calm) = (peer([10, 0, 0, 1], &[]), peer([10, 0, 0, 2], &[]));
     let knock = |peer| {
@@ -109,7 +109,7 @@ async fn keys_of_an_issuer_are_believed_while_it_confirms_them() {
         Jwt { keys: Keys::Issuer(issuer.clone()), issuer: CLUSTER.to_owned(), audience: "pulse".to_owned() };
     let mut book = Book::default();
     book.service_accounts.insert("system:serviceaccount:pulse:core".to_owned(), grant(Role::Viewer));
-    let guard = Guard::of(true, book, None, 0);
+    let guard = Guard::of(true, book, None, 0, Sessions::new(false));
     let peer = peer([10, 0, 0, 1], &[]);
     let by = |token: &str| {
         let headers = headers(&[&format!("Bearer {token}")]);
@@ -147,7 +147,7 @@ async fn keys_of_an_issuer_are_believed_while_it_confirms_them() {
 #[test]
 fn a_call_from_inside_is_its_callers() {
     let (mut book, text) = with_token(Role::Viewer);
-    let guard = Guard::of(true, book.clone(), None, 0);
+    let guard = Guard::of(true, book.clone(), None, 0, Sessions::new(false));
     let headers = headers(&[&text]);
     let peer = peer([10, 0, 0, 1], &[]);
     let knock = Knock { port: Port::Http, path: "/mcp", headers: &headers, peer: Some(&peer) };
@@ -173,7 +173,7 @@ fn a_call_from_inside_is_its_callers() {
 #[test]
 fn what_is_open_ends_with_its_grant() {
     let (mut book, text) = with_token(Role::Operator);
-    let guard = Guard::of(true, book.clone(), None, 0);
+    let guard = Guard::of(true, book.clone(), None, 0, Sessions::new(false));
     let headers = headers(&[&text]);
     let peer = peer([10, 0, 0, 1], &[]);
     let knock = Knock { port: Port::Grpc, path: LIST, headers: &headers, peer: Some(&peer) };
@@ -183,4 +183,43 @@ fn what_is_open_ends_with_its_grant() {
     book.tokens[0].grant = grant(Role::Viewer);
     guard.0.book.store(Arc::new(book));
     assert!(!guard.still(&admitted));
+}
+
+#[test]
+fn a_session_is_its_token_and_counts_for_pages_alone() {
+    let (id, text) = token::make();
+    let kept = Token {
+        id,
+        name: "me".to_owned(),
+        hash: token::hash(&text),
+        grant: grant(Role::Viewer),
+        created_unix_ms: 0,
+        expires_unix_ms: None,
+    };
+    let mut book = Book::default();
+    book.tokens.push(kept);
+    let guard = Guard::of(true, book, None, 0, Sessions::new(false));
+    assert!(guard.sign_in("pulse_nonsense").is_err());
+    let cookie = guard.sign_in(text.expose_secret()).expect("a session");
+    let pair = cookie.split(';').next().unwrap_or_default();
+    let headers =
+        HeaderMap::from_iter([(http::header::COOKIE, HeaderValue::from_str(pair).expect("a value"))]);
+    let at = |port, path| {
+        let admitted = guard.admit(Knock { port, path, headers: &headers, peer: None }, &mut String::new());
+        admitted.map(|admitted| admitted.caller.name).map_err(|refusal| refusal.reason())
+    };
+    assert!(at(Port::Http, "/console/storage").is_ok_and(|name| name.ends_with("/me")));
+    for path in ["/metrics", "/mcp"] {
+        assert_eq!(
+            at(Port::Http, path),
+            Err("NO_CREDENTIAL"),
+            "{path}: a page elsewhere could make a browser ask"
+        );
+    }
+    assert_eq!(at(Port::Grpc, LIST), Err("NO_CREDENTIAL"));
+    assert_eq!(at(Port::Http, "/console/alerts/1/acknowledge"), Err("ROLE_MISSING"));
+    guard.0.book.store(Arc::default());
+    assert_eq!(at(Port::Http, "/console/storage"), Err("BAD_CREDENTIAL"), "its token is gone");
+    guard.sign_out(&headers);
+    assert_eq!(at(Port::Http, "/console/storage"), Err("CREDENTIAL_EXPIRED"));
 }

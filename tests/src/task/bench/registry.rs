@@ -1,4 +1,4 @@
-//! `cargo xtask bench ingest`, `watch`, `list`, `restart`, `alerts` and `context`: builds the registry as it is released and starts the
+//! `cargo xtask bench ingest`, `watch`, `list`, `restart`, `alerts`, `console` and `context`: builds the registry as it is released and starts the
 //! bench that runs it.
 
 use anyhow::ensure;

@@ -1,0 +1,137 @@
+//! The whole fleet at a glance: what needs somebody now, and every system as a
+//! cell of a grid, the worst first.
+
+use std::sync::Arc;
+
+use askama::Template;
+use pulse_proto::model::{ResourceType, UnixMillis};
+
+use super::address::segment;
+use super::alerts::{self, Line};
+use super::changes::{self, Change};
+use super::infrastructure::Used;
+use super::layout::Layout;
+use super::look::{Badge, Health, Reach};
+use super::systems::{self, Scope, System};
+use crate::alert::book::Book;
+use crate::query::filter::Filter;
+use crate::query::sight::Sight;
+use crate::query::summary::Summary;
+use crate::state::view::View;
+
+pub const PATH: &str = "/console";
+/// Kinds of alerts on the page.
+const ALERTS_MAX: usize = 6;
+const CHANGES_MAX: usize = 10;
+/// Cells of the grid; the worst are first, the rest is counted.
+const CELLS_MAX: usize = 2_000;
+
+#[derive(Debug, Template)]
+#[template(path = "console/fleet.html")]
+pub struct Page {
+    pub layout: Layout,
+    pub alerts: Vec<Line>,
+    pub more_alerts: usize,
+    pub figures: Vec<Figure>,
+    pub capacity: Option<Used>,
+    pub bands: Vec<Band>,
+    pub systems: usize,
+    /// Systems that did not get a cell.
+    pub more: usize,
+    pub changes: Vec<Change>,
+}
+
+/// How many there are of something, and how many of them are not well.
+#[derive(Debug)]
+pub struct Figure {
+    pub count: u64,
+    pub label: &'static str,
+    pub href: &'static str,
+    pub attention: u64,
+}
+
+/// Systems that look alike.
+#[derive(Debug)]
+pub struct Band {
+    pub badge: Badge,
+    pub token: &'static str,
+    pub count: usize,
+    pub cells: Vec<Cell>,
+    pub href: String,
+}
+
+#[derive(Debug)]
+pub struct Cell {
+    pub id: String,
+    pub name: String,
+}
+
+pub fn page(layout: Layout, view: &Arc<View>, book: &Book, scope: &Scope, now: UnixMillis) -> Page {
+    let sight = Sight::of(view, scope);
+    let found = systems::find(view, "", scope, now).unwrap_or_default();
+    let (alerts, more_alerts) = alerts::loudest(book, &sight, ALERTS_MAX, now);
+    let all = Filter::parse_within("", scope).map(|filter| Summary::of(view, &filter)).unwrap_or_default();
+    let bad = Filter::parse_within("severity >= warning", scope)
+        .map(|filter| Summary::of(view, &filter))
+        .unwrap_or_default();
+    let of = |summary: &Summary, kind| summary.by_type.get(&kind).map_or(0, |tally| tally.count);
+    let figure = |kind, label, href| Figure { count: of(&all, kind), label, href, attention: of(&bad, kind) };
+    let figures = vec![
+        figure(ResourceType::Host, "systems", "/console/infrastructure"),
+        figure(ResourceType::Storage, "pools and datasets", "/console/storage"),
+        figure(ResourceType::PhysicalDisk, "disks", "/console/storage?kind=disk&group=none"),
+    ];
+    let capacity = all.pool_capacity;
+    let systems = found.len();
+    let bands = bands(&found);
+    let shown: usize = bands.iter().map(|band| band.cells.len()).sum();
+    Page {
+        layout,
+        alerts,
+        more_alerts,
+        figures,
+        capacity: Used::of(capacity.used_bytes, capacity.total_bytes),
+        bands,
+        systems,
+        more: systems - shown,
+        changes: changes::newest(view, None, "kind != created", &sight, CHANGES_MAX, now),
+    }
+}
+
+/// What can be seen by its health, what cannot by why.
+fn bands(found: &[System]) -> Vec<Band> {
+    const BY_HEALTH: [(Health, &str); 6] = [
+        (Health::Critical, "severity=critical"),
+        (Health::Warning, "severity=warning"),
+        (Health::Unknown, "status=unknown"),
+        (Health::Stopped, "status=offline"),
+        (Health::Monitor, "severity=monitor"),
+        (Health::Healthy, "severity=healthy"),
+    ];
+    const UNSEEN: [Reach; 4] = [Reach::Unreachable, Reach::Lost, Reach::Stale, Reach::SwitchedOff];
+    let mut room = CELLS_MAX;
+    let mut band = |badge: Badge, query: &str, wanted: &dyn Fn(&System) -> bool| {
+        let all: Vec<&System> = found.iter().filter(|system| wanted(system)).collect();
+        let cell = |system: &&System| Cell {
+            id: segment(system.host.resource.id.as_str()),
+            name: system.name().to_owned(),
+        };
+        let cells: Vec<Cell> = all.iter().take(room).map(cell).collect();
+        room -= cells.len();
+        let href = format!("/console/infrastructure?{query}");
+        (!all.is_empty()).then(|| Band { token: badge.token, badge, count: all.len(), cells, href })
+    };
+    let seen = |system: &System| system.look.reach == Reach::Fresh;
+    let mut bands = Vec::new();
+    for (health, query) in &BY_HEALTH[..2] {
+        bands.extend(band((*health).into(), query, &|system| seen(system) && system.worst == *health));
+    }
+    for reach in UNSEEN {
+        let badge = Badge { token: reach.token(), word: reach.word() };
+        bands.extend(band(badge, "severity=unseen", &|system| system.look.reach == reach));
+    }
+    for (health, query) in &BY_HEALTH[2..] {
+        bands.extend(band((*health).into(), query, &|system| seen(system) && system.worst == *health));
+    }
+    bands
+}

@@ -1,0 +1,132 @@
+//! Tells a page that what it shows has changed, as server-sent events. What is
+//! told is only that: the page fetches itself again, through the same door.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::{Request, State};
+use axum::http::{StatusCode, header};
+use axum::response::sse::{Event, KeepAlive, Sse};
+use axum::response::{IntoResponse as _, Response};
+use pulse_proto::model::Revision;
+use pulse_shell::access::Caller;
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+
+use super::{Slot, starting};
+use crate::console::address::Query;
+use crate::console::systems::{Scope, carries};
+use crate::console::{Sources, storage};
+use crate::query::filter::Filter;
+use crate::state::change::{Change, Changes};
+use crate::state::resource::Resource;
+
+/// A page hears of changes no more often than this.
+const PACE: Duration = Duration::from_secs(1);
+/// Ages move without changes.
+const TICK: Duration = Duration::from_secs(15);
+const ALIVE: Duration = Duration::from_secs(10);
+/// Events on their way: each says the same, so one is enough.
+const OUTBOX_MAX: usize = 1;
+const REVISIONS_MAX: usize = 256;
+
+/// Where a page hears of `about`: a filter over resources; alerts are heard of anyway.
+pub(super) fn address(about: &str) -> String {
+    Query::default().with("about", about).link("/console/live")
+}
+
+/// What pages are about.
+pub(super) const EVERYTHING: &str = "all";
+pub(super) const STORAGE: &str = "storage";
+pub(super) const ALERTS: &str = "alerts";
+
+fn filter(about: &str) -> String {
+    match about {
+        STORAGE => storage::ABOUT.to_owned(),
+        EVERYTHING => String::new(),
+        // Of no resource.
+        ALERTS => "id = \"\"".to_owned(),
+        // Of one connection.
+        other => format!("connection = {}", crate::console::filter::quoted(other)),
+    }
+}
+
+pub(super) async fn stream(State(slot): State<Slot>, request: Request) -> Response {
+    let Some(console) = slot.0.get() else { return starting() };
+    let scope = Caller::of(request.extensions()).scope();
+    let query = Query::parse(request.uri().query().unwrap_or_default());
+    drop(request);
+    let Ok(filter) = Filter::parse_within(&filter(query.get("about")), &scope) else {
+        return StatusCode::BAD_REQUEST.into_response();
+    };
+    let Ok(permit) = Arc::clone(console.streams()).try_acquire_owned() else {
+        return (StatusCode::SERVICE_UNAVAILABLE, [(header::RETRY_AFTER, "10")]).into_response();
+    };
+    let (outbox, events) = mpsc::channel(OUTBOX_MAX);
+    let sources = console.sources().clone();
+    tokio::spawn(async move {
+        follow(sources, filter, scope, outbox).await;
+        drop(permit);
+    });
+    let stream = Sse::new(ReceiverStream::new(events)).keep_alive(KeepAlive::new().interval(ALIVE));
+    ([(header::CACHE_CONTROL, "no-store")], stream).into_response()
+}
+
+async fn follow(
+    mut sources: Sources,
+    filter: Filter,
+    scope: Scope,
+    outbox: mpsc::Sender<Result<Event, Infallible>>,
+) {
+    let mut at = sources.feed.view().revision;
+    let mut alerts_at = sources.alerts.book().revision;
+    // Whoever comes back may have missed something.
+    let mut changed = false;
+    loop {
+        if changed {
+            let event = Event::default().event("changed").data(at.to_string());
+            if outbox.send(Ok(event)).await.is_err() {
+                return;
+            }
+            tokio::time::sleep(PACE).await;
+        }
+        changed = tokio::select! {
+            biased;
+            () = sources.draining.cancelled() => return,
+            () = outbox.closed() => return,
+            alive = sources.feed.beyond(at) => {
+                if !alive {
+                    return;
+                }
+                let (through, concerns) = look(&sources, &filter, at);
+                at = through;
+                concerns
+            }
+            alive = sources.alerts.beyond(alerts_at) => {
+                if !alive {
+                    return;
+                }
+                let Ok((cases, through)) = sources.alerts.after(alerts_at) else { return };
+                alerts_at = through;
+                cases.iter().any(|case| carries(&case.subject.labels, &scope))
+            }
+            () = tokio::time::sleep(TICK) => true,
+        };
+    }
+}
+
+/// How far it looked, and whether something there concerns the page.
+fn look(sources: &Sources, filter: &Filter, at: Revision) -> (Revision, bool) {
+    let Ok(all) = sources.feed.after(at, REVISIONS_MAX) else { return (sources.feed.view().revision, true) };
+    let through = all.last().map_or_else(|| sources.feed.view().revision, |last| last.revision);
+    (through, all.iter().any(|changes| concerns(changes, filter)))
+}
+
+fn concerns(changes: &Changes, filter: &Filter) -> bool {
+    let holds = |resource: &Arc<Resource>| filter.matches(resource, None);
+    changes.items.iter().any(|change| match change {
+        Change::Added(resource) | Change::Removed(resource) => holds(resource),
+        Change::Changed { before, after } => holds(before) || holds(after),
+    })
+}

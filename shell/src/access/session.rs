@@ -1,0 +1,175 @@
+//! Sessions of browsers: a random name in a cookie that stands for a token
+//! which was shown once. Kept in memory and as hashes; a session ends with its
+//! token, without use, with age, or with the process.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use http::HeaderMap;
+use http::header::COOKIE;
+use sha2::{Digest as _, Sha256};
+
+/// Nobody used it for so long.
+pub const IDLE_MAX: Duration = Duration::from_hours(12);
+/// However much it was used.
+const AGE_MAX: Duration = Duration::from_hours(24 * 7);
+const SESSIONS_MAX: usize = 10_000;
+const NAME: &str = "pulse_session";
+/// Browsers take it only over TLS, for this host and all its paths.
+const NAME_SECURE: &str = "__Host-pulse_session";
+
+type Hash = [u8; 32];
+
+#[derive(Debug)]
+pub(super) struct Sessions {
+    open: Mutex<BTreeMap<Hash, Session>>,
+    secure: bool,
+}
+
+#[derive(Clone, Debug)]
+struct Session {
+    /// Of its token.
+    text_hash: String,
+    opened_ms: u64,
+    used_ms: u64,
+}
+
+impl Session {
+    fn holds(&self, now_ms: u64) -> bool {
+        let within = |from: u64, max: Duration| u128::from(now_ms.saturating_sub(from)) < max.as_millis();
+        within(self.used_ms, IDLE_MAX) && within(self.opened_ms, AGE_MAX)
+    }
+}
+
+impl Sessions {
+    /// `secure`: the port speaks TLS.
+    pub(super) fn new(secure: bool) -> Self {
+        Self { open: Mutex::default(), secure }
+    }
+
+    /// The cookie of a new session for the token with this hash.
+    pub(super) fn open(&self, text_hash: &str, now_ms: u64) -> String {
+        let name = URL_SAFE_NO_PAD.encode(rand::random::<[u8; 32]>());
+        let session = Session { text_hash: text_hash.to_owned(), opened_ms: now_ms, used_ms: now_ms };
+        let mut open = self.locked();
+        open.retain(|_, session| session.holds(now_ms));
+        while open.len() >= SESSIONS_MAX {
+            let Some(oldest) = open.iter().min_by_key(|(_, session)| session.used_ms).map(|(hash, _)| *hash)
+            else {
+                break;
+            };
+            open.remove(&oldest);
+        }
+        open.insert(hash(&name), session);
+        self.cookie(&name, AGE_MAX)
+    }
+
+    /// The hash of the token that the shown session stands for.
+    pub(super) fn find(&self, headers: &HeaderMap, now_ms: u64) -> Option<String> {
+        let hash = hash(shown(headers, self.name())?);
+        let mut open = self.locked();
+        let session = open.get_mut(&hash)?;
+        if !session.holds(now_ms) {
+            open.remove(&hash);
+            return None;
+        }
+        session.used_ms = now_ms;
+        Some(session.text_hash.clone())
+    }
+
+    /// Ends it; the cookie that makes a browser forget it.
+    pub(super) fn close(&self, headers: &HeaderMap) -> String {
+        if let Some(name) = shown(headers, self.name()) {
+            self.locked().remove(&hash(name));
+        }
+        self.cookie("", Duration::ZERO)
+    }
+
+    const fn name(&self) -> &'static str {
+        if self.secure { NAME_SECURE } else { NAME }
+    }
+
+    fn cookie(&self, value: &str, age: Duration) -> String {
+        let secure = if self.secure { "; Secure" } else { "" };
+        let age = age.as_secs();
+        format!("{}={value}; Path=/; Max-Age={age}; HttpOnly; SameSite=Strict{secure}", self.name())
+    }
+
+    fn locked(&self) -> MutexGuard<'_, BTreeMap<Hash, Session>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Whether a browser shows a session, be it a good one or not.
+pub fn is_shown(headers: &HeaderMap) -> bool {
+    [NAME, NAME_SECURE].iter().any(|name| shown(headers, name).is_some())
+}
+
+fn shown<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    let all = headers.get_all(COOKIE).iter().filter_map(|value| value.to_str().ok());
+    let mut pairs = all.flat_map(|text| text.split(';')).filter_map(|pair| pair.trim().split_once('='));
+    pairs.find(|(known, value)| *known == name && !value.is_empty()).map(|(_, value)| value)
+}
+
+/// A name has 256 random bits, so a plain hash of it tells nothing, and looking it up tells nothing of others.
+fn hash(name: &str) -> Hash {
+    Sha256::digest(name.as_bytes()).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: u64 = 1_700_000_000_000;
+
+    fn headers(cookie: &str) -> HeaderMap {
+        let pair = cookie.split(';').next().unwrap_or_default();
+        let value = format!("other=1; {pair}").parse().expect("a value");
+        HeaderMap::from_iter([(COOKIE, value)])
+    }
+
+    #[test]
+    fn a_session_lasts_while_it_is_used_and_not_for_ever() {
+        let hour = 3_600_000;
+        let sessions = Sessions::new(false);
+        let cookie = sessions.open("hash", NOW);
+        let shown = headers(&cookie);
+        assert!(is_shown(&shown));
+        assert_eq!(sessions.find(&shown, NOW + 11 * hour).as_deref(), Some("hash"));
+        assert_eq!(sessions.find(&shown, NOW + 22 * hour).as_deref(), Some("hash"), "used meanwhile");
+        assert_eq!(sessions.find(&shown, NOW + 35 * hour), None, "idle");
+        let shown = headers(&sessions.open("hash", NOW));
+        for used in 1..17 {
+            assert_eq!(sessions.find(&shown, NOW + used * 10 * hour).is_some(), used * 10 < 168, "{used}");
+        }
+    }
+
+    #[test]
+    fn a_session_ends_where_it_is_ended_and_nobody_guesses_one() {
+        let sessions = Sessions::new(true);
+        let cookie = sessions.open("hash", NOW);
+        for part in ["__Host-pulse_session=", "Secure", "HttpOnly", "SameSite=Strict", "Path=/;"] {
+            assert!(cookie.contains(part), "{part} in {cookie}");
+        }
+        let shown = headers(&cookie);
+        assert_eq!(sessions.find(&headers("__Host-pulse_session=abc"), NOW), None);
+        assert_eq!(sessions.find(&headers(&cookie.replace("__Host-", "")), NOW), None, "not over plain text");
+        assert!(sessions.find(&shown, NOW).is_some());
+        assert!(sessions.close(&shown).contains("Max-Age=0"));
+        assert_eq!(sessions.find(&shown, NOW), None);
+    }
+
+    #[test]
+    fn there_is_room_for_so_many() {
+        let sessions = Sessions::new(false);
+        let first = headers(&sessions.open("hash", NOW));
+        for _ in 0..SESSIONS_MAX {
+            sessions.open("hash", NOW + 1);
+        }
+        assert_eq!(sessions.locked().len(), SESSIONS_MAX);
+        assert_eq!(sessions.find(&first, NOW + 2), None, "the one that was not used for longest went");
+    }
+}

@@ -1,0 +1,76 @@
+//! Every page on a phone, on a wide screen, light and dark, and by keyboard.
+
+use pulse_tests::harness::browser::{Browser, Look};
+
+use super::scene::{LINE, Scene};
+
+const PAGES: [(&str, &str); 6] = [
+    ("overview", "/console"),
+    ("infrastructure", "/console/infrastructure"),
+    ("storage", "/console/storage"),
+    ("storage-list", "/console/storage?group=health"),
+    ("alerts", "/console/alerts?state=firing"),
+    ("connections", "/console/connections"),
+];
+
+/// What a link on a page leads to.
+async fn linked(browser: &mut Browser, page: &str, link: &str) -> anyhow::Result<String> {
+    browser.go(page).await?;
+    let found = browser.value(&format!("document.querySelector({link:?}).getAttribute('href')")).await?;
+    found.as_str().map(str::to_owned).ok_or_else(|| anyhow::anyhow!("no {link} on {page}"))
+}
+
+#[tokio::test]
+async fn every_page_is_sound_in_every_look() -> anyhow::Result<()> {
+    let mut scene = Scene::start(2).await?;
+    scene.appliances[0].mutate(|world, now| world.degrade_pool(LINE, "tank", now));
+    let browser = &mut scene.browser;
+    browser.go("/console/storage").await?;
+    browser.sees("text=DEGRADED").await?;
+    let mut pages: Vec<(String, String)> =
+        PAGES.iter().map(|(name, path)| ((*name).to_owned(), (*path).to_owned())).collect();
+    for (name, page, link) in [
+        ("system", "/console/infrastructure", "tbody th a"),
+        ("pool", "/console/storage?kind=pool&group=none", "tbody tr.pool th a"),
+        ("dataset", "/console/storage?kind=dataset&group=none", "tbody tr.dataset th a"),
+        ("disk", "/console/storage?kind=disk&group=none", "tbody tr.disk th a"),
+        ("alert", "/console/alerts?state=firing", ".case .what"),
+        ("connection", "/console/connections", "tbody th a"),
+    ] {
+        pages.push((name.to_owned(), linked(browser, page, link).await?));
+    }
+    for (word, look) in
+        [("phone", Look::PHONE), ("dark", Look::DARK), ("wide", Look::WIDE), ("plain", Look::NO_SCRIPT)]
+    {
+        browser.open(look).await?;
+        for (name, path) in &pages {
+            let (status, _) = browser.go(path).await?;
+            assert_eq!(status, 200, "{path}");
+            if look.script {
+                browser.is_sound(&format!("{path} ({word})")).await?;
+            }
+            browser.long_shot(&format!("{name}-{word}")).await?;
+        }
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_keyboard_is_enough() -> anyhow::Result<()> {
+    let mut scene = Scene::start(1).await?;
+    let browser = &mut scene.browser;
+    browser.go("/console/infrastructure").await?;
+    browser.press("Tab").await?;
+    assert_eq!(browser.value("document.activeElement.textContent").await?, "Skip to the content");
+    browser.press("Enter").await?;
+    assert_eq!(browser.value("document.activeElement.id").await?, "main");
+    for _ in 0..40 {
+        if browser.value("document.activeElement.matches('tbody th a')").await? == true {
+            break;
+        }
+        browser.press("Tab").await?;
+    }
+    browser.press("Enter").await?;
+    browser.sees("h1 >> text=nas-1").await?;
+    Ok(())
+}
