@@ -18,7 +18,7 @@ use super::connections::{Hearsay, Told};
 /// People wait for a page no longer than this for one collector.
 const DEADLINE: Duration = Duration::from_secs(2);
 /// A collector reads a whole system anew.
-const REFRESH_DEADLINE: Duration = Duration::from_secs(60);
+const REFRESH_DEADLINE: Duration = Duration::from_mins(1);
 const PAGE_SIZE: i32 = 500;
 /// Connections of one collector that are shown.
 const CONNECTIONS_MAX: usize = 5_000;
@@ -92,14 +92,12 @@ impl Collectors {
 impl Client {
     async fn service(&self) -> Result<ConnectionServiceClient<Channel>, String> {
         let mut held = self.channel.lock().await;
-        let channel = match &*held {
-            Some(channel) => channel.clone(),
-            None => {
-                let connected = client::connect("collector", &self.address, &self.access).await;
-                let channel =
-                    connected.map_err(|error| format!("{}: {}.", self.address, error.root_cause()))?;
-                held.insert(channel).clone()
-            }
+        let channel = if let Some(channel) = &*held {
+            channel.clone()
+        } else {
+            let connected = client::connect("collector", &self.address, &self.access).await;
+            let channel = connected.map_err(|error| format!("{}: {}.", self.address, error.root_cause()))?;
+            held.insert(channel).clone()
         };
         Ok(ConnectionServiceClient::new(channel).max_decoding_message_size(ANSWER_BYTES_MAX))
     }

@@ -119,7 +119,7 @@ fn bands(found: &[System]) -> Vec<Band> {
         let cells: Vec<Cell> = all.iter().take(room).map(cell).collect();
         room -= cells.len();
         let href = format!("/console/infrastructure?{query}");
-        (!all.is_empty()).then(|| Band { token: badge.token, badge, count: all.len(), cells, href })
+        (!all.is_empty()).then_some(Band { token: badge.token, badge, count: all.len(), cells, href })
     };
     let seen = |system: &System| system.look.reach == Reach::Fresh;
     let mut bands = Vec::new();
