@@ -19,6 +19,7 @@ pub mod case;
 pub mod condition;
 mod cover;
 pub mod document;
+pub mod dry_run;
 pub mod engine;
 #[cfg(test)]
 pub(crate) mod example;

@@ -87,6 +87,11 @@ impl Condition {
         }
     }
 
+    /// Needs to know of before.
+    pub const fn looks_back(&self) -> bool {
+        matches!(self, Self::Forecast { .. } | Self::Growth { .. })
+    }
+
     pub(super) fn with(&self, other: &Override) -> Cow<'_, Self> {
         let mut own = self.clone();
         match &mut own {

@@ -22,6 +22,19 @@ An alert is a case: one for each rule, or class of native alert, and resource. I
 - A case is **quiet**, and notifies nobody, while it is acknowledged (until it resolves or grows worse), silenced, told by another case already, or dismissed at its source. `pulse-registry alerts explain ID` says which and why.
 ";
 
+const TRIAL: &str = "
+## Trying a rule
+
+`validate_only` of `CreateAlertRule` and `UpdateAlertRule` (`pulse-registry rules set FILE --dry-run`) keeps nothing. It says where the condition holds now, asked as the evaluation asks it: with what is remembered of
+counters and fill levels, by the age of what is known, and from where a case of the rule stands (above `clear` it goes on). What holds fires when it is confirmed. It also says where it does not hold now and did within the
+last week, as far as cases of this rule and counters that grew tell; what a resource was like at other times is not asked.
+
+```
+pulse-registry rules show pool-usage > rule.json
+pulse-registry rules set rule.json --dry-run
+```
+";
+
 const FIGURES: &str = "
 ## Figures
 
@@ -94,6 +107,10 @@ What fires again within {} of its end is the same case.\n",
     say(format_args!(
         "\n`forecast`: full within `full_within`, by the least squares over the last week; nothing is said before a day is known. `reach`: the system is not reached.\n"
     ));
+    out.push_str(TRIAL);
+    let mut say = |text: std::fmt::Arguments<'_>| {
+        let _infallible = out.write_fmt(text);
+    };
     say(format_args!(
         "\n## Native alerts\n\nEvery native alert of TrueNAS is a case of its class on the resource it concerns (pool, disk, dataset, task, app, else the system), fires at once and \
 resolves when two reads no longer hold it. Levels `info` and `notice` are monitor, `warning` is warning, `error` and above are critical. Node, arguments, one-shot and dismissed stay in the evidence.\n"

@@ -18,14 +18,15 @@ use pulse_proto::model::{ResourceId, Revision, UnixMillis};
 use super::book::Book;
 use super::case::{Case, CaseId, Origin};
 use super::condition::Memory;
+use super::dry_run::Remembered;
 use super::outlook::Outlook;
 use super::row;
 use super::rule::{Rule, RuleId};
 use super::silence::{Silence, SilenceId};
-use crate::state::{Note, View};
+use crate::state::view::profile::Profile;
+use crate::state::{Note, Resource, View};
 
 pub use self::command::{Command, Done, Refusal, changed_rule, new_rule};
-pub use self::evaluate::{DRY_RUN_MAX, dry_run};
 
 /// Cases that are open at the same time; beyond it a new one is not begun.
 pub const OPEN_MAX: usize = 100_000;
@@ -33,6 +34,8 @@ pub const OPEN_MAX: usize = 100_000;
 pub const PASS_STEP: usize = 5_000;
 /// How long a silence is shown after its end.
 const SILENCE_KEPT: Duration = Duration::from_hours(7 * 24);
+/// Profiles whose rules are remembered.
+const PROFILES_MAX: usize = 10_000;
 /// A case that was never confirmed is forgotten this soon.
 const DROPPED_KEPT: Duration = Duration::from_hours(1);
 
@@ -54,7 +57,9 @@ pub struct Engine {
     keeping: Keeping,
     rules: BTreeMap<RuleId, Arc<Rule>>,
     /// Those that may apply to anything.
-    active: Vec<(Origin, Arc<Rule>)>,
+    active: Arc<[(Origin, Arc<Rule>)]>,
+    /// Of those, by their places, what may apply to resources of a profile: found when the first of them comes.
+    fitting: BTreeMap<Profile, Arc<[usize]>>,
     silences: BTreeMap<SilenceId, Arc<Silence>>,
     /// The newest case of each origin, by subject.
     cases: BTreeMap<ResourceId, BTreeMap<Origin, Case>>,
@@ -145,6 +150,11 @@ impl Engine {
     /// Rows that wait to be kept.
     pub fn unkept(&self) -> usize {
         self.news.cases.len() + self.news.memory.len()
+    }
+
+    /// What conditions that look back know of.
+    pub fn remembered(&self) -> Remembered {
+        Remembered(Arc::new(self.memory.clone()))
     }
 
     pub const fn open(&self) -> usize {
@@ -267,6 +277,24 @@ impl Engine {
         };
         let active = self.rules.values().filter(may);
         self.active = active.map(|rule| (Origin::Rule(rule.id.clone()), Arc::clone(rule))).collect();
+        self.fitting.clear();
+    }
+
+    /// Active rules that may select the resource.
+    fn fitting(&mut self, resource: &Resource) -> Arc<[usize]> {
+        let profile = Profile::of(resource);
+        if let Some(known) = self.fitting.get(&profile) {
+            return Arc::clone(known);
+        }
+        let may = |(at, (_, rule)): (usize, &(Origin, Arc<Rule>))| {
+            (rule.selector.decide(profile, None) != Some(false)).then_some(at)
+        };
+        let found: Arc<[usize]> = self.active.iter().enumerate().filter_map(may).collect();
+        if self.fitting.len() >= PROFILES_MAX {
+            self.fitting.clear();
+        }
+        self.fitting.insert(profile, Arc::clone(&found));
+        found
     }
 
     /// What the view holds of a subject, or that it is gone.

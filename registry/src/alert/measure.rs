@@ -168,21 +168,9 @@ impl Metric {
         let document = &lens.resource.document;
         match self {
             Self::CapacityUsed => lens.capacity().map(|(used, total)| percent(used, total)),
-            Self::QuotaUsed => {
-                let dataset = lens.dataset()?;
-                ratio(dataset.used_bytes?, dataset.quota_bytes?)
-            }
-            Self::RefquotaUsed => {
-                let dataset = lens.dataset()?;
-                ratio(dataset.used_by_dataset_bytes?, dataset.refquota_bytes?)
-            }
-            Self::Overcommit => {
-                let dataset = lens.dataset()?;
-                let thin = dataset.refreservation_bytes.unwrap_or(0) == 0;
-                let grows = dataset.volsize_bytes?.saturating_sub(dataset.used_by_dataset_bytes?);
-                let free = dataset.available_bytes?.max(1);
-                thin.then(|| percent(grows, free))
-            }
+            Self::QuotaUsed => document.quota().and_then(|(used, quota)| ratio(used, quota)),
+            Self::RefquotaUsed => document.refquota().and_then(|(used, quota)| ratio(used, quota)),
+            Self::Overcommit => document.thin_volume().map(|(grows, free)| percent(grows, free.max(1))),
             Self::SnapshotCount => document.snapshot_count().map(|count| count as f64),
             Self::Fragmentation => lens.pool()?.fragmentation_percent.map(f64::from),
             Self::Temperature => document.temperature_celsius(),
@@ -238,11 +226,15 @@ impl AgeOf {
                 Some(Since::Then(scan.end_time?, "last scrub".to_owned()))
             }
             Self::Snapshot => {
-                let dataset = lens.dataset()?;
-                if !matches!(dataset.newest_snapshot_source.as_str(), "snapshot-task" | "replication") {
+                if !lens.is_storage(StorageTopology::Dataset) {
+                    return None;
+                }
+                // Before the record is decoded: most datasets have none.
+                let source = lens.resource.document.newest_snapshot_source();
+                if !matches!(source, "snapshot-task" | "replication") {
                     return Some(Since::Nothing);
                 }
-                Some(Since::Then(dataset.newest_snapshot_at?, "newest snapshot".to_owned()))
+                Some(Since::Then(lens.dataset()?.newest_snapshot_at?, "newest snapshot".to_owned()))
             }
             Self::Success => {
                 if !lens.is(ResourceType::ProtectionTask) {
@@ -297,8 +289,8 @@ impl AgeOf {
 impl Counter {
     pub(super) fn of(self, lens: &Lens<'_>) -> Option<u64> {
         if lens.is(ResourceType::PhysicalDisk) {
-            let disk = lens.record()?.facets.physical_disk.as_ref()?;
-            return self.sum(disk.read_errors, disk.write_errors, disk.checksum_errors);
+            let [read, write, checksum] = lens.resource.document.disk_errors()?;
+            return self.sum(read, write, checksum);
         }
         let pool = lens.pool()?;
         let mut sum = None;

@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 use super::case::Step;
+use super::dry_run::Remembered;
 use super::engine::{Command, Done, Engine, Outcome, PASS_STEP, Refusal};
 use super::feed::AlertPublisher;
 use crate::clock::Clock;
@@ -70,9 +71,9 @@ pub struct Handle {
 }
 
 #[derive(Debug)]
-struct Request {
-    command: Command,
-    reply: oneshot::Sender<Result<Done, Failure>>,
+enum Request {
+    Run { command: Box<Command>, reply: oneshot::Sender<Result<Done, Failure>> },
+    Remember(oneshot::Sender<Remembered>),
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -89,8 +90,16 @@ impl Handle {
     /// Durable and published when it returns.
     pub async fn run(&self, command: Command) -> Result<Done, Failure> {
         let (reply, answer) = oneshot::channel();
-        self.requests.send(Request { command, reply }).await.map_err(|_gone| Failure::Stopped)?;
+        let command = Box::new(command);
+        self.requests.send(Request::Run { command, reply }).await.map_err(|_gone| Failure::Stopped)?;
         answer.await.map_err(|_gone| Failure::Stopped)?
+    }
+
+    /// What conditions that look back know of now.
+    pub async fn remembered(&self) -> Result<Remembered, Failure> {
+        let (reply, answer) = oneshot::channel();
+        self.requests.send(Request::Remember(reply)).await.map_err(|_gone| Failure::Stopped)?;
+        answer.await.map_err(|_gone| Failure::Stopped)
     }
 }
 
@@ -163,8 +172,13 @@ impl Task {
         tokio::select! {
             biased;
             request = self.requests.recv() => {
-                let Some(request) = request else { return Err(Ended) };
-                self.command(request).await
+                match request.ok_or(Ended)? {
+                    Request::Run { command, reply } => self.command(*command, reply).await,
+                    Request::Remember(reply) => {
+                        drop(reply.send(self.engine.remembered()));
+                        Ok(())
+                    }
+                }
             }
             alive = self.feed.beyond(self.evaluated) => {
                 if !alive {
@@ -242,8 +256,11 @@ impl Task {
         Ok(())
     }
 
-    async fn command(&mut self, request: Request) -> Result<(), Ended> {
-        let Request { command, reply } = request;
+    async fn command(
+        &mut self,
+        command: Command,
+        reply: oneshot::Sender<Result<Done, Failure>>,
+    ) -> Result<(), Ended> {
         let now = self.clock.now();
         let rules = matches!(
             command,

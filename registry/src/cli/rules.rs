@@ -47,7 +47,7 @@ pub(super) enum Command {
     Set {
         /// JSON as `show` prints it; - is standard input.
         file: PathBuf,
-        /// Keep nothing; say which resources it would raise an alert for now.
+        /// Keep nothing; say which resources it would raise an alert for now, and would have lately.
         #[arg(long)]
         dry_run: bool,
         #[command(flatten)]
@@ -124,19 +124,26 @@ async fn set(target: &Target, file: &PathBuf, validate_only: bool) -> anyhow::Re
         Err(status) => return Err(explained(status)),
     };
     let rule = Some(rule);
-    let (rule, would_fire) = if known {
+    let (rule, now, lately) = if known {
         let request = UpdateAlertRuleRequest { rule, update_mask: None, validate_only };
         let answer = client.update_alert_rule(request).await.map_err(explained)?.into_inner();
-        (answer.rule, answer.would_fire_resource_ids)
+        let now = (answer.would_fire_count, answer.would_fire_resource_ids);
+        (answer.rule, now, (answer.fired_lately_count, answer.fired_lately_resource_ids))
     } else {
         let answer = client.create_alert_rule(CreateAlertRuleRequest { rule, validate_only }).await;
         let answer = answer.map_err(explained)?.into_inner();
-        (answer.rule, answer.would_fire_resource_ids)
+        let now = (answer.would_fire_count, answer.would_fire_resource_ids);
+        (answer.rule, now, (answer.fired_lately_count, answer.fired_lately_resource_ids))
     };
     show(target, RULE, &[rule.context("the registry sent no rule")?], table)?;
     if validate_only {
-        let count = format!("Nothing was kept. It would raise {} now:", would_fire.len());
-        print(&std::iter::once(count).chain(would_fire).collect::<Vec<_>>())?;
+        let mut told = vec![format!("Nothing was kept. It would raise {} now:", now.0)];
+        told.extend(now.1);
+        if lately.0 > 0 {
+            told.push(format!("And it would have raised {} within the last week:", lately.0));
+            told.extend(lately.1);
+        }
+        print(&told)?;
     }
     Ok(())
 }

@@ -23,7 +23,8 @@ use tonic::{Code, Request, Response, Status};
 
 use self::page::Lists;
 use crate::alert::case::{Case, CaseId, CaseState};
-use crate::alert::engine::{Command, Done, changed_rule, dry_run, new_rule};
+use crate::alert::dry_run::{Remembered, Trial, dry_run};
+use crate::alert::engine::{Command, Done, changed_rule, new_rule};
 use crate::alert::explain::{Deliveries, explain};
 use crate::alert::feed::AlertFeed;
 use crate::alert::list::{Scope, summarize};
@@ -117,12 +118,13 @@ impl AlertApi {
         shown(case, &self.resources.view())
     }
 
-    async fn dry_run(&self, rule: Rule) -> Result<(pb::AlertRule, Vec<String>), Status> {
-        let (view, now) = (self.resources.view(), self.clock.now());
-        let asked = tokio::task::spawn_blocking(move || {
-            let found = dry_run(&rule, &view, now);
-            (wire::show(&rule), found.iter().map(ToString::to_string).collect())
-        });
+    async fn dry_run(&self, rule: Rule) -> Result<Trial, Status> {
+        let (view, book, now) = (self.resources.view(), self.feed.book(), self.clock.now());
+        let remembered = match &self.core {
+            Some(core) if rule.condition.looks_back() => core.remembered().await.map_err(refused::failure)?,
+            _ => Remembered::default(),
+        };
+        let asked = tokio::task::spawn_blocking(move || dry_run(&rule, &view, &book, &remembered, now));
         asked.await.map_err(|_panicked| Status::internal("the dry run failed; see the log of the registry"))
     }
 }
@@ -370,16 +372,12 @@ impl AlertService for AlertApi {
             if self.feed.book().rules.contains_key(&checked.id) {
                 return Err(refused::exists(&checked.id));
             }
-            let (rule, would_fire_resource_ids) = self.dry_run(checked).await?;
-            return Ok(Response::new(pb::CreateAlertRuleResponse {
-                rule: Some(rule),
-                would_fire_resource_ids,
-            }));
+            let rule = Some(wire::show(&checked));
+            return Ok(Response::new(answer::tried_anew(rule, self.dry_run(checked).await?)));
         }
         let done = self.run(Command::CreateRule(rule)).await?;
-        let answer =
-            pb::CreateAlertRuleResponse { rule: answer::rule(done), would_fire_resource_ids: Vec::new() };
-        Ok(Response::new(answer))
+        let rule = answer::rule(done);
+        Ok(Response::new(pb::CreateAlertRuleResponse { rule, ..pb::CreateAlertRuleResponse::default() }))
     }
 
     async fn get_alert_rule(
@@ -421,16 +419,12 @@ impl AlertService for AlertApi {
                 error::not_found("pulse.registry.v1.AlertRule", &rule.id, "ListAlertRules shows what exists")
             })?;
             let changed = changed_rule(known, rule, &paths).map_err(refused::refusal)?;
-            let (rule, would_fire_resource_ids) = self.dry_run(changed).await?;
-            return Ok(Response::new(pb::UpdateAlertRuleResponse {
-                rule: Some(rule),
-                would_fire_resource_ids,
-            }));
+            let rule = Some(wire::show(&changed));
+            return Ok(Response::new(answer::tried_change(rule, self.dry_run(changed).await?)));
         }
         let done = self.run(Command::UpdateRule { rule, paths }).await?;
-        let answer =
-            pb::UpdateAlertRuleResponse { rule: answer::rule(done), would_fire_resource_ids: Vec::new() };
-        Ok(Response::new(answer))
+        let rule = answer::rule(done);
+        Ok(Response::new(pb::UpdateAlertRuleResponse { rule, ..pb::UpdateAlertRuleResponse::default() }))
     }
 
     async fn delete_alert_rule(

@@ -127,7 +127,6 @@ impl Engine {
             Command::UpdateRule { rule, paths } => {
                 let id = RuleId::parse(&rule.id).map_err(|_| Refusal::NotFound("the rule"))?;
                 let known = self.rules.get(&id).ok_or(Refusal::NotFound("the rule"))?;
-                check_etag(&rule.etag, &known.etag())?;
                 let rule = changed_rule(known, rule, &paths)?;
                 Ok(self.put_rule(rule))
             }
@@ -235,8 +234,9 @@ fn check_etag(told: &str, held: &str) -> Result<(), Refusal> {
     if told.is_empty() || told == held { Ok(()) } else { Err(Refusal::Etag) }
 }
 
-/// The rule after a change of the fields in `paths`, or of those that are set.
+/// The rule after a change of the fields in `paths`, or of those that are set; of the one that the client has seen.
 pub fn changed_rule(known: &Rule, change: pb::AlertRule, paths: &[String]) -> Result<Rule, Refusal> {
+    check_etag(&change.etag, &known.etag())?;
     let mut merged = wire::show(known);
     let set = fields_of_rule(&change);
     let chosen = chosen(paths, &set, &RULE_FIELDS, "update_mask")?;

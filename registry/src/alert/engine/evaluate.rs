@@ -16,8 +16,6 @@ use crate::alert::native;
 use crate::alert::rule::Rule;
 use crate::state::{Change, Changes, Resource, Shard, View};
 
-/// Resources a dry run names.
-pub const DRY_RUN_MAX: usize = 1_000;
 /// How soon an unconfirmed case is looked at again.
 const CONFIRM_INTERVAL: Duration = Duration::from_secs(1);
 const GONE: &str = "It is no longer there.";
@@ -109,11 +107,12 @@ impl Engine {
     ) {
         let lens = Lens::new(resource);
         let shard = view.shard(&resource.connection);
-        self.learn(&lens, before, now);
+        let (active, fitting) = (Arc::clone(&self.active), self.fitting(resource));
+        let rules = || fitting.iter().filter_map(|at| active.get(*at));
+        self.learn(&lens, before, rules().map(|(_, rule)| &**rule), now);
         let mut known = self.cases.remove(&resource.id).unwrap_or_default();
         let mut round = Round { resource, now, awaits: false, look_again: None };
-        let active = std::mem::take(&mut self.active);
-        for (origin, rule) in &active {
+        for (origin, rule) in rules() {
             let Some(effective) = rule.of(resource) else { continue };
             let case = if known.is_empty() { None } else { known.remove(origin) };
             let question = Question {
@@ -129,7 +128,6 @@ impl Engine {
                 if certain { Policy { raise: 1, clear: 1, ..effective.policy } } else { effective.policy };
             self.take(&mut round, origin, case, answer, policy, &rule.remedy);
         }
-        self.active = active;
         self.natives(&mut round, &mut known, shard.map(|shard| &**shard));
         // Nobody speaks of these any more.
         for (origin, case) in known {
@@ -264,13 +262,19 @@ impl Engine {
     }
 
     /// Remembers what conditions that look back need.
-    fn learn(&mut self, lens: &Lens<'_>, before: Option<&Resource>, now: UnixMillis) {
+    fn learn<'a>(
+        &mut self,
+        lens: &Lens<'_>,
+        before: Option<&Resource>,
+        rules: impl Iterator<Item = &'a Rule>,
+        now: UnixMillis,
+    ) {
         let resource = lens.resource;
         if resource.freshness != Freshness::Fresh {
             return;
         }
         let mut changed = false;
-        for (_, rule) in &self.active {
+        for rule in rules {
             match rule.condition {
                 Condition::Growth { counter, .. } if rule.selector.matches(resource, None) => {
                     let Some(value) = counter.of(lens) else { continue };
@@ -302,22 +306,4 @@ impl Engine {
             self.news.memory.insert(resource.id.clone());
         }
     }
-}
-
-/// Resources that the rule would raise a case for now, as far as one look tells: nothing is remembered of before.
-pub fn dry_run(rule: &Rule, view: &View, now: UnixMillis) -> Vec<ResourceId> {
-    let mut found = Vec::new();
-    for (shard, resource) in view.iter() {
-        if found.len() == DRY_RUN_MAX {
-            break;
-        }
-        let Some(effective) = rule.of(resource) else { continue };
-        let lens = Lens::new(resource);
-        let question = Question { lens: &lens, shard: Some(shard), memory: None, firing: false, now };
-        if matches!(ask(&effective, &question).said, Said::Holds(_)) {
-            found.push(resource.id.clone());
-        }
-    }
-    found.sort();
-    found
 }

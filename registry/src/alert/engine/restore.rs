@@ -19,7 +19,8 @@ impl Engine {
         let mut engine = Self {
             keeping,
             rules: rules.collect(),
-            active: Vec::new(),
+            active: Arc::from([]),
+            fitting: BTreeMap::new(),
             silences: BTreeMap::new(),
             cases: BTreeMap::new(),
             places: BTreeMap::new(),

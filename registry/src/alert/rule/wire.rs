@@ -81,11 +81,13 @@ pub fn parse(rule: pb::AlertRule) -> Result<Rule, Invalid> {
         return Err(Invalid::new("rule.overrides", format!("at most {OVERRIDES_MAX}")));
     }
     let overrides = overrides.into_iter().enumerate().map(|(at, other)| {
-        self::other(other).map_err(|Invalid { field, problem }| Invalid {
+        let fitting = |other: Override| fits(&condition, &other).map(|()| other);
+        self::other(other).and_then(fitting).map_err(|Invalid { field, problem }| Invalid {
             field: format!("rule.overrides[{at}].{field}"),
             problem,
         })
     });
+    let overrides = overrides.collect::<Result<_, _>>()?;
     Ok(Rule {
         id,
         name,
@@ -101,7 +103,7 @@ pub fn parse(rule: pb::AlertRule) -> Result<Rule, Invalid> {
         raise: confirmations("rule.raise_confirmations", raise_confirmations)?,
         clear: confirmations("rule.clear_confirmations", clear_confirmations)?,
         condition,
-        overrides: overrides.collect::<Result<_, _>>()?,
+        overrides,
         version: 0,
     })
 }
@@ -130,9 +132,7 @@ fn condition(told: Told) -> Result<Condition, Invalid> {
             if min_delta < 0.0 {
                 return Err(Invalid::new("rule.metric.min_delta", "must not be negative"));
             }
-            let backwards =
-                |critical: f64| if clear > trigger { critical > trigger } else { critical < trigger };
-            if critical.is_some_and(backwards) {
+            if is_backwards(trigger, clear, critical) {
                 return Err(Invalid::new("rule.metric.critical", "lies on the good side of the trigger"));
             }
             Condition::Metric { metric, trigger, clear, critical, min_delta }
@@ -186,6 +186,38 @@ fn other(other: pb::AlertRuleOverride) -> Result<Override, Invalid> {
         critical,
         limit: duration("limit", limit)?,
     })
+}
+
+/// What an override says has a meaning for the condition.
+fn fits(condition: &Condition, other: &Override) -> Result<(), Invalid> {
+    let numbers = [("trigger", other.trigger), ("clear", other.clear), ("critical", other.critical)];
+    let number = numbers.into_iter().find(|(_, value)| value.is_some());
+    match (condition, number, other.limit) {
+        (Condition::Metric { .. }, _, Some(_)) => {
+            Err(Invalid::new("limit", "a metric has none; set trigger"))
+        }
+        (Condition::Age { .. } | Condition::Forecast { .. }, Some((field, _)), _) => {
+            Err(Invalid::new(field, "only a metric has one; set limit"))
+        }
+        (Condition::Metric { .. } | Condition::Age { .. } | Condition::Forecast { .. }, ..) => {
+            match *condition.with(other) {
+                Condition::Metric { trigger, clear, critical, .. }
+                    if is_backwards(trigger, clear, critical) =>
+                {
+                    Err(Invalid::new("critical", "lies on the good side of the trigger"))
+                }
+                _ => Ok(()),
+            }
+        }
+        (_, Some((field, _)), _) => Err(Invalid::new(field, "the condition of this rule has none")),
+        (_, None, Some(_)) => Err(Invalid::new("limit", "the condition of this rule has none")),
+        (_, None, None) => Ok(()),
+    }
+}
+
+/// A rule whose way back leads up watches for too little.
+fn is_backwards(trigger: f64, clear: f64, critical: Option<f64>) -> bool {
+    critical.is_some_and(|critical| if clear > trigger { critical > trigger } else { critical < trigger })
 }
 
 fn filter(field: &str, text: &str) -> Result<Filter, Invalid> {
@@ -290,4 +322,90 @@ pub fn show(rule: &Rule) -> pb::AlertRule {
 
 pub(in crate::alert) fn wire(duration: Duration) -> prost_types::Duration {
     prost_types::Duration::try_from(duration).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn metric(trigger: f64, clear: f64, critical: Option<f64>) -> Told {
+        let metric = "capacity.used_percent".to_owned();
+        Told::Metric(pb::MetricCondition { metric, trigger, clear, critical, min_delta: 0.0 })
+    }
+
+    fn rule(condition: impl Into<Option<Told>>, other: Option<pb::AlertRuleOverride>) -> pb::AlertRule {
+        pb::AlertRule {
+            name: "mine".to_owned(),
+            severity: Severity::Warning.to_wire(),
+            condition: condition.into(),
+            overrides: other.into_iter().collect(),
+            ..pb::AlertRule::default()
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_evaluated_is_refused_with_its_field() {
+        let base = || rule(metric(80.0, 70.0, Some(90.0)), None);
+        let age =
+            |of: &str| Some(Told::Age(pb::AgeCondition { of: of.to_owned(), limit: Some(wire_days(1)) }));
+        let other = |change: fn(&mut pb::AlertRuleOverride)| {
+            let mut other = pb::AlertRuleOverride {
+                selector: "type = storage".to_owned(),
+                ..pb::AlertRuleOverride::default()
+            };
+            change(&mut other);
+            Some(other)
+        };
+        assert!(parse(base()).is_ok());
+        for (told, field) in [
+            (pb::AlertRule { name: " ".to_owned(), ..base() }, "rule.name"),
+            (pb::AlertRule { id: "My Rule".to_owned(), ..base() }, "rule.id"),
+            (pb::AlertRule { severity: 0, ..base() }, "rule.severity"),
+            (pb::AlertRule { severity: Severity::Healthy.to_wire(), ..base() }, "rule.severity"),
+            (pb::AlertRule { selector: "typo = pool".to_owned(), ..base() }, "rule.selector"),
+            (pb::AlertRule { raise_confirmations: 99, ..base() }, "rule.raise_confirmations"),
+            (pb::AlertRule { clear_confirmations: -1, ..base() }, "rule.clear_confirmations"),
+            (
+                pb::AlertRule { r#for: Some(prost_types::Duration { seconds: -1, nanos: 0 }), ..base() },
+                "rule.for",
+            ),
+            (rule(None, None), "rule.condition"),
+            (rule(Some(Told::Expression(String::new())), None), "rule.expression"),
+            (rule(metric(f64::NAN, 70.0, None), None), "rule.metric.trigger"),
+            (rule(metric(80.0, 70.0, Some(75.0)), None), "rule.metric.critical"),
+            (rule(metric(20.0, 30.0, Some(25.0)), None), "rule.metric.critical"),
+            (rule(Some(Told::Reason(pb::ReasonCondition::default())), None), "rule.reason.codes"),
+            (rule(age("birthday"), None), "rule.age.of"),
+            (rule(Some(Told::Forecast(pb::ForecastCondition::default())), None), "rule.forecast.full_within"),
+            (rule(Some(Told::Growth(pb::GrowthCondition::default())), None), "rule.growth.counter"),
+            (rule(metric(80.0, 70.0, None), other(|o| o.selector.clear())), "rule.overrides[0].selector"),
+            (
+                rule(metric(80.0, 70.0, Some(90.0)), other(|o| o.trigger = Some(95.0))),
+                "rule.overrides[0].critical",
+            ),
+            (
+                rule(metric(80.0, 70.0, None), other(|o| o.limit = Some(wire_days(1)))),
+                "rule.overrides[0].limit",
+            ),
+            (rule(age("scrub"), other(|o| o.trigger = Some(1.0))), "rule.overrides[0].trigger"),
+            (
+                rule(Some(Told::Expression("state = X".to_owned())), other(|o| o.clear = Some(1.0))),
+                "rule.overrides[0].clear",
+            ),
+        ] {
+            let refused = parse(told).expect_err(field);
+            assert_eq!(refused.field, field, "{refused}");
+            assert!(!refused.problem.is_empty());
+        }
+    }
+
+    #[test]
+    fn a_rule_is_shown_as_it_was_told() {
+        let told = parse(rule(metric(80.0, 70.0, Some(90.0)), None)).expect("a rule");
+        assert_eq!(parse(show(&told)), Ok(told));
+    }
+
+    fn wire_days(days: u32) -> prost_types::Duration {
+        wire(DAY * days)
+    }
 }

@@ -8,6 +8,7 @@ use pulse_proto::pb::registry::v1 as pb;
 use pulse_proto::pb::registry::v1::alert_explanation::Topic as Shown;
 
 use crate::alert::case::{Case, CaseState, Origin};
+use crate::alert::dry_run::{Found, Trial};
 use crate::alert::engine::Done;
 use crate::alert::explain::{Explanation, Topic};
 use crate::alert::list::Summary;
@@ -91,4 +92,36 @@ pub(super) fn summary(summary: &Summary) -> pb::SummarizeAlertsResponse {
 
 fn signed(count: u64) -> i64 {
     i64::try_from(count).unwrap_or(i64::MAX)
+}
+
+/// What a new rule would make of what is held.
+pub(super) fn tried_anew(rule: Option<pb::AlertRule>, trial: Trial) -> pb::CreateAlertRuleResponse {
+    let Trial { now, lately } = trial;
+    pb::CreateAlertRuleResponse {
+        rule,
+        would_fire_count: count(now.total),
+        would_fire_resource_ids: ids(&now),
+        fired_lately_count: count(lately.total),
+        fired_lately_resource_ids: ids(&lately),
+    }
+}
+
+/// And a changed one.
+pub(super) fn tried_change(rule: Option<pb::AlertRule>, trial: Trial) -> pb::UpdateAlertRuleResponse {
+    let Trial { now, lately } = trial;
+    pb::UpdateAlertRuleResponse {
+        rule,
+        would_fire_count: count(now.total),
+        would_fire_resource_ids: ids(&now),
+        fired_lately_count: count(lately.total),
+        fired_lately_resource_ids: ids(&lately),
+    }
+}
+
+fn ids(found: &Found) -> Vec<String> {
+    found.named.iter().map(ToString::to_string).collect()
+}
+
+fn count(number: usize) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
 }

@@ -92,6 +92,40 @@ impl Document {
             .filter_map(|incident| AlertLevel::from_wire(i32::try_from(incident.integer(4)?).ok()?).ok())
     }
 
+    /// Bytes that a dataset and what is below it use, and what it may.
+    pub fn quota(&self) -> Option<(u64, u64)> {
+        let dataset = self.zfs_dataset()?;
+        let quota = dataset.integer(13)?;
+        Some((dataset.integer(11)?, quota))
+    }
+
+    /// Bytes that a dataset itself uses, and what it may.
+    pub fn refquota(&self) -> Option<(u64, u64)> {
+        let dataset = self.zfs_dataset()?;
+        let refquota = dataset.integer(14)?;
+        Some((dataset.integer(18)?, refquota))
+    }
+
+    /// Bytes that a volume without reservation may still grow, and those that are free for it.
+    pub fn thin_volume(&self) -> Option<(u64, u64)> {
+        let dataset = self.zfs_dataset()?;
+        let size = dataset.integer(23)?;
+        let is_thin = dataset.integer(16).unwrap_or(0) == 0;
+        let growth = size.saturating_sub(dataset.integer(18)?);
+        is_thin.then_some((growth, dataset.integer(12)?))
+    }
+
+    /// Where it is known from when the newest snapshot of a dataset was made; empty when it is not.
+    pub fn newest_snapshot_source(&self) -> &str {
+        self.zfs_dataset().map_or("", |dataset| dataset.text(31))
+    }
+
+    /// Read, write and checksum errors of a disk, as told.
+    pub fn disk_errors(&self) -> Option<[Option<u64>; 3]> {
+        let disk = self.fields().message(number::PHYSICAL_DISK)?;
+        Some([14, 15, 16].map(|field| disk.integer(field)))
+    }
+
     fn zfs_dataset(&self) -> Option<Message<'_>> {
         self.fields().message(number::STORAGE)?.message(6)
     }
@@ -140,6 +174,8 @@ mod tests {
                     serial: text("S"),
                     pool: text("tank"),
                     temperature_celsius: Some(40.5),
+                    read_errors: Some(0),
+                    checksum_errors: Some(7),
                     ..Disk::default()
                 })),
                 ..Facets::default()
@@ -147,6 +183,7 @@ mod tests {
         );
         assert_eq!((disk.model(), disk.serial(), disk.pool()), ("M", "S", "tank"));
         assert_eq!(disk.temperature_celsius(), Some(40.5));
+        assert_eq!(disk.disk_errors(), Some([Some(0), None, Some(7)]));
 
         let agent = Agent {
             os_version: text("25.10"),
@@ -172,6 +209,13 @@ mod tests {
             name: text("tank/a"),
             pool: text("tank"),
             snapshot_count: Some(3),
+            newest_snapshot_source: text("snapshot-task"),
+            used_bytes: Some(1),
+            available_bytes: Some(2),
+            quota_bytes: Some(3),
+            refquota_bytes: Some(4),
+            used_by_dataset_bytes: Some(5),
+            volsize_bytes: Some(25),
             ..Dataset::default()
         };
         let storage = Storage {
@@ -186,6 +230,11 @@ mod tests {
         assert_eq!(
             (dataset.dataset(), dataset.pool(), dataset.snapshot_count()),
             ("tank/a", "tank", Some(3))
+        );
+        assert_eq!(dataset.newest_snapshot_source(), "snapshot-task");
+        assert_eq!(
+            (dataset.quota(), dataset.refquota(), dataset.thin_volume()),
+            (Some((1, 3)), Some((5, 4)), Some((20, 2)))
         );
         assert_eq!(
             (dataset.topology(), dataset.technology()),
