@@ -3,6 +3,9 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that fails here has failed")]
 
+#[path = "predecessor/alerts.rs"]
+mod alerts;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::sync::Arc;
@@ -31,20 +34,30 @@ struct Nas {
     id: ConnectionId,
     snapshot: Snapshot,
     sequence: u64,
+    /// When it is read and told.
+    now: UnixMillis,
 }
 
 impl Nas {
     fn new(id: &str) -> Self {
-        let mut nas =
-            Self { id: ConnectionId::parse(id).unwrap(), snapshot: Snapshot::default(), sequence: 0 };
-        nas.says(Section::System, &[(Tag::SystemInfo, json!({"hostname": "nas", "version": "25.10.1"}))]);
+        let mut nas = Self {
+            id: ConnectionId::parse(id).unwrap(),
+            snapshot: Snapshot::default(),
+            sequence: 0,
+            now: T0,
+        };
+        nas.says_itself();
         nas
+    }
+
+    fn says_itself(&mut self) {
+        self.says(Section::System, &[(Tag::SystemInfo, json!({"hostname": "nas", "version": "25.10.1"}))]);
     }
 
     fn says(&mut self, section: Section, replies: &[(Tag, Value)]) {
         let replies: Vec<(Tag, Result<Vec<u8>, CallFailure>)> =
             replies.iter().map(|(tag, reply)| (*tag, Ok(reply.to_string().into_bytes()))).collect();
-        self.snapshot.apply(section, assemble(section, &replies), T0, MINUTE);
+        self.snapshot.apply(section, assemble(section, &replies), self.now, MINUTE);
     }
 
     fn has_pool(&mut self, name: &str, status: &str, topology: &Value) {
@@ -88,7 +101,7 @@ impl Nas {
             kept: BTreeSet::new(),
             refused: Vec::new(),
         };
-        registry.0.apply(Input::Batch(Box::new(batch)), T0)
+        registry.0.apply(Input::Batch(Box::new(batch)), self.now)
     }
 }
 
@@ -287,7 +300,8 @@ fn what_could_not_be_read_is_not_gone() {
     for failure in
         [SectionFailure::Failed("late".into()), SectionFailure::Forbidden, SectionFailure::Unsupported]
     {
-        let mut other = Nas { id: nas.id.clone(), snapshot: Snapshot::default(), sequence: nas.sequence };
+        let mut other = Nas { sequence: nas.sequence, ..Nas::new(nas.id.as_str()) };
+        other.snapshot = Snapshot::default();
         other.says(Section::System, &[(Tag::SystemInfo, json!({"hostname": "nas"}))]);
         other.snapshot.apply(Section::Apps, Err(failure), T0, MINUTE);
         other.tell(&mut registry);
