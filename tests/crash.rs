@@ -7,7 +7,7 @@ use pulse_tests::crash::{self, Disk, Plan};
 async fn a_registry_that_is_killed_under_load_loses_nothing() -> anyhow::Result<()> {
     let report = crash::run(Plan { seed: 7, kills: 12, connections: 3, disk: Disk::Good }, |_| {}).await?;
     assert_eq!((report.kills, report.resumed_watches), (12, 12));
-    assert!(report.acked_batches > 50, "{report:?}");
+    assert!(report.acked_batches > 50 && report.answered_deeds > 12, "{report:?}");
     Ok(())
 }
 
@@ -18,5 +18,6 @@ async fn a_registry_on_a_failing_disk_loses_nothing_that_it_acknowledged() -> an
     assert_eq!(report.kills, 30);
     // How often depends on when the kills come; that it happens does not.
     assert!(report.acked_batches > 100 && report.refusals > 0, "{report:?}");
+    assert!(report.answered_deeds > 0 && report.unanswered_deeds > 0, "{report:?}");
     Ok(())
 }

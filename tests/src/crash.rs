@@ -1,9 +1,10 @@
 //! Kills the registry under load, again and again, and audits what it said:
 //! everything acknowledged is there, nothing is torn, revisions never go back,
-//! and a watcher that resumes by its token misses nothing and dreams nothing.
+//! what an operator was answered about alerts holds, and a watcher that resumes by its token misses nothing and dreams nothing.
 
 mod ledger;
 mod load;
+mod operator;
 mod subject;
 mod watcher;
 
@@ -19,6 +20,7 @@ use rand::{RngExt as _, SeedableRng as _};
 
 use self::ledger::Ledger;
 use self::load::Ended;
+use self::operator::Operator;
 use self::subject::Subject;
 use self::watcher::Watcher;
 use crate::harness::feeder::Feeder;
@@ -29,6 +31,8 @@ use crate::harness::within;
 const ACKS_MAX: u32 = 30;
 /// How long after the last of them the kill comes, in microseconds.
 const KILL_DELAY_MAX_US: u64 = 3_000;
+/// What the operator does before the load begins; under it he goes on until the kill.
+const QUIET_DEEDS_MAX: usize = 12;
 /// One end in so many is a polite one.
 const POLITE_ONE_IN: u32 = 12;
 
@@ -61,6 +65,9 @@ pub struct Report {
     pub refusals: usize,
     /// Starts that the disk prevented.
     pub failed_starts: usize,
+    /// Acknowledgements, silences and changes of a rule that were answered, and those that were on their way.
+    pub answered_deeds: usize,
+    pub unanswered_deeds: usize,
 }
 
 /// Fails with what was lost, torn or repeated.
@@ -72,17 +79,29 @@ pub async fn run(plan: Plan, mut progress: impl FnMut(&Report)) -> anyhow::Resul
         Subject::start(&folder.path().join("registry"), plan.disk, &mut rng, &mut report).await?;
     let mut ledger = Ledger::new(plan.connections);
     let mut watcher = Watcher::open(registry.grpc()).await?;
+    let mut operator = Operator::begin(registry.grpc(), rng.random()).await?;
     for round in 0..=plan.kills {
         let after = || format!("after kill {round}");
         let mut feeder = opened(&registry, &mut ledger, &mut report).await.with_context(after)?;
         audit(&registry, &ledger, &mut watcher, &mut report).await.with_context(after)?;
+        operator.audit(registry.grpc(), true).await.with_context(after)?;
         if round == plan.kills {
             break;
         }
         let mut acks = rng.random_range(0..=ACKS_MAX);
         let delay = Duration::from_micros(rng.random_range(0..=KILL_DELAY_MAX_US));
+        if plan.disk == Disk::Good {
+            operator
+                .work(registry.grpc(), rng.random_range(0..=QUIET_DEEDS_MAX))
+                .await
+                .with_context(after)?;
+        }
         loop {
-            match load::until(&mut feeder, &mut ledger, &mut rng, acks, delay).await? {
+            let ended = tokio::select! {
+                ended = load::until(&mut feeder, &mut ledger, &mut rng, acks, delay) => ended?,
+                failed = operator.work(registry.grpc(), usize::MAX) => return failed.map(|()| report).with_context(after),
+            };
+            match ended {
                 Ended::Due(acked) => {
                     report.acked_batches += acked;
                     break;
@@ -95,7 +114,9 @@ pub async fn run(plan: Plan, mut progress: impl FnMut(&Report)) -> anyhow::Resul
                     // What was refused may be durable all the same; nothing else may have changed.
                     feeder = opened(&registry, &mut ledger, &mut report).await.with_context(after)?;
                     let audited = audit(&registry, &ledger, &mut watcher, &mut report).await;
-                    audited.with_context(|| format!("when the disk had failed after kill {round}"))?;
+                    let told = || format!("when the disk had failed after kill {round}");
+                    audited.with_context(told)?;
+                    operator.audit(registry.grpc(), false).await.with_context(told)?;
                 }
             }
         }
@@ -109,6 +130,7 @@ pub async fn run(plan: Plan, mut progress: impl FnMut(&Report)) -> anyhow::Resul
         registry.up(&mut rng, &mut report).await?;
         watcher.resume(registry.grpc()).await.with_context(|| format!("resume after kill {round}"))?;
         report.kills += 1;
+        (report.answered_deeds, report.unanswered_deeds) = (operator.answered, operator.unanswered);
         report.resumed_watches += 1;
         progress(&report);
     }

@@ -127,7 +127,8 @@ impl Ledger {
             listed.revision
         );
         let mut found: BTreeMap<&str, BTreeMap<String, u64>> = BTreeMap::new();
-        for resource in listed.resources.values() {
+        let own = |resource: &&Resource| resource.connection != super::operator::CONNECTION;
+        for resource in listed.resources.values().filter(own) {
             let value = value_of(resource)?;
             found.entry(&resource.connection).or_default().insert(resource.name.clone(), value);
         }

@@ -48,10 +48,16 @@ pub fn run(options: Options) -> anyhow::Result<()> {
         audited_records,
         refusals,
         failed_starts,
+        answered_deeds,
+        unanswered_deeds,
     } = report;
     println!(
         "{kills} kills: {acked_batches} acknowledged batches all there, {unheard_batches} more that were durable before \
          their answer, {audited_records} records whole, {resumed_watches} watches resumed without gap or phantom"
+    );
+    println!(
+        "{answered_deeds} acknowledgements, silences and changes of a rule were answered and are there; {unanswered_deeds} were \
+         on their way"
     );
     if disk == Disk::Failing {
         println!("the disk failed {refusals} times under load and prevented {failed_starts} starts");
