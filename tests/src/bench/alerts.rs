@@ -2,6 +2,7 @@
 //! ask them of everything after a start. The figures are the registry's own; how
 //! many alerts fire in the end is checked against what was sent.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,7 +14,7 @@ use tokio::time::Instant;
 
 use super::bed::Bed;
 use super::load::Load;
-use super::record::Shape;
+use super::record::{Shape, connection_id};
 use super::times::millis;
 use super::usage::Shares;
 use super::{BATCH, as_f64};
@@ -157,21 +158,16 @@ async fn change(load: &mut Load, plan: Plan) -> anyhow::Result<u64> {
 
 /// Waits until exactly that fires which was sent; says how many alerts that are.
 async fn settle(bed: &Bed, load: &mut Load, shape: &Shape, plan: Plan) -> anyhow::Result<u64> {
-    let slice = |slice: u32| slice * BATCH..(slice + 1) * BATCH;
-    let hot = |((_, at), change): ((u32, u32), u32)| {
-        slice(at).filter(|record| shape.is_hot(*record, change)).count() as u64
-    };
-    let hot: u64 = load.changes().into_iter().map(hot).sum();
-    let sealed = plan.resources / u64::from(plan.per_connection);
+    let hot = hot(load, shape);
+    let sealed = usize::try_from(plan.resources / u64::from(plan.per_connection))?;
     let mut mirror = AlertMirror::open(bed.registry.grpc(), "", "").await?;
-    let count = |mirror: &AlertMirror, rule: &str| {
-        let fires = |alert: &&_| is_firing(alert, rule);
-        mirror.alerts.values().filter(fires).count() as u64
-    };
     let settled = mirror.until("what was sent to fire", |mirror| {
+        let count = |rule| firing(mirror, rule).count();
+        // Which ones is asked only when the numbers fit.
         mirror.listed
-            && count(mirror, "disk-temperature") == hot
-            && count(mirror, "dataset-readonly") == sealed
+            && count("disk-temperature") == hot.len()
+            && count("dataset-readonly") == sealed
+            && firing(mirror, "disk-temperature").all(|disk| hot.contains(&disk))
     });
     let beating = async {
         let mut ticks = tokio::time::interval(BEAT);
@@ -185,12 +181,29 @@ async fn settle(bed: &Bed, load: &mut Load, shape: &Shape, plan: Plan) -> anyhow
         ended = beating => return ended,
     }
     let firing = count_firing(bed).await?;
-    ensure!(firing == hot + sealed, "{firing} fire: more than {hot} hot disks and {sealed} datasets");
+    ensure!(
+        firing == (hot.len() + sealed) as u64,
+        "{firing} fire, {} hot disks and {sealed} datasets",
+        hot.len()
+    );
     Ok(firing)
 }
 
-fn is_firing(alert: &Alert, rule: &str) -> bool {
-    alert.rule_id == rule && alert.state() == AlertState::Firing
+/// Connection and name of every disk that is too hot.
+fn hot(load: &Load, shape: &Shape) -> BTreeSet<(String, String)> {
+    let of_slice = |((connection, slice), change): ((u32, u32), u32)| {
+        let records = slice * BATCH..(slice + 1) * BATCH;
+        let hot = records.filter(move |record| shape.is_hot(*record, change));
+        hot.map(move |record| (connection_id(connection), format!("sd{record:03}")))
+    };
+    load.changes().into_iter().flat_map(of_slice).collect()
+}
+
+/// Connection and name of what a rule fires for.
+fn firing(mirror: &AlertMirror, rule: &str) -> impl Iterator<Item = (String, String)> {
+    let fires = move |alert: &&Alert| alert.rule_id == rule && alert.state() == AlertState::Firing;
+    let name = |alert: &Alert| (alert.connection.clone(), alert.resource_name.clone());
+    mirror.alerts.values().filter(fires).map(name)
 }
 
 async fn count_firing(bed: &Bed) -> anyhow::Result<u64> {
