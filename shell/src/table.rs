@@ -53,9 +53,19 @@ pub fn complain(text: &str) {
     eprintln!("{text}");
 }
 
-/// One line, printable.
+/// One line, printable, and read in the order in which it is written.
 fn clean(cell: &str) -> String {
-    cell.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+    let shown = |c: char| match c {
+        _ if c.is_control() => Some(' '),
+        _ if is_unseen(c) => None,
+        _ => Some(c),
+    };
+    cell.chars().filter_map(shown).collect()
+}
+
+/// What turns the direction of text or takes no room: two names could look alike, and one like something else.
+const fn is_unseen(c: char) -> bool {
+    matches!(c, '\u{ad}' | '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{e0000}'..='\u{e007f}')
 }
 
 /// One line, printable, not too wide.
@@ -104,6 +114,11 @@ mod tests {
         assert_eq!(lines[2], format!("käse-日本{}DEG RADED", " ".repeat(53)));
         assert_eq!(lines[3].chars().count(), 60);
         assert!(lines[3].ends_with('…'));
+    }
+
+    #[test]
+    fn what_cannot_be_seen_is_not_printed() {
+        assert_eq!(clean("tank\u{202e}gnp.exe \u{200b}\u{1b}[31m"), "tankgnp.exe  [31m");
     }
 
     #[test]

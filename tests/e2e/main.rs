@@ -11,6 +11,7 @@ mod customers;
 mod delivery;
 mod faults;
 mod health;
+mod hostile;
 mod ingest;
 mod keys;
 mod lines;
