@@ -13,7 +13,7 @@ fn no_decoder_breaks_on_damaged_input() {
         // A store is opened anew for each of its files.
         let inputs = match target.name {
             "sections" => 200,
-            "store" => 150,
+            "store" | "connections" => 150,
             _ => 5_000,
         };
         if let Err(finding) = run(&target, 20_261_123, Until::Inputs(inputs)) {

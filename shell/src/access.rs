@@ -11,7 +11,7 @@ pub mod issuer;
 mod layer;
 mod pace;
 mod refusal;
-mod service_account;
+pub mod service_account;
 pub mod session;
 pub mod table;
 pub mod token;

@@ -22,7 +22,7 @@ const ALGORITHMS: [Algorithm; 5] =
     [Algorithm::RS256, Algorithm::RS384, Algorithm::RS512, Algorithm::ES256, Algorithm::EdDSA];
 
 /// The keys of one issuer.
-pub(super) struct ServiceAccounts {
+pub struct ServiceAccounts {
     keys: BTreeMap<String, (Algorithm, DecodingKey)>,
     issuer: String,
     audience: String,
@@ -38,7 +38,7 @@ struct Claims {
 
 impl ServiceAccounts {
     /// Keys that are not for signatures, or of a kind that is not taken, are passed over.
-    pub(super) fn parse(jwks: &[u8], issuer: &str, audience: &str) -> anyhow::Result<Self> {
+    pub fn parse(jwks: &[u8], issuer: &str, audience: &str) -> anyhow::Result<Self> {
         install();
         let set: JwkSet = serde_json::from_slice(jwks).context("no JSON Web Key Set")?;
         ensure!(set.keys.len() <= KEYS_MAX, "more than {KEYS_MAX} keys");
@@ -66,7 +66,7 @@ impl ServiceAccounts {
     }
 
     /// Subject and end of a token that is valid now.
-    pub(super) fn verify(&self, text: &str, now_ms: u64) -> Result<(String, u64), BadToken> {
+    pub fn verify(&self, text: &str, now_ms: u64) -> Result<(String, u64), BadToken> {
         if text.len() > TOKEN_BYTES_MAX {
             return Err(BadToken::Unknown);
         }

@@ -3,6 +3,8 @@
 
 #[path = "outside.rs"]
 mod outside;
+#[path = "trust.rs"]
+mod trust;
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -54,6 +56,7 @@ pub(crate) fn all() -> Vec<Target> {
         ),
     ];
     targets.extend(outside::all());
+    targets.extend(trust::all());
     for target in &mut targets {
         target.seeds.extend(harmful(target.name));
     }
