@@ -34,7 +34,7 @@ impl Slot {
 
 pub fn router(slot: Slot) -> Router {
     Router::new()
-        .route("/", get(async || Redirect::to(fleet::PATH)))
+        .route("/", get(home))
         .route("/console/assets/{name}", get(asset))
         .route("/console/sign-in", get(door::page).post(door::sign_in))
         .route("/console/sign-out", post(door::sign_out))
@@ -55,6 +55,11 @@ pub fn router(slot: Slot) -> Router {
         .route("/console/live", get(live::stream))
         .layer(axum::middleware::map_response(guarded))
         .with_state(slot)
+}
+
+// No closure: an asynchronous one here sends this compiler round in circles in a release build.
+async fn home() -> Redirect {
+    Redirect::to(fleet::PATH)
 }
 
 /// What every answer says to a browser.
