@@ -79,7 +79,7 @@
   };
 
   // --- fetching it
-  let fetching = false, wanted = false, fetched = Date.now();
+  let fetching = false, wanted = false, fetched = Date.now(), timer = 0;
   const refresh = async (address = location.href) => {
     if (fetching || (document.hidden && address === location.href)) { wanted = true; return; }
     fetching = true;
@@ -99,9 +99,9 @@
     } catch { say(false); } finally {
       fetching = false;
       fetched = Date.now();
+      if (wanted && !document.hidden) soon();
     }
   };
-  let timer = 0;
   const soon = () => {
     if (timer) return;
     timer = setTimeout(() => { timer = 0; refresh(); }, Math.max(0, fetched + PACE_MS - Date.now()));

@@ -133,8 +133,9 @@ def main():
             name = command.pop("do")
             try:
                 answer = {"ok": getattr(driver, name)(**command)}
-            except Error as error:
-                answer = {"error": f"{name} {command}: {error.message}"}
+            except Exception as error:
+                where = driver.page.url if driver.page else ""
+                answer = {"error": f"{name} {command} at {where}: {error}"}
             print(json.dumps(answer), flush=True)
         browser.close()
 

@@ -13,6 +13,14 @@ const PAGES: [(&str, &str); 6] = [
     ("connections", "/console/connections"),
 ];
 
+/// How much of the window moved while the page was built.
+const SHIFT: &str = "new Promise((told) => {
+    let shift = 0;
+    const add = (list) => list.getEntries().forEach((entry) => { shift += entry.value; });
+    new PerformanceObserver(add).observe({ type: 'layout-shift', buffered: true });
+    requestAnimationFrame(() => requestAnimationFrame(() => told(shift)));
+})";
+
 /// What a link on a page leads to.
 async fn linked(browser: &mut Browser, page: &str, link: &str) -> anyhow::Result<String> {
     browser.go(page).await?;
@@ -47,6 +55,8 @@ async fn every_page_is_sound_in_every_look() -> anyhow::Result<()> {
             let (status, _) = browser.go(path).await?;
             assert_eq!(status, 200, "{path}");
             if look.script {
+                let shift = browser.value(SHIFT).await?;
+                assert!(shift.as_f64().is_some_and(|shift| shift < 0.02), "{path} ({word}) moves by {shift}");
                 browser.is_sound(&format!("{path} ({word})")).await?;
             }
             browser.long_shot(&format!("{name}-{word}")).await?;

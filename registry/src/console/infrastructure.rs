@@ -12,6 +12,8 @@ use super::filter::{self, Pick};
 use super::layout::{Choice, Layout, Pager};
 use super::look::{Badge, Health, Look};
 use super::systems::{self, Scope, System};
+use crate::query::filter::Filter;
+use crate::query::summary::Summary;
 use crate::state::view::View;
 
 pub const PATH: &str = "/console/infrastructure";
@@ -34,7 +36,7 @@ pub struct Page {
     /// Why nothing can be shown.
     pub problem: String,
     /// Without any filter there are so many.
-    pub all: usize,
+    pub all: u64,
     /// By more than a text.
     pub is_filtered: bool,
 }
@@ -122,7 +124,7 @@ pub fn page(layout: Layout, view: &Arc<View>, query: Query, scope: &Scope, now: 
     sort(&mut found, query.get("sort"));
     let (pager, from) = Pager::of(&query, PATH, found.len(), PAGE_ROWS);
     let rows = found.iter().skip(from).take(PAGE_ROWS).map(|system| row(system, now)).collect();
-    let all = systems::find(view, "", scope, now).map_or(0, |all| all.len());
+    let all = Filter::parse_within("type = host", scope).map_or(0, |all| Summary::of(view, &all).total);
     let sources = DataSource::ALL.iter().map(|source| (source.token(), SourceBadge::of(*source).label));
     let statuses = Status::ALL.iter().map(|status| (status.token(), status.token()));
     Page {

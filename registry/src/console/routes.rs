@@ -92,6 +92,7 @@ async fn asset(Path(name): Path<String>) -> Response {
 }
 
 fn starting() -> Response {
+    let text = "The registry reads what it holds. The page comes by itself as soon as that is done.";
     let headers = [(header::RETRY_AFTER, "2"), (header::REFRESH, "2")];
-    (StatusCode::SERVICE_UNAVAILABLE, headers, "The registry is starting.\n").into_response()
+    (headers, pages::refused(StatusCode::SERVICE_UNAVAILABLE, "Starting", text)).into_response()
 }

@@ -92,10 +92,10 @@ impl Asked {
         terms.extend((!kind.is_empty()).then(|| kind.to_owned()));
         let text = query.get("q");
         if !text.is_empty() {
-            terms.push(filter::contains(
-                &["name", "connection_name", "pool", "serial", "model", "state"],
-                text,
-            ));
+            let anything = filter::contains(&["name", "connection_name", "state"], text);
+            // What only disks have is asked of disks alone.
+            let disks = filter::contains(&["serial", "model"], text);
+            terms.push(format!("({anything} OR (type = physical_disk AND {disks}))"));
         }
         let system = query.get("system");
         if !system.is_empty() {
@@ -123,15 +123,7 @@ pub fn page(layout: Layout, view: &Arc<View>, query: Query, scope: &Scope, now: 
         Ok(filter) => (list(view, &filter, &query, now), String::new()),
         Err(error) => (Arranged::default(), error.to_string()),
     };
-    let count = |health: &str| {
-        let text = if health.is_empty() {
-            asked.beside_health.clone()
-        } else {
-            format!("{} AND {health}", asked.beside_health)
-        };
-        Filter::parse_within(&text, scope).ok().map(|filter| Summary::of(view, &filter).total)
-    };
-    let healths = HEALTHS.map(|(value, label, term)| (value, label, count(term)));
+    let healths = counts(view, &asked.beside_health, scope);
     let sources = DataSource::ALL.iter().map(|source| (source.token(), SourceBadge::of(*source).label));
     Page {
         is_filtered: !query.beside(["q", "page", "health", "fold"]).is_empty(),
@@ -148,6 +140,36 @@ pub fn page(layout: Layout, view: &Arc<View>, query: Query, scope: &Scope, now: 
         query,
         problem,
     }
+}
+
+/// Each choice of health with how many there are of it.
+fn counts(
+    view: &Arc<View>,
+    beside_health: &str,
+    scope: &Scope,
+) -> [(&'static str, &'static str, Option<u64>); 4] {
+    let Ok(all) = Filter::parse_within(beside_health, scope) else {
+        return HEALTHS.map(|(value, label, _)| (value, label, None));
+    };
+    let filters = HEALTHS.map(|(.., term)| Filter::parse(term).ok());
+    // What sums do not tell is looked for once, for all of them.
+    let found = Summary::counted(view, &all).is_none().then(|| {
+        Listing::find(Arc::clone(view), &all, &Order::default(), usize::MAX).from(0).collect::<Vec<_>>()
+    });
+    let count = |term: &str, filter: &Option<Filter>| match &found {
+        None if term.is_empty() => Some(Summary::of(view, &all).total),
+        None => {
+            let within = Filter::parse_within(&format!("{beside_health} AND {term}"), scope).ok()?;
+            Some(Summary::of(view, &within).total)
+        }
+        Some(found) => {
+            let filter = filter.as_ref()?;
+            let matching = found.iter().filter(|found| filter.matches(&found.resource, found.observed_at));
+            Some(matching.count() as u64)
+        }
+    };
+    let mut filters = filters.iter();
+    HEALTHS.map(|(value, label, term)| (value, label, filters.next().and_then(|filter| count(term, filter))))
 }
 
 /// Rows in their groups, of one page.

@@ -47,14 +47,15 @@ impl Browser {
             .arg(root().join("tests/browser/driver.py"))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
-            .kill_on_drop(true)
+            // What goes wrong comes as an answer. It ends by itself when nobody can tell it anything any more.
+            .stderr(Stdio::null())
             .spawn()?;
         let commands = child.stdin.take().context("a piped stream")?;
         let answers = BufReader::new(child.stdout.take().context("a piped stream")?).lines();
         let mut started = Self { child, commands, answers };
         let patience = u64::try_from(PATIENCE.as_millis())?;
         let first =
-            json!({"browser": browser, "base": format!("http://{addr}"), "patience_ms": patience / 2});
+            json!({"browser": browser, "base": format!("http://{addr}"), "patience_ms": patience * 9 / 10});
         started.ask(&first).await.context("start the browser")?;
         started.open(Look::DESKTOP).await?;
         Ok(started)

@@ -37,6 +37,8 @@ struct Unit {
     key: Key,
     system: Arc<str>,
     urgency: Urgency,
+    /// Of all of its system.
+    worst: Urgency,
     pool: Option<Found>,
     /// What matches in it.
     matches: Vec<Found>,
@@ -72,9 +74,13 @@ pub(super) fn arrange(
         let known = worst.entry(unit.key.0.clone()).or_insert(unit.urgency);
         *known = unit.urgency.min(*known);
     }
+    for unit in &mut units {
+        unit.worst = worst.get(&unit.key.0).copied().unwrap_or(unit.urgency);
+    }
     units.sort_by(|a, b| {
-        let key = |unit: &Unit| (worst.get(&unit.key.0).copied(), Arc::clone(&unit.system), unit.urgency);
-        key(a).cmp(&key(b)).then_with(|| a.key.cmp(&b.key))
+        let place = |unit: &Unit| (unit.worst, Arc::clone(&unit.system));
+        let system = place(a).cmp(&place(b)).then_with(|| a.key.0.cmp(&b.key.0));
+        system.then_with(|| a.urgency.cmp(&b.urgency)).then_with(|| a.key.1.cmp(&b.key.1))
     });
     let (pager, from) = Pager::of(query, PATH, units.len(), PAGE_POOLS);
     let mut shown: Vec<Unit> = units.into_iter().skip(from).take(PAGE_POOLS).collect();
@@ -112,6 +118,7 @@ fn gather(view: &Arc<View>, filter: &Filter) -> Vec<Unit> {
             key,
             system: Arc::clone(&resource.connection_name),
             urgency,
+            worst: urgency,
             pool: None,
             matches: Vec::new(),
         });
