@@ -79,7 +79,7 @@
   };
 
   // --- fetching it
-  let fetching = false, wanted = false, fetched = Date.now(), timer = 0;
+  let fetching = false, wanted = false, fetched = Date.now(), timer = 0, source = null;
   const refresh = async (address = location.href) => {
     if (fetching || (document.hidden && address === location.href)) { wanted = true; return; }
     fetching = true;
@@ -96,6 +96,7 @@
           if (old && fresh) put(old, fresh);
         }
       }
+      if (source && source.readyState === EventSource.OPEN) say(true);
     } catch { say(false); } finally {
       fetching = false;
       fetched = Date.now();
@@ -119,19 +120,18 @@
   };
   const listen = (address) => {
     let lost = false;
-    const source = new EventSource(address);
+    source = new EventSource(address);
     source.addEventListener("open", () => { say(true); if (lost) { lost = false; soon(); } });
     source.addEventListener("changed", soon);
     source.addEventListener("error", () => {
       lost = true;
       say(false);
       if (source.readyState === EventSource.CLOSED) {
-        source.close();
         setTimeout(() => { listen(address); refresh(); }, RETRY_MS);
       }
     });
-    addEventListener("pagehide", () => source.close(), { once: true });
   };
+  addEventListener("pagehide", () => source && source.close());
   if (document.body.dataset.live) listen(document.body.dataset.live);
   addEventListener("pageshow", (event) => { if (event.persisted) location.reload(); });
 
