@@ -1,6 +1,7 @@
 //! Every rule that comes with the registry, against a simulated appliance: it
 //! fires when the appliance is ill in that way, and clears when it is well.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use pulse_fixtures::appliance::{Appliance, ApplianceConfig};
@@ -13,6 +14,7 @@ use pulse_proto::pb::registry::v1::{AlertRule, AlertState, ListAlertRulesRequest
 use pulse_proto::pb::resource::v1::ConnectionState;
 use pulse_tests::harness::alerts::{AlertMirror, client};
 use pulse_tests::harness::fleet::Pair;
+use pulse_tests::task::root;
 use serde_json::{Value, json};
 use tonic::transport::Channel;
 
@@ -61,9 +63,20 @@ const FIRE: [(&str, &str); 36] = [
     ("task-failed", ""),
 ];
 
-/// These have tests of their own below, or need a source that TrueNAS is not.
-const ELSEWHERE: [&str; 5] =
-    ["task-age", "system-unreachable", "system-update", "pool-forecast", "system-ups-charge"];
+/// These have tests of their own: below, or of the core where a day has to pass, or a source speak that TrueNAS is not.
+const ELSEWHERE: [(&str, &str); 5] = [
+    ("task-age", "tests/e2e/builtins.rs::a_task_that_does_not_run_any_more_is_missed"),
+    (
+        "system-unreachable",
+        "tests/e2e/builtins.rs::an_unreachable_system_is_one_alert_and_what_lies_below_is_quiet",
+    ),
+    ("system-update", "tests/e2e/builtins.rs::an_update_is_offered_until_it_is_no_longer"),
+    ("pool-forecast", "registry/src/alert/engine/tests.rs::a_pool_that_fills_up_is_told_a_week_ahead"),
+    (
+        "system-ups-charge",
+        "registry/src/alert/engine/tests.rs::a_battery_that_empties_is_too_little_and_not_too_much",
+    ),
+];
 
 /// Rules whose wait is not the matter here, and one that is off.
 const AT_ONCE: [&str; 2] = ["system-state", "system-cpu"];
@@ -292,10 +305,16 @@ async fn every_built_in_rule_fires_and_clears() -> anyhow::Result<()> {
     let known = alerts
         .list_alert_rules(ListAlertRulesRequest { page_size: 1_000, page_token: String::new() })
         .await?;
-    for rule in known.into_inner().rules {
-        let named = FIRE.iter().any(|(known, _)| *known == rule.id) || ELSEWHERE.contains(&rule.id.as_str());
-        assert!(named, "no test makes {} fire", rule.id);
+    let mut known: BTreeSet<String> = known.into_inner().rules.into_iter().map(|rule| rule.id).collect();
+    for (rule, test) in
+        FIRE.map(|(rule, _)| (rule, None)).into_iter().chain(ELSEWHERE.map(|(r, t)| (r, Some(t))))
+    {
+        assert!(known.remove(rule), "{rule} is no rule that comes along, or is named twice");
+        let Some((file, name)) = test.and_then(|test| test.split_once("::")) else { continue };
+        let text = std::fs::read_to_string(root().join(file))?;
+        assert!(text.contains(&format!("fn {name}()")), "there is no test {file}::{name}");
     }
+    assert!(known.is_empty(), "no test makes these fire: {known:?}");
     for id in AT_ONCE {
         let now = Some(prost_types::Duration::default());
         change(&mut alerts, AlertRule { id: id.to_owned(), r#for: now, ..AlertRule::default() }).await?;

@@ -20,6 +20,7 @@ mod merge;
 mod reflection;
 mod restarts;
 mod resume;
+mod rules;
 mod secrets;
 mod timeline;
 mod transport;
