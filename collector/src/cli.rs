@@ -15,6 +15,7 @@ use std::sync::Arc;
 use clap::{Args, Parser, Subcommand};
 use pulse_shell::access::cli::{self as access_cli, GrantsCommand, TokensCommand};
 use pulse_shell::audit::query::{self, AuditArgs};
+use pulse_shell::health::{self, HealthArgs};
 use pulse_shell::{command, logs, serve, table};
 
 use crate::app::App;
@@ -23,7 +24,7 @@ use crate::connection::store::{KeySource, Store, StoreError};
 
 /// Reads TrueNAS systems and streams what they say to a registry.
 #[derive(Debug, Parser)]
-#[command(name = "pulse-collector", version, about, max_term_width = 100)]
+#[command(name = "pulse-collector", version = pulse_shell::VERSION, about, max_term_width = 100)]
 struct Cli {
     #[command(flatten)]
     settings: SettingsArgs,
@@ -39,6 +40,8 @@ enum Command {
     /// Look at the settings.
     #[command(subcommand)]
     Config(ConfigCommand),
+    /// Ask a running one whether it serves, as a probe does. Ends with 1 when it does not.
+    Health(HealthArgs),
     /// Add, list, test, change and remove the connections of a running collector.
     #[command(subcommand)]
     Connections(connections::Command),
@@ -115,6 +118,11 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             let key = config.connections.key().await?;
             let rotated = tokio::task::spawn_blocking(move || rotate(&config, &key)).await??;
             table::print(&[format!("{rotated} connections are encrypted with a new key")])?;
+        }
+        Some(Command::Health(arguments)) => {
+            let config = cli.settings.read().0?;
+            let has_tls = config.tls.files.is_some();
+            return health::run("collector", &arguments, config.grpc.listen, has_tls).await;
         }
         Some(Command::Tokens(command)) => access_cli::tokens(command, &cli.settings.read().0?.access.file)?,
         Some(Command::Grants(command)) => access_cli::grants(command, &cli.settings.read().0?.access.file)?,

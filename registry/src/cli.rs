@@ -19,6 +19,7 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 use pulse_shell::access::cli::{self as access_cli, GrantsCommand, TokensCommand};
 use pulse_shell::audit::query::{self, AuditArgs};
+use pulse_shell::health::{self, HealthArgs};
 use pulse_shell::{command, logs, serve, table};
 use tokio_util::sync::CancellationToken;
 
@@ -27,7 +28,7 @@ use crate::config::Config;
 
 /// Holds unified resources of a fleet, maps their health and answers queries.
 #[derive(Debug, Parser)]
-#[command(name = "pulse-registry", version, about, max_term_width = 100)]
+#[command(name = "pulse-registry", version = pulse_shell::VERSION, about, max_term_width = 100)]
 struct Cli {
     #[command(flatten)]
     settings: SettingsArgs,
@@ -43,6 +44,8 @@ enum Command {
     /// Look at the settings.
     #[command(subcommand)]
     Config(ConfigCommand),
+    /// Ask a running one whether it serves, as a probe does. Ends with 1 when it does not.
+    Health(HealthArgs),
     /// Make, list and revoke the tokens that callers show. A running registry takes a change at once.
     #[command(subcommand)]
     Tokens(TokensCommand),
@@ -124,6 +127,11 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             config?;
             let lines = table::lines(&["SETTING", "VALUE", "FROM"], &rows);
             table::print(&lines)?;
+        }
+        Some(Command::Health(arguments)) => {
+            let config = cli.settings.read().0?;
+            let has_tls = config.tls.files.is_some();
+            return health::run("registry", &arguments, config.grpc.listen, has_tls).await;
         }
         Some(Command::Tokens(command)) => access_cli::tokens(command, &cli.settings.read().0?.access.file)?,
         Some(Command::Grants(command)) => access_cli::grants(command, &cli.settings.read().0?.access.file)?,

@@ -8,6 +8,7 @@ pub mod audit;
 pub mod client;
 pub mod clock;
 pub mod command;
+pub mod health;
 pub mod logs;
 pub mod probes;
 pub mod serve;
@@ -15,3 +16,6 @@ pub mod settings;
 pub mod socket;
 pub mod table;
 pub mod tls;
+
+/// Version and, in a release build, the commit it was made of.
+pub const VERSION: &str = env!("PULSE_VERSION");

@@ -7,6 +7,7 @@ pub mod check;
 pub mod crash;
 pub mod docs;
 pub mod fuzz;
+pub mod image;
 pub mod sbom;
 pub mod screenshots;
 pub mod soak;

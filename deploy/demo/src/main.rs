@@ -22,7 +22,7 @@ const STOP: Duration = Duration::from_secs(5);
 
 /// Simulated TrueNAS systems, collected and served over gRPC on loopback.
 #[derive(Debug, Parser)]
-#[command(name = "demo", version, about, max_term_width = 100)]
+#[command(name = "demo", version = pulse_shell::VERSION, about, max_term_width = 100)]
 struct Cli {
     /// What happens after the first table.
     #[arg(long, value_enum, default_value = "none")]

@@ -32,6 +32,8 @@ enum Task {
     },
     /// List what the two services are made of (CycloneDX)
     Sbom(task::sbom::Options),
+    /// Lay out the files of the container image
+    Image(task::image::Options),
     /// Kill the registry under load, again and again, and audit what it acknowledged
     Crash {
         #[command(flatten)]
@@ -58,6 +60,7 @@ fn main() -> anyhow::Result<()> {
         Task::Screenshots => task::screenshots::take(),
         Task::Fuzz { arguments } => task::fuzz::run(&arguments),
         Task::Sbom(options) => task::sbom::run(&options),
+        Task::Image(options) => task::image::all(&options),
         Task::Crash { options } => task::crash::run(options),
         Task::Soak(arguments) => task::soak::run(&arguments),
         Task::Bench { name, options } => task::bench::run(name, &options),

@@ -37,8 +37,13 @@ impl Process {
     /// Starts `name serve --config FILE` and waits until it says where it serves.
     pub async fn serve(name: &str, config: &Path, env: &[(&str, &str)]) -> anyhow::Result<Self> {
         let mut command = Command::new(binary(name)?);
-        command.arg("serve").arg("--config").arg(config);
-        command.envs(env.iter().copied()).env_remove("RUST_LOG");
+        command.arg("serve").arg("--config").arg(config).envs(env.iter().copied());
+        Self::start(name, command).await
+    }
+
+    /// The same, started by a command of the test's own, which becomes the service.
+    pub async fn start(name: &str, mut command: Command) -> anyhow::Result<Self> {
+        command.env_remove("RUST_LOG");
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).kill_on_drop(true);
         let mut child = command.spawn().with_context(|| format!("start {name}"))?;
         let stderr = child.stderr.take().context("a piped stream")?;

@@ -9,6 +9,9 @@ pub fn all(filter: &[String]) -> anyhow::Result<()> {
     tools::install()?;
     tools::alertmanager()?;
     tools::chromium()?;
+    tools::kubernetes::kubectl()?;
+    tools::kubernetes::scanners()?;
+    tools::kubernetes::systemd_analyze()?;
     run(cargo().args(["build", "--workspace", "--bins"]))?;
     if has_nextest() {
         run(cargo().args(["nextest", "run", "--workspace", "--no-fail-fast"]).args(filter))

@@ -2,6 +2,8 @@
 //! that carry the binaries, so that a new machine needs Python and nothing else.
 #![allow(clippy::print_stderr, reason = "a task talks to the person who runs it")]
 
+pub mod kubernetes;
+
 use std::path::{Path, PathBuf};
 use std::process::Command;
 

@@ -1,0 +1,96 @@
+//! `health`: what a probe that runs a command asks a server of ours, over TLS or
+//! not. Kubernetes' own gRPC probe cannot speak TLS.
+
+use std::net::SocketAddr;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Context as _, ensure};
+use clap::Args;
+use tokio::time::{Instant, timeout_at};
+use tonic::Code;
+use tonic_health::pb::HealthCheckRequest;
+use tonic_health::pb::health_check_response::ServingStatus;
+use tonic_health::pb::health_client::HealthClient;
+
+use crate::client::{Access, Channel, connect};
+use crate::settings::duration;
+use crate::table;
+
+/// Ask a running server whether it serves. Ends with 1 when it does not.
+#[derive(Clone, Debug, Args)]
+pub struct HealthArgs {
+    /// Where it listens; by default where the settings say.
+    #[arg(long, value_name = "ADDRESS")]
+    address: Option<String>,
+    /// One of its services, such as pulse.registry.v1.ResourceService. Without it: the server as a whole.
+    #[arg(long, value_name = "NAME", default_value = "")]
+    service: String,
+    /// Wait so long for it to serve.
+    #[arg(long, value_name = "TIME", default_value = "3s", value_parser = duration_of)]
+    wait: Duration,
+    #[command(flatten)]
+    access: Access,
+}
+
+fn duration_of(text: &str) -> Result<Duration, String> {
+    duration(text).ok_or_else(|| format!("{text:?} is no time such as 500ms, 3s or 1m"))
+}
+
+/// `listen` is the address of the settings, `has_tls` whether they have a certificate.
+pub async fn run(
+    server: &str,
+    arguments: &HealthArgs,
+    listen: SocketAddr,
+    has_tls: bool,
+) -> anyhow::Result<ExitCode> {
+    let scheme = if has_tls { "https" } else { "http" };
+    let address = arguments.address.clone().unwrap_or_else(|| format!("{scheme}://{}", reachable(listen)));
+    let deadline = Instant::now() + arguments.wait;
+    let answer = timeout_at(deadline, serving(server, &address, arguments)).await;
+    answer.with_context(|| format!("{server} at {address} does not serve within {:?}", arguments.wait))??;
+    table::print(&["serving".to_owned()])?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Waits for the word that it serves.
+async fn serving(server: &str, address: &str, arguments: &HealthArgs) -> anyhow::Result<()> {
+    let channel: Channel = connect(server, address, &arguments.access).await?;
+    let request = HealthCheckRequest { service: arguments.service.clone() };
+    let watch = HealthClient::new(channel).watch(request).await;
+    let mut states =
+        watch.with_context(|| format!("{server} at {address} does not tell its health"))?.into_inner();
+    loop {
+        let state = match states.message().await {
+            Ok(state) => state.context("the server went away")?.status(),
+            Err(status) if status.code() == Code::NotFound => ServingStatus::ServiceUnknown,
+            Err(status) => return Err(status).context("the server went away"),
+        };
+        ensure!(state != ServingStatus::ServiceUnknown, "there is no service {:?} here", arguments.service);
+        if state == ServingStatus::Serving {
+            return Ok(());
+        }
+    }
+}
+
+/// Where this machine reaches what listens on every address.
+fn reachable(listen: SocketAddr) -> String {
+    if listen.ip().is_unspecified() { format!("localhost:{}", listen.port()) } else { listen.to_string() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_listens_everywhere_is_asked_here() {
+        for (listens, asked) in [
+            ("0.0.0.0:7660", "localhost:7660"),
+            ("[::]:7660", "localhost:7660"),
+            ("127.0.0.1:7660", "127.0.0.1:7660"),
+            ("10.0.0.7:7660", "10.0.0.7:7660"),
+        ] {
+            assert_eq!(reachable(listens.parse().expect("an address")), asked);
+        }
+    }
+}
