@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::{Context as _, ensure};
+use anyhow::{Context as _, bail};
 use clap::Args;
 use tokio::time::{Instant, timeout_at};
 use tonic::Code;
@@ -57,18 +57,21 @@ pub async fn run(
 async fn serving(server: &str, address: &str, arguments: &HealthArgs) -> anyhow::Result<()> {
     let channel: Channel = connect(server, address, &arguments.access).await?;
     let request = HealthCheckRequest { service: arguments.service.clone() };
-    let watch = HealthClient::new(channel).watch(request).await;
-    let mut states =
-        watch.with_context(|| format!("{server} at {address} does not tell its health"))?.into_inner();
+    let unknown = || format!("there is no service {:?} at {address}", arguments.service);
+    let mut states = match HealthClient::new(channel).watch(request).await {
+        Ok(states) => states.into_inner(),
+        Err(status) if status.code() == Code::NotFound => bail!("{}", unknown()),
+        Err(status) => {
+            return Err(status).with_context(|| format!("{server} at {address} does not tell its health"));
+        }
+    };
     loop {
-        let state = match states.message().await {
-            Ok(state) => state.context("the server went away")?.status(),
-            Err(status) if status.code() == Code::NotFound => ServingStatus::ServiceUnknown,
-            Err(status) => return Err(status).context("the server went away"),
-        };
-        ensure!(state != ServingStatus::ServiceUnknown, "there is no service {:?} here", arguments.service);
-        if state == ServingStatus::Serving {
-            return Ok(());
+        let state =
+            states.message().await.context("the server went away")?.context("the server went away")?;
+        match state.status() {
+            ServingStatus::Serving => return Ok(()),
+            ServingStatus::ServiceUnknown => bail!("{}", unknown()),
+            ServingStatus::NotServing | ServingStatus::Unknown => {}
         }
     }
 }

@@ -88,6 +88,7 @@ async fn the_image_is_these_files_and_they_are_enough() -> anyhow::Result<()> {
         found.iter().map(String::as_str).partition(|path| path.starts_with("lib"));
     let expected = [
         "etc/group",
+        "etc/hosts",
         "etc/nsswitch.conf",
         "etc/passwd",
         "etc/ssl/certs/ca-certificates.crt",
@@ -144,7 +145,7 @@ async fn a_pod_serves_from_the_image_with_nothing_but_its_mounts() -> anyhow::Re
     let (code, said) = pod.run(&health).await?;
     assert_eq!((code, said.trim()), (0, "serving"));
     let (code, said) = pod.run(&[&health[..], &["--service", "no.such.Service"]].concat()).await?;
-    assert!(code == 1 && said.contains("no service \"no.such.Service\""), "{said}");
+    assert!(code == 1 && said.contains("no service \"no.such.Service\" at"), "{said}");
     // Callers are asked who they are, on both ports; the probe of life is not.
     let plain = http_get(registry.http_addr(), "/healthz").await;
     assert!(plain.is_err() || plain.is_ok_and(|(status, _)| status != 200), "plain text is answered");

@@ -68,6 +68,8 @@ pub fn lay_out(image: &Path, binaries: &Path) -> anyhow::Result<()> {
     let user = format!("pulse:x:{USER}:{USER}:pulse:/{DATA}:/usr/sbin/nologin\n");
     put(image, "etc/passwd", user.as_bytes(), 0o644)?;
     put(image, "etc/group", format!("pulse:x:{USER}:\n").as_bytes(), 0o644)?;
+    // A runtime puts its own in the place of this one.
+    put(image, "etc/hosts", b"127.0.0.1 localhost\n::1 localhost\n", 0o644)?;
     put(image, "etc/nsswitch.conf", b"hosts: files dns\n", 0o644)?;
     let about = Path::new("usr/share/doc/pulse-truenas");
     put(image, about.join("LICENSE"), &fs::read(root().join("LICENSE"))?, 0o644)?;

