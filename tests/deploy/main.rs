@@ -2,6 +2,7 @@
 //! far as one machine can: image, manifests, units, and the order of a roll-out.
 #![allow(clippy::expect_used, clippy::print_stderr, reason = "tests")]
 
+mod clients;
 mod image;
 mod manifests;
 mod rolling;

@@ -79,7 +79,7 @@ async fn a_roll_out_and_a_drain_lose_nothing() -> anyhow::Result<()> {
     // A drained node: both go at once, and come back in the order that suits least.
     let token = mirror.resume_token.clone();
     let (registry, collector) = tokio::join!(pair.registry.terminate(), pair.collector.terminate());
-    (registry?, collector?);
+    registry.and(collector)?;
     appliance.mutate(|world, now| world.add_dataset(ApiLine::V25_10, "tank/drain", now));
     pair.collector.up().await?;
     ready("pulse-collector", pair.collector.grpc()).await?;

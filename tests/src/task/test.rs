@@ -9,6 +9,7 @@ pub fn all(filter: &[String]) -> anyhow::Result<()> {
     tools::install()?;
     tools::alertmanager()?;
     tools::chromium()?;
+    tools::go::go()?;
     tools::kubernetes::kubectl()?;
     tools::kubernetes::scanners()?;
     tools::kubernetes::systemd_analyze()?;

