@@ -74,14 +74,16 @@ async fn a_client_in_python_makes_the_journey() -> anyhow::Result<()> {
     let proto = root().join("proto");
     let mut files = Vec::new();
     protos(&proto, &mut files);
-    let mut generate = Command::new(tool("python"));
+    let python = tool("python");
+    anyhow::ensure!(python.is_file(), "{} is missing; run `cargo xtask test`", python.display());
+    let mut generate = Command::new(&python);
     generate.args(["-m", "grpc_tools.protoc", "--proto_path"]).arg(&proto);
     for out in ["--python_out", "--grpc_python_out"] {
         generate.arg(out).arg(folder.path());
     }
     let generated = within("the Python stubs", generate.args(files).output()).await?;
     anyhow::ensure!(generated.status.success(), "{}", String::from_utf8_lossy(&generated.stderr));
-    let mut client = Command::new(tool("python"));
+    let mut client = Command::new(python);
     client.arg(deployed("clients/python/journey.py")).env("PYTHONPATH", folder.path());
     journey(client).await
 }
@@ -92,7 +94,9 @@ async fn a_client_in_go_makes_the_journey() -> anyhow::Result<()> {
     let folder = tempfile::tempdir()?;
     let own = folder.path().join("src/github.com/rcourtman/pulse");
     let path = format!("{}:{}", go.generators.display(), std::env::var("PATH").unwrap_or_default());
-    let mut generate = Command::new(tool("buf"));
+    let buf = tool("buf");
+    anyhow::ensure!(buf.is_file(), "{} is missing; run `cargo xtask test`", buf.display());
+    let mut generate = Command::new(buf);
     generate.current_dir(root()).arg("generate").arg("--output").arg(&own).env("PATH", path);
     let generated = within("the Go packages", generate.output()).await?;
     anyhow::ensure!(generated.status.success(), "{}", String::from_utf8_lossy(&generated.stderr));
