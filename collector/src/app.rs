@@ -11,6 +11,7 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use pulse_proto::model::{CollectorId, UnixMillis};
 use pulse_proto::pb::collector::v1::connection_service_server::ConnectionServiceServer;
+use pulse_shell::calls::Calls;
 use pulse_shell::probes::{self, Readiness, Ready};
 use pulse_shell::serve;
 use tokio::runtime::Handle;
@@ -51,14 +52,17 @@ impl App {
         let readiness = Readiness::default();
         let (stop, draining) = (CancellationToken::new(), CancellationToken::new());
         let (grpc_stop, http_stop) = (CancellationToken::new(), CancellationToken::new());
-        let (metrics, printed) = Metrics::new();
+        let (metrics, mut printed) = Metrics::new();
+        let calls = Calls::default();
+        calls.register(&mut printed);
         let board = Arc::new(Board::default());
         let link = watch::Sender::new(Link::default());
 
         // Addresses and probes first: they tell that the rest is starting.
         let http = serve::listen(config.http.listen, "http.listen").await?;
         let http_addr = http.local_addr()?;
-        let entrance = serve::Entrance::open(&config.tls, &config.access, stop.clone()).await?;
+        let entrance =
+            serve::Entrance::open(&config.tls, &config.access, stop.clone()).await?.with_calls(calls);
         let (roster, known, collector) = open(&config).await?;
         let figures = Figures {
             metrics: Arc::clone(&metrics),

@@ -2,6 +2,7 @@
 //! writer, services, servers; and the way back at a stop.
 
 mod contexts;
+mod fleet;
 mod mcp;
 mod watchful;
 
@@ -14,6 +15,7 @@ use pulse_proto::model::{ConnectionId, DataSource};
 use pulse_proto::pb::registry::v1::alert_service_server::AlertServiceServer;
 use pulse_proto::pb::registry::v1::context_service_server::ContextServiceServer;
 use pulse_proto::pb::registry::v1::ingest_service_server::IngestServiceServer;
+use pulse_shell::calls::Calls;
 use pulse_shell::probes::{self, Readiness, Ready};
 use pulse_shell::serve;
 use tokio::task::JoinHandle;
@@ -23,6 +25,7 @@ use tonic_health::ServingStatus;
 use tower::Layer as _;
 use tracing::{error, info, warn};
 
+use self::fleet::FleetMetrics;
 use self::watchful::Watchful;
 use crate::alert::engine::{Engine, Keeping};
 use crate::alert::{feed as alert_feed, task as alert_task};
@@ -84,7 +87,11 @@ impl App {
         let (grpc_stop, http_stop) = (CancellationToken::new(), CancellationToken::new());
         let clock = Clock::default();
         let tables = Tables::default();
-        let (metrics, figures) = Metrics::new();
+        let (metrics, mut figures) = Metrics::new();
+        let calls = Calls::default();
+        calls.register(&mut figures);
+        let fleet = Arc::new(FleetMetrics::new(clock.clone(), config.metrics.fleet_series_max));
+        figures.register_collector(Box::new(Arc::clone(&fleet)));
         let streams = metrics.streams.clone();
         let judged = metrics.watch_changes_judged.clone();
         let unreadable = metrics.stored_rows_unreadable.clone();
@@ -93,8 +100,10 @@ impl App {
         // Probes first: they tell that the rest is starting.
         let http = serve::listen(config.http.listen, "http.listen").await?;
         let http_addr = http.local_addr()?;
-        let entrance =
-            serve::Entrance::open(&config.tls, &config.access, stop.clone()).await?.with_pages(refused);
+        let entrance = serve::Entrance::open(&config.tls, &config.access, stop.clone())
+            .await?
+            .with_pages(refused)
+            .with_calls(calls);
         let watchful = Arc::new(Watchful::new(metrics, tables.unknown_values(), readiness.clone()));
         let (assistants, console) = (mcp::Slot::default(), console_routes::Slot::default());
         let router = probes::router(Arc::new(figures), watchful.refresh(), readiness.clone())
@@ -123,6 +132,7 @@ impl App {
         let (revision, resources) = (state.view().revision, state.view().len());
         let (publisher, feed) = feed::channel(state.view().clone());
         watchful.follow(feed.clone());
+        fleet.follow(feed.clone());
         let context_feed = feed.clone();
         let observer: Arc<dyn Observer> = Arc::clone(&watchful) as _;
         let (writer, handle) =

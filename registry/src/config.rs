@@ -297,6 +297,12 @@ pub const KEYS: &[Key] = &[
         help: "Where people reach this registry, for links in notifications. Empty: no links.",
     },
     Key {
+        name: "metrics.fleet_series_max",
+        env: "PULSE_REGISTRY_METRICS_FLEET_SERIES_MAX",
+        default: "50000",
+        help: "Series of systems, pools and disks under `/metrics`, at most; 0: none, only those of the service itself.",
+    },
+    Key {
         name: "drain.timeout",
         env: "PULSE_REGISTRY_DRAIN_TIMEOUT",
         default: "10s",
@@ -322,7 +328,13 @@ pub struct Config {
     pub mcp: Mcp,
     pub console: Console,
     pub notify: Notify,
+    pub metrics: Metrics,
     pub drain: Drain,
+}
+
+#[derive(Clone, Debug)]
+pub struct Metrics {
+    pub fleet_series_max: usize,
 }
 
 #[derive(Clone, Debug)]
@@ -493,6 +505,7 @@ impl Config {
                     },
                 ),
             },
+            metrics: Metrics { fleet_series_max: settings.number("metrics.fleet_series_max", 0, 10_000_000) },
             drain: Drain { timeout: settings.duration("drain.timeout", Duration::ZERO, HOUR) },
         }
     }

@@ -8,7 +8,7 @@ pub mod config;
 pub mod guard;
 pub mod inside;
 pub mod issuer;
-mod layer;
+pub(crate) mod layer;
 mod pace;
 mod refusal;
 pub mod service_account;

@@ -5,6 +5,7 @@
 pub mod access;
 pub mod answer;
 pub mod audit;
+pub mod calls;
 pub mod client;
 pub mod clock;
 pub mod command;

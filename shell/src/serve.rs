@@ -29,6 +29,7 @@ use tracing::{debug, warn};
 use crate::access::guard::{Guard, Port};
 use crate::access::inside::InsideLayer;
 use crate::access::{self, GuardLayer, RefusedPage};
+use crate::calls::Calls;
 use crate::socket::{self, Limits, Socket};
 use crate::tls;
 use crate::tls::certificates::Certificates;
@@ -78,6 +79,7 @@ pub struct Entrance {
     limits: Limits,
     guard: Guard,
     pages: Option<RefusedPage>,
+    calls: Calls,
 }
 
 impl Entrance {
@@ -99,6 +101,12 @@ impl Entrance {
             tokio::task::spawn_blocking(move || Certificates::load(files)).await??;
         tokio::spawn(follower.run(stop));
         Ok(Self { certificates: Some(certificates), guard, ..Self::default() })
+    }
+
+    /// With figures of what comes in.
+    #[must_use]
+    pub fn with_calls(self, calls: Calls) -> Self {
+        Self { calls, ..self }
     }
 
     /// With pages for people where they are refused one.
@@ -136,6 +144,7 @@ pub async fn grpc(
         .max_concurrent_streams(STREAMS_MAX)
         .http2_max_header_list_size(HEADER_BYTES_MAX)
         .http2_max_pending_accept_reset_streams(Some(RESETS_PENDING_MAX))
+        .layer(entrance.calls.layer(Port::Grpc))
         .layer(GuardLayer::new(entrance.guard, Port::Grpc))
         .add_routes(routes)
         .serve_with_incoming_shutdown(sockets, stop.cancelled_owned())
@@ -152,7 +161,8 @@ pub async fn http(
 ) -> anyhow::Result<()> {
     let mut sockets = entrance.accept(listener, stop.clone());
     let connections = TaskTracker::new();
-    let router = GuardLayer::new(entrance.guard, Port::Http).with_pages(entrance.pages).layer(router);
+    let guarded = GuardLayer::new(entrance.guard, Port::Http).with_pages(entrance.pages).layer(router);
+    let router = entrance.calls.layer(Port::Http).layer(guarded);
     let server = http_server();
     while let Some(Ok(socket)) = sockets.recv().await {
         let (peer, router, server, stop) =

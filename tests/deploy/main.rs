@@ -5,6 +5,7 @@
 mod clients;
 mod image;
 mod manifests;
+mod prometheus;
 mod rolling;
 mod units;
 

@@ -10,6 +10,7 @@ pub mod fleet;
 pub mod grpcurl;
 pub mod pki;
 pub mod process;
+pub mod prometheus;
 pub mod usage;
 pub mod view;
 

@@ -150,11 +150,11 @@ fn by_path(rows: &'static [Row]) -> BTreeMap<&'static str, Row> {
     rows.iter().map(|row| (row.path, *row)).collect()
 }
 
-pub(super) fn method(path: &str) -> Option<Row> {
+pub(crate) fn method(path: &str) -> Option<Row> {
     BY_METHOD.get(path).copied()
 }
 
-pub(super) fn route(path: &str) -> Option<Row> {
+pub(crate) fn route(path: &str) -> Option<Row> {
     let by_pattern = || ROUTES.iter().find(|row| row.path.contains('{') && fits(row.path, path));
     BY_ROUTE.get(path).or_else(by_pattern).copied()
 }

@@ -8,6 +8,7 @@ use super::{cargo, run, tools};
 pub fn all(filter: &[String]) -> anyhow::Result<()> {
     tools::install()?;
     tools::alertmanager()?;
+    tools::prometheus()?;
     tools::chromium()?;
     tools::go::go()?;
     tools::kubernetes::kubectl()?;

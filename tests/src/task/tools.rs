@@ -111,6 +111,18 @@ pub fn alertmanager() -> anyhow::Result<PathBuf> {
     Ok(unpacked)
 }
 
+/// Prometheus: where Debian's package is installed, else the package unpacked below `target/peers`.
+pub fn prometheus() -> anyhow::Result<PathBuf> {
+    let unpacked = root().join("target/peers/prometheus");
+    let program = |folder: &Path| folder.join("usr/bin/prometheus");
+    if let Some(found) = [Path::new("/"), &unpacked].map(program).into_iter().find(|path| path.is_file()) {
+        return Ok(found);
+    }
+    debian(&["prometheus"], &unpacked)?;
+    anyhow::ensure!(program(&unpacked).is_file(), "the package has no Prometheus in it");
+    Ok(program(&unpacked))
+}
+
 /// Unpacks packages of Debian into a folder of the build: nothing is installed, no service is started.
 fn debian(packages: &[&str], into: &Path) -> anyhow::Result<()> {
     let named = packages.join(", ");
