@@ -69,7 +69,8 @@ impl Prometheus {
 
     /// The series that an expression finds now.
     pub async fn query(&self, expression: &str) -> anyhow::Result<Vec<Value>> {
-        let escaped: String = expression.bytes().map(|byte| format!("%{byte:02X}")).collect();
+        let escaped: Vec<String> = expression.bytes().map(|byte| format!("%{byte:02X}")).collect();
+        let escaped = escaped.concat();
         let data = self.ask(&format!("/api/v1/query?query={escaped}")).await?;
         Ok(data["result"].as_array().cloned().unwrap_or_default())
     }
