@@ -47,6 +47,7 @@ fn nas(customer: &str, sequence: u64, state: &str) -> Batch {
 struct Scene {
     registry: Service,
     feeder: Feeder,
+    viewer: Channel,
     everybody: AlertServiceClient<Channel>,
     alerts: AlertServiceClient<Channel>,
     context: ContextServiceClient<Channel>,
@@ -70,8 +71,10 @@ impl Scene {
             let agent = host(&format!("{customer}-host"), &format!("{customer}-box"), "");
             feeder.put(told(customer, DataSource::Agent, 1, vec![agent])).await?;
         }
+        let viewer = bed.channel(addr, &viewer).await?;
         let mut scene = Self {
-            everybody: AlertServiceClient::new(bed.channel(addr, &viewer).await?),
+            everybody: AlertServiceClient::new(viewer.clone()),
+            viewer,
             alerts: AlertServiceClient::new(bed.channel(addr, &acme).await?),
             context: ContextServiceClient::new(bed.channel(addr, &acme).await?),
             links: bed.resources(addr, &acme).await?,
@@ -259,6 +262,11 @@ async fn contexts_and_links_tell_of_ones_own() -> anyhow::Result<()> {
             }
         }
     }
+    // What stands behind pseudonyms is not for those who only look.
+    let table = GetInfrastructureContextRequest { include_pseudonyms: true, ..Default::default() };
+    let mut viewer = ContextServiceClient::new(scene.viewer.clone());
+    let told = why(viewer.get_infrastructure_context(table).await);
+    assert_eq!(told, as_told(Code::PermissionDenied, "PSEUDONYMS_NOT_REVEALED"));
     let one = |id: &str| GetResourceContextRequest { resource_id: id.to_owned(), ..Default::default() };
     for name in [ours.resource_id.as_str(), "acme-nas/acme-tank", "acme-nas"] {
         clean(name, &scene.context.get_resource_context(one(name)).await?.into_inner(), &others);

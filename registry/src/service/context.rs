@@ -114,7 +114,8 @@ impl ContextService for Contexts {
         request: Request<pb::GetInfrastructureContextRequest>,
     ) -> Result<Response<pb::GetInfrastructureContextResponse>, Status> {
         let caller = Caller::of(&request);
-        let labels = access::Caller::of(request.extensions()).scope();
+        let asker = access::Caller::of(request.extensions());
+        let labels = asker.scope();
         let pb::GetInfrastructureContextRequest {
             max_tokens,
             filter,
@@ -124,7 +125,8 @@ impl ContextService for Contexts {
             topics,
         } = request.into_inner();
         let now = self.clock.now();
-        let terms = Terms::check(&self.options, now, max_tokens, redaction, include_pseudonyms)?;
+        let reveal = revealing(include_pseudonyms, &asker)?;
+        let terms = Terms::check(&self.options, now, max_tokens, redaction, reveal)?;
         let since = request::since(since, now, fleet::RECENT)?;
         let (filter, topics) = (Filter::parse_within(&filter, &labels)?, request::topics(&topics)?);
         let max_tokens = terms.max_tokens;
@@ -145,11 +147,13 @@ impl ContextService for Contexts {
         request: Request<pb::GetResourceContextRequest>,
     ) -> Result<Response<pb::GetResourceContextResponse>, Status> {
         let caller = Caller::of(&request);
-        let labels = access::Caller::of(request.extensions()).scope();
+        let asker = access::Caller::of(request.extensions());
+        let labels = asker.scope();
         let pb::GetResourceContextRequest { resource_id, max_tokens, redaction, include_pseudonyms, since } =
             request.into_inner();
         let now = self.clock.now();
-        let terms = Terms::check(&self.options, now, max_tokens, redaction, include_pseudonyms)?;
+        let reveal = revealing(include_pseudonyms, &asker)?;
+        let terms = Terms::check(&self.options, now, max_tokens, redaction, reveal)?;
         let since = request::since(since, now, single::RECENT)?;
         let wanted = request::reference(resource_id)?;
         let (answer, packed, id) = self
@@ -181,6 +185,18 @@ fn unfound(wanted: &str, lost: &Lost) -> Status {
             error::invalid("resource_id", "AMBIGUOUS_NAME", &problem)
         }
     }
+}
+
+/// What pseudonyms stand for is for those who may act on it, not for everybody who may look.
+fn revealing(asked: bool, asker: &access::Caller) -> Result<bool, Status> {
+    let may = asker.grant.as_ref().is_none_or(|grant| grant.role.allows(access::Role::Operator));
+    if asked && !may {
+        return Err(forbidden(
+            "PSEUDONYMS_NOT_REVEALED",
+            "what pseudonyms stand for is told to operators only",
+        ));
+    }
+    Ok(asked)
 }
 
 /// A client may not be told.
