@@ -38,6 +38,9 @@ async fn a_degraded_pool_is_found_at_a_glance_and_seen_to_recover() -> anyhow::R
     browser.sees(".cells.bad >> text=nas-1").await?;
     is_as_if_fetched_now(browser).await?;
     browser.is_sound("the overview").await?;
+    // As somebody sees it who comes now: in order.
+    browser.go("/console").await?;
+    browser.sees("#pulse >> text=Live").await?;
     browser.shot("overview").await?;
 
     browser.click(".case >> text=tank").await?;

@@ -53,7 +53,8 @@ pub struct Line {
     pub origin: String,
     pub since: When,
     pub resolved: Option<When>,
-    pub etag: String,
+    /// Of which a form says that it was seen.
+    pub severity: &'static str,
     pub is_open: bool,
     pub is_acknowledged: bool,
     /// Others that say the same of other things, and where they are.
@@ -228,7 +229,7 @@ fn line(case: &Case, book: &Book, now: UnixMillis) -> Line {
         },
         since: when(case.first_seen_at),
         resolved: case.resolved_at.map(when),
-        etag: case.etag(),
+        severity: case.severity.token(),
         is_open: case.is_open(),
         is_acknowledged: case.acknowledged.is_some(),
         alike: 0,

@@ -116,14 +116,21 @@ fn health(chosen: &str) -> &'static str {
 
 pub fn page(layout: Layout, view: &Arc<View>, query: Query, scope: &Scope, now: UnixMillis) -> Page {
     let asked = Asked::of(&query);
+    let (healths, found) = counts(view, &asked.beside_health, scope);
     let (arranged, problem) = match Filter::parse_within(&asked.whole, scope) {
         Ok(filter) if query.get("group").is_empty() => {
-            (tree::arrange(view, &filter, &query, asked.is_narrow, scope, now), String::new())
+            // What was found for the counts need not be looked for again.
+            let chosen = found.zip(Filter::parse(health(query.get("health"))).ok());
+            let known = chosen.filter(|_| asked.is_narrow).map(|(found, chosen)| {
+                let matches = |found: &Found| chosen.matches(&found.resource, found.observed_at);
+                found.into_iter().filter(matches).collect()
+            });
+            let matches = tree::Matches { filter: &filter, known, is_narrow: asked.is_narrow };
+            (tree::arrange(view, matches, &query, scope, now), String::new())
         }
         Ok(filter) => (list(view, &filter, &query, now), String::new()),
         Err(error) => (Arranged::default(), error.to_string()),
     };
-    let healths = counts(view, &asked.beside_health, scope);
     let sources = DataSource::ALL.iter().map(|source| (source.token(), SourceBadge::of(*source).label));
     Page {
         is_filtered: !query.beside(["q", "page", "health", "fold"]).is_empty(),
@@ -142,14 +149,13 @@ pub fn page(layout: Layout, view: &Arc<View>, query: Query, scope: &Scope, now: 
     }
 }
 
-/// Each choice of health with how many there are of it.
-fn counts(
-    view: &Arc<View>,
-    beside_health: &str,
-    scope: &Scope,
-) -> [(&'static str, &'static str, Option<u64>); 4] {
+/// A choice of health: its value, its name, and how many there are of it.
+type Counted = (&'static str, &'static str, Option<u64>);
+
+/// Every choice of health; and all that was found, where it had to be looked for to be counted.
+fn counts(view: &Arc<View>, beside_health: &str, scope: &Scope) -> ([Counted; 4], Option<Vec<Found>>) {
     let Ok(all) = Filter::parse_within(beside_health, scope) else {
-        return HEALTHS.map(|(value, label, _)| (value, label, None));
+        return (HEALTHS.map(|(value, label, _)| (value, label, None)), None);
     };
     let filters = HEALTHS.map(|(.., term)| Filter::parse(term).ok());
     // What sums do not tell is looked for once, for all of them.
@@ -169,7 +175,9 @@ fn counts(
         }
     };
     let mut filters = filters.iter();
-    HEALTHS.map(|(value, label, term)| (value, label, filters.next().and_then(|filter| count(term, filter))))
+    let counted = HEALTHS
+        .map(|(value, label, term)| (value, label, filters.next().and_then(|filter| count(term, filter))));
+    (counted, found)
 }
 
 /// Rows in their groups, of one page.

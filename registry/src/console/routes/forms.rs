@@ -6,6 +6,7 @@ use axum::extract::{Path, Request, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse as _, Redirect, Response};
 use pulse_proto::convert::timestamp_to_wire;
+use pulse_proto::model::Severity;
 use pulse_proto::pb::registry::v1 as pb;
 use pulse_shell::access::Caller;
 use pulse_shell::audit;
@@ -83,7 +84,7 @@ pub(super) async fn acknowledge(
         id: case.id,
         who: form.caller.name.clone(),
         comment: form.said.get("comment").to_owned(),
-        etag: form.said.get("etag").to_owned(),
+        etag: String::new(),
     })
     .await
 }
@@ -96,7 +97,7 @@ pub(super) async fn unacknowledge(
     on_case(slot, id, request, |case, form| Command::Unacknowledge {
         id: case.id,
         who: form.caller.name.clone(),
-        etag: form.said.get("etag").to_owned(),
+        etag: String::new(),
     })
     .await
 }
@@ -144,6 +145,10 @@ async fn on_case(
     let book = sources.alerts.book();
     let Some(case) = alerts::find(&book, &id, &sight).cloned() else { return pages::no_alert() };
     drop(book);
+    // It may have changed since the page was made, but what nobody has seen is not acted on.
+    if Severity::from_token(form.said.get("severity")).is_some_and(|seen| case.severity > seen) {
+        return not_done("It has grown worse since this page was made: go back and look again.");
+    }
     match run(console, command(&case, &form)).await {
         Ok(()) => form.back(),
         Err(problem) => not_done(&problem),

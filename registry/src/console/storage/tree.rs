@@ -25,7 +25,7 @@ const PAGE_POOLS: usize = 25;
 const OPEN_ROWS_MAX: usize = 80;
 /// Rows of one pool.
 const POOL_ROWS_MAX: usize = 300;
-const HEADS: &str = "(topology = pool OR severity >= warning OR NOT pool:*)";
+const HEADS: &str = "(topology = pool OR severity >= warning OR (type = physical_disk AND NOT pool:*))";
 
 type Key = (ConnectionId, String);
 /// The first is what needs somebody most.
@@ -57,18 +57,41 @@ impl Unit {
     }
 }
 
+/// What is to be arranged.
+pub(super) struct Matches<'a> {
+    pub(super) filter: &'a Filter,
+    /// All of it, where somebody has looked already.
+    pub(super) known: Option<Vec<Found>>,
+    /// A pool is shown with what matches in it, and not with everything.
+    pub(super) is_narrow: bool,
+}
+
+impl Matches<'_> {
+    fn units(&mut self, view: &Arc<View>, scope: &Scope) -> Vec<Unit> {
+        if let Some(known) = self.known.take() {
+            return gather(known);
+        }
+        let find = |filter: &Filter| {
+            gather(Listing::find(Arc::clone(view), filter, &Order::default(), usize::MAX).from(0))
+        };
+        // Everything is much: heads of pools and what needs somebody are enough to arrange it.
+        let heads = format!("{} AND {HEADS}", self.filter.canonical());
+        match Filter::parse_within(&heads, scope) {
+            Ok(heads) if !self.is_narrow => find(&heads),
+            _ => find(self.filter),
+        }
+    }
+}
+
 pub(super) fn arrange(
     view: &Arc<View>,
-    filter: &Filter,
+    mut matches: Matches<'_>,
     query: &Query,
-    is_narrow: bool,
     scope: &Scope,
     now: UnixMillis,
 ) -> Arranged {
-    // Everything is much: heads of pools and what needs somebody are enough to arrange it.
-    let heads = (!is_narrow)
-        .then(|| Filter::parse_within(&format!("{} AND {HEADS}", filter.canonical()), scope).ok());
-    let mut units = gather(view, heads.flatten().as_ref().unwrap_or(filter));
+    let mut units = matches.units(view, scope);
+    let Matches { filter, is_narrow, .. } = matches;
     let mut worst: BTreeMap<ConnectionId, Urgency> = BTreeMap::new();
     for unit in &units {
         let known = worst.entry(unit.key.0.clone()).or_insert(unit.urgency);
@@ -106,10 +129,9 @@ pub(super) fn arrange(
 }
 
 /// All that matches, pool by pool.
-fn gather(view: &Arc<View>, filter: &Filter) -> Vec<Unit> {
-    let listing = Listing::find(Arc::clone(view), filter, &Order::default(), usize::MAX);
+fn gather(all: impl IntoIterator<Item = Found>) -> Vec<Unit> {
     let mut units: BTreeMap<Key, Unit> = BTreeMap::new();
-    for found in listing.from(0) {
+    for found in all {
         let resource = &found.resource;
         let key = (resource.connection.clone(), resource.document.pool().to_owned());
         let old = found.resource.freshness != pulse_proto::model::Freshness::Fresh;
