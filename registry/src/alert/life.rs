@@ -164,9 +164,8 @@ fn fresh(begin: &Begin<'_>, finding: Finding, look: Look) -> Case {
 fn reopened(mut case: Case, finding: Finding, look: Look) -> Case {
     case.state = CaseState::Pending;
     case.resolved_at = None;
-    if case.acknowledged.as_ref().is_some_and(|ack| finding.severity > ack.severity) {
-        case.acknowledged = None;
-    }
+    // It was seen until it resolved: nobody has seen it since.
+    case.acknowledged = None;
     case.progress.streak = 1;
     case.progress.counted_at = look.observed_at;
     case.progress.holds_since = look.now;

@@ -101,7 +101,7 @@ fn nothing_secret_and_no_host_stands_in_the_file() {
     for entry in fs::read_dir(folder.path()).expect("the folder") {
         let bytes = fs::read(entry.expect("an entry").path()).expect("a file");
         let text = String::from_utf8_lossy(&bytes);
-        for hidden in [key, &STANDARD.encode(key), &STANDARD.encode(PLANTED), "pulse\"", "lab"] {
+        for hidden in [key, &STANDARD.encode(key), &STANDARD.encode(PLANTED), "pulse\"", "\"lab"] {
             assert!(!text.contains(hidden), "{hidden} in {text}");
         }
     }

@@ -262,6 +262,21 @@ fn who_has_seen_it_is_forgotten_when_it_grows_worse() {
 }
 
 #[test]
+fn who_has_seen_it_is_forgotten_when_it_resolves_and_comes_back() {
+    let mut case = stepped(None, at(0, Says::Holds(Severity::Warning)), ONCE).case.expect("a case");
+    case.acknowledged = Some(super::super::case::Acknowledgement {
+        who: "ops".to_owned(),
+        at: case.first_seen_at,
+        comment: String::new(),
+        severity: Severity::Warning,
+    });
+    let resolved = stepped(Some(case), at(10, Says::Clear), ONCE).case.expect("a case");
+    assert_eq!(resolved.state, CaseState::Resolved);
+    let again = stepped(Some(resolved), at(20, Says::Holds(Severity::Warning)), ONCE).case.expect("a case");
+    assert!(again.state == CaseState::Firing && again.notifies() && again.acknowledged.is_none());
+}
+
+#[test]
 fn one_read_looked_at_twice_is_one_observation() {
     let policy = Policy { raise: 2, ..ONCE };
     let first = at(0, Says::Holds(Severity::Warning));

@@ -201,6 +201,13 @@ fn fits(condition: &Condition, other: &Override) -> Result<(), Invalid> {
         }
         (Condition::Metric { .. } | Condition::Age { .. } | Condition::Forecast { .. }, ..) => {
             match *condition.with(other) {
+                Condition::Metric { trigger, clear, .. } if turns_round(condition, trigger, clear) => {
+                    let field = if other.trigger.is_some() { "trigger" } else { "clear" };
+                    Err(Invalid::new(
+                        field,
+                        "turns the rule round: the way back must lead where it leads in the rule; set trigger and clear",
+                    ))
+                }
                 Condition::Metric { trigger, clear, critical, .. }
                     if is_backwards(trigger, clear, critical) =>
                 {
@@ -213,6 +220,12 @@ fn fits(condition: &Condition, other: &Override) -> Result<(), Invalid> {
         (_, None, Some(_)) => Err(Invalid::new("limit", "the condition of this rule has none")),
         (_, None, None) => Ok(()),
     }
+}
+
+/// What fired above a value would fire below it, or the other way.
+fn turns_round(condition: &Condition, trigger: f64, clear: f64) -> bool {
+    let Condition::Metric { trigger: own, clear: own_clear, .. } = condition else { return false };
+    (own_clear > own) != (clear > trigger)
 }
 
 /// A rule whose way back leads up watches for too little.
@@ -387,6 +400,9 @@ mod tests {
                 rule(metric(80.0, 70.0, None), other(|o| o.limit = Some(wire_days(1)))),
                 "rule.overrides[0].limit",
             ),
+            // Below what the rule calls well again: it would fire where all is well.
+            (rule(metric(40.0, 30.0, None), other(|o| o.trigger = Some(20.0))), "rule.overrides[0].trigger"),
+            (rule(metric(40.0, 30.0, None), other(|o| o.clear = Some(50.0))), "rule.overrides[0].clear"),
             (rule(age("scrub"), other(|o| o.trigger = Some(1.0))), "rule.overrides[0].trigger"),
             (
                 rule(Some(Told::Expression("state = X".to_owned())), other(|o| o.clear = Some(1.0))),

@@ -128,7 +128,8 @@ fn step(step: &Step) -> Statement {
 
 fn kind(field: &str) -> Kind {
     match field {
-        "name" | "dataset" => Kind::Path,
+        // A parent is told by an id that may be made of names.
+        "name" | "dataset" | "parent_id" => Kind::Path,
         "connection" | "connection_name" => Kind::System,
         "pool" => Kind::Pool,
         "serial" => Kind::Serial,
