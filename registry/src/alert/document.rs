@@ -124,12 +124,12 @@ resolves when two reads no longer hold it. Levels `info` and `notice` are monito
     let fields: Vec<String> = ALERT_FIELDS.iter().map(|(name, _)| format!("`{name}`")).collect();
     say(format_args!(
         "\n## Filters\n\n`ListAlerts`, `WatchAlerts`, `SummarizeAlerts` and silences take AIP-160 over {} and `labels.<key>`.\n\n\
-```\nstate = firing AND severity = critical AND acknowledged = false\nconnection = nas-1\nrule = \"pool-*\" AND labels.site = lab\n```\n",
+```\nstate = firing AND severity = critical AND acknowledged = false\nconnection_name = nas-1\nrule = \"pool-*\" AND labels.site = lab\n```\n",
         fields.join(", ")
     ));
     say(format_args!(
         "\n## Silences and maintenance\n\nA silence has a filter, a reason, an author and an end. With a `window` (days, start, duration, time zone) it is in force only then: a maintenance window that comes again. \
-A system that is expected to be off is silenced by `connection = ID`.\n\n```\npulse-registry silences add --filter 'connection = nas-1' --reason 'disks are replaced' --author ops --for 2h\n```\n"
+A system that is expected to be off is silenced by `connection_name = NAME`.\n\n```\npulse-registry silences add --filter 'connection_name = nas-1' --reason 'disks are replaced' --author ops --for 2h\n```\n"
     ));
     out.push_str(FIGURES);
     out

@@ -109,7 +109,7 @@ pub fn parse(
     if text.trim().is_empty() {
         return Err(Invalid::new(
             "silence.filter",
-            "say what it is for, e.g. connection = nas-1; it would match everything",
+            "say what it is for, e.g. connection_name = nas-1; it would match everything",
         ));
     }
     let filter =

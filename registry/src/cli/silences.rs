@@ -24,7 +24,7 @@ pub(super) enum Command {
     },
     /// Keep what matches quiet for a time.
     Add {
-        /// AIP-160 over alerts, for example: connection = nas-1
+        /// AIP-160 over alerts, for example: connection_name = nas-1
         #[arg(long, short, value_name = "FILTER")]
         filter: String,
         #[arg(long, value_name = "TEXT")]

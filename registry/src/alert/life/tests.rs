@@ -244,8 +244,8 @@ fn at(seconds: u64, says: Says) -> Past {
 
 const ONCE: Policy = Policy { raise: 1, clear: 1, hold: Duration::ZERO };
 
-#[test]
-fn who_has_seen_it_is_forgotten_when_it_grows_worse() {
+/// A warning that fires and is acknowledged.
+fn seen_by_somebody() -> Case {
     let mut case = stepped(None, at(0, Says::Holds(Severity::Warning)), ONCE).case.expect("a case");
     case.acknowledged = Some(super::super::case::Acknowledgement {
         who: "ops".to_owned(),
@@ -253,6 +253,12 @@ fn who_has_seen_it_is_forgotten_when_it_grows_worse() {
         comment: String::new(),
         severity: Severity::Warning,
     });
+    case
+}
+
+#[test]
+fn who_has_seen_it_is_forgotten_when_it_grows_worse() {
+    let case = seen_by_somebody();
     assert!(!case.notifies());
     let same = stepped(Some(case), at(10, Says::Holds(Severity::Warning)), ONCE).case.expect("a case");
     assert!(!same.notifies());
@@ -263,13 +269,7 @@ fn who_has_seen_it_is_forgotten_when_it_grows_worse() {
 
 #[test]
 fn who_has_seen_it_is_forgotten_when_it_resolves_and_comes_back() {
-    let mut case = stepped(None, at(0, Says::Holds(Severity::Warning)), ONCE).case.expect("a case");
-    case.acknowledged = Some(super::super::case::Acknowledgement {
-        who: "ops".to_owned(),
-        at: case.first_seen_at,
-        comment: String::new(),
-        severity: Severity::Warning,
-    });
+    let case = seen_by_somebody();
     let resolved = stepped(Some(case), at(10, Says::Clear), ONCE).case.expect("a case");
     assert_eq!(resolved.state, CaseState::Resolved);
     let again = stepped(Some(resolved), at(20, Says::Holds(Severity::Warning)), ONCE).case.expect("a case");

@@ -89,7 +89,10 @@ async fn follow(
             if outbox.send(Ok(event)).await.is_err() {
                 return;
             }
-            tokio::time::sleep(PACE).await;
+            tokio::select! {
+                () = sources.draining.cancelled() => return,
+                () = tokio::time::sleep(PACE) => {}
+            }
         }
         changed = tokio::select! {
             biased;
