@@ -1,7 +1,7 @@
 //! More than the registry can take, on loopback and for a bounded time: it sheds with clear codes, loses
-//! nothing it acknowledged, and is well again without help. Collectors send as fast as they are listened to,
-//! beside clients that ask without a pause; how many times the design rate that comes to is printed, and is
-//! worth reading of a release build: `cargo test --release -p pulse-tests --test load -- --nocapture`.
+//! nothing it acknowledged, and is well again without help. Collectors offer ten times the design rate, and then as
+//! much as is taken, beside clients that ask without a pause. What was offered, accepted and shed is printed:
+//! `cargo test -p pulse-tests --test load -- --nocapture`; rates are worth reading of a release build.
 #![allow(clippy::print_stdout, reason = "the rates are worth reading")]
 
 use std::collections::BTreeMap;
@@ -37,6 +37,7 @@ use tonic_types::StatusExt as _;
 
 /// 1,000 appliances of which each tells 20 changed records in ten seconds.
 const DESIGN_RECORDS_PER_SECOND: f64 = 2_000.0;
+const OVERLOAD: f64 = 10.0;
 const STREAMS: usize = 10;
 const PER_CONNECTION: u32 = 200;
 const RESOURCES: u64 = 10_000;
@@ -106,6 +107,7 @@ async fn more_than_can_be_taken_costs_no_acked_record() -> anyhow::Result<()> {
     }
     let refused = watching.watch_resources(nothing.clone()).await.expect_err("one too many");
     ensure!(is_clear(&refused), "{refused:?}");
+    println!("{} watches offered: {WATCHERS_MAX} accepted, 1 shed as {:?}", WATCHERS_MAX + 1, refused.code());
 
     // Some look on while it storms.
     watches.truncate(WATCHERS_IN_STORM);
@@ -114,6 +116,18 @@ async fn more_than_can_be_taken_costs_no_acked_record() -> anyhow::Result<()> {
     for number in 0..READERS {
         readers.spawn(read_on(channel.clone(), number, Arc::clone(&answered)));
     }
+    let offered = OVERLOAD * DESIGN_RECORDS_PER_SECOND;
+    let tenfold = load.offer(offered, STORM).await?;
+    println!(
+        "offered {offered:.0} records/s, {OVERLOAD:.0} times the design rate: {} accepted, {} held back for a newer state, \
+         none lost; slowest ack {:.0} ms",
+        tenfold.records,
+        tenfold.held_back,
+        tenfold.acks.rank(100),
+    );
+    // Every one of them was offered, and became one or the other.
+    let all = pulse_tests::bench::as_f64(tenfold.records + tenfold.held_back);
+    ensure!(all >= 0.95 * offered * STORM.as_secs_f64(), "{all} were offered");
     // As fast as the registry takes it.
     let storm = load.change_for(STORM).await?;
     readers.abort_all();
@@ -252,6 +266,11 @@ async fn a_caller_at_ten_times_his_rate_is_told_when_to_come_back_and_others_are
     ensure!(served >= PER_SECOND, "{served} are his by right");
     let refused = refused.context("he is slowed down")?;
     ensure!(refused.code() == Code::ResourceExhausted, "{refused:?}");
+    println!(
+        "{} calls offered at once: {served} accepted, the rest shed as {:?}",
+        PER_SECOND * 10,
+        refused.code()
+    );
     let reason = refused.get_details_error_info().map(|info| info.reason);
     ensure!(reason.as_deref() == Some("TOO_FAST"), "{refused:?}");
     let delay =

@@ -107,7 +107,6 @@
     if (timer) return;
     timer = setTimeout(() => { timer = 0; refresh(); }, Math.max(0, fetched + PACE_MS - Date.now()));
   };
-  document.addEventListener("visibilitychange", () => { if (!document.hidden && wanted) refresh(); });
 
   // --- hearing of changes
   const pulse = $("#pulse");
@@ -118,21 +117,32 @@
     const text = alive ? "Live" : "Connection lost, trying again";
     if (pulse.lastElementChild.textContent !== text) pulse.lastElementChild.textContent = text;
   };
-  const listen = (address) => {
+  // A page that nobody looks at hears of nothing: browsers keep few connections to one address, and other pages want theirs.
+  const listen = () => {
+    const address = document.body.dataset.live;
+    if (!address || source || document.hidden) return;
     let lost = false;
-    source = new EventSource(address);
-    source.addEventListener("open", () => { say(true); if (lost) { lost = false; soon(); } });
-    source.addEventListener("changed", soon);
-    source.addEventListener("error", () => {
+    const own = source = new EventSource(address);
+    own.addEventListener("open", () => { say(true); if (lost) { lost = false; soon(); } });
+    own.addEventListener("changed", soon);
+    own.addEventListener("error", () => {
+      if (source !== own) return;
       lost = true;
       say(false);
-      if (source.readyState === EventSource.CLOSED) {
-        setTimeout(() => { listen(address); refresh(); }, RETRY_MS);
+      if (own.readyState === EventSource.CLOSED) {
+        source = null;
+        setTimeout(() => { listen(); refresh(); }, RETRY_MS);
       }
     });
   };
-  addEventListener("pagehide", () => source && source.close());
-  if (document.body.dataset.live) listen(document.body.dataset.live);
+  const hush = () => { if (source) source.close(); source = null; };
+  document.addEventListener("visibilitychange", () => {
+    if (document.hidden) { hush(); return; }
+    listen();
+    refresh();
+  });
+  addEventListener("pagehide", hush);
+  listen();
   addEventListener("pageshow", (event) => { if (event.persisted) location.reload(); });
 
   // --- filters act at once, and leave addresses without empty questions

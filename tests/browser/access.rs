@@ -5,6 +5,7 @@ use pulse_tests::harness::browser::Browser;
 use pulse_tests::harness::command::run;
 use pulse_tests::harness::feeder::{Feeder, batch, pool};
 use pulse_tests::harness::fleet::Service;
+use pulse_tests::harness::pki::Authority;
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -73,6 +74,7 @@ async fn a_token_opens_a_session_that_can_do_what_the_token_can() -> anyhow::Res
     assert_eq!(browser.address().await?, "/console/storage?q=tank", "where it was going");
     let cookies = browser.cookies().await?;
     let session = &cookies.as_array().expect("cookies")[0];
+    assert_eq!((session["name"].as_str(), session["secure"].as_bool()), (Some("pulse_session"), Some(false)));
     assert_eq!((session["httpOnly"].as_bool(), session["sameSite"].as_str()), (Some(true), Some("Strict")));
     let value = session["value"].as_str().unwrap_or_default().to_owned();
     assert!(!viewer.contains(&value), "the token itself stays where it came from");
@@ -113,6 +115,25 @@ async fn a_token_opens_a_session_that_can_do_what_the_token_can() -> anyhow::Res
     let id = operator.get("pulse_".len().."pulse_".len() + 8).unwrap_or_default().to_owned();
     bed.command(&format!("tokens revoke {id}")).await?;
     browser.sees("input[name=token]").await?;
+    // Who came in, who was not let in, who did what: written down.
+    let lines = bed.command("audit --output json").await?;
+    let lines: Vec<serde_json::Value> = lines.lines().map(serde_json::from_str).collect::<Result<_, _>>()?;
+    let told = |action: &str, result: &str| {
+        let fits = |line: &&serde_json::Value| {
+            line["result"] == result && line["action"].as_str().is_some_and(|told| told.ends_with(action))
+        };
+        lines.iter().filter(fits).collect::<Vec<_>>()
+    };
+    assert_eq!(told("/console/sign-in", "401").len(), 2, "{lines:?}");
+    let came: Vec<&str> =
+        told("/console/sign-in", "done").iter().filter_map(|line| line["subject"].as_str()).collect();
+    assert!(came.len() == 2 && came[1].contains(&id), "{came:?}");
+    assert_eq!(told("/acknowledge", "ROLE_MISSING").len(), 1, "{lines:?}");
+    let done = told("/acknowledge", "done");
+    assert!(
+        done.len() == 1 && done[0]["requested_by"].as_str().is_some_and(|who| who.contains(&id)),
+        "{done:?}"
+    );
     let log = registry.process().log();
     assert!(![&viewer, &operator, &ingest, &value].iter().any(|secret| log.contains(secret.as_str())));
     Ok(())
@@ -152,5 +173,37 @@ async fn a_customer_sees_his_own_and_no_sign_of_others() -> anyhow::Result<()> {
         assert!(status == 200 && !text.contains("secret") && !text.contains("two"), "{page}: {text}");
         browser.is_sound(page).await?;
     }
+    Ok(())
+}
+
+#[tokio::test]
+async fn over_tls_every_cookie_goes_over_tls_alone() -> anyhow::Result<()> {
+    let bed = Bed { folder: tempfile::tempdir()? };
+    let viewer = bed.token("--role viewer").await?;
+    let (cert, key) = Authority::new(bed.folder.path(), "ours")?.issue_server("server")?;
+    let settings = format!("[tls]\ncert_file = \"{}\"\nkey_file = \"{}\"\n", cert.display(), key.display());
+    let registry = Service::start("pulse-registry", bed.folder.path(), &settings).await?;
+    let mut browser = Browser::start_tls(registry.http()).await?;
+    browser.go("/console/storage").await?;
+    browser.fill("input[name=token]", &viewer).await?;
+    browser.press("Enter").await?;
+    browser.sees("#pulse >> text=Live").await?;
+    browser.click("button[name=units]").await?;
+    browser.sees("text=Show TiB").await?;
+    let cookies = browser.cookies().await?;
+    let cookies = cookies.as_array().expect("cookies");
+    let mut names: Vec<&str> = cookies.iter().filter_map(|cookie| cookie["name"].as_str()).collect();
+    names.sort_unstable();
+    assert_eq!(names, ["__Host-pulse_session", "pulse_units"]);
+    for cookie in cookies {
+        for flag in ["secure", "httpOnly"] {
+            assert_eq!(cookie[flag].as_bool(), Some(true), "{flag} of {cookie}");
+        }
+        assert_eq!(cookie["sameSite"].as_str(), Some("Strict"), "{cookie}");
+    }
+    browser.click("text=Sign out").await?;
+    browser.sees("input[name=token]").await?;
+    let left = browser.cookies().await?;
+    assert!(!left.to_string().contains("session"), "{left}");
     Ok(())
 }

@@ -31,7 +31,7 @@ class Driver:
         self.context = self.page = None
         self.noise = []
 
-    def open(self, size="desktop", dark=False, script=True, secure=True):
+    def open(self, size="desktop", dark=False, script=True):
         """A browser as somebody else has it: no cookies, no history."""
         if self.context:
             self.context.close()
@@ -42,17 +42,41 @@ class Driver:
             has_touch=size == "phone",
             color_scheme="dark" if dark else "light",
             java_script_enabled=script,
-            ignore_https_errors=not secure,
+            ignore_https_errors=True,
         )
         self.context.set_default_timeout(self.patience)
-        self.page = self.context.new_page()
+        self.page = self.new_page()
+
+    def new_page(self):
+        page = self.context.new_page()
         # A policy that is broken, a script that fails, an image that is not there: all of it is said here.
-        self.page.on("console", lambda said: self.noise.append(said.text) if said.type in ("error", "warning") else None)
-        self.page.on("pageerror", lambda error: self.noise.append(str(error)))
+        page.on("console", lambda said: self.noise.append(said.text) if said.type in ("error", "warning") else None)
+        page.on("pageerror", lambda error: self.noise.append(str(error)))
+        return page
 
     def go(self, path):
         answer = self.page.goto(self.base + path, wait_until="load")
         return {"status": answer.status, "headers": answer.headers}
+
+    def tab(self, path):
+        self.in_sight(False)
+        self.page = self.new_page()
+        self.page.goto(self.base + path, wait_until="load")
+
+    def first_tab(self):
+        self.in_sight(False)
+        self.page = self.context.pages[0]
+        self.in_sight(True)
+
+    def in_sight(self, so):
+        # Without a window every page believes that it is looked at.
+        self.page.evaluate(
+            """(so) => {
+                Object.defineProperty(document, "hidden", {value: !so, configurable: true});
+                document.dispatchEvent(new Event("visibilitychange"));
+            }""",
+            so,
+        )
 
     def click(self, what):
         self.page.locator(what).first.click()
@@ -109,6 +133,10 @@ class Driver:
 
     def shot(self, path, whole=False):
         self.page.screenshot(path=path, full_page=whole, animations="disabled")
+
+    def print(self, path):
+        self.page.emulate_media(media="print")
+        self.page.pdf(path=path, format="A4", print_background=False)
 
     def axe(self):
         found = Axe().run(self.page, options={"runOnly": {"type": "tag", "values": RULES}})

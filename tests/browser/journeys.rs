@@ -204,3 +204,23 @@ async fn what_is_read_stays_where_it_is_while_it_changes() -> anyhow::Result<()>
     browser.until("document.querySelector('tr.pool .state').textContent === 'DEGRADED'").await?;
     Ok(())
 }
+
+#[tokio::test]
+async fn however_many_tabs_are_open_each_one_is_true_when_it_is_looked_at() -> anyhow::Result<()> {
+    /// As many connections as a browser keeps to one address without TLS.
+    const CONNECTIONS_MAX: usize = 6;
+    let mut scene = Scene::start(1).await?;
+    let browser = &mut scene.browser;
+    browser.go("/console/storage").await?;
+    browser.sees("#pulse >> text=Live").await?;
+    for _ in 0..CONNECTIONS_MAX {
+        browser.tab("/console/infrastructure").await?;
+        browser.sees("#pulse >> text=Live").await?;
+    }
+    scene.appliances[0].mutate(|world, now| world.degrade_pool(LINE, "tank", now));
+    browser.sees("tbody tr >> text=inside").await?;
+    browser.first_tab().await?;
+    browser.sees("tr.pool:has-text('tank') >> text=DEGRADED").await?;
+    browser.sees("#pulse >> text=Live").await?;
+    Ok(())
+}

@@ -14,7 +14,7 @@ const PAGES: [(&str, &str); 6] = [
 ];
 
 /// How much of the window moved while the page was built.
-const SHIFT: &str = "new Promise((told) => {
+pub(crate) const SHIFT: &str = "new Promise((told) => {
     let shift = 0;
     const add = (list) => list.getEntries().forEach((entry) => { shift += entry.value; });
     new PerformanceObserver(add).observe({ type: 'layout-shift', buffered: true });
@@ -82,5 +82,51 @@ async fn the_keyboard_is_enough() -> anyhow::Result<()> {
     }
     browser.press("Enter").await?;
     browser.sees("h1 >> text=nas-1").await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn paper_shows_dates_and_nothing_to_press() -> anyhow::Result<()> {
+    /// What can be seen of these.
+    const PRESSED: &str =
+        "[...document.querySelectorAll('.top nav, button, select, input, .toggle, .raw, .skip')]
+        .filter((one) => one.getClientRects().length > 0).map((one) => one.outerHTML.slice(0, 80))";
+    /// Every age has its date beside it.
+    const UNDATED: &str = "[...document.querySelectorAll('main time')].filter((time) => time.getClientRects().length > 0
+        && !getComputedStyle(time, '::after').content.includes('UTC') && !time.parentElement.textContent.includes('UTC'))
+        .map((time) => time.parentElement.textContent)";
+    let mut scene = Scene::start(2).await?;
+    scene.appliances[0].mutate(|world, now| world.degrade_pool(LINE, "tank", now));
+    let browser = &mut scene.browser;
+    browser.go("/console/storage").await?;
+    browser.sees("text=DEGRADED").await?;
+    browser.go("/console/alerts?state=firing").await?;
+    browser.sees(".case").await?;
+    let pool = linked(browser, "/console/storage?kind=pool&group=none", "tbody tr.pool th a").await?;
+    let alert = linked(browser, "/console/alerts?state=firing", ".case .what").await?;
+    let connection = linked(browser, "/console/connections", "tbody th a").await?;
+    for (name, path) in [
+        ("overview", "/console"),
+        ("infrastructure", "/console/infrastructure"),
+        ("storage", "/console/storage"),
+        ("alerts", "/console/alerts?state=firing"),
+        ("connections", "/console/connections"),
+        ("pool", &pool),
+        ("alert", &alert),
+        ("connection", &connection),
+    ] {
+        // Whoever looks at a dark page prints on white paper.
+        browser.open(Look::DARK).await?;
+        browser.go(path).await?;
+        browser.print(&format!("{name}-paper")).await?;
+        browser.shot(&format!("{name}-paper")).await?;
+        assert_eq!(browser.value(PRESSED).await?, serde_json::json!([]), "{path}");
+        assert_eq!(browser.value(UNDATED).await?, serde_json::json!([]), "{path}");
+        let ink = browser.value("getComputedStyle(document.querySelector('main')).color").await?;
+        assert_eq!(ink, "rgb(0, 0, 0)", "{path}");
+        let panel = "getComputedStyle(document.querySelector('.scroll, .panel, .cases')).backgroundColor";
+        let ground = browser.value(panel).await?;
+        assert!(ground == "rgb(255, 255, 255)" || ground == "rgba(0, 0, 0, 0)", "{path}: {ground}");
+    }
     Ok(())
 }

@@ -5,4 +5,5 @@ mod access;
 mod hostile;
 mod journeys;
 mod looks;
+mod many;
 mod scene;

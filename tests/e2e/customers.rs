@@ -9,9 +9,10 @@ use pulse_proto::pb::registry::v1::alert_service_client::AlertServiceClient;
 use pulse_proto::pb::registry::v1::context_service_client::ContextServiceClient;
 use pulse_proto::pb::registry::v1::ingest_request::Message;
 use pulse_proto::pb::registry::v1::{
-    AcknowledgeAlertRequest, Alert, AlertState, Batch, ExplainAlertRequest, GetAlertRequest,
-    GetInfrastructureContextRequest, GetResourceContextRequest, ListAlertRulesRequest, ListAlertsRequest,
-    ListResourceLinksRequest, RedactionPolicy, SummarizeAlertsRequest, WatchAlertsRequest,
+    AcknowledgeAlertRequest, Alert, AlertState, Batch, CreateSilenceRequest, ExplainAlertRequest,
+    ExplainAlertResponse, GetAlertRequest, GetInfrastructureContextRequest, GetResourceContextRequest,
+    ListAlertRulesRequest, ListAlertsRequest, ListReceiversRequest, ListResourceLinksRequest,
+    ListSilencesRequest, RedactionPolicy, Silence, SummarizeAlertsRequest, WatchAlertsRequest,
 };
 use pulse_proto::pb::resource::v1::{DataSource, IngestRecord};
 use pulse_shell::client::Channel;
@@ -23,6 +24,7 @@ use tonic::Code;
 
 use super::access::{Bed, as_told, post, why};
 
+const HOUR: std::time::Duration = std::time::Duration::from_hours(1);
 const MAC: &str = "02:00:5e:00:53:01";
 
 /// Every name of a customer holds his own.
@@ -49,6 +51,7 @@ struct Scene {
     feeder: Feeder,
     viewer: Channel,
     everybody: AlertServiceClient<Channel>,
+    provider: AlertServiceClient<Channel>,
     alerts: AlertServiceClient<Channel>,
     context: ContextServiceClient<Channel>,
     links: pulse_proto::pb::registry::v1::resource_service_client::ResourceServiceClient<Channel>,
@@ -61,6 +64,7 @@ impl Scene {
         let bed = Bed::new("pulse-registry")?;
         let ingest = bed.token("--role ingest").await?;
         let viewer = bed.token("--role viewer").await?;
+        let provider = bed.token("--role operator").await?;
         let acme = bed.token("--role operator --label customer=acme").await?;
         let settings = "[watch]\nbookmark_interval = \"1s\"\n[context]\nreveal_pseudonyms = true\n";
         let registry = bed.start(settings).await?;
@@ -75,6 +79,7 @@ impl Scene {
         let mut scene = Self {
             everybody: AlertServiceClient::new(viewer.clone()),
             viewer,
+            provider: AlertServiceClient::new(bed.channel(addr, &provider).await?),
             alerts: AlertServiceClient::new(bed.channel(addr, &acme).await?),
             context: ContextServiceClient::new(bed.channel(addr, &acme).await?),
             links: bed.resources(addr, &acme).await?,
@@ -171,11 +176,49 @@ async fn alerts_of_others_do_not_exist() -> anyhow::Result<()> {
     let known = scene.alerts.acknowledge_alert(acknowledge(&ours.id)).await?.into_inner().alert;
     assert!(known.context("an alert")?.acknowledged);
 
+    assert_eq!(why(scene.alerts.explain_alert(explain(&theirs.id)).await).0, Code::NotFound);
+
     // What is the provider's stays his.
-    let explain = ExplainAlertRequest { id: ours.id.clone() };
     let scoped = as_told(Code::PermissionDenied, "CREDENTIAL_IS_SCOPED");
-    assert_eq!(why(scene.alerts.explain_alert(explain).await), scoped);
     assert_eq!(why(scene.alerts.list_alert_rules(ListAlertRulesRequest::default()).await), scoped);
+    assert_eq!(why(scene.alerts.list_silences(ListSilencesRequest::default()).await), scoped);
+    assert_eq!(why(scene.alerts.list_receivers(ListReceiversRequest::default()).await), scoped);
+    Ok(())
+}
+
+fn explain(id: &str) -> ExplainAlertRequest {
+    ExplainAlertRequest { id: id.to_owned() }
+}
+
+#[tokio::test]
+async fn an_alert_is_explained_to_its_customer_in_words_that_name_nobody_else() -> anyhow::Result<()> {
+    let (_bed, mut scene) = Scene::new().await?;
+    let (ours, theirs) = split(&scene.firing(2).await?)?;
+    let others = [theirs.id.clone(), theirs.resource_id.clone()];
+    let told = scene.alerts.explain_alert(explain(&ours.id)).await?.into_inner();
+    clean("loud", &told, &others);
+    let says = |told: &ExplainAlertResponse, text: &str| {
+        told.explanations.iter().any(|explanation| explanation.text.contains(text))
+    };
+    assert!(says(&told, "acme-tank") && says(&told, "Firing: it was confirmed."), "{told:?}");
+
+    // One silence for both: its filter, its author and its reason name the other.
+    let silence = Silence {
+        filter: "connection = \"globex-nas\" OR resource_name = \"acme-tank\"".to_owned(),
+        reason: "globex moves to acme's rack".to_owned(),
+        author: "on call for globex".to_owned(),
+        expires_at: Some(std::time::SystemTime::now().checked_add(HOUR).context("a time")?.into()),
+        ..Default::default()
+    };
+    let request = CreateSilenceRequest { silence: Some(silence) };
+    let silence = scene.provider.create_silence(request).await?.into_inner().silence.context("a silence")?;
+    let told = scene.alerts.explain_alert(explain(&ours.id)).await?.into_inner();
+    clean("silenced", &told, &others);
+    assert!(told.alert.as_ref().is_some_and(|alert| alert.silenced), "{told:?}");
+    assert!(says(&told, "Quiet: silenced until "), "{told:?}");
+    let whole = scene.provider.explain_alert(explain(&ours.id)).await?.into_inner();
+    assert!(says(&whole, "silenced by on call for globex until "), "{whole:?}");
+    assert!(whole.explanations.iter().any(|told| told.reference == silence.id), "{whole:?}");
     Ok(())
 }
 

@@ -84,8 +84,10 @@ fn inner(address: IpAddr) -> Vec<IpAddr> {
             IpAddr::from([a, b, c, d])
         };
         match head {
-            // NAT64, and the old form of embedding.
-            [0x64, 0xff9b, 0, 0, 0, 0] => all.push(v4(high, low)),
+            // NAT64 with the prefix of everybody and with one of one's own, a stateless translator, and the old form of embedding.
+            [0x64, 0xff9b, 0, 0, 0, 0] | [0x64, 0xff9b, 1, ..] | [0, 0, 0, 0, 0xffff, 0] => {
+                all.push(v4(high, low));
+            }
             [0, 0, 0, 0, 0, 0] if high != 0 => all.push(v4(high, low)),
             // 6to4.
             [0x2002, high, low, ..] => all.push(v4(high, low)),
@@ -125,6 +127,8 @@ mod tests {
             "169.254.169.254",
             "::ffff:169.254.169.254",
             "64:ff9b::a9fe:a9fe",
+            "64:ff9b:1::a9fe:a9fe",
+            "::ffff:0:a9fe:a9fe",
             "2002:a9fe:a9fe::1",
             "::a9fe:a9fe",
             "fe80::1",
@@ -135,7 +139,7 @@ mod tests {
             "224.0.0.1",
             "255.255.255.255",
         ];
-        assert_eq!(verdicts(&outbound, &denied), [false; 12]);
+        assert_eq!(verdicts(&outbound, &denied), [false; 14]);
         assert_eq!(
             verdicts(&outbound, &["192.168.1.9", "10.0.0.1", "fd00::9", "127.0.0.1", "::1"]),
             [true; 5]

@@ -1,5 +1,7 @@
 //! Why a case is what it is, in sentences: why it fires or does not yet, why it
-//! is quiet, what it keeps quiet, what became of its notifications.
+//! is quiet, what it keeps quiet, what became of its notifications. Whoever is
+//! limited to labels hears of his own cases alone: receivers and the words of a
+//! silence are those of whoever runs all of it, and may name others.
 
 use std::sync::Arc;
 
@@ -9,6 +11,8 @@ use super::book::Book;
 use super::case::{Case, CaseId, CaseState, Origin, Step};
 use super::condition::{long, shown};
 use super::life::{CALM_AFTER, REOPEN_WITHIN};
+use super::silence::Silence;
+use crate::query::sight::Sight;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Topic {
@@ -44,15 +48,21 @@ pub struct Delivery {
 /// Cases that one keeps quiet and that are named.
 const NAMED_MAX: usize = 20;
 
-pub fn explain(book: &Book, case: &Case, deliveries: Option<&dyn Deliveries>) -> Vec<Explanation> {
+pub fn explain(
+    book: &Book,
+    case: &Case,
+    deliveries: Option<&dyn Deliveries>,
+    sight: &Sight,
+) -> Vec<Explanation> {
     let mut told = Vec::new();
     let mut say = |topic, text: String, reference: String, at| {
         told.push(Explanation { topic, text, reference, at });
     };
     state(book, case, &mut say);
-    quiet(book, case, &mut say);
-    let quieted: Vec<&Arc<Case>> =
-        book.cases().filter(|other| other.suppressed_by == Some(case.id)).collect();
+    quiet(book, case, sight, &mut say);
+    let is_quieted =
+        |other: &&Arc<Case>| other.suppressed_by == Some(case.id) && sight.sees(&other.subject.connection);
+    let quieted: Vec<&Arc<Case>> = book.cases().filter(is_quieted).collect();
     for other in quieted.iter().take(NAMED_MAX) {
         let text = format!("It keeps quiet: {} ({})", other.summary, other.origin.name());
         say(Topic::Suppresses, text, other.id.to_string(), None);
@@ -60,6 +70,7 @@ pub fn explain(book: &Book, case: &Case, deliveries: Option<&dyn Deliveries>) ->
     if quieted.len() > NAMED_MAX {
         say(Topic::Suppresses, format!("And {} more.", quieted.len() - NAMED_MAX), String::new(), None);
     }
+    let deliveries = deliveries.filter(|_| sight.is_whole());
     for Delivery { receiver, text, at } in deliveries.map(|known| known.of(case.id)).unwrap_or_default() {
         say(Topic::Notification, text, receiver, at);
     }
@@ -115,7 +126,24 @@ fn state(book: &Book, case: &Case, say: &mut Say<'_>) {
     }
 }
 
-fn quiet(book: &Book, case: &Case, say: &mut Say<'_>) {
+/// What tells of a case already, as far as it may be named.
+pub fn told_by(book: &Book, id: CaseId, sight: &Sight) -> String {
+    let by = book.get(id).filter(|by| sight.sees(&by.subject.connection));
+    by.map_or("another alert", |by| by.summary.as_str()).to_owned()
+}
+
+fn silenced(silence: Option<&Silence>, sight: &Sight) -> String {
+    match silence {
+        Some(silence) if sight.is_whole() => {
+            let Silence { author, reason, expires_at, .. } = silence;
+            format!("Quiet: silenced by {author} until {}: {reason}", shown(*expires_at))
+        }
+        Some(silence) => format!("Quiet: silenced until {}.", shown(silence.expires_at)),
+        None => "Quiet: silenced.".to_owned(),
+    }
+}
+
+fn quiet(book: &Book, case: &Case, sight: &Sight, say: &mut Say<'_>) {
     if let Some(ack) = &case.acknowledged {
         let comment = if ack.comment.is_empty() { String::new() } else { format!(": {}", ack.comment) };
         let text = format!(
@@ -125,20 +153,15 @@ fn quiet(book: &Book, case: &Case, say: &mut Say<'_>) {
         say(Topic::Quiet, text, String::new(), Some(ack.at));
     }
     for id in &case.silenced_by {
-        let text = match book.silences.get(id) {
-            Some(silence) => format!(
-                "Quiet: silenced by {} until {}: {}",
-                silence.author,
-                shown(silence.expires_at),
-                silence.reason
-            ),
-            None => "Quiet: silenced.".to_owned(),
-        };
-        say(Topic::Quiet, text, id.to_string(), None);
+        let text = silenced(book.silences.get(id).map(AsRef::as_ref), sight);
+        let reference = if sight.is_whole() { id.to_string() } else { String::new() };
+        say(Topic::Quiet, text, reference, None);
     }
     if let Some(id) = case.suppressed_by {
-        let by = book.get(id).map_or("another alert", |by| by.summary.as_str());
-        say(Topic::Quiet, format!("Quiet: told by another alert already: {by}"), id.to_string(), None);
+        let is_seen = book.get(id).is_some_and(|by| sight.sees(&by.subject.connection));
+        let reference = if is_seen { id.to_string() } else { String::new() };
+        let text = format!("Quiet: told by another alert already: {}", told_by(book, id, sight));
+        say(Topic::Quiet, text, reference, None);
     }
     if case.is_dismissed() {
         say(Topic::Quiet, "Quiet: dismissed at its source.".to_owned(), String::new(), None);
@@ -148,5 +171,53 @@ fn quiet(book: &Book, case: &Case, say: &mut Say<'_>) {
     }
     if case.state == CaseState::Pending {
         say(Topic::Quiet, "Not told yet: only what fires is.".to_owned(), String::new(), None);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use pulse_proto::model::{ConnectionId, Severity};
+
+    use super::super::example::{book, firing};
+    use super::*;
+
+    struct Told;
+
+    impl Deliveries for Told {
+        fn of(&self, _case: CaseId) -> Vec<Delivery> {
+            vec![Delivery { receiver: "globex-pager".to_owned(), text: "Delivered.".to_owned(), at: None }]
+        }
+    }
+
+    fn of(connection: &str, case: Case) -> Case {
+        let mut case = case;
+        case.subject.connection = ConnectionId::parse(connection).expect("an id");
+        case
+    }
+
+    /// What stands in the middle of three: told by the first, telling of the third.
+    fn explained(sight: &Sight) -> String {
+        let at = UnixMillis::new(1_000);
+        let first = of("theirs", firing("globex-box", Severity::Critical, at));
+        let mut ours = of("ours", firing("tank", Severity::Critical, at));
+        ours.suppressed_by = Some(first.id);
+        let mut last = of("theirs", firing("globex-disk", Severity::Warning, at));
+        last.suppressed_by = Some(ours.id);
+        let book = book([first, ours.clone(), last]);
+        format!("{:?}", explain(&book, &ours, Some(&Told), sight))
+    }
+
+    #[test]
+    fn who_is_limited_hears_of_no_other_case_and_of_no_receiver() {
+        let all = explained(&Sight::whole());
+        for told in ["globex-box", "globex-disk", "globex-pager"] {
+            assert!(all.contains(told), "{told} in {all}");
+        }
+        let connections = ["ours"].map(|id| ConnectionId::parse(id).expect("an id"));
+        let limited = explained(&Sight::only(connections));
+        assert!(limited.contains("told by another alert already: another alert"), "{limited}");
+        assert!(!limited.contains("globex") && !limited.contains("It keeps quiet"), "{limited}");
+        let theirs = firing("globex-box", Severity::Critical, UnixMillis::new(1_000)).id.to_string();
+        assert!(!limited.contains(&theirs), "{limited}");
     }
 }

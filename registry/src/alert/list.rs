@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use pulse_proto::model::{Severity, UnixMillis};
+use pulse_proto::model::{ResourceId, Severity, UnixMillis};
 
 use super::book::Book;
 use super::case::{Case, CaseState, Origin};
@@ -97,10 +97,22 @@ impl Scope {
 /// All that match, in order: the worst that fires and nobody knows of first, unless told otherwise.
 pub fn list(book: &Book, scope: &Scope, order: &AlertOrder) -> Vec<Arc<Case>> {
     let mut cases: Vec<Arc<Case>> = book.cases().filter(|case| scope.holds(case)).cloned().collect();
+    sort(&mut cases, order);
+    cases
+}
+
+/// In this order; among equals, what needs somebody most first.
+fn sort(cases: &mut [Arc<Case>], order: &AlertOrder) {
     cases.sort_by(|a, b| {
         let told = order.compare(&**a, &**b);
         told.then_with(|| urgency(a).cmp(&urgency(b))).then_with(|| a.id.cmp(&b.id))
     });
+}
+
+/// Those of one resource that are not over, in the order of lists.
+pub fn open_of(book: &Book, subject: &ResourceId) -> Vec<Arc<Case>> {
+    let mut cases: Vec<Arc<Case>> = book.of(subject).filter(|case| case.is_open()).cloned().collect();
+    sort(&mut cases, &AlertOrder::default());
     cases
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use askama::Template;
-use pulse_proto::model::{Severity, UnixMillis};
+use pulse_proto::model::{ResourceId, Severity, UnixMillis};
 
 use super::address::{Query, segment};
 use super::figure::When;
@@ -14,8 +14,8 @@ use super::layout::{Choice, Layout, Pager};
 use super::look::{Badge, Health};
 use crate::alert::book::Book;
 use crate::alert::case::{Case, CaseId, CaseState, Origin};
-use crate::alert::explain::{Deliveries, Topic, explain};
-use crate::alert::list::{Scope as Asked, list};
+use crate::alert::explain::{Deliveries, Topic, explain, told_by};
+use crate::alert::list::{Scope as Asked, list, open_of};
 use crate::alert::silence::Silence;
 use crate::query::filter::{AlertFilter, AlertOrder};
 use crate::query::sight::Sight;
@@ -141,7 +141,7 @@ pub fn page(layout: Layout, book: &Book, query: Query, sight: &Sight, now: UnixM
             query.get("severity"),
             Health::ALERTING.map(|health| (health.1, health.0.word())),
         ),
-        lines: cases.iter().skip(from).take(PAGE_ROWS).map(|case| line(case, book, now)).collect(),
+        lines: cases.iter().skip(from).take(PAGE_ROWS).map(|case| line(case, book, sight, now)).collect(),
         is_filtered: !query.beside(["q", "page", "state"]).is_empty(),
         layout,
         query,
@@ -165,21 +165,14 @@ pub fn loudest(book: &Book, sight: &Sight, max: usize, now: UnixMillis) -> (Vec<
     let more = kinds.len().saturating_sub(max);
     let told = |(case, count): (&Case, usize)| {
         let alike = Query::default().with("severity", case.severity.token()).with("q", case.origin.name());
-        Line { alike: count - 1, alike_href: alike.link(PATH), ..line(case, book, now) }
+        Line { alike: count - 1, alike_href: alike.link(PATH), ..line(case, book, sight, now) }
     };
     (kinds.into_iter().take(max).map(told).collect(), more)
 }
 
-/// Those of one resource that are not over.
-pub fn of_resource(book: &Book, id: &str, now: UnixMillis) -> Vec<Line> {
-    let filter = AlertFilter::parse(&format!("resource_id = {} AND state != resolved", quoted(id)));
-    let Ok(filter) = filter else { return Vec::new() };
-    // Who sees the resource sees its alerts.
-    let asked = Asked { filter, sight: Sight::whole() };
-    list(book, &asked, &AlertOrder::parse("").unwrap_or_default())
-        .iter()
-        .map(|case| line(case, book, now))
-        .collect()
+/// Those of one resource that are not over. Who sees the resource sees them.
+pub fn of_resource(book: &Book, id: &ResourceId, sight: &Sight, now: UnixMillis) -> Vec<Line> {
+    open_of(book, id).iter().map(|case| line(case, book, sight, now)).collect()
 }
 
 /// How many somebody should hear of.
@@ -192,7 +185,7 @@ fn loud_cases<'a>(book: &'a Book, sight: &'a Sight) -> impl Iterator<Item = &'a 
     urgent.filter(|case| case.notifies() && sight.sees(&case.subject.connection))
 }
 
-fn line(case: &Case, book: &Book, now: UnixMillis) -> Line {
+fn line(case: &Case, book: &Book, sight: &Sight, now: UnixMillis) -> Line {
     let when = |at| When { at, now };
     let mut why = Vec::new();
     if let Some(seen) = &case.acknowledged {
@@ -202,8 +195,7 @@ fn line(case: &Case, book: &Book, now: UnixMillis) -> Line {
         why.push("silenced".to_owned());
     }
     if let Some(by) = case.suppressed_by {
-        let by = book.get(by).map_or("another alert", |by| by.summary.as_str());
-        why.push(format!("told by: {by}"));
+        why.push(format!("told by: {}", told_by(book, by, sight)));
     }
     if case.is_dismissed() {
         why.push("dismissed on the system".to_owned());
@@ -294,11 +286,11 @@ pub fn case_page(
     book: &Book,
     case: &Case,
     deliveries: Option<&dyn Deliveries>,
+    sight: &Sight,
     now: UnixMillis,
 ) -> CasePage {
     let when = |at| When { at, now };
-    // Each case tells what it keeps quiet, and who was told: for those who see everything.
-    let told = explain(book, case, deliveries).into_iter().filter(|told| {
+    let told = explain(book, case, deliveries, sight).into_iter().filter(|told| {
         told.topic != Topic::State
             || !case.evidence.keys().any(|key| told.text.starts_with(&format!("{key}: ")))
     });
@@ -325,7 +317,7 @@ pub fn case_page(
     };
     CasePage {
         layout,
-        line: line(case, book, now),
+        line: line(case, book, sight, now),
         remedy: case.remedy.to_string(),
         evidence: case.evidence.iter().map(|(key, value)| (key.replace('_', " "), value.clone())).collect(),
         // The history stands by itself.

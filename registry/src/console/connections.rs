@@ -2,7 +2,7 @@
 //! and what is read of it. The registry knows how reading goes; hosts, attempts
 //! and remedies are known to the collectors, where their addresses are set.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use askama::Template;
@@ -66,7 +66,7 @@ pub struct OnePage {
     pub facts: Vec<(&'static str, String)>,
     pub hosts: Vec<(String, String)>,
     pub can_refresh: bool,
-    pub problem: String,
+    pub problems: Vec<String>,
 }
 
 #[derive(Debug)]
@@ -173,8 +173,17 @@ impl Known<'_> {
     }
 }
 
+/// Where in a list somebody looks for it: what is wrong first, what there is nothing to say of last.
+const fn place(outcome: SectionOutcome) -> u8 {
+    match outcome {
+        SectionOutcome::Failed | SectionOutcome::Forbidden | SectionOutcome::Partial => 0,
+        SectionOutcome::Fresh | SectionOutcome::Unchanged => 1,
+        SectionOutcome::Unsupported | SectionOutcome::Disabled => 2,
+    }
+}
+
 const fn is_bad(outcome: SectionOutcome) -> bool {
-    matches!(outcome, SectionOutcome::Failed | SectionOutcome::Forbidden | SectionOutcome::Partial)
+    place(outcome) == 0
 }
 
 /// All that a caller sees, the most urgent first.
@@ -184,10 +193,16 @@ fn known<'a>(view: &'a View, heard: &'a Hearsay, scope: &Scope) -> Vec<Known<'a>
         let id = shard.connection.as_str().to_owned();
         Known { told: heard.connections.get(&id), shard: Some(shard), id }
     });
-    let unknown_here = |id: &&String| view.shards().all(|shard| shard.connection.as_str() != id.as_str());
-    let others = heard.connections.keys().filter(unknown_here);
+    let known_here: BTreeSet<&str> = view.shards().map(|shard| shard.connection.as_str()).collect();
+    let others = heard.connections.keys().filter(|id| !known_here.contains(id.as_str()));
     let others = others.map(|id| Known { id: id.clone(), shard: None, told: heard.connections.get(id) });
     held.chain(others.filter(|known| known.told.is_some_and(|told| carries(&told.labels, scope)))).collect()
+}
+
+/// Why a collector does not answer. Where it is is the business of whoever runs it.
+fn problems(heard: &Hearsay, scope: &Scope) -> Vec<String> {
+    let shown = |problem: &String| if scope.is_empty() { problem.clone() } else { String::new() };
+    heard.problems.iter().map(shown).collect()
 }
 
 pub fn page(
@@ -227,7 +242,7 @@ pub fn page(
     });
     let (pager, from) = Pager::of(&query, PATH, rows.len(), PAGE_ROWS);
     let rows = rows.into_iter().skip(from).take(PAGE_ROWS).collect();
-    Page { layout, states, rows, pager, all, problems: heard.problems.clone(), query }
+    Page { layout, states, rows, pager, all, problems: problems(heard, scope), query }
 }
 
 /// `None`: there is no such connection for this caller.
@@ -261,7 +276,7 @@ pub fn one(
     };
     let mut sections: Vec<&SectionReport> =
         known.shard.iter().flat_map(|shard| shard.sections.values()).collect();
-    sections.sort_by_key(|report| (!is_bad(report.outcome), report.section.as_str()));
+    sections.sort_by_key(|report| (place(report.outcome), report.section.as_str()));
     let hosts = known.shard.and_then(|shard| {
         let rows = shard.resources.any_of(Dimension::Type, 1 << ResourceType::Host as u32)?;
         let host = |row: usize| {
@@ -272,7 +287,6 @@ pub fn one(
     });
     let state = known.state();
     let can_refresh = known.told.is_some() && layout.visitor.may_operate();
-    let problem = heard.problems.join(" ");
     Some(OnePage {
         life: LIFE.iter().map(|(step, word)| (*word, state == Some(*step))).collect(),
         sections: sections.into_iter().map(section).collect(),
@@ -281,7 +295,7 @@ pub fn one(
         row: known.row(now),
         can_refresh,
         layout,
-        problem,
+        problems: problems(heard, scope),
     })
 }
 

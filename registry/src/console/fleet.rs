@@ -23,8 +23,12 @@ pub const PATH: &str = "/console";
 /// Kinds of alerts on the page.
 const ALERTS_MAX: usize = 6;
 const CHANGES_MAX: usize = 10;
-/// Cells of the grid; the worst are first, the rest is counted.
-const CELLS_MAX: usize = 2_000;
+/// What the cells of the grid may take of the page; the worst are first, the rest is counted.
+const CELLS_BYTES_MAX: usize = 80_000;
+/// Of a cell, its name and id apart.
+const CELL_BYTES: usize = 43;
+/// A band of more cells than these has no room for names.
+const NAMED_MAX: usize = 120;
 
 #[derive(Debug, Template)]
 #[template(path = "console/fleet.html")]
@@ -41,13 +45,14 @@ pub struct Page {
     pub changes: Vec<Change>,
 }
 
-/// How many there are of something, and how many of them are not well.
+/// How many there are of something, how many of them are not well, and how many were not seen lately.
 #[derive(Debug)]
 pub struct Figure {
     pub count: u64,
     pub label: &'static str,
     pub href: &'static str,
     pub attention: u64,
+    pub unseen: u64,
 }
 
 /// Systems that look alike.
@@ -57,6 +62,8 @@ pub struct Band {
     pub token: &'static str,
     pub count: usize,
     pub cells: Vec<Cell>,
+    /// Names are told by pointing at a cell.
+    pub dense: bool,
     pub href: String,
 }
 
@@ -70,12 +77,19 @@ pub fn page(layout: Layout, view: &Arc<View>, book: &Book, scope: &Scope, now: U
     let sight = Sight::of(view, scope);
     let found = systems::find(view, "", scope, now).unwrap_or_default();
     let (alerts, more_alerts) = alerts::loudest(book, &sight, ALERTS_MAX, now);
-    let all = Filter::parse_within("", scope).map(|filter| Summary::of(view, &filter)).unwrap_or_default();
-    let bad = Filter::parse_within("severity >= warning", scope)
-        .map(|filter| Summary::of(view, &filter))
-        .unwrap_or_default();
+    let summary = |filter| {
+        Filter::parse_within(filter, scope).map(|filter| Summary::of(view, &filter)).unwrap_or_default()
+    };
+    let (all, bad) = (summary(""), summary("severity >= warning"));
+    let unseen = summary("freshness != fresh");
     let of = |summary: &Summary, kind| summary.by_type.get(&kind).map_or(0, |tally| tally.count);
-    let figure = |kind, label, href| Figure { count: of(&all, kind), label, href, attention: of(&bad, kind) };
+    let figure = |kind, label, href| Figure {
+        count: of(&all, kind),
+        label,
+        href,
+        attention: of(&bad, kind),
+        unseen: of(&unseen, kind),
+    };
     let figures = vec![
         figure(ResourceType::Host, "systems", "/console/infrastructure"),
         figure(ResourceType::Storage, "pools and datasets", "/console/storage"),
@@ -109,17 +123,18 @@ fn bands(found: &[System]) -> Vec<Band> {
         (Health::Healthy, "severity=healthy"),
     ];
     const UNSEEN: [Reach; 4] = [Reach::Unreachable, Reach::Lost, Reach::Stale, Reach::SwitchedOff];
-    let mut room = CELLS_MAX;
+    let mut room = CELLS_BYTES_MAX;
     let mut band = |badge: Badge, query: &str, wanted: &dyn Fn(&System) -> bool| {
         let all: Vec<&System> = found.iter().filter(|system| wanted(system)).collect();
-        let cell = |system: &&System| Cell {
-            id: segment(system.host.resource.id.as_str()),
-            name: system.name().to_owned(),
+        let mut fits = |system: &&System| {
+            let cell = Cell { id: segment(system.host.resource.id.as_str()), name: system.name().to_owned() };
+            room = room.checked_sub(CELL_BYTES + cell.id.len() + cell.name.len())?;
+            Some(cell)
         };
-        let cells: Vec<Cell> = all.iter().take(room).map(cell).collect();
-        room -= cells.len();
+        let cells: Vec<Cell> = all.iter().map_while(&mut fits).collect();
         let href = format!("/console/infrastructure?{query}");
-        (!all.is_empty()).then_some(Band { token: badge.token, badge, count: all.len(), cells, href })
+        let dense = cells.len() > NAMED_MAX;
+        (!all.is_empty()).then_some(Band { token: badge.token, badge, count: all.len(), cells, dense, href })
     };
     let seen = |system: &System| system.look.reach == Reach::Fresh;
     let mut bands = Vec::new();

@@ -136,7 +136,8 @@ pub fn page(
     let zfs = record.as_ref().and_then(|record| record.facets.storage.as_ref()?.zfs.as_ref());
     let pool = if let Some(Zfs::Pool(pool)) = zfs { Some(pool) } else { None };
     let capacity = resource.document.capacity().unwrap_or_default();
-    let alerts = alerts::of_resource(book, id.as_str(), now);
+    let sight = Sight::of(view, scope);
+    let alerts = alerts::of_resource(book, &id, &sight, now);
     let (related, more_related) = related(view, shard, &resource, now);
     let percent = |percent| Share { bar: super::figure::Bar::full(percent), percent };
     Some(Page {
@@ -144,7 +145,7 @@ pub fn page(
         name: resource.display_name().to_owned(),
         id: id.to_string(),
         state: resource.document.state().to_owned(),
-        trail: trail(view, &resource),
+        trail: trail(view, &resource, scope),
         old: old(look.reach, shard.map(|shard| &**shard), &resource),
         sources: sources(view, &found, now),
         labels: resource.labels.iter().map(|(key, value)| format!("{key}={value}")).collect(),
@@ -169,7 +170,7 @@ pub fn page(
             .unwrap_or_default(),
         related,
         more_related,
-        changes: changes::newest(view, Some(id), "", &Sight::of(view, scope), CHANGES_MAX, now),
+        changes: changes::newest(view, Some(id), "", &sight, CHANGES_MAX, now),
         raw: record.as_ref().map(raw).unwrap_or_default(),
         layout,
         look,
@@ -197,7 +198,7 @@ pub fn link(id: &ResourceId) -> String {
 }
 
 /// What it lies in, the outermost first.
-fn trail(view: &View, resource: &Resource) -> Vec<(String, String)> {
+fn trail(view: &View, resource: &Resource, scope: &Scope) -> Vec<(String, String)> {
     /// As deep as anything lies; also ends what points at itself.
     const DEPTH_MAX: usize = 8;
     let mut trail = Vec::new();
@@ -205,7 +206,7 @@ fn trail(view: &View, resource: &Resource) -> Vec<(String, String)> {
     while let Some(id) = parent.take()
         && trail.len() < DEPTH_MAX
     {
-        let Some(found) = view.get(&id) else { break };
+        let Some(found) = view.get(&id).filter(|found| carries(&found.resource.labels, scope)) else { break };
         trail.push((found.resource.display_name().to_owned(), link(&id)));
         parent = found.resource.parent.as_ref().map(|parent| parent.id.clone());
     }

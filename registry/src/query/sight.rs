@@ -25,6 +25,12 @@ impl Sight {
         Self((!labels.is_empty()).then(|| Arc::new(view.connections_with(labels))))
     }
 
+    /// These connections alone.
+    #[cfg(test)]
+    pub(crate) fn only(connections: impl IntoIterator<Item = ConnectionId>) -> Self {
+        Self(Some(Arc::new(connections.into_iter().collect())))
+    }
+
     pub fn sees(&self, connection: &ConnectionId) -> bool {
         self.0.as_ref().is_none_or(|connections| connections.contains(connection))
     }

@@ -273,7 +273,7 @@ impl AlertService for AlertApi {
         let sight = self.sight(request.extensions());
         let case = self.case(&request.into_inner().id, &sight)?;
         let deliveries = self.receivers.as_deref().map(|board| board as &dyn Deliveries);
-        let told = explain(&self.feed.book(), &case, deliveries);
+        let told = explain(&self.feed.book(), &case, deliveries, &sight);
         Ok(Response::new(pb::ExplainAlertResponse {
             alert: Some(self.shown(&case)),
             explanations: told.into_iter().map(answer::explanation).collect(),

@@ -173,8 +173,8 @@ impl Guard {
         self.0.asks.load(Ordering::Acquire)
     }
 
-    /// The cookie of a new session for whoever shows this token, or why there is none.
-    pub fn sign_in(&self, token: &str) -> Result<String, String> {
+    /// The cookie of a new session for whoever shows this token, and his name; or why there is none.
+    pub fn sign_in(&self, token: &str, headers: &HeaderMap) -> Result<(String, String), String> {
         let (now_ms, book) = (now_unix_ms(), self.0.book.load());
         let caller = book.by_token(token, now_ms).map_err(|why| bad(why).message())?;
         let id = super::token::id_of(token).unwrap_or_default();
@@ -183,7 +183,7 @@ impl Guard {
         if let Some(has) = role.filter(|role| !role.allows(Role::Viewer)) {
             return Err(Refusal::Role { has, needs: Role::Viewer }.message());
         }
-        Ok(self.0.sessions.open(&kept.hash, now_ms))
+        Ok((self.0.sessions.open(&kept.hash, headers, now_ms), caller.name))
     }
 
     /// Ends the session that these headers show; the cookie that makes a browser forget it.

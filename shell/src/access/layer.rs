@@ -86,6 +86,8 @@ where
         let peer = request.extensions().get::<Option<Peer>>().cloned().flatten();
         let id = request_id(request.headers_mut());
         let path = request.uri().path().to_owned();
+        // The one thing that is asked by whoever is nobody yet, and that changes what he may do.
+        let signs_in = self.port == Port::Http && path == SIGN_IN && request.method() == http::Method::POST;
         let knock = Knock { port: self.port, path: &path, headers: request.headers(), peer: peer.as_ref() };
         let mut who = "nobody".to_owned();
         let admitted = match self.guard.admit(knock, &mut who) {
@@ -114,7 +116,7 @@ where
         let called = self.inner.call(request);
         Box::pin(async move {
             let mut response = called.await?;
-            if admitted.row.changes {
+            if admitted.row.changes || signs_in {
                 note(&path, &admitted.caller.name, peer.as_ref(), &id, &subject.get(), &result(&response));
             }
             if let Ok(value) = HeaderValue::from_str(&id) {
@@ -135,7 +137,10 @@ fn note(action: &str, who: &str, peer: Option<&Peer>, request_id: &str, subject:
 /// As far as the head of the answer tells.
 fn result<R>(response: &Response<R>) -> String {
     match response.headers().get("grpc-status").and_then(|code| code.to_str().ok()) {
-        None | Some("0") if response.status().is_success() => "done".to_owned(),
+        // A form leads back to its page.
+        None | Some("0") if response.status().is_success() || response.status().is_redirection() => {
+            "done".to_owned()
+        }
         None | Some("0") => response.status().as_str().to_owned(),
         Some(code) => format!("{:?}", tonic::Code::from_bytes(code.as_bytes())),
     }

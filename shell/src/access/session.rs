@@ -9,7 +9,7 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::HeaderMap;
-use http::header::COOKIE;
+use http::header::{COOKIE, ORIGIN};
 use sha2::{Digest as _, Sha256};
 
 /// Nobody used it for so long.
@@ -50,8 +50,8 @@ impl Sessions {
         Self { open: Mutex::default(), secure }
     }
 
-    /// The cookie of a new session for the token with this hash.
-    pub(super) fn open(&self, text_hash: &str, now_ms: u64) -> String {
+    /// The cookie of a new session for the token with this hash, asked for with these headers.
+    pub(super) fn open(&self, text_hash: &str, headers: &HeaderMap, now_ms: u64) -> String {
         let name = URL_SAFE_NO_PAD.encode(rand::random::<[u8; 32]>());
         let session = Session { text_hash: text_hash.to_owned(), opened_ms: now_ms, used_ms: now_ms };
         let mut open = self.locked();
@@ -64,7 +64,7 @@ impl Sessions {
             open.remove(&oldest);
         }
         open.insert(hash(&name), session);
-        self.cookie(&name, AGE_MAX)
+        self.cookie(&name, headers, AGE_MAX)
     }
 
     /// The hash of the token that the shown session stands for.
@@ -85,15 +85,15 @@ impl Sessions {
         if let Some(name) = shown(headers, self.name()) {
             self.locked().remove(&hash(name));
         }
-        self.cookie("", Duration::ZERO)
+        self.cookie("", headers, Duration::ZERO)
     }
 
     const fn name(&self) -> &'static str {
         if self.secure { NAME_SECURE } else { NAME }
     }
 
-    fn cookie(&self, value: &str, age: Duration) -> String {
-        let secure = if self.secure { "; Secure" } else { "" };
+    fn cookie(&self, value: &str, headers: &HeaderMap, age: Duration) -> String {
+        let secure = if self.secure || is_over_tls(headers) { "; Secure" } else { "" };
         let age = age.as_secs();
         format!("{}={value}; Path=/; Max-Age={age}; HttpOnly; SameSite=Strict{secure}", self.name())
     }
@@ -106,6 +106,11 @@ impl Sessions {
 /// Whether a browser shows a session, be it a good one or not.
 pub fn is_shown(headers: &HeaderMap) -> bool {
     [NAME, NAME_SECURE].iter().any(|name| shown(headers, name).is_some())
+}
+
+/// Whether a browser says that its page came over TLS, which something before this port may have ended.
+pub fn is_over_tls(headers: &HeaderMap) -> bool {
+    headers.get(ORIGIN).is_some_and(|origin| origin.as_bytes().starts_with(b"https://"))
 }
 
 fn shown<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
@@ -135,13 +140,13 @@ mod tests {
     fn a_session_lasts_while_it_is_used_and_not_for_ever() {
         let hour = 3_600_000;
         let sessions = Sessions::new(false);
-        let cookie = sessions.open("hash", NOW);
+        let cookie = sessions.open("hash", &HeaderMap::new(), NOW);
         let shown = headers(&cookie);
         assert!(is_shown(&shown));
         assert_eq!(sessions.find(&shown, NOW + 11 * hour).as_deref(), Some("hash"));
         assert_eq!(sessions.find(&shown, NOW + 22 * hour).as_deref(), Some("hash"), "used meanwhile");
         assert_eq!(sessions.find(&shown, NOW + 35 * hour), None, "idle");
-        let shown = headers(&sessions.open("hash", NOW));
+        let shown = headers(&sessions.open("hash", &HeaderMap::new(), NOW));
         for used in 1..17 {
             assert_eq!(sessions.find(&shown, NOW + used * 10 * hour).is_some(), used * 10 < 168, "{used}");
         }
@@ -150,7 +155,7 @@ mod tests {
     #[test]
     fn a_session_ends_where_it_is_ended_and_nobody_guesses_one() {
         let sessions = Sessions::new(true);
-        let cookie = sessions.open("hash", NOW);
+        let cookie = sessions.open("hash", &HeaderMap::new(), NOW);
         for part in ["__Host-pulse_session=", "Secure", "HttpOnly", "SameSite=Strict", "Path=/;"] {
             assert!(cookie.contains(part), "{part} in {cookie}");
         }
@@ -163,11 +168,23 @@ mod tests {
     }
 
     #[test]
+    fn a_page_that_came_over_tls_has_a_cookie_that_goes_over_tls_alone() {
+        let sessions = Sessions::new(false);
+        for (origin, expected) in [("https://pulse.example", true), ("http://127.0.0.1:7661", false)] {
+            let asked = HeaderMap::from_iter([(ORIGIN, origin.parse().expect("a value"))]);
+            let cookie = sessions.open("hash", &asked, NOW);
+            assert_eq!(cookie.contains("; Secure"), expected, "{origin}");
+            assert!(sessions.find(&headers(&cookie), NOW).is_some(), "whoever ends TLS hands it on");
+            assert_eq!(sessions.close(&asked).contains("; Secure"), expected, "{origin}");
+        }
+    }
+
+    #[test]
     fn there_is_room_for_so_many() {
         let sessions = Sessions::new(false);
-        let first = headers(&sessions.open("hash", NOW));
+        let first = headers(&sessions.open("hash", &HeaderMap::new(), NOW));
         for _ in 0..SESSIONS_MAX {
-            sessions.open("hash", NOW + 1);
+            sessions.open("hash", &HeaderMap::new(), NOW + 1);
         }
         assert_eq!(sessions.locked().len(), SESSIONS_MAX);
         assert_eq!(sessions.find(&first, NOW + 2), None, "the one that was not used for longest went");

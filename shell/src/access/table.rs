@@ -77,8 +77,8 @@ pub const METHODS: &[Row] = &[
     reads_scoped("/pulse.registry.v1.AlertService/ListAlerts"),
     reads_scoped("/pulse.registry.v1.AlertService/WatchAlerts"),
     reads_scoped("/pulse.registry.v1.AlertService/SummarizeAlerts"),
-    // It tells of silences and receivers, which are the provider's.
-    reads("/pulse.registry.v1.AlertService/ExplainAlert"),
+    reads_scoped("/pulse.registry.v1.AlertService/ExplainAlert"),
+    // Receivers, silences and rules are the provider's: their words and filters may name other customers.
     reads("/pulse.registry.v1.AlertService/ListReceivers"),
     changes("/pulse.registry.v1.AlertService/TestReceiver", Role::Operator),
     changes_scoped("/pulse.registry.v1.AlertService/AcknowledgeAlert", Role::Operator),

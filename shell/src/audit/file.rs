@@ -3,7 +3,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufRead as _, BufReader, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value};
@@ -25,14 +25,20 @@ pub struct Log {
     rotation: Rotation,
     file: File,
     length: u64,
+    /// The last line was cut off: by a crash, or by a full disk.
+    torn: bool,
 }
 
 impl Log {
     /// For its owner alone.
     pub fn open(path: &Path, rotation: Rotation) -> io::Result<Self> {
-        let file = OpenOptions::new().create(true).append(true).mode(0o600).open(path)?;
+        let file = OpenOptions::new().create(true).read(true).append(true).mode(0o600).open(path)?;
         let length = file.metadata()?.len();
-        Ok(Self { path: path.to_owned(), rotation, file, length })
+        let mut last = *b"\n";
+        if length > 0 {
+            file.read_exact_at(&mut last, length - 1)?;
+        }
+        Ok(Self { path: path.to_owned(), rotation, file, length, torn: last != *b"\n" })
     }
 
     /// In the file when it returns.
@@ -45,7 +51,13 @@ impl Log {
         if self.length > 0 && self.length + text.len() as u64 > self.rotation.file_bytes_max {
             self.rotate()?;
         }
+        if self.torn {
+            // What is left of a line costs itself and not the next one.
+            text.insert(0, b'\n');
+        }
+        self.torn = true;
         self.file.write_all(&text)?;
+        self.torn = false;
         self.length += text.len() as u64;
         Ok(())
     }
@@ -125,10 +137,15 @@ mod tests {
     }
 
     #[test]
-    fn half_a_line_is_passed_over() {
+    fn half_a_line_costs_itself() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join(FILE_NAME);
         fs::write(&path, "{\"number\":1}\n{\"numb").expect("written");
         assert_eq!(numbers(&path, 1), [1]);
+        let mut log = Log::open(&path, Rotation { file_bytes_max: 1_000, files_max: 1 }).expect("opened");
+        for number in 2..=3 {
+            log.append(&line(number)).expect("written");
+        }
+        assert_eq!(numbers(&path, 1), [1, 2, 3], "the lines after it are whole");
     }
 }

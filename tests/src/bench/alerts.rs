@@ -77,7 +77,7 @@ pub async fn measure(plan: Plan) -> anyhow::Result<Measured> {
     let shape = Arc::new(Shape::with_alerts()?);
     let mut load = Load::open_with(&bed.address(), 1, plan.per_connection, Arc::clone(&shape)).await?;
     load.grow(plan.resources).await?;
-    settle(&bed, &mut load, &shape, plan).await?;
+    settle(&bed, &mut load, &shape).await?;
 
     let before = Cost::of(&bed).await?;
     let shares = Shares::begin(bed.pid()?)?;
@@ -85,7 +85,7 @@ pub async fn measure(plan: Plan) -> anyhow::Result<Measured> {
     let (process_cores, _) = shares.end()?;
     let spent = Cost::of(&bed).await?.since(before);
     ensure!(spent.changed >= as_f64(sent), "{sent} resources changed, {} were looked at", spent.changed);
-    let firing = settle(&bed, &mut load, &shape, plan).await?;
+    let firing = settle(&bed, &mut load, &shape).await?;
 
     let mut passes = Vec::new();
     for at in 0..plan.passes {
@@ -157,9 +157,9 @@ async fn change(load: &mut Load, plan: Plan) -> anyhow::Result<u64> {
 }
 
 /// Waits until exactly that fires which was sent; says how many alerts that are.
-async fn settle(bed: &Bed, load: &mut Load, shape: &Shape, plan: Plan) -> anyhow::Result<u64> {
+pub async fn settle(bed: &Bed, load: &mut Load, shape: &Shape) -> anyhow::Result<u64> {
     let hot = hot(load, shape);
-    let sealed = usize::try_from(plan.resources / u64::from(plan.per_connection))?;
+    let sealed = usize::try_from(load.connections())?;
     let mut mirror = AlertMirror::open(bed.registry.grpc(), "", "").await?;
     let settled = mirror.until("what was sent to fire", |mirror| {
         let count = |rule| firing(mirror, rule).count();

@@ -1,28 +1,54 @@
 //! `bench console`: how long the pages of a large fleet take, the first time
 //! and again, and how many bytes they have, while changes come in.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::ensure;
+use anyhow::{Context as _, ensure};
 use tokio::time::Instant;
 
 use super::bed::Bed;
 use super::load::Load;
+use super::record::Shape;
 use super::times::{Times, millis};
+use super::{alerts, as_f64};
 use crate::harness::http_get;
 
 /// Changes that come in meanwhile: 1,000 a second.
 const EVERY: Duration = Duration::from_millis(100);
 
 /// Page, its address, and what stands on it for sure.
-const PAGES: [(&str, &str, &str); 7] = [
+const PAGES: [(&str, &str, &str); 21] = [
     ("overview", "/console", "the worst first"),
     ("infrastructure", "/console/infrastructure", "Usable capacity"),
+    ("infrastructure_found", "/console/infrastructure?q=nas-0007", "Usable capacity"),
+    ("infrastructure_sorted", "/console/infrastructure?sort=temperature", "Usable capacity"),
+    ("infrastructure_warning", "/console/infrastructure?severity=warning", "Usable capacity"),
     ("storage", "/console/storage", "Can still lose"),
+    ("storage_last", "/console/storage?page=999", "Can still lose"),
     ("storage_attention", "/console/storage?health=attention", "Can still lose"),
-    ("storage_list", "/console/storage?group=none", "Everything"),
+    ("storage_healthy", "/console/storage?health=healthy", "Can still lose"),
+    ("storage_offline", "/console/storage?health=offline", "Nothing matches"),
     ("storage_found", "/console/storage?q=nas-0007", "Can still lose"),
+    ("storage_serial", "/console/storage?q=SN-nas-0007", "Nothing matches"),
+    ("storage_list", "/console/storage?group=none", "Everything"),
+    ("storage_list_found", "/console/storage?group=none&q=nas-0007", "Everything"),
+    ("storage_disks", "/console/storage?kind=disk&group=none", "Everything"),
+    ("storage_full", "/console/storage?filter=capacity.used_ratio+%3E+0.2", "Can still lose"),
+    ("alerts", "/console/alerts", "Needs you"),
+    ("alerts_firing", "/console/alerts?state=firing", "Needs you"),
+    ("alerts_found", "/console/alerts?q=nas-0007", "Needs you"),
     ("connections", "/console/connections", "fine"),
+    ("connections_found", "/console/connections?q=nas-0007", "fine"),
+];
+
+/// Page, where the first link to one is, how that link begins, and what stands on the page for sure.
+const LINKED: [(&str, &str, &str, &str); 5] = [
+    ("system", "/console/infrastructure", "/console/resources/", "Who tells of it"),
+    ("pool", "/console/storage?kind=pool&group=none", "/console/resources/", "Who tells of it"),
+    ("dataset", "/console/storage?kind=dataset&group=none", "/console/resources/", "Who tells of it"),
+    ("alert", "/console/alerts?state=firing", "/console/alerts/", "Its history"),
+    ("connection", "/console/connections", "/console/connections/", "What is read"),
 ];
 
 #[derive(Clone, Copy, Debug)]
@@ -42,24 +68,35 @@ pub struct Page {
     pub name: &'static str,
     pub first_ms: f64,
     pub again: Times,
+    /// Of the whole process for each page, changes that come in meanwhile among it.
+    pub cpu_ms: f64,
     /// Of the longest answer.
     pub bytes: usize,
 }
 
 pub async fn measure(plan: Plan) -> anyhow::Result<Vec<Page>> {
-    let bed = Bed::start_with("[alerts]\nenabled = true").await?;
-    let mut load = Load::open(&bed.address(), 1, plan.per_connection).await?;
+    let bed = Bed::start_with("").await?;
+    let shape = Arc::new(Shape::with_alerts()?);
+    let mut load = Load::open_with(&bed.address(), 1, plan.per_connection, Arc::clone(&shape)).await?;
     load.grow(plan.resources).await?;
+    alerts::settle(&bed, &mut load, &shape).await?;
     let addr = bed.registry.http();
     let asked = async {
+        let mut all: Vec<(&str, String, &str)> =
+            PAGES.iter().map(|(name, path, sign)| (*name, (*path).to_owned(), *sign)).collect();
+        for (name, on, begins, sign) in LINKED {
+            let (_, text) = http_get(addr, on).await?;
+            all.push((name, link(&text, begins).with_context(|| format!("a link on {on}"))?, sign));
+        }
         let mut pages = Vec::new();
-        for (name, path, sign) in PAGES {
-            let mut page = Page { name, first_ms: 0.0, again: Times::default(), bytes: 0 };
+        for (name, path, sign) in &all {
+            let mut page = Page { name, first_ms: 0.0, again: Times::default(), cpu_ms: 0.0, bytes: 0 };
+            let before = bed.usage()?;
             for time in 0..=plan.times {
                 let began = Instant::now();
                 let (status, text) = http_get(addr, path).await?;
                 let took = began.elapsed();
-                ensure!(status == 200 && text.contains(sign), "{path}: {status} {text:.200}");
+                ensure!(status == 200 && text.contains(sign), "{path}: {status} {text:.2000}");
                 if time == 0 {
                     page.first_ms = millis(took);
                 } else {
@@ -67,6 +104,7 @@ pub async fn measure(plan: Plan) -> anyhow::Result<Vec<Page>> {
                 }
                 page.bytes = page.bytes.max(text.len());
             }
+            page.cpu_ms = millis(bed.usage()?.cpu_since(&before)) / as_f64(plan.times as u64 + 1);
             pages.push(page);
         }
         anyhow::Ok(pages)
@@ -75,4 +113,10 @@ pub async fn measure(plan: Plan) -> anyhow::Result<Vec<Page>> {
         pages = asked => pages,
         ended = load.change_steadily(EVERY) => anyhow::bail!("changes ended: {ended:?}"),
     }
+}
+
+/// The first link that begins so and leads to one thing.
+fn link(text: &str, begins: &str) -> Option<String> {
+    let mut links = text.split("href=\"").skip(1).filter_map(|rest| rest.split('"').next());
+    links.find(|link| link.starts_with(begins) && !link.contains('?')).map(str::to_owned)
 }

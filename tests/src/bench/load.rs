@@ -20,6 +20,8 @@ use super::{BATCH, as_f64};
 pub struct Run {
     /// Records acked.
     pub records: u64,
+    /// Records that found no room when their time came: a newer state took their place.
+    pub held_back: u64,
     pub took: Duration,
     /// From sending a batch to its ack.
     pub acks: Times,
@@ -81,6 +83,10 @@ impl Load {
         Ok(Self { shares, per_connection, connections: 0 })
     }
 
+    pub const fn connections(&self) -> u32 {
+        self.connections
+    }
+
     pub fn resources(&self) -> u64 {
         u64::from(self.connections) * u64::from(self.per_connection)
     }
@@ -103,6 +109,15 @@ impl Load {
     pub async fn change_for(&mut self, time: Duration) -> anyhow::Result<Run> {
         let until = Instant::now() + time;
         self.all(async |share: &mut Share| share.change(|_| Instant::now() < until).await).await
+    }
+
+    /// Offers so many records a second for so long, whether or not they are taken, as appliances change whether or not
+    /// somebody listens. What finds no room is held back, as a collector does that keeps the newest state alone.
+    pub async fn offer(&mut self, per_second: f64, time: Duration) -> anyhow::Result<Run> {
+        let streams = u32::try_from(self.shares.len())?;
+        let every = Duration::from_secs_f64(f64::from(BATCH) * f64::from(streams) / per_second);
+        let until = Instant::now() + time;
+        self.all(async |share: &mut Share| share.offer(every, until).await).await
     }
 
     /// The same, so many batches on each stream.
@@ -183,6 +198,7 @@ impl Load {
         for share in &mut self.shares {
             let run = std::mem::take(&mut share.run);
             sum.records += run.records;
+            sum.held_back += run.held_back;
             sum.acks.join(run.acks);
         }
         Ok(sum)
@@ -220,6 +236,29 @@ impl Share {
                 self.ack().await?;
             }
         }
+    }
+
+    async fn offer(&mut self, every: Duration, until: Instant) -> anyhow::Result<()> {
+        let mut ticks = tokio::time::interval(every);
+        loop {
+            tokio::select! {
+                at = ticks.tick() => {
+                    if at >= until {
+                        break;
+                    }
+                    if self.lane.has_room() {
+                        self.send_change().await?;
+                    } else {
+                        self.run.held_back += u64::from(BATCH);
+                    }
+                }
+                acked = self.ack(), if !self.lane.is_idle() => drop(acked?),
+            }
+        }
+        while !self.lane.is_idle() {
+            self.ack().await?;
+        }
+        Ok(())
     }
 
     /// Every connection in turn, and slice after slice of it: no record comes twice before every other came once.

@@ -40,6 +40,15 @@ impl Look {
 impl Browser {
     /// Of the server at `addr`.
     pub async fn start(addr: SocketAddr) -> anyhow::Result<Self> {
+        Self::start_at(&format!("http://{addr}")).await
+    }
+
+    /// Of a server whose certificate nobody knows, as many a console's is.
+    pub async fn start_tls(addr: SocketAddr) -> anyhow::Result<Self> {
+        Self::start_at(&format!("https://{addr}")).await
+    }
+
+    async fn start_at(base: &str) -> anyhow::Result<Self> {
         let python = tools::tool("python");
         ensure!(python.exists(), "{} is missing; run `cargo xtask test`", python.display());
         let browser = tools::chromium()?;
@@ -54,8 +63,7 @@ impl Browser {
         let answers = BufReader::new(child.stdout.take().context("a piped stream")?).lines();
         let mut started = Self { child, commands, answers };
         let patience = u64::try_from(PATIENCE.as_millis())?;
-        let first =
-            json!({"browser": browser, "base": format!("http://{addr}"), "patience_ms": patience * 9 / 10});
+        let first = json!({"browser": browser, "base": base, "patience_ms": patience * 9 / 10});
         started.ask(&first).await.context("start the browser")?;
         started.open(Look::DESKTOP).await?;
         Ok(started)
@@ -84,6 +92,16 @@ impl Browser {
     pub async fn go(&mut self, path: &str) -> anyhow::Result<(u64, Value)> {
         let mut answer = self.ask(&json!({"do": "go", "path": path})).await?;
         Ok((answer["status"].as_u64().unwrap_or_default(), answer["headers"].take()))
+    }
+
+    /// In a tab of its own; the ones before are out of sight.
+    pub async fn tab(&mut self, path: &str) -> anyhow::Result<()> {
+        self.ask(&json!({"do": "tab", "path": path})).await.map(drop)
+    }
+
+    /// Back to the first tab.
+    pub async fn first_tab(&mut self) -> anyhow::Result<()> {
+        self.ask(&json!({"do": "first_tab"})).await.map(drop)
     }
 
     pub async fn click(&mut self, what: &str) -> anyhow::Result<()> {
@@ -153,6 +171,14 @@ impl Browser {
     /// Of the whole page, however long.
     pub async fn long_shot(&mut self, name: &str) -> anyhow::Result<()> {
         self.picture(name, true).await
+    }
+
+    /// Keeps what a printer would get as PDF below `target/screenshots`; the page stays as on paper.
+    pub async fn print(&mut self, name: &str) -> anyhow::Result<()> {
+        let folder = screenshots();
+        std::fs::create_dir_all(&folder)?;
+        let path = folder.join(format!("{name}.pdf"));
+        self.ask(&json!({"do": "print", "path": path})).await.map(drop)
     }
 
     async fn picture(&mut self, name: &str, whole: bool) -> anyhow::Result<()> {

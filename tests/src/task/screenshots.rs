@@ -10,7 +10,7 @@ const SHOWN: [(&str, &str); 2] = [("overview", "overview"), ("pool-degraded", "p
 pub fn take() -> anyhow::Result<()> {
     tools::install()?;
     tools::chromium()?;
-    run(cargo().args(["build", "--package", "pulse-registry", "--package", "pulse-collector", "--bins"]))?;
+    run(cargo().args(["build", "--workspace", "--bins"]))?;
     run(cargo().args([
         "test",
         "--package",

@@ -8,6 +8,7 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse as _, Redirect, Response};
 use pulse_shell::access::Caller;
 use pulse_shell::access::session::IDLE_MAX;
+use pulse_shell::audit;
 
 use super::forms::own_page;
 use super::pages::{html, refused};
@@ -54,15 +55,18 @@ pub(super) async fn page(State(slot): State<Slot>, request: Request) -> Response
 pub(super) async fn sign_in(State(slot): State<Slot>, request: Request) -> Response {
     let Some(console) = slot.0.get() else { return starting() };
     let authority = request.uri().authority().map(ToString::to_string);
-    let is_own = csrf::is_own(request.headers(), authority.as_deref());
-    let body = to_bytes(request.into_body(), QUERY_BYTES_MAX).await.unwrap_or_default();
+    let headers: HeaderMap = request.headers().clone();
+    let is_own = csrf::is_own(&headers, authority.as_deref());
+    let (parts, body) = request.into_parts();
+    let body = to_bytes(body, QUERY_BYTES_MAX).await.unwrap_or_default();
     let said = Query::parse(&String::from_utf8_lossy(&body));
     if !is_own || !console.csrf().is_it(said.get("csrf"), NOBODY) {
         let problem = "This page was open for too long, or is not of this console. Try once more.";
         return shown(console, said.get("back"), problem, StatusCode::FORBIDDEN);
     }
-    match console.sources().guard.sign_in(said.get("token")) {
-        Ok(cookie) => {
+    match console.sources().guard.sign_in(said.get("token"), &headers) {
+        Ok((cookie, name)) => {
+            audit::about(&parts.extensions, name);
             let back = Redirect::to(own_page(said.get("back")));
             ([(header::SET_COOKIE, cookie)], back).into_response()
         }

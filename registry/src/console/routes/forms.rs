@@ -8,7 +8,7 @@ use axum::response::{IntoResponse as _, Redirect, Response};
 use pulse_proto::convert::timestamp_to_wire;
 use pulse_proto::model::Severity;
 use pulse_proto::pb::registry::v1 as pb;
-use pulse_shell::access::Caller;
+use pulse_shell::access::{Caller, session};
 use pulse_shell::audit;
 use std::time::Duration;
 
@@ -28,6 +28,8 @@ const SILENCE_HOURS_MAX: u64 = 24 * 7;
 struct Form {
     caller: Caller,
     said: Query,
+    /// Sent over TLS, as far as the browser says so.
+    over_tls: bool,
 }
 
 impl Form {
@@ -35,10 +37,11 @@ impl Form {
         let caller = Caller::of(request.extensions());
         let authority = request.uri().authority().map(ToString::to_string);
         let is_own = csrf::is_own(request.headers(), authority.as_deref());
+        let over_tls = session::is_over_tls(request.headers());
         let body = to_bytes(request.into_body(), QUERY_BYTES_MAX).await.unwrap_or_default();
         let said = Query::parse(&String::from_utf8_lossy(&body));
         if is_own && console.csrf().is_it(said.get("csrf"), &caller.name) {
-            Ok(Self { caller, said })
+            Ok(Self { caller, said, over_tls })
         } else {
             let text = "This form is not from a page of this console, or the registry was started since. Go back, read \
                         the page again and try once more.";
@@ -71,7 +74,9 @@ pub(super) async fn preferences(State(slot): State<Slot>, request: Request) -> R
         Err(refused) => return refused,
     };
     let units = Units::from_token(form.said.get("units")).token();
-    let cookie = format!("{UNITS}={units}; Path=/console; Max-Age=31536000; SameSite=Strict; HttpOnly");
+    let secure = if form.over_tls { "; Secure" } else { "" };
+    let cookie =
+        format!("{UNITS}={units}; Path=/console; Max-Age=31536000; SameSite=Strict; HttpOnly{secure}");
     ([(header::SET_COOKIE, cookie)], form.back()).into_response()
 }
 

@@ -181,9 +181,9 @@ pub(super) async fn alert(State(slot): State<Slot>, Path(id): Path<String>, requ
         let sight = visit.sight();
         let case = alerts::find(&visit.book, &id, &sight)?;
         let layout = visit.layout(&case.summary, "alerts", live::ALERTS);
-        let deliveries = visit.console.sources().deliveries.clone().filter(|_| sight.is_whole());
+        let deliveries = visit.console.sources().deliveries.clone();
         let deliveries = deliveries.as_deref().map(|told| told as &dyn crate::alert::explain::Deliveries);
-        Some(alerts::case_page(layout, &visit.view, &visit.book, case, deliveries, visit.now))
+        Some(alerts::case_page(layout, &visit.view, &visit.book, case, deliveries, &sight, visit.now))
     };
     answer(&slot, request, page).await
 }

@@ -198,7 +198,7 @@ impl Redundancy {
         let found = redundancy::of(pool)?;
         let (text, tone) = match (found.lost, found.spare, found.left) {
             (true, ..) => ("Exceeded: data is at risk".to_owned(), "bad"),
-            (_, 0, _) => ("None".to_owned(), "off"),
+            (_, 0, _) => ("No disk: built without spare".to_owned(), "off"),
             (_, _, 0) => ("None left: the next disk takes data with it".to_owned(), "bad"),
             (_, spare, left) if left < spare => (format!("{left} of {spare} disks left"), "warn"),
             (_, 1, _) => ("Any 1 disk".to_owned(), "ok"),

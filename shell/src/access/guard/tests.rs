@@ -199,8 +199,8 @@ fn a_session_is_its_token_and_counts_for_pages_alone() {
     let mut book = Book::default();
     book.tokens.push(kept);
     let guard = Guard::of(true, book, None, 0, Sessions::new(false));
-    assert!(guard.sign_in("pulse_nonsense").is_err());
-    let cookie = guard.sign_in(text.expose_secret()).expect("a session");
+    assert!(guard.sign_in("pulse_nonsense", &HeaderMap::new()).is_err());
+    let (cookie, _) = guard.sign_in(text.expose_secret(), &HeaderMap::new()).expect("a session");
     let pair = cookie.split(';').next().unwrap_or_default();
     let headers =
         HeaderMap::from_iter([(http::header::COOKIE, HeaderValue::from_str(pair).expect("a value"))]);

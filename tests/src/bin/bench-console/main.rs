@@ -21,6 +21,7 @@ async fn main() -> anyhow::Result<()> {
         figures.push(Figure::new(name("first_ms"), "ms", page.first_ms, TARGET_MS));
         figures.push(Figure::new(name("p50_ms"), "ms", page.again.rank(50), TARGET_MS));
         figures.push(Figure::new(name("p99_ms"), "ms", page.again.rank(99), TARGET_MS));
+        figures.push(Figure::new(name("cpu_ms"), "ms", page.cpu_ms, TARGET_MS));
         figures.push(Figure::new(name("kb"), "kB", as_f64(page.bytes as u64) / 1e3, TARGET_KB));
     }
     print(&figures, arguments.json)
