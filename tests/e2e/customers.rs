@@ -24,7 +24,6 @@ use tonic::Code;
 
 use super::access::{Bed, as_told, post, why};
 
-const HOUR: std::time::Duration = std::time::Duration::from_hours(1);
 const MAC: &str = "02:00:5e:00:53:01";
 
 /// Every name of a customer holds his own.
@@ -202,12 +201,13 @@ async fn an_alert_is_explained_to_its_customer_in_words_that_name_nobody_else() 
     };
     assert!(says(&told, "acme-tank") && says(&told, "Firing: it was confirmed."), "{told:?}");
 
+    let in_an_hour = jiff::Timestamp::now().as_second() + 3_600;
     // One silence for both: its filter, its author and its reason name the other.
     let silence = Silence {
         filter: "connection = \"globex-nas\" OR resource_name = \"acme-tank\"".to_owned(),
         reason: "globex moves to acme's rack".to_owned(),
         author: "on call for globex".to_owned(),
-        expires_at: Some(std::time::SystemTime::now().checked_add(HOUR).context("a time")?.into()),
+        expires_at: Some(prost_types::Timestamp { seconds: in_an_hour, nanos: 0 }),
         ..Default::default()
     };
     let request = CreateSilenceRequest { silence: Some(silence) };
