@@ -34,6 +34,7 @@ mod row;
 pub mod rule;
 pub mod show;
 pub mod silence;
+mod source;
 pub mod task;
 
 pub use book::Book;

@@ -3,6 +3,7 @@
 //! clocks and where records come from; the same subject gets the same answer.
 
 mod capacity;
+pub mod code;
 mod dataset;
 mod disk;
 pub mod document;

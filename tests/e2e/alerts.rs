@@ -3,6 +3,7 @@
 
 use pulse_fixtures::appliance::{Appliance, ApplianceConfig};
 use pulse_fixtures::line::ApiLine;
+use pulse_proto::pb::registry::v1::alert_transition::Kind;
 use pulse_proto::pb::registry::v1::{
     AcknowledgeAlertRequest, AlertState, ExplainAlertRequest, GetAlertRequest, ListAlertsRequest,
     SummarizeAlertsRequest,
@@ -104,6 +105,63 @@ async fn a_degraded_pool_is_one_loud_alert_that_outlives_a_kill_and_resolves() -
         assert!(metrics.lines().find_map(value).is_some_and(|value| value > 0.0), "{figure} in {metrics}");
     }
     assert!(metrics.contains("pulse_registry_alert_lag_revisions 0\n"), "{metrics}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_pool_that_is_suspended_after_its_degradation_was_acknowledged_is_told_again() -> anyhow::Result<()>
+{
+    let (appliance, pair, mut mirror) = scene().await?;
+    appliance.mutate(|world, now| world.degrade_pool(LINE, "tank", now));
+    let loud = |m: &AlertMirror, origin: &str| {
+        m.of(origin, "tank").is_some_and(|a| {
+            a.state() == AlertState::Firing && !(a.acknowledged || a.suppressed || a.dismissed || a.silenced)
+        })
+    };
+    mirror.until("the native alert", |m| loud(m, "VolumeStatus")).await?;
+    mirror.until("the pool's case", |m| m.of("pool-state", "tank").is_some_and(|a| a.suppressed)).await?;
+    let id = mirror.of("VolumeStatus", "tank").expect("the alert").id.clone();
+    let mut alerts = client(pair.registry.grpc()).await?;
+    let seen = AcknowledgeAlertRequest {
+        id: id.clone(),
+        who: "ops".to_owned(),
+        ..AcknowledgeAlertRequest::default()
+    };
+    alerts.acknowledge_alert(seen).await?;
+    mirror.until("it is quiet", |m| m.of("VolumeStatus", "tank").is_some_and(|a| a.acknowledged)).await?;
+    let told = mirror.told.len();
+    appliance.mutate(|world, now| world.suspend_pool(LINE, "tank", now));
+    mirror
+        .until("it is told again, with the reason", |m| {
+            loud(m, "VolumeStatus")
+                && m.of("VolumeStatus", "tank").is_some_and(|a| {
+                    a.transitions
+                        .iter()
+                        .any(|step| step.kind() == Kind::Withdrawn && step.text.contains("ops"))
+                })
+        })
+        .await?;
+    let quiet = |a: &pulse_proto::pb::registry::v1::Alert| a.acknowledged || a.suppressed;
+    let worse = mirror.told[told..].iter().filter(|a| a.severity() == Severity::Critical && !quiet(a));
+    assert!(worse.count() > 0, "somebody is told");
+    let told = alerts.explain_alert(ExplainAlertRequest { id }).await?.into_inner().explanations;
+    assert!(told.iter().any(|told| told.text.contains("ops has not seen")), "{told:#?}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_faulted_pool_that_is_exported_is_gone_and_not_well() -> anyhow::Result<()> {
+    let (appliance, pair, mut mirror) = scene().await?;
+    appliance.mutate(|world, now| world.fault_pool(LINE, "tank", now));
+    mirror.until("the pool's case", |m| m.state("pool-state", "tank") == Some(AlertState::Firing)).await?;
+    let before = mirror.of("pool-state", "tank").expect("the alert").clone();
+    appliance.mutate(|world, now| world.remove_pool(LINE, "tank", now));
+    mirror.until("its end", |m| m.state("pool-state", "tank") == Some(AlertState::Resolved)).await?;
+    let after = mirror.of("pool-state", "tank").expect("the alert");
+    let end = after.transitions.last().expect("a step");
+    assert_eq!((after.evidence["resolution"].as_str(), end.evidence["section"].as_str()), ("gone", "pools"));
+    assert!(end.text.contains("gone") && after.resource_revision > before.resource_revision, "{after:?}");
+    drop(pair);
     Ok(())
 }
 

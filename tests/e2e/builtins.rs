@@ -14,6 +14,7 @@ use pulse_proto::pb::registry::v1::{AlertRule, AlertState, ListAlertRulesRequest
 use pulse_proto::pb::resource::v1::ConnectionState;
 use pulse_tests::harness::alerts::{AlertMirror, client};
 use pulse_tests::harness::fleet::Pair;
+use pulse_tests::harness::view::Mirror;
 use pulse_tests::task::root;
 use serde_json::{Value, json};
 use tonic::transport::Channel;
@@ -63,7 +64,7 @@ const FIRE: [(&str, &str); 36] = [
     ("task-failed", ""),
 ];
 
-/// These have tests of their own: below, or of the core where a day has to pass, or a source speak that TrueNAS is not.
+/// These have tests of their own.
 const ELSEWHERE: [(&str, &str); 5] = [
     ("task-age", "tests/e2e/builtins.rs::a_task_that_does_not_run_any_more_is_missed"),
     (
@@ -71,10 +72,10 @@ const ELSEWHERE: [(&str, &str); 5] = [
         "tests/e2e/builtins.rs::an_unreachable_system_is_one_alert_and_what_lies_below_is_quiet",
     ),
     ("system-update", "tests/e2e/builtins.rs::an_update_is_offered_until_it_is_no_longer"),
-    ("pool-forecast", "registry/src/alert/engine/tests.rs::a_pool_that_fills_up_is_told_a_week_ahead"),
+    ("pool-forecast", "tests/e2e/forecast.rs::a_pool_that_fills_up_is_told_a_week_ahead"),
     (
         "system-ups-charge",
-        "registry/src/alert/engine/tests.rs::a_battery_that_empties_is_too_little_and_not_too_much",
+        "tests/e2e/builtins.rs::a_battery_that_empties_is_told_and_one_that_is_charged_is_not",
     ),
 ];
 
@@ -229,7 +230,9 @@ fn recover(appliance: &Appliance, ill: &[FaultId]) {
         events.extend(world.set_readonly(LINE, "tank/home", false, now));
         events.extend(world.set_quota(LINE, "tank/backup", None, now));
         for dataset in world.datasets.values_mut() {
-            (dataset.unmounted, dataset.refquota, dataset.volsize) = (false, None, None);
+            (dataset.unmounted, dataset.refquota) = (false, None);
+            // One whose size nobody tells is no small one.
+            dataset.volsize = dataset.volsize.map(|_| 1 << 20);
         }
         events
     });
@@ -408,6 +411,74 @@ async fn a_task_that_does_not_run_any_more_is_missed() -> anyhow::Result<()> {
     faults.on_method("pool.snapshottask.query", Effect::Answer(snapshot_task(now_ms)));
     pair.connections().await?.refresh_connection(RefreshConnectionRequest { id }).await?;
     mirror.until("it ran", |m| state(m, AlertState::Resolved)).await?;
+    Ok(())
+}
+
+/// What the appliance has drawn of its battery: ten minutes ago, and now.
+fn battery(before: u64, charge: &Value, now_ms: u64) -> Value {
+    let now = now_ms / 1_000;
+    let graph = |name: &str, before: u64, value: &Value| {
+        json!({ "name": name, "identifier": name, "data": [[now - 600, before], [now, value]],
+            "aggregations": {}, "start": now - 3_600, "end": now, "legend": ["time", name] })
+    };
+    let charge = graph("upscharge", before, charge);
+    json!([charge, graph("upsruntime", 900, &json!(900)), graph("upsload", 20, &json!(20))])
+}
+
+#[tokio::test]
+async fn a_battery_that_empties_is_told_and_one_that_is_charged_is_not() -> anyhow::Result<()> {
+    const GRAPHS: &str = "reporting.netdata_get_data";
+    let appliance = Appliance::start(ApplianceConfig::of(LINE)).await?;
+    let faults = appliance.faults();
+    let mut now_ms = 0;
+    appliance.mutate(|_, now| {
+        now_ms = now;
+        Vec::new()
+    });
+    faults.on_method(
+        "ups.config",
+        Effect::Answer(
+            json!({ "identifier": "ups", "mode": "MASTER", "driver": "usbhid-ups$x", "monpwd": "********" }),
+        ),
+    );
+    let full = faults.on_method(GRAPHS, Effect::Answer(battery(100, &json!(100), now_ms)));
+    let pair = Pair::start_with(QUICK, "").await?;
+    let id = pair.add("nas", &appliance).await?.id;
+    pair.until_state(&id, ConnectionState::Live).await?;
+    let mut view = Mirror::open(pair.registry.grpc(), "type = host", "").await?;
+    let charge = |m: &Mirror, wanted: Option<f64>| {
+        m.resources.values().any(|host| {
+            let ups = host.truenas.as_ref().and_then(|truenas| truenas.ups.as_ref());
+            ups.is_some_and(|ups| ups.charge_percent == wanted && ups.identifier == "ups")
+        })
+    };
+    view.until("the charge as it was drawn", |m| charge(m, Some(100.0))).await?;
+    let mut mirror = AlertMirror::open(pair.registry.grpc(), "rule = system-ups-charge", "").await?;
+    let mut connections = pair.connections().await?;
+    let mut look = tokio::time::interval(Duration::from_millis(500));
+    let looking = tokio::spawn(async move {
+        loop {
+            look.tick().await;
+            drop(connections.refresh_connection(RefreshConnectionRequest { id: id.clone() }).await);
+        }
+    });
+    faults.clear(full);
+    let low = faults.on_method(GRAPHS, Effect::Answer(battery(100, &json!(15), now_ms)));
+    let firing = |m: &AlertMirror| {
+        let case = m.of("system-ups-charge", "nas");
+        case.filter(|case| case.state() == AlertState::Firing).map(|case| case.evidence["value"].clone())
+    };
+    mirror.until("a low battery", |m| firing(m).as_deref() == Some("15.0")).await?;
+    // It does not answer: its charge is not known, which is not well.
+    faults.clear(low);
+    let silent = faults.on_method(GRAPHS, Effect::Answer(battery(15, &Value::Null, now_ms)));
+    view.until("no charge", |m| charge(m, None)).await?;
+    faults.clear(silent);
+    faults.on_method(GRAPHS, Effect::Answer(battery(15, &json!(90), now_ms)));
+    mirror.until("charged", |m| m.state("system-ups-charge", "nas") == Some(AlertState::Resolved)).await?;
+    let case = mirror.of("system-ups-charge", "nas").expect("the alert");
+    assert_eq!(case.evidence["value"], "90.0", "by what was seen, and not by silence");
+    looking.abort();
     Ok(())
 }
 

@@ -10,6 +10,7 @@ mod context;
 mod customers;
 mod delivery;
 mod faults;
+mod forecast;
 mod health;
 mod hostile;
 mod ingest;

@@ -1,13 +1,16 @@
 //! Either side stops, crashes or is away: nothing acknowledged is lost, and
 //! the newest state arrives.
 
+use std::time::Duration;
+
 use pulse_fixtures::appliance::{Appliance, ApplianceConfig};
 use pulse_fixtures::fault::{Effect, Failure};
 use pulse_fixtures::line::ApiLine;
 use pulse_proto::pb::collector::v1::{DeleteConnectionRequest, RefreshConnectionRequest};
 use pulse_proto::pb::registry::v1::ListResourcesRequest;
 use pulse_proto::pb::resource::v1::{ConnectionState, Resource, Status};
-use pulse_tests::harness::fleet::Pair;
+use pulse_tests::harness::feeder::{Feeder, batch, pool};
+use pulse_tests::harness::fleet::{Pair, Service};
 use pulse_tests::harness::view::{Mirror, client};
 use serde_json::json;
 
@@ -102,6 +105,29 @@ async fn both_drain_when_asked_and_end_with_success() -> anyhow::Result<()> {
     };
     let status = ended.downcast_ref::<tonic::Status>().map(tonic::Status::code);
     assert!(status.is_none_or(|code| code == tonic::Code::Unavailable), "{ended:?}");
+    Ok(())
+}
+
+/// A stream on which nothing happens, one on which nobody has said anything yet, and a connection without one.
+#[tokio::test]
+async fn who_streams_nothing_is_told_of_a_stop_at_once_and_delays_nobody() -> anyhow::Result<()> {
+    let folder = tempfile::tempdir()?;
+    // Longer than anybody is to wait: what ends in time ends by itself.
+    let settings = "[drain]\ntimeout = \"60s\"";
+    let mut registry = Service::start("pulse-registry", folder.path(), settings).await?;
+    let idle = Feeder::open(registry.grpc(), "idle", &[]).await?;
+    let mut told = Feeder::open(registry.grpc(), "told", &[]).await?;
+    told.put(batch("nas", 1, 1, vec![pool("nas", "tank", "ONLINE")])).await?;
+    let mute = tokio::net::TcpStream::connect(registry.grpc()).await?;
+    let unread = client(registry.grpc()).await?;
+    let stop = async { tokio::time::timeout(Duration::from_secs(20), registry.terminate()).await };
+    let (stopped, ended) = tokio::join!(stop, told.next());
+    let ended = ended.expect_err("the stream ends");
+    let status = ended.downcast_ref::<tonic::Status>().expect("with a status");
+    assert_eq!(status.code(), tonic::Code::Unavailable, "{status}");
+    assert!(status.message().contains("stopping"), "{status}");
+    stopped.expect("nobody holds it up")?;
+    drop((idle, told, mute, unread));
     Ok(())
 }
 

@@ -35,6 +35,7 @@ pub enum Tag {
     Interfaces,
     Certificates,
     Ups,
+    UpsBattery,
     Update,
     Replications,
     SnapshotTasks,

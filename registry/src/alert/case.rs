@@ -4,9 +4,10 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use pulse_proto::model::{
-    AlertLevel, ConnectionId, ResourceId, ResourceType, Revision, Severity, UnixMillis,
+    AlertLevel, ConnectionId, ResourceId, ResourceType, Revision, SectionName, Severity, UnixMillis,
 };
 use sha2::{Digest as _, Sha256};
 
@@ -113,6 +114,8 @@ impl CaseState {
 pub struct Subject {
     pub id: ResourceId,
     pub resource_type: ResourceType,
+    /// What has to be read to know that it is gone; `None` where an earlier release kept the case.
+    pub section: Option<SectionName>,
     pub name: Box<str>,
     pub technology: Box<str>,
     pub pool: Box<str>,
@@ -126,6 +129,7 @@ impl Subject {
         Self {
             id: resource.id.clone(),
             resource_type: resource.resource_type(),
+            section: Some(resource.document.section.clone()),
             name: resource.display_name().into(),
             technology: resource.document.technology().into(),
             pool: resource.document.pool().into(),
@@ -143,6 +147,8 @@ pub struct Acknowledgement {
     pub comment: String,
     /// What it was when somebody saw it; more than this wakes again.
     pub severity: Severity,
+    /// The native alerts that somebody saw; another one wakes again.
+    pub native: Option<Native>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -155,6 +161,8 @@ pub enum Step {
     Severity,
     Acknowledged,
     Unacknowledged,
+    /// What somebody has seen, or dismissed at the source, is less than what it is now.
+    Withdrawn,
     Flapping,
     Calm,
 }
@@ -169,6 +177,7 @@ impl Step {
             Self::Severity => "severity",
             Self::Acknowledged => "acknowledged",
             Self::Unacknowledged => "unacknowledged",
+            Self::Withdrawn => "withdrawn",
             Self::Flapping => "flapping",
             Self::Calm => "calm",
         }
@@ -247,6 +256,35 @@ pub(super) struct Progress {
     pub(super) flapping: bool,
     /// The measured value that was told last.
     pub(super) weight: Option<f64>,
+    /// Another severity, on its way to be confirmed.
+    pub(super) leaning: Option<Leaning>,
+    /// How sure one must be, as it was asked last.
+    pub(super) policy: Policy,
+    /// When it began, was confirmed or grew worse last.
+    pub(super) worse_at: UnixMillis,
+    /// Since when nobody is told of it for its own sake; 0 where nobody ever was.
+    pub(super) quiet_since: Option<UnixMillis>,
+}
+
+/// How sure one must be.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Policy {
+    /// Distinct observations that it holds before it fires, or grows worse.
+    pub(super) raise: u32,
+    /// Distinct observations that it does not before it resolves, or grows milder.
+    pub(super) clear: u32,
+    /// How long it must hold before it fires, or grows worse.
+    pub(super) hold: Duration,
+}
+
+/// Looks in a row that find a case worse, or milder, than it is taken to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Leaning {
+    /// What all of them agree on.
+    pub(super) severity: Severity,
+    pub(super) streak: u32,
+    pub(super) counted_at: UnixMillis,
+    pub(super) since: UnixMillis,
 }
 
 impl Case {
@@ -270,10 +308,12 @@ impl Case {
 
     /// Quiet for a reason: somebody knows, wants no word, or was told by another case.
     pub fn is_quiet(&self) -> bool {
-        self.acknowledged.is_some()
-            || !self.silenced_by.is_empty()
-            || self.suppressed_by.is_some()
-            || self.is_dismissed()
+        self.suppressed_by.is_some() || self.is_unwanted()
+    }
+
+    /// Quiet for its own sake: somebody knows, or wants no word.
+    pub(super) fn is_unwanted(&self) -> bool {
+        self.acknowledged.is_some() || !self.silenced_by.is_empty() || self.is_dismissed()
     }
 
     /// Somebody should hear of it now.

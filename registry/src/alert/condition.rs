@@ -1,21 +1,23 @@
 //! What makes an alert of a resource, and whether it does now. Pure: a frozen
 //! resource, what is remembered of it and `now` go in, a finding comes out.
 
+mod aged;
 mod grown;
+mod told;
+mod value;
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use pulse_proto::model::{
-    ConnectionState, Freshness, SectionName, SectionOutcome, SectionReport, Severity, UnixMillis,
-};
+use pulse_proto::model::{Severity, UnixMillis};
 
-use super::life::{Finding, Said};
-use super::measure::{Lens, Since};
+use super::case::{Case, CaseState};
+use super::life::{Contrary, Finding, Said};
+use super::measure::Lens;
 use super::rule::{Effective, Override};
+use super::source::{self, Part};
 use crate::query::filter::Filter;
-use crate::state::Shard;
 
 pub(super) use self::grown::{Fill, Grown};
 pub use super::measure::{AgeOf, Counter, Metric};
@@ -61,11 +63,35 @@ pub(super) struct Memory {
 /// What a condition is asked about.
 pub(super) struct Question<'a> {
     pub(super) lens: &'a Lens<'a>,
-    pub(super) shard: Option<&'a Shard>,
     pub(super) memory: Option<&'a Memory>,
+    /// The open case of the rule, where there is one.
+    pub(super) open: Option<Open>,
+    pub(super) now: UnixMillis,
+}
+
+/// As far as a condition depends on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Open {
     /// It fires already: the way back is longer than the way there.
     pub(super) firing: bool,
-    pub(super) now: UnixMillis,
+    pub(super) severity: Severity,
+}
+
+impl Open {
+    pub(super) const fn of(case: &Case) -> Self {
+        Self { firing: matches!(case.state, CaseState::Firing), severity: case.severity }
+    }
+}
+
+impl Question<'_> {
+    const fn fires(&self) -> bool {
+        matches!(self.open, Some(Open { firing: true, .. }))
+    }
+
+    /// It is known not to hold. What is seen instead is told where a case may end by it.
+    fn clear(&self, seen: impl FnOnce() -> Contrary) -> Said {
+        Said::Clear(if self.open.is_some() { seen() } else { Contrary::default() })
+    }
 }
 
 /// What a condition answers.
@@ -76,6 +102,17 @@ pub(super) struct Answer {
     pub(super) observed_at: UnixMillis,
     /// Time alone changes the answer then.
     pub(super) look_again: Option<UnixMillis>,
+}
+
+impl Answer {
+    const fn of(said: Said, observed_at: UnixMillis) -> Self {
+        Self { said, observed_at, look_again: None }
+    }
+
+    /// Nothing can be said now.
+    pub(super) const fn unknown(now: UnixMillis) -> Self {
+        Self::of(Said::Unknown, now)
+    }
 }
 
 impl Condition {
@@ -90,6 +127,22 @@ impl Condition {
     /// Needs to know of before.
     pub const fn looks_back(&self) -> bool {
         matches!(self, Self::Forecast { .. } | Self::Growth { .. })
+    }
+
+    /// Asks how old knowledge is and nothing that grows old: silence is no reason to say nothing.
+    pub(super) fn is_of_freshness(&self, selector: &Filter) -> bool {
+        match self {
+            Self::Reach => true,
+            Self::Expression(filter, _) => {
+                let asks = |filter: &Filter| filter.any(|field, _| source::is_freshness(field));
+                (asks(filter) || asks(selector)) && !filter.any(|field, _| source::is_read(field))
+            }
+            Self::Metric { .. }
+            | Self::Reason { .. }
+            | Self::Age { .. }
+            | Self::Forecast { .. }
+            | Self::Growth { .. } => false,
+        }
     }
 
     pub(super) fn with(&self, other: &Override) -> Cow<'_, Self> {
@@ -109,70 +162,45 @@ impl Condition {
     }
 }
 
-/// Asks the condition of a rule, as it is for this resource.
+/// Asks the condition of a rule, as it is for this resource. What is absent or stale makes it unknown.
 pub(super) fn ask(rule: &Effective<'_>, question: &Question<'_>) -> Answer {
-    let Question { lens, shard, now, .. } = *question;
-    let condition = &*rule.condition;
-    let resource = lens.resource;
-    let own = shard.and_then(|shard| shard.observed_at(resource));
-    let observed_at = if condition.is_certain() { now } else { own.unwrap_or(resource.updated_at) };
-    let answer = |said| Answer { said, observed_at, look_again: None };
-    if let Condition::Reach = condition {
-        return answer(reach(rule.severity, question));
-    }
-    let about_freshness = matches!(condition, Condition::Expression(filter, _) if filter.asks_freshness());
-    if resource.freshness != Freshness::Fresh && !about_freshness {
-        return answer(Said::Unknown);
-    }
-    // What another section brings is as old as that one.
-    let part = match condition {
-        Condition::Metric { metric, .. } => metric.section(),
-        Condition::Age { of, .. } => of.section(),
-        _ => None,
-    };
-    let mut seen_at = observed_at;
-    let told = |report: &&SectionReport| {
-        !matches!(report.outcome, SectionOutcome::Unsupported | SectionOutcome::Disabled)
-    };
-    if let Some(report) = part.and_then(|name| section(shard?, name)).filter(told) {
-        match fresh(report, now) {
-            Some(at) if !condition.is_certain() => seen_at = at,
-            Some(_) => {}
-            None => return answer(Said::Unknown),
-        }
-    }
+    let Question { lens, now, .. } = *question;
     let severity = rule.severity.unwrap_or(Severity::Warning);
-    let answer = match condition {
-        Condition::Expression(filter, text) => answer(expression(filter, text, severity, question)),
-        Condition::Metric { metric, trigger, clear, critical, min_delta } => {
-            let limits = Limits { trigger: *trigger, clear: *clear, critical: *critical };
-            answer(measured(*metric, limits, *min_delta, severity, question))
+    let state = [source::of_state(lens.resource)];
+    let measured;
+    let parts: &[Part] = match &*rule.condition {
+        Condition::Reach => return Answer::of(told::reach(rule.severity, question), now),
+        Condition::Expression(filter, text) => {
+            return told::expression(filter, text, rule.of_freshness, severity, question);
         }
-        Condition::Reason { codes, min } => answer(reason(codes, *min, rule.severity, question)),
-        Condition::Age { of, limit } => {
-            let (said, look_again) = aged(*of, *limit, severity, question);
-            Answer { look_again, ..answer(said) }
+        Condition::Reason { codes, min } => return told::reason(codes, *min, rule.severity, question),
+        Condition::Metric { metric, .. } => {
+            measured = [metric.part()];
+            &measured
         }
-        Condition::Forecast { full_within } => {
-            let (said, look_again) = grown::forecast(*full_within, severity, question);
-            Answer { look_again, ..answer(said) }
-        }
-        Condition::Growth { counter, by, calm_after } => {
-            let (said, look_again) = grown::growth(*counter, *by, *calm_after, severity, question);
-            Answer { look_again, ..answer(said) }
-        }
-        Condition::Reach => answer(Said::Unknown),
+        Condition::Age { of, .. } => of.parts(),
+        Condition::Forecast { .. } => &[Part::Usable],
+        Condition::Growth { .. } => &state,
     };
-    Answer { observed_at: seen_at, ..answer }
-}
-
-pub(super) fn section<'a>(shard: &'a Shard, name: &str) -> Option<&'a SectionReport> {
-    shard.sections.get(&SectionName::parse(name).ok()?)
-}
-
-/// When it was read, unless that is too long ago.
-pub(super) fn fresh(report: &SectionReport, now: UnixMillis) -> Option<UnixMillis> {
-    report.observed_at.filter(|at| now.since(*at) <= report.stale_after())
+    let sources = lens.sources(now);
+    let oldest = |oldest: UnixMillis, part: &Part| Some(oldest.min(sources.read_at(*part)?));
+    let Some(read_at) = parts.iter().try_fold(UnixMillis::MAX, oldest) else {
+        return Answer::unknown(now);
+    };
+    let (said, look_again) = match &*rule.condition {
+        Condition::Metric { metric, trigger, clear, critical, min_delta } => {
+            let limits = value::Limits { trigger: *trigger, clear: *clear, critical: *critical };
+            let said = value::measured(*metric, limits, *min_delta, severity, question);
+            return Answer::of(said, read_at);
+        }
+        Condition::Age { of, limit } => aged::aged(*of, *limit, severity, question),
+        Condition::Forecast { full_within } => grown::forecast(*full_within, severity, question),
+        Condition::Growth { counter, by, calm_after } => {
+            grown::growth(*counter, *by, *calm_after, severity, question)
+        }
+        Condition::Expression(..) | Condition::Reason { .. } | Condition::Reach => (Said::Unknown, None),
+    };
+    Answer { said, observed_at: now, look_again }
 }
 
 fn finding(severity: Severity, summary: String) -> Finding {
@@ -182,155 +210,6 @@ fn finding(severity: Severity, summary: String) -> Finding {
 fn evidence<const N: usize>(facts: [(&str, String); N]) -> BTreeMap<String, String> {
     let told = facts.into_iter().filter(|(_, value)| !value.is_empty());
     told.map(|(key, value)| (key.to_owned(), value)).collect()
-}
-
-fn expression(filter: &Filter, text: &str, severity: Severity, question: &Question<'_>) -> Said {
-    let resource = question.lens.resource;
-    let observed_at = question.shard.and_then(|shard| shard.observed_at(resource));
-    if !filter.matches(resource, observed_at) {
-        return Said::Clear;
-    }
-    let mut found = finding(severity, format!("{}: {text}", resource.display_name()));
-    found.evidence = evidence([
-        ("expression", text.to_owned()),
-        ("state", resource.document.state().to_owned()),
-        ("status", resource.status.token().to_owned()),
-        ("severity", resource.severity.token().to_owned()),
-    ]);
-    Said::Holds(found)
-}
-
-/// Above the trigger, or below it where the way back leads up.
-#[derive(Clone, Copy)]
-struct Limits {
-    trigger: f64,
-    clear: f64,
-    critical: Option<f64>,
-}
-
-fn measured(
-    metric: Metric,
-    limits: Limits,
-    min_delta: f64,
-    severity: Severity,
-    question: &Question<'_>,
-) -> Said {
-    let resource = question.lens.resource;
-    let Some(value) = metric.of(question.lens) else {
-        return if metric.is_optional() { Said::Clear } else { Said::Unknown };
-    };
-    let Limits { trigger, clear, critical } = limits;
-    let low = clear > trigger;
-    let beyond = |limit: f64| if low { value <= limit } else { value >= limit };
-    let holds = beyond(trigger) || (question.firing && if low { value < clear } else { value > clear });
-    if !holds {
-        return Said::Clear;
-    }
-    let severity = if critical.is_some_and(beyond) { Severity::Critical } else { severity };
-    let unit = metric.unit();
-    let side = if low { "at most" } else { "at least" };
-    let mut found = finding(
-        severity,
-        format!(
-            "{}: {} is {value:.0}{unit} ({side} {trigger:.0}{unit}).",
-            resource.display_name(),
-            metric.token()
-        ),
-    );
-    found.evidence = evidence([
-        ("metric", metric.token().to_owned()),
-        ("value", format!("{value:.1}")),
-        ("trigger", format!("{trigger}")),
-        ("clear", format!("{clear}")),
-        ("critical", critical.map(|critical| format!("{critical}")).unwrap_or_default()),
-    ]);
-    found.weight = Some(value);
-    found.min_delta = min_delta;
-    Said::Holds(found)
-}
-
-fn reason(codes: &[String], min: Severity, own: Option<Severity>, question: &Question<'_>) -> Said {
-    let reasons = &question.lens.resource.reasons;
-    let fits = reasons
-        .iter()
-        .filter(|reason| reason.severity >= min && codes.iter().any(|code| code == reason.code));
-    let mut fits = fits.collect::<Vec<_>>();
-    fits.sort_by_key(|reason| std::cmp::Reverse(reason.severity));
-    let Some(worst) = fits.first() else { return Said::Clear };
-    let more = match fits.len() - 1 {
-        0 => String::new(),
-        more => format!(" (and {more} more)"),
-    };
-    let mut found = finding(own.unwrap_or(worst.severity), format!("{}{more}", worst.summary));
-    found.evidence.clone_from(&worst.evidence);
-    found.evidence.insert("code".to_owned(), worst.code.to_owned());
-    Said::Holds(found)
-}
-
-fn aged(
-    of: AgeOf,
-    limit: Duration,
-    severity: Severity,
-    question: &Question<'_>,
-) -> (Said, Option<UnixMillis>) {
-    let now = question.now;
-    let name = question.lens.resource.display_name();
-    let told = |summary: String, what: String, at: Option<UnixMillis>| {
-        let mut found = finding(severity, summary);
-        let at = at.map(shown).unwrap_or_default();
-        found.evidence = evidence([("of", what), ("at", at), ("limit", long(limit))]);
-        Said::Holds(found)
-    };
-    match of.of(question.lens) {
-        None => (Said::Unknown, None),
-        Some(Since::Nothing) => (Said::Clear, None),
-        Some(Since::Now(what)) => (told(format!("{name}: {what}."), what, None), None),
-        Some(Since::Then(at, what)) => {
-            let due = at + limit;
-            if now < due {
-                return (Said::Clear, Some(due));
-            }
-            (told(format!("{name}: {what} is older than {}.", long(limit)), what, Some(at)), None)
-        }
-        Some(Since::Until(at, what)) => {
-            let due = UnixMillis::new(at.get().saturating_sub(millis(limit)));
-            if now < due {
-                return (Said::Clear, Some(due));
-            }
-            let (summary, look) = if now >= at {
-                (format!("{name}: {what} has expired."), None)
-            } else {
-                (format!("{name}: {what} expires within {}.", long(limit)), Some(at))
-            };
-            (told(summary, what, Some(at)), look)
-        }
-    }
-}
-
-fn reach(own: Option<Severity>, question: &Question<'_>) -> Said {
-    let resource = question.lens.resource;
-    let status = question.shard.and_then(|shard| shard.status.as_ref());
-    let state = status.map(|status| status.state);
-    if state == Some(ConnectionState::Disabled) {
-        return Said::Gone("Its connection is switched off.");
-    }
-    let refused = state == Some(ConnectionState::Refused);
-    let severity = match resource.freshness {
-        Freshness::Fresh if !refused => return Said::Clear,
-        _ if refused => Severity::Critical,
-        Freshness::Lost => Severity::Critical,
-        Freshness::Stale | Freshness::Fresh => Severity::Warning,
-    };
-    let why = status.map(|status| status.reason.as_str()).filter(|reason| !reason.is_empty());
-    let why = why.or(resource.error.as_deref()).unwrap_or("nothing was heard of it");
-    let how = if refused { "refuses the connection" } else { "is not reached" };
-    let mut found = finding(own.unwrap_or(severity), format!("{} {how}: {why}", resource.display_name()));
-    found.evidence = evidence([
-        ("freshness", resource.freshness.token().to_owned()),
-        ("connection_state", state.map(|state| state.token().to_owned()).unwrap_or_default()),
-        ("reason", why.to_owned()),
-    ]);
-    Said::Holds(found)
 }
 
 pub(super) fn millis(duration: Duration) -> u64 {

@@ -17,9 +17,12 @@ const HEAD: &str = "\
 An alert is a case: one for each rule, or class of native alert, and resource. Its life is **pending** (seen, not confirmed), **firing**, **resolved**.
 
 - It is confirmed by distinct observations of its source, not by ticks of a clock: `raise_confirmations` to fire, `clear_confirmations` to resolve, and `for` at least. What the source says in its own words (the state of a pool, a native alert) fires at once. Ages, forecasts and growing counters are certain and need no second look.
-- What is stale or missing neither fires a rule nor resolves it. A resource that is gone, a rule that is switched off or no longer selects the resource ends the case.
-- First seen never moves. Each step is kept with its time, the revision of the resource and what was observed.
-- A case is **quiet**, and notifies nobody, while it is acknowledged (until it resolves or grows worse), silenced, told by another case already, or dismissed at its source. `pulse-registry alerts explain ID` says which and why.
+- How bad it is, is confirmed like the case itself, both ways: `raise_confirmations` and `for` before it grows worse, `clear_confirmations` before it grows milder. A value that was critical is so until it has gone back from `critical` as far as `clear` lies from `trigger`.
+- What is stale or missing neither fires a rule nor resolves it: an operand that is absent, or whose section was not read in time, makes a condition or a selector unknown, and what is unknown leaves a case as it is. One read of a section is one observation, however often it is looked at. Rules that ask for nothing but freshness (`reach`; an expression or selector with `freshness` or `observed_at` and no value that is read) are the exception: silence is their answer. An expression that asks for freshness and for values is about values.
+- A resource that is gone ends its cases when what would hold it was read whole without it, `clear_confirmations` times; while that section fails or is stale, they stay. A rule that is switched off or no longer selects the resource ends a case at once.
+- First seen never moves. Each step is kept with its time, the revision of the resource and what was observed. Of a resolved case the evidence is what was observed when it resolved; `resolution` in it is `cleared`, `gone` or `not_asked`.
+- A case is **quiet**, and notifies nobody, while it is acknowledged, silenced, told by another case already, or dismissed at its source. `pulse-registry alerts explain ID` says which and why.
+- An acknowledgement holds for what was seen. When the case grows worse, or its class brings a native alert with another id, it is **withdrawn**: the alert is told again, and the timeline says why. A dismissal at the source holds for the alert that was dismissed, too.
 ";
 
 const TRIAL: &str = "
@@ -44,7 +47,7 @@ Under `/metrics` of `http.listen`, with the prefix `pulse_registry_`. No series 
 |---|---|
 | `alerts` by `state`, `severity` | cases held, resolved ones while they are kept |
 | `alerts_quiet` by `reason` | firing ones that nobody is told of: `acknowledged`, `silenced`, `suppressed`, `dismissed`; one may have several reasons |
-| `alert_transitions_total` by `step` | `pending`, `firing`, `resolved`, `dropped`, `severity`, `acknowledged`, `unacknowledged`, `flapping`, `calm` |
+| `alert_transitions_total` by `step` | `pending`, `firing`, `resolved`, `dropped`, `severity`, `acknowledged`, `unacknowledged`, `withdrawn`, `flapping`, `calm` |
 | `alert_evaluations_total` by `why` | resources that the rules were asked about: after a `change`, when a time was `due`, in a `pass` over everything |
 | `alert_evaluation_seconds` by `why` | time of one step; the sum is what evaluation costs |
 | `alert_pass_seconds` | how long the last pass took, with its commits; one is made at a start and after a rule was changed |
@@ -116,7 +119,8 @@ What fires again within {} of its end is the same case.\n",
 resolves when two reads no longer hold it. Levels `info` and `notice` are monitor, `warning` is warning, `error` and above are critical. Node, arguments, one-shot and dismissed stay in the evidence.\n"
     ));
     say(format_args!(
-        "\n## What keeps what quiet\n\nA firing case keeps others quiet that tell the same or follow from it; a milder one never keeps a worse one quiet, except that nothing is told of what lies below an unreachable system.\n\n| while this fires | of | quiet are |\n|---|---|---|\n"
+        "\n## What keeps what quiet\n\nA firing case keeps others quiet that tell the same or follow from it; a milder one never keeps a worse one quiet, except that nothing is told of what lies below an unreachable system. \
+One that is itself acknowledged, silenced or dismissed keeps quiet what it kept quiet until then: what comes or grows worse after that is told. Rules of operators are kept quiet by an unreachable system alone.\n\n| while this fires | of | quiet are |\n|---|---|---|\n"
     ));
     for (who, relation, what) in cover::table() {
         say(format_args!("| {who} | {relation} | {what} |\n"));

@@ -8,11 +8,11 @@ use std::time::Duration;
 use pulse_proto::model::{ResourceId, UnixMillis};
 
 use super::book::Book;
-use super::case::{Case, CaseState, Origin};
-use super::condition::{Condition, Grown, Memory, Question, ask};
+use super::case::{Case, Origin};
+use super::condition::{Condition, Grown, Memory, Open, Question, ask};
 use super::life::Said;
 use super::measure::Lens;
-use super::rule::{Effective, Rule};
+use super::rule::{Choice, Effective, Rule};
 use crate::state::View;
 
 /// Resources that are named.
@@ -42,27 +42,34 @@ pub struct Trial {
 
 pub fn dry_run(rule: &Rule, view: &View, book: &Book, remembered: &Remembered, now: UnixMillis) -> Trial {
     let own = Origin::Rule(rule.id.clone());
-    let mut firing = BTreeSet::new();
+    let mut open = BTreeMap::new();
     let mut over = BTreeSet::new();
     for case in book.cases().filter(|case| case.origin == own) {
-        if case.state == CaseState::Firing {
-            firing.insert(&case.subject.id);
+        if case.is_open() {
+            open.insert(&case.subject.id, Open::of(case));
         } else if ended_lately(case, now) {
             over.insert(&case.subject.id);
         }
     }
     let mut trial = Trial::default();
     for (shard, resource) in view.iter() {
-        let Some(effective) = rule.of(resource) else { continue };
-        let lens = Lens::new(resource);
+        let lens = Lens::new(resource, Some(shard));
         let memory = remembered.0.get(&resource.id);
-        let firing = firing.contains(&resource.id);
-        let question = Question { lens: &lens, shard: Some(shard), memory, firing, now };
+        let open = open.get(&resource.id).copied();
+        let effective = match rule.of(&lens, now) {
+            Choice::Chosen(effective) => effective,
+            // What fires goes on while nothing is known.
+            Choice::Unknown if open.is_some_and(|open| open.firing) => {
+                trial.now.add(&resource.id);
+                continue;
+            }
+            Choice::Unknown | Choice::NotChosen => continue,
+        };
+        let question = Question { lens: &lens, memory, open, now };
         match ask(&effective, &question).said {
             Said::Holds(_) => trial.now.add(&resource.id),
-            // What fires goes on while nothing is known.
-            Said::Unknown if firing => trial.now.add(&resource.id),
-            Said::Clear | Said::Unknown | Said::Gone(_) => {
+            Said::Unknown if open.is_some_and(|open| open.firing) => trial.now.add(&resource.id),
+            Said::Clear(_) | Said::Unknown | Said::Gone(_) | Said::Over(_) => {
                 if over.contains(&resource.id) || grew_lately(&effective, memory, now) {
                     trial.lately.add(&resource.id);
                 }

@@ -2,8 +2,10 @@
 //! from a change, a command or the time. Pure: no IO, no clock, no randomness;
 //! equal input gives equal output. Cost follows what changed.
 
+mod absent;
 mod command;
 mod evaluate;
+mod learn;
 mod quiet;
 mod restore;
 #[cfg(test)]
@@ -13,7 +15,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use pulse_proto::model::{ResourceId, Revision, UnixMillis};
+use pulse_proto::model::{Freshness, ResourceId, Revision, UnixMillis};
 
 use super::book::Book;
 use super::case::{Case, CaseId, Origin};
@@ -213,6 +215,11 @@ impl Engine {
         Some(outcome)
     }
 
+    fn case(&self, id: CaseId) -> Option<&Case> {
+        let (subject, origin) = self.places.get(&id)?;
+        self.cases.get(subject)?.get(origin).filter(|case| case.id == id)
+    }
+
     fn case_mut(&mut self, id: CaseId) -> Option<&mut Case> {
         let (subject, origin) = self.places.get(&id)?;
         self.cases.get_mut(subject)?.get_mut(origin).filter(|case| case.id == id)
@@ -272,10 +279,7 @@ impl Engine {
     }
 
     fn activate(&mut self) {
-        let may = |rule: &&Arc<Rule>| {
-            rule.enabled || rule.overrides.iter().any(|other| other.enabled == Some(true))
-        };
-        let active = self.rules.values().filter(may);
+        let active = self.rules.values().filter(|rule| rule.is_active());
         self.active = active.map(|rule| (Origin::Rule(rule.id.clone()), Arc::clone(rule))).collect();
         self.fitting.clear();
     }
@@ -287,7 +291,9 @@ impl Engine {
             return Arc::clone(known);
         }
         let may = |(at, (_, rule)): (usize, &(Origin, Arc<Rule>))| {
-            (rule.selector.decide(profile, None) != Some(false)).then_some(at)
+            // What is silent may still be selected: its profile is what was known last.
+            let silent = profile.freshness() != Freshness::Fresh && rule.reads_selector();
+            (silent || rule.selector.decide(profile, None) != Some(false)).then_some(at)
         };
         let found: Arc<[usize]> = self.active.iter().enumerate().filter_map(may).collect();
         if self.fitting.len() >= PROFILES_MAX {

@@ -17,6 +17,7 @@ pub(crate) fn firing(name: &str, severity: Severity, at: UnixMillis) -> Case {
     let subject = Subject {
         id: id.clone(),
         resource_type: ResourceType::Storage,
+        section: None,
         name: name.into(),
         technology: "zfs-pool".into(),
         pool: name.into(),

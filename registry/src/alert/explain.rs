@@ -4,11 +4,12 @@
 //! silence are those of whoever runs all of it, and may name others.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use pulse_proto::model::UnixMillis;
 
 use super::book::Book;
-use super::case::{Case, CaseId, CaseState, Origin, Step};
+use super::case::{Case, CaseId, CaseState, Origin, Policy, Progress, Step};
 use super::condition::{long, shown};
 use super::life::{CALM_AFTER, REOPEN_WITHIN};
 use super::silence::Silence;
@@ -93,9 +94,8 @@ fn state(book: &Book, case: &Case, say: &mut Say<'_>) {
     say(Topic::State, who, case.origin.name().to_owned(), Some(case.first_seen_at));
     let text = match case.state {
         CaseState::Pending => {
-            let rule = case.origin.rule().and_then(|id| book.rules.get(id));
-            let raise = rule.map_or(1, |rule| rule.raise);
-            let hold = rule.map_or(std::time::Duration::ZERO, |rule| rule.hold);
+            // As it is for this resource, with what overrides say.
+            let Policy { raise, hold, .. } = case.progress.policy;
             let seen = case.progress.streak;
             let sure = if seen < raise {
                 format!("seen {seen} of {raise} times")
@@ -108,9 +108,24 @@ fn state(book: &Book, case: &Case, say: &mut Say<'_>) {
             format!("Flapping: it fires until nothing has moved for {}.", long(CALM_AFTER))
         }
         CaseState::Firing if !case.progress.held => {
-            "Firing: the last look says that it is over; one more must say so.".to_owned()
+            let Progress { streak, policy, .. } = &case.progress;
+            format!("Firing: the last look says that it is over, {streak} of {} times.", policy.clear)
         }
-        CaseState::Firing => "Firing: it was confirmed.".to_owned(),
+        CaseState::Firing => match &case.progress.leaning {
+            Some(leaning) => {
+                let Policy { raise, clear, hold } = case.progress.policy;
+                let worse = leaning.severity > case.severity;
+                let (most, hold) = if worse { (raise, hold) } else { (clear, Duration::ZERO) };
+                let wait = if hold.is_zero() { String::new() } else { format!(", for {}", long(hold)) };
+                format!(
+                    "Firing: it was confirmed. That it is {} was seen {} of {most} times{wait}, since {}.",
+                    leaning.severity,
+                    leaning.streak,
+                    shown(leaning.since)
+                )
+            }
+            None => "Firing: it was confirmed.".to_owned(),
+        },
         CaseState::Resolved => {
             format!("Resolved. If it comes back within {} it is this case again.", long(REOPEN_WITHIN))
         }
@@ -147,8 +162,10 @@ fn quiet(book: &Book, case: &Case, sight: &Sight, say: &mut Say<'_>) {
     if let Some(ack) = &case.acknowledged {
         let comment = if ack.comment.is_empty() { String::new() } else { format!(": {}", ack.comment) };
         let text = format!(
-            "Quiet: {} has seen it{comment}. It wakes if it grows worse than {}.",
-            ack.who, ack.severity
+            "Quiet: {} has seen it{comment}. It wakes if it grows worse than {}{}.",
+            ack.who,
+            ack.severity,
+            if ack.native.is_some() { ", or with another native alert" } else { "" }
         );
         say(Topic::Quiet, text, String::new(), Some(ack.at));
     }

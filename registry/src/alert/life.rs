@@ -1,6 +1,8 @@
 //! The life of one case, step by step: what an observation says of it and what
 //! it is then. Pure; the reference model in the tests tells the same in other words.
 
+mod flap;
+mod level;
 #[cfg(test)]
 mod tests;
 
@@ -10,7 +12,10 @@ use std::time::Duration;
 
 use pulse_proto::model::{Revision, Severity, UnixMillis};
 
+use self::flap::{calm, flip, turn};
 use super::case::{Case, CaseId, CaseState, Native, Origin, Progress, Step, Subject};
+
+pub(super) use super::case::Policy;
 
 /// Beginnings and ends within [`FLAP_WINDOW`] that make a case flapping.
 pub(super) const FLAP_CHANGES: usize = 5;
@@ -19,17 +24,10 @@ pub(super) const FLAP_WINDOW: Duration = Duration::from_mins(5);
 pub(super) const CALM_AFTER: Duration = Duration::from_mins(15);
 /// What fires again within this time of its end is the same case.
 pub(super) const REOPEN_WITHIN: Duration = Duration::from_mins(15);
-
-/// How sure one must be.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Policy {
-    /// Distinct observations that it holds before it fires.
-    pub(super) raise: u32,
-    /// Distinct observations that it does not before it resolves.
-    pub(super) clear: u32,
-    /// How long it must hold before it fires.
-    pub(super) hold: Duration,
-}
+/// While nothing is known, what is not decided is looked at again this often.
+const ASK_AGAIN: Duration = Duration::from_secs(10);
+/// Under this name the evidence of an end says which kind of end it was.
+const RESOLUTION: &str = "resolution";
 
 /// One look at the subject.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,16 +50,43 @@ pub(super) struct Finding {
     pub(super) native: Option<Native>,
 }
 
+/// What was seen instead of what the case is about.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Contrary {
+    pub(super) text: String,
+    pub(super) evidence: BTreeMap<String, String>,
+}
+
 /// What a look says of the condition.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Said {
     Holds(Finding),
     /// Positive evidence that it does not hold.
-    Clear,
+    Clear(Contrary),
     /// Nothing fresh is known: changes nothing.
     Unknown,
-    /// The subject is no longer there, or no longer selected: ends at once.
-    Gone(&'static str),
+    /// What holds the subject was read whole, and it was not there. Believed as [`Said::Clear`] is.
+    Gone(Contrary),
+    /// Nobody asks any more: ends at once.
+    Over(&'static str),
+}
+
+/// How a case ends, as its evidence has it.
+#[derive(Clone, Copy)]
+enum Resolution {
+    Cleared,
+    Gone,
+    NotAsked,
+}
+
+impl Resolution {
+    const fn token(self) -> &'static str {
+        match self {
+            Self::Cleared => "cleared",
+            Self::Gone => "gone",
+            Self::NotAsked => "not_asked",
+        }
+    }
 }
 
 /// What came of a step.
@@ -90,37 +115,69 @@ pub(super) struct Begin<'a> {
     pub(super) remedy: &'a Arc<str>,
 }
 
-pub(super) fn step(case: Option<Case>, begin: &Begin<'_>, said: Said, look: Look, policy: Policy) -> Stepped {
+pub(super) fn step(
+    mut case: Option<Case>,
+    begin: &Begin<'_>,
+    said: Said,
+    look: Look,
+    policy: Policy,
+) -> Stepped {
+    if let Some(case) = &mut case
+        && case.is_open()
+        && said != Said::Unknown
+    {
+        case.progress.policy = policy;
+    }
     match (case, said) {
         (case, Said::Unknown) => {
             // Nothing is learnt, but what was going to be looked at again still is.
-            let look_again = case.as_ref().and_then(|case| match case.state {
-                CaseState::Firing => case.progress.flapping.then(|| case.progress.turned_at + CALM_AFTER),
-                CaseState::Pending | CaseState::Resolved => None,
-            });
-            Stepped { look_again: look_again.filter(|at| *at > look.now), ..Stepped::still(case) }
+            let look_again = case.as_ref().and_then(|case| undecided(case, look.now));
+            Stepped { look_again, ..Stepped::still(case) }
         }
-        (None, Said::Clear | Said::Gone(_)) => Stepped::still(None),
+        (None, Said::Clear(_) | Said::Gone(_) | Said::Over(_)) => Stepped::still(None),
         (None, Said::Holds(finding)) => begun(fresh(begin, finding, look), look, policy),
         (Some(case), Said::Holds(finding)) => match case.state {
             CaseState::Pending => held_pending(case, finding, look, policy),
-            CaseState::Firing => held_firing(case, finding, look),
+            CaseState::Firing => held_firing(case, finding, look, policy),
             CaseState::Resolved if is_recent(&case, look.now) => {
                 begun(reopened(case, finding, look), look, policy)
             }
             CaseState::Resolved => begun(fresh(begin, finding, look), look, policy),
         },
-        (Some(case), Said::Clear) => match case.state {
-            CaseState::Pending => ended(case, look, Step::Dropped, "It went before it was confirmed."),
-            CaseState::Firing => cleared_firing(case, look, policy),
+        (Some(case), Said::Clear(seen)) => match case.state {
+            CaseState::Pending => {
+                let text = format!("It went before it was confirmed. {}", seen.text);
+                ended(case, look, Step::Dropped, Resolution::Cleared, Contrary { text, ..seen })
+            }
+            CaseState::Firing => cleared_firing(case, seen, Resolution::Cleared, look, policy),
             CaseState::Resolved => Stepped::still(Some(case)),
         },
-        (Some(case), Said::Gone(why)) => match case.state {
-            CaseState::Pending => ended(case, look, Step::Dropped, why),
-            CaseState::Firing => ended(case, look, Step::Resolved, why),
+        (Some(case), Said::Gone(seen)) => match case.state {
+            CaseState::Pending => ended(case, look, Step::Dropped, Resolution::Gone, seen),
+            CaseState::Firing => cleared_firing(case, seen, Resolution::Gone, look, policy),
             CaseState::Resolved => Stepped::still(Some(case)),
         },
+        (Some(case), Said::Over(why)) => {
+            let seen = Contrary { text: why.to_owned(), ..Contrary::default() };
+            match case.state {
+                CaseState::Pending => ended(case, look, Step::Dropped, Resolution::NotAsked, seen),
+                CaseState::Firing => ended(case, look, Step::Resolved, Resolution::NotAsked, seen),
+                CaseState::Resolved => Stepped::still(Some(case)),
+            }
+        }
     }
+}
+
+/// When to look again at what is not decided, though nothing is known now.
+fn undecided(case: &Case, now: UnixMillis) -> Option<UnixMillis> {
+    let Progress { streak, flapping, turned_at, leaning, .. } = &case.progress;
+    let waits = match case.state {
+        CaseState::Pending => true,
+        CaseState::Firing => *streak > 0 || leaning.is_some(),
+        CaseState::Resolved => return None,
+    };
+    let calm_at = flapping.then(|| *turned_at + CALM_AFTER).filter(|at| *at > now);
+    waits.then(|| now + ASK_AGAIN).into_iter().chain(calm_at).min()
 }
 
 fn is_recent(case: &Case, now: UnixMillis) -> bool {
@@ -156,6 +213,7 @@ fn fresh(begin: &Begin<'_>, finding: Finding, look: Look) -> Case {
             held: true,
             turned_at: look.now,
             weight: finding.weight,
+            worse_at: look.now,
             ..Progress::default()
         },
     }
@@ -163,6 +221,7 @@ fn fresh(begin: &Begin<'_>, finding: Finding, look: Look) -> Case {
 
 fn reopened(mut case: Case, finding: Finding, look: Look) -> Case {
     case.state = CaseState::Pending;
+    case.severity = finding.severity;
     case.resolved_at = None;
     // It was seen until it resolved: nobody has seen it since.
     case.acknowledged = None;
@@ -171,11 +230,13 @@ fn reopened(mut case: Case, finding: Finding, look: Look) -> Case {
     case.progress.holds_since = look.now;
     case.progress.held = true;
     case.progress.turned_at = look.now;
-    take(&mut case, finding, look);
+    case.progress.worse_at = look.now;
+    adopt(&mut case, finding, look);
     case
 }
 
 fn begun(mut case: Case, look: Look, policy: Policy) -> Stepped {
+    case.progress.policy = policy;
     let text = case.summary.clone();
     case.note(Step::Pending, look.now, text, "");
     let mut stepped = confirm(case, look, policy);
@@ -183,15 +244,18 @@ fn begun(mut case: Case, look: Look, policy: Policy) -> Stepped {
     stepped
 }
 
-fn held_pending(mut case: Case, finding: Finding, look: Look, policy: Policy) -> Stepped {
+fn held_pending(mut case: Case, mut finding: Finding, look: Look, policy: Policy) -> Stepped {
     if look.observed_at > case.progress.counted_at {
         case.progress.streak = case.progress.streak.saturating_add(1);
         case.progress.counted_at = look.observed_at;
     }
+    let wait = level::settle(&mut case, &mut finding, look, policy);
+    let before = case.native.clone();
     let moved = take(&mut case, finding, look);
+    let woken = level::wake(&mut case, before.as_ref(), look.now);
     let mut stepped = confirm(case, look, policy);
-    stepped.told |= moved;
-    stepped
+    stepped.told |= moved || woken;
+    wait.onto(stepped)
 }
 
 /// Fires when it is sure.
@@ -206,6 +270,7 @@ fn confirm(mut case: Case, look: Look, policy: Policy) -> Stepped {
     case.state = CaseState::Firing;
     case.fired_at = Some(case.fired_at.unwrap_or(look.now));
     case.progress.streak = 0;
+    case.progress.worse_at = look.now;
     let text = case.summary.clone();
     case.note(Step::Firing, look.now, text, "");
     flip(&mut case, look.now);
@@ -213,25 +278,31 @@ fn confirm(mut case: Case, look: Look, policy: Policy) -> Stepped {
     Stepped { case: Some(case), told: true, awaits: false, look_again }
 }
 
-fn held_firing(mut case: Case, finding: Finding, look: Look) -> Stepped {
+fn held_firing(mut case: Case, mut finding: Finding, look: Look, policy: Policy) -> Stepped {
     turn(&mut case, true, look.now);
     case.progress.streak = 0;
     case.progress.counted_at = case.progress.counted_at.max(look.observed_at);
-    let before = case.severity;
+    let wait = level::settle(&mut case, &mut finding, look, policy);
+    let (severity, native) = (case.severity, case.native.clone());
     let moved = take(&mut case, finding, look);
-    if case.severity != before {
-        if case.acknowledged.as_ref().is_some_and(|ack| case.severity > ack.severity) {
-            case.acknowledged = None;
-        }
-        let text = format!("{} (it was {before})", case.summary);
+    if case.severity != severity {
+        let text = format!("{} (it was {severity})", case.summary);
         case.note(Step::Severity, look.now, text, "");
     }
+    let woken = level::wake(&mut case, native.as_ref(), look.now);
     let (calmed, look_again) = calm(&mut case, look.now);
-    Stepped { case: Some(case), told: moved || calmed, awaits: false, look_again }
+    wait.onto(Stepped { case: Some(case), told: moved || woken || calmed, awaits: false, look_again })
 }
 
-fn cleared_firing(mut case: Case, look: Look, policy: Policy) -> Stepped {
+fn cleared_firing(
+    mut case: Case,
+    seen: Contrary,
+    resolution: Resolution,
+    look: Look,
+    policy: Policy,
+) -> Stepped {
     turn(&mut case, false, look.now);
+    case.progress.leaning = None;
     if look.observed_at > case.progress.counted_at {
         case.progress.streak = case.progress.streak.saturating_add(1);
         case.progress.counted_at = look.observed_at;
@@ -245,18 +316,24 @@ fn cleared_firing(mut case: Case, look: Look, policy: Policy) -> Stepped {
             return Stepped { case: Some(case), told: false, awaits: false, look_again: Some(calm_at) };
         }
     }
-    ended(case, look, Step::Resolved, "It is no longer so.")
+    ended(case, look, Step::Resolved, resolution, seen)
 }
 
-fn ended(mut case: Case, look: Look, step: Step, why: &str) -> Stepped {
+/// From here on the evidence is that of the end.
+fn ended(mut case: Case, look: Look, step: Step, resolution: Resolution, seen: Contrary) -> Stepped {
+    let Contrary { text, mut evidence } = seen;
+    evidence.insert(RESOLUTION.to_owned(), resolution.token().to_owned());
     case.state = CaseState::Resolved;
     case.resolved_at = Some(look.now);
     case.suppressed_by = None;
     case.silenced_by.clear();
     case.progress.streak = 0;
     case.progress.held = false;
+    case.progress.leaning = None;
+    case.progress.quiet_since = None;
+    case.evidence = evidence;
     case.resource_revision = look.revision;
-    case.note(step, look.now, why.to_owned(), "");
+    case.note(step, look.now, text, "");
     if step == Step::Resolved {
         flip(&mut case, look.now);
     }
@@ -266,59 +343,29 @@ fn ended(mut case: Case, look: Look, step: Step, why: &str) -> Stepped {
 
 /// Whether anything moved that is worth telling.
 fn take(case: &mut Case, finding: Finding, look: Look) -> bool {
-    let Finding { severity, summary, evidence, weight, min_delta, native } = finding;
     case.last_seen_at = look.now;
-    let far = match (case.progress.weight, weight) {
-        (Some(before), Some(now)) => (now - before).abs() >= min_delta.max(f64::EPSILON),
-        (None, None) => summary != case.summary,
+    let far = match (case.progress.weight, finding.weight) {
+        (Some(before), Some(now)) => (now - before).abs() >= finding.min_delta.max(f64::EPSILON),
+        (None, None) => finding.summary != case.summary,
         _ => true,
     };
-    if !far && severity == case.severity && native == case.native {
+    if !far && finding.severity == case.severity && finding.native == case.native {
         return false;
     }
+    if finding.severity > case.severity {
+        case.progress.worse_at = look.now;
+    }
+    adopt(case, finding, look);
+    true
+}
+
+fn adopt(case: &mut Case, finding: Finding, look: Look) {
+    let Finding { severity, summary, evidence, weight, min_delta: _, native } = finding;
+    case.last_seen_at = look.now;
     case.severity = severity;
     case.summary = summary;
     case.evidence = evidence;
     case.native = native;
     case.progress.weight = weight;
     case.resource_revision = look.revision;
-    true
-}
-
-/// Remembers that the condition turned.
-fn turn(case: &mut Case, holds: bool, now: UnixMillis) {
-    if case.progress.held != holds {
-        case.progress.held = holds;
-        case.progress.turned_at = now;
-    }
-}
-
-/// A beginning or an end.
-fn flip(case: &mut Case, now: UnixMillis) {
-    let flips = &mut case.progress.flips;
-    flips.push(now);
-    flips.retain(|at| now.since(*at) <= FLAP_WINDOW);
-    if flips.len() >= FLAP_CHANGES && !case.progress.flapping {
-        case.progress.flapping = true;
-        let text = format!(
-            "It came and went {FLAP_CHANGES} times within {} s: it fires until it is calm.",
-            FLAP_WINDOW.as_secs()
-        );
-        case.note(Step::Flapping, now, text, "");
-    }
-}
-
-/// Ends the flapping of a case that holds without a break.
-fn calm(case: &mut Case, now: UnixMillis) -> (bool, Option<UnixMillis>) {
-    if !case.progress.flapping {
-        return (false, None);
-    }
-    let calm_at = case.progress.turned_at + CALM_AFTER;
-    if now < calm_at {
-        return (false, Some(calm_at));
-    }
-    case.progress.flapping = false;
-    case.progress.flips.clear();
-    case.note(Step::Calm, now, "It holds without a break.".to_owned(), "");
-    (true, None)
 }

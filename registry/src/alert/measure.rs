@@ -5,17 +5,23 @@ use std::cell::OnceCell;
 
 use pulse_proto::model::{Dataset, IngestRecord, Pool, ResourceType, StorageTopology, UnixMillis, Vdev, Zfs};
 
-use crate::state::Resource;
+use super::source::{Part, Sources};
+use crate::state::{Resource, Shard};
 
 /// A resource whose record is decoded when somebody asks.
 pub(super) struct Lens<'a> {
     pub(super) resource: &'a Resource,
+    pub(super) shard: Option<&'a Shard>,
     record: OnceCell<Option<Box<IngestRecord>>>,
 }
 
 impl<'a> Lens<'a> {
-    pub(super) fn new(resource: &'a Resource) -> Self {
-        Self { resource, record: OnceCell::new() }
+    pub(super) fn new(resource: &'a Resource, shard: Option<&'a Shard>) -> Self {
+        Self { resource, shard, record: OnceCell::new() }
+    }
+
+    pub(super) fn sources(&self, now: UnixMillis) -> Sources<'a> {
+        Sources { resource: self.resource, shard: self.shard, now }
     }
 
     pub(super) fn record(&self) -> Option<&IngestRecord> {
@@ -50,11 +56,15 @@ impl<'a> Lens<'a> {
         }
     }
 
-    /// Usable bytes used, and all of them; what the devices hold where that is not known.
+    /// Usable bytes used, and all of them; what the devices hold where that is told by nobody.
     pub(super) fn capacity(&self) -> Option<(u64, u64)> {
         let told = self.resource.document.capacity();
         let usable = told.and_then(|capacity| capacity.used_bytes.zip(capacity.total_bytes));
-        let raw = || self.pool().and_then(|pool| pool.allocated_bytes.zip(pool.size_bytes));
+        let untold = || self.sources(self.resource.updated_at).is_usable_untold();
+        let raw = || {
+            let pool = self.pool().filter(|_| untold())?;
+            pool.allocated_bytes.zip(pool.size_bytes)
+        };
         usable.or_else(raw).filter(|(_, total)| *total > 0)
     }
 }
@@ -127,24 +137,38 @@ words!(
 );
 
 impl Metric {
-    /// The section that brings it, where that is not the resource's own.
-    pub(super) const fn section(self) -> Option<&'static str> {
+    /// What brings it.
+    pub(super) const fn part(self) -> Part {
         match self {
-            Self::Cpu | Self::Memory | Self::CpuTemperature => Some("metrics"),
-            Self::Temperature => Some("temperatures"),
-            Self::UpsCharge | Self::UpsRuntime => Some("ups"),
-            Self::SnapshotCount => Some("snapshots"),
-            Self::CapacityUsed
-            | Self::QuotaUsed
-            | Self::RefquotaUsed
-            | Self::Overcommit
-            | Self::Fragmentation => None,
+            Self::Cpu | Self::Memory | Self::CpuTemperature => Part::Of("metrics"),
+            Self::Temperature => Part::Of("temperatures"),
+            Self::UpsCharge | Self::UpsRuntime => Part::Of("ups"),
+            Self::SnapshotCount => Part::Of("snapshots"),
+            Self::CapacityUsed => Part::Usable,
+            Self::QuotaUsed | Self::RefquotaUsed | Self::Overcommit | Self::Fragmentation => Part::Own,
         }
     }
 
-    /// What is not there has no value for good: a dataset without quota is no dataset of unknown quota.
-    pub(super) const fn is_optional(self) -> bool {
-        matches!(self, Self::QuotaUsed | Self::RefquotaUsed | Self::Overcommit)
+    /// Where it has no value: whether that is how the thing is, and not what nobody told. A dataset without quota is no
+    /// dataset of unknown quota; one with a quota and nothing on what is used is.
+    pub(super) fn is_without(self, lens: &Lens<'_>) -> bool {
+        let Some(dataset) = lens.dataset() else { return false };
+        match self {
+            Self::QuotaUsed => dataset.quota_bytes.is_none() && dataset.used_bytes.is_some(),
+            Self::RefquotaUsed => dataset.refquota_bytes.is_none() && dataset.used_bytes.is_some(),
+            Self::Overcommit => {
+                dataset.kind == "FILESYSTEM" || dataset.refreservation_bytes.is_some_and(|bytes| bytes > 0)
+            }
+            Self::CapacityUsed
+            | Self::SnapshotCount
+            | Self::Fragmentation
+            | Self::Temperature
+            | Self::Cpu
+            | Self::Memory
+            | Self::CpuTemperature
+            | Self::UpsCharge
+            | Self::UpsRuntime => false,
+        }
     }
 
     pub(super) const fn unit(self) -> &'static str {
@@ -206,8 +230,8 @@ pub(super) enum Since {
     Until(UnixMillis, String),
     /// It holds now, whatever its age.
     Now(String),
-    /// Nothing to grow old.
-    Nothing,
+    /// Nothing to grow old, and why.
+    Nothing(&'static str),
 }
 
 impl AgeOf {
@@ -221,7 +245,7 @@ impl AgeOf {
                     return None;
                 }
                 if scan.state.eq_ignore_ascii_case("SCANNING") {
-                    return Some(Since::Nothing);
+                    return Some(Since::Nothing("a scrub runs"));
                 }
                 Some(Since::Then(scan.end_time?, "last scrub".to_owned()))
             }
@@ -232,7 +256,7 @@ impl AgeOf {
                 // Before the record is decoded: most datasets have none.
                 let source = lens.resource.document.newest_snapshot_source();
                 if !matches!(source, "snapshot-task" | "replication") {
-                    return Some(Since::Nothing);
+                    return Some(Since::Nothing("no task makes its snapshots"));
                 }
                 Some(Since::Then(lens.dataset()?.newest_snapshot_at?, "newest snapshot".to_owned()))
             }
@@ -243,7 +267,7 @@ impl AgeOf {
                 let task = lens.record()?.facets.protection_task.as_ref()?;
                 let scheduled = !task.schedule.is_empty() && task.automatic != Some(false);
                 if task.enabled == Some(false) || !scheduled {
-                    return Some(Since::Nothing);
+                    return Some(Since::Nothing("it is not scheduled"));
                 }
                 let good = matches!(task.state.as_str(), "FINISHED" | "SUCCESS");
                 if !good {
@@ -257,10 +281,9 @@ impl AgeOf {
                 }
                 let certificates = &lens.record()?.facets.truenas.as_ref()?.certificates;
                 let first = certificates.iter().filter_map(|one| Some((one.not_after?, &one.name))).min();
-                Some(
-                    first
-                        .map_or(Since::Nothing, |(at, name)| Since::Until(at, format!("certificate {name}"))),
-                )
+                Some(first.map_or(Since::Nothing("no certificate ends"), |(at, name)| {
+                    Since::Until(at, format!("certificate {name}"))
+                }))
             }
             Self::Update => {
                 if !lens.is(ResourceType::Host) {
@@ -269,19 +292,21 @@ impl AgeOf {
                 let update = lens.record()?.facets.truenas.as_ref()?.update.as_ref()?;
                 match update.available {
                     Some(true) => Some(Since::Now(format!("update to {}", update.version))),
-                    Some(false) => Some(Since::Nothing),
+                    Some(false) => Some(Since::Nothing("no update is offered")),
                     None => None,
                 }
             }
         }
     }
 
-    pub(super) const fn section(self) -> Option<&'static str> {
+    /// What brings it, all of which must be known.
+    pub(super) const fn parts(self) -> &'static [Part] {
         match self {
-            Self::Certificate => Some("certificates"),
-            Self::Update => Some("update"),
-            Self::Snapshot => Some("snapshots"),
-            Self::Scrub | Self::Success => None,
+            Self::Certificate => &[Part::Of("certificates")],
+            Self::Update => &[Part::Of("update")],
+            // The tasks that make them tell.
+            Self::Snapshot => &[Part::Of("snapshot_tasks"), Part::Of("replications")],
+            Self::Scrub | Self::Success => &[Part::Own],
         }
     }
 }

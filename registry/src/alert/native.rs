@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use pulse_proto::model::{AlertLevel, Incident, Severity};
+use serde_json::Value;
 
 use super::case::{Native, Origin};
-use super::life::{Finding, Policy};
+use super::life::{Contrary, Finding, Policy};
 use crate::state::Resource;
 
 /// One class for what has none.
@@ -15,6 +16,9 @@ const NO_CLASS: &str = "Unclassified";
 /// Texts quoted in the evidence.
 const QUOTED_MAX: usize = 5;
 const QUOTE_CHARS_MAX: usize = 500;
+/// Under these names the evidence holds arguments, a line of JSON each, and texts.
+const ARGS: &str = "args";
+const TEXTS: &str = "texts";
 
 /// A native alert is believed at once; that it is gone must be seen twice.
 pub(super) const POLICY: Policy = Policy { raise: 1, clear: 2, hold: std::time::Duration::ZERO };
@@ -69,12 +73,16 @@ fn finding(resource: &Resource, mut incidents: Vec<&Incident>) -> Option<Finding
     tell("klass", worst.klass.clone());
     tell("level", worst.level.token().to_owned());
     tell("node", worst.node.clone());
-    tell("args", worst.args_json.clone());
+    let args: Vec<&str> = incidents.iter().map(|incident| incident.args_json.as_str()).collect();
+    let args = args.into_iter().filter(|args| !args.is_empty()).take(QUOTED_MAX);
+    tell(ARGS, args.collect::<Vec<_>>().join("\n"));
     tell("one_shot", if worst.one_shot { "true".to_owned() } else { String::new() });
     if incidents.len() > 1 {
         tell("count", incidents.len().to_string());
+    }
+    if incidents.len() > 1 || worst.args_json.is_empty() {
         let texts: Vec<String> = incidents.iter().take(QUOTED_MAX).map(|incident| quoted(incident)).collect();
-        tell("texts", texts.join("\n"));
+        tell(TEXTS, texts.join("\n"));
     }
     let text = quoted(worst);
     let summary =
@@ -95,6 +103,38 @@ fn finding(resource: &Resource, mut incidents: Vec<&Incident>) -> Option<Finding
             dismissed: worst.dismissed,
         }),
     })
+}
+
+/// Whether a native alert names something: among its arguments, or in its text where it has none.
+pub(super) fn names(evidence: &BTreeMap<String, String>, name: &str) -> bool {
+    if let Some(args) = evidence.get(ARGS) {
+        return args.lines().any(|args| match serde_json::from_str(args) {
+            Ok(args) => has(&args, name),
+            Err(_) => args == name,
+        });
+    }
+    let is_word = |text: &String| {
+        let words = text.split(|c: char| c.is_whitespace() || "'\"`,;:()".contains(c));
+        words.map(|word| word.trim_end_matches('.')).any(|word| word == name)
+    };
+    evidence.get(TEXTS).is_some_and(is_word)
+}
+
+fn has(args: &Value, name: &str) -> bool {
+    match args {
+        Value::String(text) => text == name,
+        Value::Array(list) => list.iter().any(|value| has(value, name)),
+        Value::Object(map) => map.values().any(|value| has(value, name)),
+        Value::Null | Value::Bool(_) | Value::Number(_) => false,
+    }
+}
+
+/// What is seen where a class is no longer listed.
+pub(super) fn unlisted(origin: &Origin, system: &str) -> Contrary {
+    Contrary {
+        text: format!("{system} does not list it any more."),
+        evidence: BTreeMap::from([("klass".to_owned(), origin.name().to_owned())]),
+    }
 }
 
 fn quote(text: &str) -> String {

@@ -2,14 +2,15 @@
 //! Protobuf, so that later releases can add fields.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use prost::Message;
 use pulse_proto::ProtocolError;
-use pulse_proto::model::{ResourceId, Severity, UnixMillis};
+use pulse_proto::model::{AlertLevel, ResourceId, SectionName, Severity, UnixMillis};
 use pulse_proto::pb::registry::v1 as pb;
 
-use super::case::{Case, CaseId, Progress};
-use super::condition::{Counter, Fill, Grown, Memory};
+use super::case::{Case, CaseId, Leaning, Native, Policy, Progress};
+use super::condition::{Counter, Fill, Grown, Memory, millis};
 use super::rule::{Rule, RuleId, wire};
 use super::show;
 use super::silence::{self, Silence, SilenceId};
@@ -41,6 +42,45 @@ struct KeptCase {
     weight: Option<f64>,
     #[prost(int32, tag = "9")]
     ack_severity: i32,
+    #[prost(message, optional, tag = "10")]
+    ack_native: Option<KeptNative>,
+    #[prost(string, tag = "11")]
+    section: String,
+    #[prost(message, optional, tag = "12")]
+    leaning: Option<KeptLeaning>,
+    #[prost(uint32, tag = "13")]
+    raise: u32,
+    #[prost(uint32, tag = "14")]
+    clear: u32,
+    #[prost(uint64, tag = "15")]
+    hold_ms: u64,
+    #[prost(uint64, tag = "16")]
+    worse_at: u64,
+    #[prost(uint64, optional, tag = "17")]
+    quiet_since: Option<u64>,
+}
+
+/// Native alerts as somebody saw them.
+#[derive(Clone, PartialEq, Message)]
+struct KeptNative {
+    #[prost(int32, tag = "1")]
+    level: i32,
+    #[prost(string, repeated, tag = "2")]
+    ids: Vec<String>,
+    #[prost(bool, tag = "3")]
+    dismissed: bool,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct KeptLeaning {
+    #[prost(int32, tag = "1")]
+    severity: i32,
+    #[prost(uint32, tag = "2")]
+    streak: u32,
+    #[prost(uint64, tag = "3")]
+    counted_at: u64,
+    #[prost(uint64, tag = "4")]
+    since: u64,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -101,8 +141,21 @@ fn note(key: String, value: Option<Vec<u8>>) -> Note {
 }
 
 pub(super) fn case(case: &Case) -> Note {
-    let Progress { streak, counted_at, holds_since, held, turned_at, flips, flapping: _, weight } =
-        &case.progress;
+    let Progress {
+        streak,
+        counted_at,
+        holds_since,
+        held,
+        turned_at,
+        flips,
+        flapping: _,
+        weight,
+        leaning,
+        policy,
+        worse_at,
+        quiet_since,
+    } = &case.progress;
+    let seen = case.acknowledged.as_ref();
     let kept = KeptCase {
         alert: Some(show::show(case, None)),
         streak: *streak,
@@ -112,7 +165,24 @@ pub(super) fn case(case: &Case) -> Note {
         turned_at: turned_at.get(),
         flips: flips.iter().map(|at| at.get()).collect(),
         weight: *weight,
-        ack_severity: case.acknowledged.as_ref().map_or(0, |ack| ack.severity.to_wire()),
+        ack_severity: seen.map_or(0, |ack| ack.severity.to_wire()),
+        ack_native: seen.and_then(|ack| ack.native.as_ref()).map(|native| KeptNative {
+            level: native.level.to_wire(),
+            ids: native.ids.clone(),
+            dismissed: native.dismissed,
+        }),
+        section: case.subject.section.as_ref().map(ToString::to_string).unwrap_or_default(),
+        leaning: leaning.map(|leaning| KeptLeaning {
+            severity: leaning.severity.to_wire(),
+            streak: leaning.streak,
+            counted_at: leaning.counted_at.get(),
+            since: leaning.since.get(),
+        }),
+        raise: policy.raise,
+        clear: policy.clear,
+        hold_ms: millis(policy.hold),
+        worse_at: worse_at.get(),
+        quiet_since: quiet_since.map(UnixMillis::get),
     };
     note(format!("{CASE}{}", case.id), Some(kept.encode_to_vec()))
 }
@@ -181,7 +251,7 @@ pub(super) fn read(key: &str, value: &[u8]) -> Result<Row, ProtocolError> {
     let invalid = |error: wire::Invalid| ProtocolError::invalid(error.to_string());
     if key.starts_with(RULE) {
         let Versioned { version, rule, .. } = decoded(value)?;
-        let mut rule = wire::parse(rule.ok_or_else(ProtocolError::missing)?).map_err(invalid)?;
+        let mut rule = wire::parse_kept(rule.ok_or_else(ProtocolError::missing)?).map_err(invalid)?;
         rule.version = version;
         return Ok(Row::Rule(Box::new(rule)));
     }
@@ -198,20 +268,38 @@ pub(super) fn read(key: &str, value: &[u8]) -> Result<Row, ProtocolError> {
 }
 
 fn read_case(kept: KeptCase) -> Result<Case, ProtocolError> {
-    let KeptCase { alert, streak, counted_at, holds_since, held, turned_at, flips, weight, ack_severity } =
-        kept;
-    let alert = alert.ok_or_else(ProtocolError::missing)?;
+    let alert = kept.alert.ok_or_else(ProtocolError::missing)?;
     let flapping = alert.flapping;
-    let mut case = show::read(alert, Severity::from_wire(ack_severity).ok())?;
+    let mut case = show::read(alert)?;
+    if let Some(seen) = &mut case.acknowledged {
+        // Earlier releases kept less of what was seen; it is taken to be what is.
+        seen.severity = Severity::from_wire(kept.ack_severity).unwrap_or(seen.severity);
+        if let Some(KeptNative { level, ids, dismissed }) = kept.ack_native {
+            seen.native = Some(Native { level: AlertLevel::from_wire(level)?, ids, dismissed });
+        }
+    }
+    case.subject.section = SectionName::parse(&kept.section).ok();
+    let leaning = kept.leaning.map(|KeptLeaning { severity, streak, counted_at, since }| {
+        Ok::<_, ProtocolError>(Leaning {
+            severity: Severity::from_wire(severity)?,
+            streak,
+            counted_at: UnixMillis::new(counted_at),
+            since: UnixMillis::new(since),
+        })
+    });
     case.progress = Progress {
-        streak,
-        counted_at: UnixMillis::new(counted_at),
-        holds_since: UnixMillis::new(holds_since),
-        held,
-        turned_at: UnixMillis::new(turned_at),
-        flips: flips.into_iter().map(UnixMillis::new).collect(),
+        streak: kept.streak,
+        counted_at: UnixMillis::new(kept.counted_at),
+        holds_since: UnixMillis::new(kept.holds_since),
+        held: kept.held,
+        turned_at: UnixMillis::new(kept.turned_at),
+        flips: kept.flips.into_iter().map(UnixMillis::new).collect(),
         flapping,
-        weight,
+        weight: kept.weight,
+        leaning: leaning.transpose()?,
+        policy: Policy { raise: kept.raise, clear: kept.clear, hold: Duration::from_millis(kept.hold_ms) },
+        worse_at: UnixMillis::new(kept.worse_at),
+        quiet_since: kept.quiet_since.map(UnixMillis::new),
     };
     Ok(case)
 }

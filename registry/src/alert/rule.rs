@@ -8,12 +8,14 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use pulse_proto::model::Severity;
+use pulse_proto::model::{Freshness, Severity, UnixMillis};
 
 use super::condition::Condition;
 use super::life::Policy;
+use super::measure::Lens;
+use super::source;
 use crate::query::filter::Filter;
-use crate::state::Resource;
+use crate::query::filter::field::Field;
 
 /// Rules of operators that one registry holds, beside the built-in ones.
 pub const RULES_MAX: usize = 500;
@@ -110,6 +112,17 @@ pub(super) struct Effective<'a> {
     pub(super) severity: Option<Severity>,
     pub(super) policy: Policy,
     pub(super) condition: std::borrow::Cow<'a, Condition>,
+    /// It asks how old knowledge is and nothing that grows old.
+    pub(super) of_freshness: bool,
+}
+
+/// Whether a rule is a matter of one resource.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Choice<'a> {
+    Chosen(Effective<'a>),
+    NotChosen,
+    /// It depends on what is absent or stale: what there is stays as it is.
+    Unknown,
 }
 
 impl Rule {
@@ -117,31 +130,71 @@ impl Rule {
         format!("\"{}\"", self.version)
     }
 
-    /// `None`: not a matter of this rule.
-    pub(super) fn of(&self, resource: &Resource) -> Option<Effective<'_>> {
-        if !self.enabled && !self.overrides.iter().any(|other| other.enabled == Some(true)) {
-            return None;
+    /// Whether it may apply to anything.
+    pub(super) fn is_active(&self) -> bool {
+        self.enabled || self.overrides.iter().any(|other| other.enabled == Some(true))
+    }
+
+    /// Whether the choice may depend on what can be absent or stale.
+    pub(super) fn reads_selector(&self) -> bool {
+        let reads = |field: &Field, _: Option<&str>| source::is_read(field) || source::is_freshness(field);
+        !self.condition.is_of_freshness(&self.selector) && self.selector.any(reads)
+    }
+
+    pub(super) fn of(&self, lens: &Lens<'_>, now: UnixMillis) -> Choice<'_> {
+        if !self.is_active() {
+            return Choice::NotChosen;
         }
-        if !self.selector.matches(resource, None) {
-            return None;
+        let of_freshness = self.condition.is_of_freshness(&self.selector);
+        let resource = lens.resource;
+        let sources = lens.sources(now);
+        let believed = |field: &Field, word: Option<&str>| {
+            if source::is_freshness(field) {
+                return resource.freshness == Freshness::Fresh;
+            }
+            source::of_field(field, word, resource).is_none_or(|part| sources.read_at(part).is_some())
+        };
+        let chooses = |selector: &Filter| {
+            // Of what is silent by nature the last that was known has to do.
+            if of_freshness {
+                Some(selector.matches(resource, None))
+            } else {
+                selector.judge(resource, None, &believed)
+            }
+        };
+        match chooses(&self.selector) {
+            Some(true) => {}
+            Some(false) => return Choice::NotChosen,
+            None => return Choice::Unknown,
         }
-        let other = self.overrides.iter().find(|other| other.selector.matches(resource, None));
-        let enabled = other.and_then(|other| other.enabled).unwrap_or(self.enabled);
-        if !enabled {
-            return None;
+        let mut other = None;
+        for known in &self.overrides {
+            match chooses(&known.selector) {
+                Some(true) => {
+                    other = Some(known);
+                    break;
+                }
+                Some(false) => {}
+                None => return Choice::Unknown,
+            }
+        }
+        if !other.and_then(|other| other.enabled).unwrap_or(self.enabled) {
+            return Choice::NotChosen;
         }
         let condition = match other {
             Some(other) => self.condition.with(other),
             None => std::borrow::Cow::Borrowed(&self.condition),
         };
-        Some(Effective {
+        let policy = Policy {
+            raise: self.raise,
+            clear: self.clear,
+            hold: other.and_then(|other| other.hold).unwrap_or(self.hold),
+        };
+        Choice::Chosen(Effective {
             severity: other.and_then(|other| other.severity).or(self.severity),
-            policy: Policy {
-                raise: self.raise,
-                clear: self.clear,
-                hold: other.and_then(|other| other.hold).unwrap_or(self.hold),
-            },
+            policy: if condition.is_certain() { Policy { raise: 1, clear: 1, ..policy } } else { policy },
             condition,
+            of_freshness,
         })
     }
 }

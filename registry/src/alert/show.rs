@@ -83,6 +83,7 @@ fn transition(transition: &Transition) -> pb::AlertTransition {
         Step::Severity => Kind::Severity,
         Step::Acknowledged => Kind::Acknowledged,
         Step::Unacknowledged => Kind::Unacknowledged,
+        Step::Withdrawn => Kind::Withdrawn,
         Step::Flapping => Kind::Flapping,
         Step::Calm => Kind::Calm,
     };
@@ -97,8 +98,8 @@ fn transition(transition: &Transition) -> pb::AlertTransition {
     }
 }
 
-/// The case that was shown so, but for how far its confirmation had come.
-pub(super) fn read(alert: pb::Alert, ack_severity: Option<Severity>) -> Result<Case, ProtocolError> {
+/// The case that was shown so, but for how far its confirmation had come and for what was seen when it was acknowledged.
+pub(super) fn read(alert: pb::Alert) -> Result<Case, ProtocolError> {
     let wrong = |field: &str| ProtocolError::invalid("not what this program writes").at(field);
     let origin = if alert.rule_id.is_empty() {
         Origin::Native(Arc::from(alert.native_klass.as_str()))
@@ -125,7 +126,8 @@ pub(super) fn read(alert: pb::Alert, ack_severity: Option<Severity>) -> Result<C
             who: alert.acknowledged_by,
             at,
             comment: alert.acknowledge_comment,
-            severity: ack_severity.unwrap_or(severity),
+            severity,
+            native: native.clone(),
         }),
         _ => None,
     };
@@ -135,6 +137,7 @@ pub(super) fn read(alert: pb::Alert, ack_severity: Option<Severity>) -> Result<C
         subject: Subject {
             id: ResourceId::parse(&alert.resource_id)?,
             resource_type: ResourceType::from_wire(alert.resource_type)?,
+            section: None,
             name: alert.resource_name.into(),
             technology: alert.technology.into(),
             pool: alert.pool.into(),
@@ -172,6 +175,7 @@ fn read_transition(transition: pb::AlertTransition) -> Result<Transition, Protoc
         Ok(Kind::Severity) => Step::Severity,
         Ok(Kind::Acknowledged) => Step::Acknowledged,
         Ok(Kind::Unacknowledged) => Step::Unacknowledged,
+        Ok(Kind::Withdrawn) => Step::Withdrawn,
         Ok(Kind::Flapping) => Step::Flapping,
         Ok(Kind::Calm) => Step::Calm,
         Ok(Kind::Unspecified) | Err(_) => {

@@ -78,6 +78,7 @@ pub fn markdown() -> String {
     disks(&mut out);
     connections(&mut out);
     alerts(&mut out);
+    codes(&mut out);
     out
 }
 
@@ -208,6 +209,14 @@ fn alerts(out: &mut String) {
         let prefix = if row.prefix.is_empty() { "anything else".to_owned() } else { word(row.prefix) };
         line(out, &[&prefix, &code(row.code), weight]);
     }
+}
+
+fn codes(out: &mut String) {
+    let codes: Vec<String> = super::code::CODES.iter().map(|code| word(code)).collect();
+    note(
+        out,
+        &format!("## Reason codes\n\nAll that a reason can have, and a rule may name: {}.", codes.join(", ")),
+    );
 }
 
 #[cfg(test)]

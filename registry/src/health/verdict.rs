@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use pulse_proto::model::{Freshness, HealthReason, Severity, Status};
 
+use super::code;
 use super::table::{Row, Table};
 use super::unknown::{UnknownKind, UnknownValues};
 use crate::state::judge::Judgement;
@@ -42,6 +43,7 @@ impl<'a> Verdict<'a> {
         summary: String,
         evidence: [(&str, String); N],
     ) {
+        debug_assert!(code::is_known(code), "{code} is not among the codes that rules may name");
         let evidence: BTreeMap<_, _> = evidence
             .into_iter()
             .filter(|(_, value)| !value.is_empty())
@@ -67,12 +69,12 @@ impl<'a> Verdict<'a> {
         if self
             .reasons
             .iter()
-            .any(|r| r.code == "unknown_value" && r.evidence.get("kind") == evidence.get("kind"))
+            .any(|r| r.code == code::UNKNOWN_VALUE && r.evidence.get("kind") == evidence.get("kind"))
         {
             return;
         }
         self.reasons.push(HealthReason {
-            code: "unknown_value",
+            code: code::UNKNOWN_VALUE,
             severity: Severity::Monitor,
             summary: format!("The {} \"{}\" is not known to this release.", kind.words(), quote(word)),
             evidence,
@@ -149,16 +151,16 @@ mod tests {
         let counters = UnknownValues::default();
         let mut verdict = Verdict::new(&counters);
         for _ in 0..REASONS_MAX {
-            verdict.reason("b", Severity::Monitor, "b".into(), []);
-            verdict.reason("a", Severity::Monitor, "a".into(), []);
+            verdict.reason("zfs_scan_errors", Severity::Monitor, "b".into(), []);
+            verdict.reason("child_health", Severity::Monitor, "a".into(), []);
         }
-        verdict.reason("z", Severity::Critical, "z".into(), [("empty", String::new())]);
+        verdict.reason("zfs_status_code", Severity::Critical, "z".into(), [("empty", String::new())]);
         let judgement = verdict.close(Freshness::Fresh);
         assert_eq!(judgement.severity, Severity::Critical);
         assert_eq!(judgement.reasons.len(), REASONS_MAX);
-        assert_eq!(judgement.reasons[0].code, "z");
+        assert_eq!(judgement.reasons[0].code, "zfs_status_code");
         assert!(judgement.reasons[0].evidence.is_empty());
-        assert!(judgement.reasons[1..].iter().all(|reason| reason.code == "a"));
+        assert!(judgement.reasons[1..].iter().all(|reason| reason.code == "child_health"));
     }
 
     #[test]

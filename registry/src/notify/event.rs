@@ -51,7 +51,7 @@ impl Event {
         let (phase, at) = match case.state {
             CaseState::Pending => return None,
             CaseState::Firing => {
-                let at = last(&[Step::Firing, Step::Severity]).or(case.fired_at);
+                let at = last(&[Step::Firing, Step::Severity, Step::Withdrawn]).or(case.fired_at);
                 (Phase::Firing(case.severity), at)
             }
             CaseState::Resolved if !case.has_fired() => return None,

@@ -22,6 +22,7 @@ pub use alert::{AlertFacts, AlertFilter, AlertOrder};
 pub use entry::EntryFilter;
 pub use plan::{Candidates, Scan};
 
+use self::field::Field;
 use self::syntax::Expression;
 use crate::state::resource::Resource;
 use crate::state::view::profile::Profile;
@@ -96,9 +97,21 @@ impl Filter {
         self.root.as_ref().and_then(check::observed_at_position)
     }
 
-    /// Whether a comparison asks how old knowledge is.
-    pub fn asks_freshness(&self) -> bool {
-        self.root.as_ref().is_some_and(check::asks_freshness)
+    /// As `matches`, in three-valued logic: what is absent, or a field whose value is not `believed`, is unknown. That is
+    /// asked of the field and, where there is but one, the word that satisfies the comparison.
+    pub fn judge(
+        &self,
+        resource: &Resource,
+        observed_at: Option<UnixMillis>,
+        believed: &dyn Fn(&Field, Option<&str>) -> bool,
+    ) -> Option<bool> {
+        self.root.as_ref().map_or(Some(true), |root| eval::judge(root, resource, observed_at, believed))
+    }
+
+    /// Whether any comparison is of that kind: of a field and, where there is but one, the word that satisfies it.
+    pub fn any(&self, mut of: impl FnMut(&Field, Option<&str>) -> bool) -> bool {
+        let mut of = |test: &check::Test| of(&test.field, test.operand.exact());
+        self.root.as_ref().is_some_and(|root| check::any(root, &mut of))
     }
 
     /// Whether resources with this profile match, as far as it tells; `shard` tells more of those in it.

@@ -143,6 +143,12 @@ fn paths(mask: Option<prost_types::FieldMask>) -> Vec<String> {
     mask.map(|mask| mask.paths).unwrap_or_default()
 }
 
+/// Whom a change is charged to: the caller as he is known. What he says of it counts where nobody is asked who he is.
+fn speaker(extensions: &Extensions, told: &str) -> String {
+    let caller = Caller::of(extensions);
+    if caller.grant.is_some() { caller.name } else { told.trim().to_owned() }
+}
+
 fn who(field: &str, who: &str) -> Result<String, Status> {
     let who = who.trim();
     if who.is_empty() {
@@ -230,8 +236,9 @@ impl AlertService for AlertApi {
         let (_, extensions, request) = request.into_parts();
         let pb::AcknowledgeAlertRequest { id, comment, etag, who: told } = request;
         let sight = self.sight(&extensions);
-        about(&extensions, deed::on_alert(&self.feed.book(), &id, &told));
-        let who = who("who", &told)?;
+        let who = speaker(&extensions, &told);
+        about(&extensions, deed::on_alert(&self.feed.book(), &id, &who));
+        let who = self::who("who", &who)?;
         let id = self.case(&id, &sight)?.id;
         if comment.len() > COMMENT_BYTES_MAX {
             let problem = format!("must not be longer than {COMMENT_BYTES_MAX} bytes");
@@ -248,8 +255,9 @@ impl AlertService for AlertApi {
         request: Request<pb::UnacknowledgeAlertRequest>,
     ) -> Result<Response<pb::UnacknowledgeAlertResponse>, Status> {
         let (_, extensions, request) = request.into_parts();
-        let pb::UnacknowledgeAlertRequest { id, etag, who } = request;
+        let pb::UnacknowledgeAlertRequest { id, etag, who: told } = request;
         let sight = self.sight(&extensions);
+        let who = speaker(&extensions, &told);
         about(&extensions, deed::on_alert(&self.feed.book(), &id, &who));
         let done = self.run(Command::Unacknowledge { id: self.case(&id, &sight)?.id, who, etag }).await?;
         Ok(Response::new(pb::UnacknowledgeAlertResponse {
@@ -306,7 +314,8 @@ impl AlertService for AlertApi {
         request: Request<pb::CreateSilenceRequest>,
     ) -> Result<Response<pb::CreateSilenceResponse>, Status> {
         let (_, extensions, request) = request.into_parts();
-        let silence = request.silence.unwrap_or_default();
+        let mut silence = request.silence.unwrap_or_default();
+        silence.author = speaker(&extensions, &silence.author);
         let id = SilenceId::new(&uuid::Uuid::new_v4().to_string());
         about(&extensions, deed::new_silence(&id, &silence));
         let done = self.run(Command::CreateSilence { id, silence }).await?;
@@ -342,9 +351,13 @@ impl AlertService for AlertApi {
     ) -> Result<Response<pb::UpdateSilenceResponse>, Status> {
         let (_, extensions, request) = request.into_parts();
         let pb::UpdateSilenceRequest { silence, update_mask } = request;
-        let silence = silence.unwrap_or_default();
+        let mut silence = silence.unwrap_or_default();
+        let paths = paths(update_mask);
+        if !silence.author.is_empty() || paths.iter().any(|path| path == "author") {
+            silence.author = speaker(&extensions, &silence.author);
+        }
         about(&extensions, deed::on_silence(&self.feed.book(), &silence.id));
-        let command = Command::UpdateSilence { silence, paths: paths(update_mask) };
+        let command = Command::UpdateSilence { silence, paths };
         let done = self.run(command).await?;
         Ok(Response::new(pb::UpdateSilenceResponse { silence: answer::silence(done) }))
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use pulse_proto::model::{Severity, UnixMillis};
 
 use super::{Counter, Memory, Question, evidence, finding, long, shown};
-use crate::alert::life::Said;
+use crate::alert::life::{Contrary, Said};
 use crate::alert::measure::percent;
 use crate::alert::outlook::{Filling, Growth, Outlook};
 
@@ -132,15 +132,21 @@ pub(super) fn growth(
     question: &Question<'_>,
 ) -> (Said, Option<UnixMillis>) {
     let Some(value) = counter.of(question.lens) else { return (Said::Unknown, None) };
+    let name = question.lens.resource.display_name();
+    let clear = || {
+        question.clear(|| Contrary {
+            text: format!("{name}: {} stands still at {value}.", counter.token()),
+            evidence: evidence([("counter", counter.token().to_owned()), ("value", value.to_string())]),
+        })
+    };
     let grown = question.memory.and_then(|memory| memory.grown.get(&counter));
     let Some(Grown { from, to, at }) = grown.copied().filter(|grown| grown.to == value) else {
-        return (Said::Clear, None);
+        return (clear(), None);
     };
     let calm_at = at + calm_after;
     if to.saturating_sub(from) < by || question.now >= calm_at {
-        return (Said::Clear, None);
+        return (clear(), None);
     }
-    let name = question.lens.resource.display_name();
     let mut found = finding(severity, format!("{name}: {} grew from {from} to {to}.", counter.token()));
     found.evidence = evidence([
         ("counter", counter.token().to_owned()),
@@ -164,12 +170,25 @@ pub(super) fn forecast(
     };
     let left = total.saturating_sub(used) as f64;
     // A tenth more time than asked for before it clears.
-    let limit = full_within.as_secs_f64() * if question.firing { 1.1 } else { 1.0 };
-    if slope <= 0.0 || left / slope > limit {
-        return (Said::Clear, look);
-    }
+    let limit = full_within.as_secs_f64() * if question.fires() { 1.1 } else { 1.0 };
     let days = left / slope / 86_400.0;
     let name = question.lens.resource.display_name();
+    if slope <= 0.0 || left / slope > limit {
+        let clear = question.clear(|| Contrary {
+            text: if slope <= 0.0 {
+                format!("{name} does not fill up any more.")
+            } else {
+                format!("{name} is full in {days:.1} days if it goes on like the last week.")
+            },
+            evidence: evidence([
+                ("days_left", if slope <= 0.0 { String::new() } else { format!("{days:.1}") }),
+                ("bytes_per_day", format!("{:.0}", slope * 86_400.0)),
+                ("used_percent", format!("{:.1}", percent(used, total))),
+                ("limit", long(full_within)),
+            ]),
+        });
+        return (clear, look);
+    }
     let mut found =
         finding(severity, format!("{name} is full in {days:.1} days if it goes on like the last week."));
     found.evidence = evidence([

@@ -11,6 +11,7 @@ use pulse_proto::pb::registry::v1 as pb;
 use pulse_proto::pb::registry::v1::alert_rule::Condition as Told;
 
 use super::*;
+use crate::alert::CaseState;
 use crate::alert::engine::{Command, Engine, Keeping, new_rule};
 use crate::query::fixture::{Seed, capacity};
 use crate::state::{Document, Notes, Resource, Shard};

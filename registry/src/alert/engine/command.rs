@@ -173,9 +173,12 @@ impl Engine {
             at: now,
             comment: comment.clone(),
             severity: case.severity,
+            native: case.native.clone(),
         });
         let text = if comment.is_empty() { "Seen.".to_owned() } else { comment };
         case.note(Step::Acknowledged, now, text, who);
+        let subject = case.subject.id.clone();
+        self.news.stirred.insert(subject);
         self.news.cases.insert(id);
         Ok(Said::Case(id))
     }
@@ -186,6 +189,8 @@ impl Engine {
             return Err(Refusal::NotAcknowledged);
         }
         case.note(Step::Unacknowledged, now, "No longer seen by anybody.".to_owned(), who);
+        let subject = case.subject.id.clone();
+        self.news.stirred.insert(subject);
         self.news.cases.insert(id);
         Ok(Said::Case(id))
     }

@@ -5,20 +5,20 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use pulse_proto::model::{Freshness, ResourceId, UnixMillis};
+use pulse_proto::model::{ResourceId, UnixMillis};
 
 use super::{Engine, OPEN_MAX};
-use crate::alert::case::{Case, CaseState, Origin, Subject};
-use crate::alert::condition::{Answer, Condition, Grown, Memory, Question, ask, fresh, section};
+use crate::alert::case::{Case, Origin, Subject};
+use crate::alert::condition::{Answer, Open, Question, ask};
 use crate::alert::life::{Begin, Look, Policy, Said, step};
 use crate::alert::measure::Lens;
 use crate::alert::native;
-use crate::alert::rule::Rule;
+use crate::alert::rule::Choice;
+use crate::alert::source;
 use crate::state::{Change, Changes, Resource, Shard, View};
 
 /// How soon an unconfirmed case is looked at again.
 const CONFIRM_INTERVAL: Duration = Duration::from_secs(1);
-const GONE: &str = "It is no longer there.";
 const NOT_SELECTED: &str = "No rule asks for it any more.";
 
 /// What is gathered over one evaluation.
@@ -105,33 +105,38 @@ impl Engine {
         view: &View,
         now: UnixMillis,
     ) {
-        let lens = Lens::new(resource);
-        let shard = view.shard(&resource.connection);
+        let shard = view.shard(&resource.connection).map(|shard| &**shard);
+        let lens = Lens::new(resource, shard);
         let (active, fitting) = (Arc::clone(&self.active), self.fitting(resource));
         let rules = || fitting.iter().filter_map(|at| active.get(*at));
         self.learn(&lens, before, rules().map(|(_, rule)| &**rule), now);
         let mut known = self.cases.remove(&resource.id).unwrap_or_default();
         let mut round = Round { resource, now, awaits: false, look_again: None };
         for (origin, rule) in rules() {
-            let Some(effective) = rule.of(resource) else { continue };
+            let choice = rule.of(&lens, now);
+            if choice == Choice::NotChosen {
+                continue;
+            }
             let case = if known.is_empty() { None } else { known.remove(origin) };
-            let question = Question {
-                lens: &lens,
-                shard: shard.map(|shard| &**shard),
-                memory: self.memory.get(&resource.id),
-                firing: case.as_ref().is_some_and(|case| case.state == CaseState::Firing),
-                now,
+            let (answer, policy) = match &choice {
+                Choice::Chosen(effective) => {
+                    let open = case.as_ref().filter(|case| case.is_open());
+                    let question = Question {
+                        lens: &lens,
+                        memory: self.memory.get(&resource.id),
+                        open: open.map(Open::of),
+                        now,
+                    };
+                    (ask(effective, &question), effective.policy)
+                }
+                Choice::NotChosen | Choice::Unknown => (Answer::unknown(now), Policy::default()),
             };
-            let answer = ask(&effective, &question);
-            let certain = effective.condition.is_certain();
-            let policy =
-                if certain { Policy { raise: 1, clear: 1, ..effective.policy } } else { effective.policy };
             self.take(&mut round, origin, case, answer, policy, &rule.remedy);
         }
-        self.natives(&mut round, &mut known, shard.map(|shard| &**shard));
+        self.natives(&mut round, &mut known, &lens);
         // Nobody speaks of these any more.
         for (origin, case) in known {
-            let answer = Answer { said: Said::Gone(NOT_SELECTED), observed_at: now, look_again: None };
+            let answer = Answer { said: Said::Over(NOT_SELECTED), observed_at: now, look_again: None };
             self.take(&mut round, &origin, Some(case), answer, native::POLICY, &native::remedy());
         }
         let Round { awaits, mut look_again, .. } = round;
@@ -144,18 +149,12 @@ impl Engine {
         self.place(resource, view);
     }
 
-    fn natives(&mut self, round: &mut Round<'_>, known: &mut BTreeMap<Origin, Case>, shard: Option<&Shard>) {
+    fn natives(&mut self, round: &mut Round<'_>, known: &mut BTreeMap<Origin, Case>, lens: &Lens<'_>) {
         let mut found = native::findings(round.resource);
         if known.is_empty() && found.is_empty() {
             return;
         }
-        let report = shard.and_then(|shard| section(shard, native::SECTION));
-        // Without a section of their own they are as old as their resource.
-        let observed_at = match report {
-            Some(report) => fresh(report, round.now),
-            None => (round.resource.freshness == Freshness::Fresh)
-                .then(|| shard.and_then(|shard| shard.observed_at(round.resource)).unwrap_or(round.now)),
-        };
+        let observed_at = native_read_at(lens, round.now);
         let mut origins: Vec<Origin> = found.keys().cloned().collect();
         origins.extend(
             known.keys().filter(|origin| origin.rule().is_none() && !found.contains_key(*origin)).cloned(),
@@ -164,7 +163,7 @@ impl Engine {
             let said = match (found.remove(&origin), observed_at) {
                 (_, None) => Said::Unknown,
                 (Some(finding), Some(_)) => Said::Holds(finding),
-                (None, Some(_)) => Said::Clear,
+                (None, Some(_)) => Said::Clear(native::unlisted(&origin, &round.resource.connection_name)),
             };
             let answer = Answer { said, observed_at: observed_at.unwrap_or(round.now), look_again: None };
             let case = known.remove(&origin);
@@ -239,71 +238,12 @@ impl Engine {
         self.places.insert(id, (subject.clone(), origin.clone()));
         self.cases.entry(subject).or_default().insert(origin, case);
     }
+}
 
-    pub(super) fn gone(&mut self, id: &ResourceId, _view: &View, now: UnixMillis) {
-        self.look_at(id, None);
-        if self.memory.remove(id).is_some() {
-            self.news.memory.insert(id.clone());
-        }
-        let Some(known) = self.cases.remove(id) else { return };
-        for (origin, case) in known {
-            let was = Some((case.id, case.is_open(), case.resolved_at));
-            let look = Look { observed_at: now, now, revision: case.resource_revision };
-            let subject = case.subject.clone();
-            let subject = || subject.clone();
-            let remedy = Arc::clone(&case.remedy);
-            let begin = Begin { origin: &origin, subject: &subject, remedy: &remedy };
-            let stepped = step(Some(case), &begin, Said::Gone(GONE), look, native::POLICY);
-            if let Some(case) = stepped.case {
-                self.put(case, was, stepped.told);
-            }
-        }
-        self.unplace(id);
-    }
-
-    /// Remembers what conditions that look back need.
-    fn learn<'a>(
-        &mut self,
-        lens: &Lens<'_>,
-        before: Option<&Resource>,
-        rules: impl Iterator<Item = &'a Rule>,
-        now: UnixMillis,
-    ) {
-        let resource = lens.resource;
-        if resource.freshness != Freshness::Fresh {
-            return;
-        }
-        let mut changed = false;
-        for rule in rules {
-            match rule.condition {
-                Condition::Growth { counter, .. } if rule.selector.matches(resource, None) => {
-                    let Some(value) = counter.of(lens) else { continue };
-                    let known = self.memory.get(&resource.id).and_then(|memory| memory.grown.get(&counter));
-                    let known = known.copied();
-                    let earlier = before.and_then(|before| counter.of(&Lens::new(before)));
-                    let grown = Grown::learn(known, earlier, value, now);
-                    if grown != known {
-                        let memory = self.memory.entry(resource.id.clone()).or_default();
-                        match grown {
-                            Some(grown) => drop(memory.grown.insert(counter, grown)),
-                            None => drop(memory.grown.remove(&counter)),
-                        }
-                        changed = true;
-                    }
-                }
-                Condition::Forecast { .. } if rule.selector.matches(resource, None) => {
-                    let Some((used, total)) = lens.capacity() else { continue };
-                    changed |=
-                        self.memory.entry(resource.id.clone()).or_default().fill.learn(used, total, now);
-                }
-                _ => {}
-            }
-        }
-        if changed {
-            if self.memory.get(&resource.id) == Some(&Memory::default()) {
-                self.memory.remove(&resource.id);
-            }
-            self.news.memory.insert(resource.id.clone());
-        }
+/// When native alerts were read. Without a section of their own they are as old as their resource.
+fn native_read_at(lens: &Lens<'_>, now: UnixMillis) -> Option<UnixMillis> {
+    match lens.shard.and_then(|shard| source::section(shard, native::SECTION)) {
+        Some(report) => source::fresh(report, now),
+        None => lens.sources(now).read_at(source::Part::Own),
     }
 }

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use pulse_proto::model::{
-    AlertLevel, ConnectionId, Freshness, Incident, IngestRecord, ResourceType, Revision, SectionName,
-    SectionOutcome, SectionReport, Severity, TrueNas, UnixMillis, Ups,
+    AlertLevel, Certificate, ConnectionId, Dataset, Freshness, HealthReason, Incident, IngestRecord,
+    ResourceType, Revision, SectionName, SectionOutcome, SectionReport, Severity, StorageTopology, TrueNas,
+    UnixMillis, Ups, Zfs,
 };
 use pulse_proto::pb::registry::v1 as pb;
 
@@ -19,19 +20,53 @@ const START: UnixMillis = UnixMillis::new(1_790_000_000_000);
 const MINUTE: Duration = Duration::from_mins(1);
 const HOUR: Duration = Duration::from_hours(1);
 
+mod absent;
+mod cover;
+mod unknown;
+
 /// A core with what was kept of it, and the clock.
 struct Scene {
     engine: Engine,
     notes: Notes,
     book: Book,
     now: UnixMillis,
+    /// Sections that are not read now: when they were last, and what came of the newest attempt.
+    unread: BTreeMap<&'static str, (UnixMillis, SectionOutcome)>,
 }
 
 impl Scene {
     fn new() -> Self {
         let (engine, book, damaged) = Engine::restore(&Notes::new(), Keeping::default(), START);
         assert!(damaged.is_empty());
-        Self { engine, notes: Notes::new(), book, now: START }
+        Self { engine, notes: Notes::new(), book, now: START, unread: BTreeMap::new() }
+    }
+
+    /// From now on the section is not read.
+    fn stop_reading(&mut self, section: &'static str, outcome: SectionOutcome) {
+        self.unread.insert(section, (self.now, outcome));
+    }
+
+    fn view(&self, resources: &[Arc<Resource>]) -> View {
+        view(resources, self.now, &self.unread)
+    }
+
+    /// The engine is asked to make the rule, which is well formed.
+    fn rule(&mut self, rule: pb::AlertRule) {
+        let rule = pb::AlertRule { severity: Severity::Warning.to_wire(), name: "mine".to_owned(), ..rule };
+        let said = self.engine.command(Command::CreateRule(rule), self.now);
+        assert!(said.is_ok(), "{said:?}");
+    }
+
+    fn acknowledge(&mut self, origin: &str) {
+        let id = self.case(origin).expect("a case").id;
+        let command =
+            Command::Acknowledge { id, who: "ops".to_owned(), comment: String::new(), etag: String::new() };
+        assert!(self.engine.command(command, self.now).is_ok());
+        self.keep();
+    }
+
+    fn notifies(&self, origin: &str) -> bool {
+        self.case(origin).is_some_and(Case::notifies)
     }
 
     fn keep(&mut self) {
@@ -48,7 +83,7 @@ impl Scene {
     /// Some time later the source is read again and says this.
     fn later(&mut self, by: Duration, resources: &[Arc<Resource>]) {
         self.now = self.now + by;
-        let view = view(resources, self.now);
+        let view = self.view(resources);
         self.engine.tick(&view, self.now, 1_000);
         self.engine.whole(&view, self.now);
         self.keep();
@@ -71,20 +106,25 @@ impl Scene {
     }
 }
 
-fn view(resources: &[Arc<Resource>], now: UnixMillis) -> View {
+fn view(
+    resources: &[Arc<Resource>],
+    now: UnixMillis,
+    unread: &BTreeMap<&'static str, (UnixMillis, SectionOutcome)>,
+) -> View {
     let section = |name: &str| {
         let section = SectionName::parse(name).expect("a section");
+        let (at, outcome) = unread.get(name).copied().unwrap_or((now, SectionOutcome::Fresh));
         let report = SectionReport {
             section: section.clone(),
-            outcome: SectionOutcome::Fresh,
-            observed_at: Some(now),
+            outcome,
+            observed_at: Some(at),
             since: None,
             interval: MINUTE,
             error: String::new(),
         };
         (section, report)
     };
-    let sections = ["pools", "alerts", "ups"].into_iter().map(section).collect();
+    let sections = ["pools", "alerts", "ups", "datasets"].into_iter().map(section).collect();
     let mut resources = resources.to_vec();
     resources.sort_by(|a, b| a.id.cmp(&b.id));
     let connection = ConnectionId::parse("nas").expect("an id");
@@ -101,6 +141,15 @@ fn told(resource: &Resource, change: impl FnOnce(&mut IngestRecord)) -> Arc<Reso
     let mut record = resource.document.record().expect("a record");
     change(&mut record);
     Arc::new(Resource { document: Arc::new(Document::of(&record)), ..resource.clone() })
+}
+
+/// A pool in this state, as health finds it.
+fn pool_in(state: &str, severity: Severity) -> Arc<Resource> {
+    let sick = Seed { severity, ..Seed::new(ResourceType::Storage, 1, "nas") }.build();
+    told(&sick, |record| {
+        record.incidents.clear();
+        record.state = state.to_owned();
+    })
 }
 
 fn stale(resource: &Resource) -> Arc<Resource> {
@@ -134,16 +183,53 @@ fn a_full_pool_is_confirmed_fires_and_clears_below_the_trigger() {
     scene.later(MINUTE, &[pool(90)]);
     assert_eq!(scene.state("pool-usage"), Some(CaseState::Firing));
     let began = scene.case("pool-usage").map(|case| case.first_seen_at);
+    let severity = |scene: &Scene| scene.case("pool-usage").map(|case| case.severity);
     scene.later(MINUTE, &[pool(96)]);
-    assert_eq!(scene.case("pool-usage").map(|case| case.severity), Some(Severity::Critical));
+    assert_eq!(severity(&scene), Some(Severity::Warning), "seen once");
+    scene.later(MINUTE, &[pool(96)]);
+    assert_eq!(severity(&scene), Some(Severity::Critical));
+    for percent in [94, 96, 91, 94, 90, 91] {
+        scene.later(MINUTE, &[pool(percent)]);
+        assert_eq!(severity(&scene), Some(Severity::Critical), "it has not gone back so far, or once only");
+    }
+    scene.later(MINUTE, &[pool(90)]);
+    scene.later(MINUTE, &[pool(90)]);
+    assert_eq!(severity(&scene), Some(Severity::Warning));
     for _ in 0..3 {
         scene.later(MINUTE, &[pool(83)]);
         assert_eq!(scene.state("pool-usage"), Some(CaseState::Firing), "above where it clears");
     }
     scene.later(MINUTE, &[pool(79)]);
-    scene.later(MINUTE, &[pool(79)]);
-    assert_eq!(scene.state("pool-usage"), Some(CaseState::Resolved));
-    assert_eq!(scene.case("pool-usage").map(|case| case.first_seen_at), began, "it never moves");
+    scene.later(MINUTE, &[pool(78)]);
+    let case = scene.case("pool-usage").expect("a case");
+    assert_eq!(
+        (case.state, case.first_seen_at),
+        (CaseState::Resolved, began.expect("a time")),
+        "it never moves"
+    );
+    let end = case.transitions.last().expect("a step");
+    for evidence in [&case.evidence, &end.evidence] {
+        assert_eq!((evidence["value"].as_str(), evidence["resolution"].as_str()), ("78.0", "cleared"));
+    }
+    assert!(end.text.contains("78 %"), "{}", end.text);
+}
+
+#[test]
+fn what_ended_it_is_of_the_revision_that_ended_it() {
+    let mut scene = Scene::new();
+    let at = |percent: u64, revision| {
+        let seed = Seed { revision, ..Seed::new(ResourceType::Storage, 1, "nas") };
+        Seed { capacity: Some(capacity(1_000, percent * 10)), ..seed }.build()
+    };
+    for (percent, revision) in [(90, 7), (90, 7), (60, 9), (60, 9)] {
+        scene.later(MINUTE, &[at(percent, revision)]);
+    }
+    let case = scene.case("pool-usage").expect("a case");
+    let end = case.transitions.last().expect("a step");
+    assert_eq!(
+        (case.state, case.resource_revision, end.revision),
+        (CaseState::Resolved, Revision(9), Revision(9))
+    );
 }
 
 #[test]
@@ -159,8 +245,6 @@ fn what_is_stale_neither_fires_nor_resolves() {
         scene.later(MINUTE, &[stale(&pool(10))]);
         assert_eq!(scene.state("pool-usage"), Some(CaseState::Firing));
     }
-    scene.later(MINUTE, &[]);
-    assert_eq!(scene.state("pool-usage"), Some(CaseState::Resolved), "what is gone ends");
 }
 
 #[test]
@@ -199,6 +283,7 @@ fn a_battery_that_empties_is_too_little_and_not_too_much() {
     scene.later(MINUTE, &[system(100.0)]);
     assert_eq!(scene.state("system-ups-charge"), None);
     scene.later(MINUTE, &[system(40.0)]);
+    scene.later(MINUTE, &[system(15.0)]);
     scene.later(MINUTE, &[system(15.0)]);
     let case = scene.case("system-ups-charge").expect("a case");
     assert_eq!((case.state, case.severity), (CaseState::Firing, Severity::Critical));

@@ -119,7 +119,7 @@ static ROWS: &[Row] = &[
     row("system-update", "An update is offered", SYSTEM, Older(AgeOf::Update, Duration::ZERO),
         "An update has been offered for 30 days.", "Plan the update.").at(Monitor).after(Duration::from_hours(30 * 24)),
     row("system-cpu", "Processor is busy", SYSTEM, Above(Metric::Cpu, 80.0, 75.0, Some(90.0)),
-        "The processor has been busy for 5 minutes.", "See which process or app takes it.").at(Warning).after(Duration::from_mins(5)),
+        "The processor is busy.", "See which process or app takes it.").at(Warning).after(SUSTAINED),
     row("system-memory", "Memory runs out", SYSTEM, Above(Metric::Memory, 85.0, 80.0, Some(95.0)),
         "Memory in use, without what the ZFS cache gives back.", "See which app or machine takes it.").at(Warning).after(SUSTAINED),
     row("system-temperature", "Processor is hot", SYSTEM, Above(Metric::CpuTemperature, 80.0, 75.0, Some(90.0)),

@@ -1,6 +1,9 @@
 //! Rules as the contract has them, to strict ones and back. A rule that cannot
 //! be evaluated is refused here, with the field and the remedy.
 
+#[cfg(test)]
+mod tests;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,6 +13,7 @@ use pulse_proto::pb::registry::v1::alert_rule::Condition as Told;
 
 use super::{CONFIRMATIONS_DEFAULT, CONFIRMATIONS_MAX, OVERRIDES_MAX, Override, Rule, RuleId};
 use crate::alert::condition::{AgeOf, Condition, Counter, Metric};
+use crate::health::code;
 use crate::query::filter::{Filter, FilterError};
 
 const NAME_BYTES_MAX: usize = 128;
@@ -35,6 +39,41 @@ impl Invalid {
 
 /// Checks a rule. Its place among others (id taken, etag) is for who holds them.
 pub fn parse(rule: pb::AlertRule) -> Result<Rule, Invalid> {
+    let rule = parse_kept(rule)?;
+    let at = |Invalid { field, problem }| Invalid { field: format!("rule.{field}"), problem };
+    sensible(&rule.condition).map_err(at)?;
+    for (number, other) in rule.overrides.iter().enumerate() {
+        let at = |Invalid { field, problem }: Invalid| {
+            let field = field.rsplit('.').next().unwrap_or_default();
+            Invalid { field: format!("rule.overrides[{number}].{field}"), problem }
+        };
+        sensible(&rule.condition.with(other)).map_err(at)?;
+    }
+    Ok(rule)
+}
+
+/// What earlier releases took and could evaluate, and a new rule may not say any more.
+fn sensible(condition: &Condition) -> Result<(), Invalid> {
+    match condition {
+        Condition::Metric { trigger, clear, .. } if (trigger - clear).abs() < f64::EPSILON => {
+            Err(Invalid::new(
+                "metric.clear",
+                "must differ from the trigger: at one value it would come and go; a lower one watches for too much, a higher one for too little",
+            ))
+        }
+        Condition::Reason { codes, .. } => match codes.iter().find(|code| !code::is_known(code)) {
+            Some(other) => {
+                let known = code::CODES.join(", ");
+                Err(Invalid::new("reason.codes", format!("unknown {other:?}; one of {known}")))
+            }
+            None => Ok(()),
+        },
+        _ => Ok(()),
+    }
+}
+
+/// As [`parse`], of a rule that was taken once.
+pub(in crate::alert) fn parse_kept(rule: pb::AlertRule) -> Result<Rule, Invalid> {
     let pb::AlertRule {
         id,
         name,
@@ -335,93 +374,4 @@ pub fn show(rule: &Rule) -> pb::AlertRule {
 
 pub(in crate::alert) fn wire(duration: Duration) -> prost_types::Duration {
     prost_types::Duration::try_from(duration).unwrap_or_default()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn metric(trigger: f64, clear: f64, critical: Option<f64>) -> Told {
-        let metric = "capacity.used_percent".to_owned();
-        Told::Metric(pb::MetricCondition { metric, trigger, clear, critical, min_delta: 0.0 })
-    }
-
-    fn rule(condition: impl Into<Option<Told>>, other: Option<pb::AlertRuleOverride>) -> pb::AlertRule {
-        pb::AlertRule {
-            name: "mine".to_owned(),
-            severity: Severity::Warning.to_wire(),
-            condition: condition.into(),
-            overrides: other.into_iter().collect(),
-            ..pb::AlertRule::default()
-        }
-    }
-
-    #[test]
-    fn what_cannot_be_evaluated_is_refused_with_its_field() {
-        let base = || rule(metric(80.0, 70.0, Some(90.0)), None);
-        let age =
-            |of: &str| Some(Told::Age(pb::AgeCondition { of: of.to_owned(), limit: Some(wire_days(1)) }));
-        let other = |change: fn(&mut pb::AlertRuleOverride)| {
-            let mut other = pb::AlertRuleOverride {
-                selector: "type = storage".to_owned(),
-                ..pb::AlertRuleOverride::default()
-            };
-            change(&mut other);
-            Some(other)
-        };
-        assert!(parse(base()).is_ok());
-        for (told, field) in [
-            (pb::AlertRule { name: " ".to_owned(), ..base() }, "rule.name"),
-            (pb::AlertRule { id: "My Rule".to_owned(), ..base() }, "rule.id"),
-            (pb::AlertRule { severity: 0, ..base() }, "rule.severity"),
-            (pb::AlertRule { severity: Severity::Healthy.to_wire(), ..base() }, "rule.severity"),
-            (pb::AlertRule { selector: "typo = pool".to_owned(), ..base() }, "rule.selector"),
-            (pb::AlertRule { raise_confirmations: 99, ..base() }, "rule.raise_confirmations"),
-            (pb::AlertRule { clear_confirmations: -1, ..base() }, "rule.clear_confirmations"),
-            (
-                pb::AlertRule { r#for: Some(prost_types::Duration { seconds: -1, nanos: 0 }), ..base() },
-                "rule.for",
-            ),
-            (rule(None, None), "rule.condition"),
-            (rule(Some(Told::Expression(String::new())), None), "rule.expression"),
-            (rule(metric(f64::NAN, 70.0, None), None), "rule.metric.trigger"),
-            (rule(metric(80.0, 70.0, Some(75.0)), None), "rule.metric.critical"),
-            (rule(metric(20.0, 30.0, Some(25.0)), None), "rule.metric.critical"),
-            (rule(Some(Told::Reason(pb::ReasonCondition::default())), None), "rule.reason.codes"),
-            (rule(age("birthday"), None), "rule.age.of"),
-            (rule(Some(Told::Forecast(pb::ForecastCondition::default())), None), "rule.forecast.full_within"),
-            (rule(Some(Told::Growth(pb::GrowthCondition::default())), None), "rule.growth.counter"),
-            (rule(metric(80.0, 70.0, None), other(|o| o.selector.clear())), "rule.overrides[0].selector"),
-            (
-                rule(metric(80.0, 70.0, Some(90.0)), other(|o| o.trigger = Some(95.0))),
-                "rule.overrides[0].critical",
-            ),
-            (
-                rule(metric(80.0, 70.0, None), other(|o| o.limit = Some(wire_days(1)))),
-                "rule.overrides[0].limit",
-            ),
-            // Below what the rule calls well again: it would fire where all is well.
-            (rule(metric(40.0, 30.0, None), other(|o| o.trigger = Some(20.0))), "rule.overrides[0].trigger"),
-            (rule(metric(40.0, 30.0, None), other(|o| o.clear = Some(50.0))), "rule.overrides[0].clear"),
-            (rule(age("scrub"), other(|o| o.trigger = Some(1.0))), "rule.overrides[0].trigger"),
-            (
-                rule(Some(Told::Expression("state = X".to_owned())), other(|o| o.clear = Some(1.0))),
-                "rule.overrides[0].clear",
-            ),
-        ] {
-            let refused = parse(told).expect_err(field);
-            assert_eq!(refused.field, field, "{refused}");
-            assert!(!refused.problem.is_empty());
-        }
-    }
-
-    #[test]
-    fn a_rule_is_shown_as_it_was_told() {
-        let told = parse(rule(metric(80.0, 70.0, Some(90.0)), None)).expect("a rule");
-        assert_eq!(parse(show(&told)), Ok(told));
-    }
-
-    fn wire_days(days: u32) -> prost_types::Duration {
-        wire(DAY * days)
-    }
 }

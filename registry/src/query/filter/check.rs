@@ -37,6 +37,22 @@ pub(super) enum Operand {
     Enum(Relation, i32),
 }
 
+impl Operand {
+    /// The one word that satisfies it.
+    pub(super) fn exact(&self) -> Option<&str> {
+        match self {
+            Self::Exact(word) => Some(word),
+            Self::Present
+            | Self::Prefix(_)
+            | Self::Contains(_)
+            | Self::Number(..)
+            | Self::Ratio(..)
+            | Self::Time(..)
+            | Self::Enum(..) => None,
+        }
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Relation {
     Equal,
@@ -90,13 +106,12 @@ pub(super) fn observed_at_position(node: &Node) -> Option<usize> {
     }
 }
 
-pub(super) fn asks_freshness(node: &Node) -> bool {
+/// Whether a comparison is of that kind.
+pub(super) fn any(node: &Node, of: &mut dyn FnMut(&Test) -> bool) -> bool {
     match node {
-        Node::All(parts) | Node::Any(parts) => parts.iter().any(asks_freshness),
-        Node::Not(inner) => asks_freshness(inner),
-        Node::Test(test) => {
-            matches!(test.field, Field::Enum(EnumField::Freshness) | Field::Time(TimeField::Observed))
-        }
+        Node::All(parts) | Node::Any(parts) => parts.iter().any(|part| any(part, of)),
+        Node::Not(inner) => any(inner, of),
+        Node::Test(test) => of(test),
     }
 }
 

@@ -21,7 +21,7 @@ pub(super) fn decide(node: &Node, profile: Profile, shard: Option<&Shard>) -> Op
 }
 
 /// `wanted` when all say so, the contrary when one does.
-fn all(parts: &[Node], wanted: bool, decide: impl Fn(&Node) -> Option<bool>) -> Option<bool> {
+pub(super) fn all(parts: &[Node], wanted: bool, decide: impl Fn(&Node) -> Option<bool>) -> Option<bool> {
     let mut decided = Some(wanted);
     for part in parts {
         match decide(part) {

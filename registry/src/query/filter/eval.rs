@@ -1,9 +1,11 @@
-//! Whether a resource satisfies a typed tree. What a resource does not have
-//! satisfies no comparison, and so every negated one.
+//! Whether a resource satisfies a typed tree. For who lists, what a resource does
+//! not have satisfies no comparison, and so every negated one; for who decides by
+//! it, what is absent or cannot be believed is unknown.
 
 use pulse_proto::model::UnixMillis;
 
 use super::check::{Node, Operand, Test};
+use super::decide::all;
 use super::field::{EnumField, Field, TextsField};
 use crate::query::number::{number, used_ratio};
 use crate::query::value::{text, time};
@@ -15,6 +17,42 @@ pub(super) fn matches(node: &Node, resource: &Resource, observed_at: Option<Unix
         Node::Any(parts) => parts.iter().any(|part| matches(part, resource, observed_at)),
         Node::Not(inner) => !matches(inner, resource, observed_at),
         Node::Test(test) => holds(test, resource, observed_at),
+    }
+}
+
+/// As in three-valued logic; `believed` says whether the value of a field is one to go by.
+pub(super) fn judge(
+    node: &Node,
+    resource: &Resource,
+    observed_at: Option<UnixMillis>,
+    believed: &dyn Fn(&Field, Option<&str>) -> bool,
+) -> Option<bool> {
+    match node {
+        Node::All(parts) => all(parts, true, |part| judge(part, resource, observed_at, believed)),
+        Node::Any(parts) => all(parts, false, |part| judge(part, resource, observed_at, believed)),
+        Node::Not(inner) => judge(inner, resource, observed_at, believed).map(|holds| !holds),
+        Node::Test(test) => (believed(&test.field, test.operand.exact()) && !is_absent(test, resource))
+            .then(|| holds(test, resource, observed_at)),
+    }
+}
+
+/// Something is compared with a value that was not told. Who asks whether there is one gets his answer.
+fn is_absent(test: &Test, resource: &Resource) -> bool {
+    if test.operand == Operand::Present {
+        return false;
+    }
+    match &test.field {
+        Field::Text(field) => field.is_told() && text(*field, resource).is_empty(),
+        Field::Number(field) => number(*field, resource).is_none(),
+        Field::UsedRatio => used_ratio(resource).is_none(),
+        // That there is none is known: of tags, labels, alerts and reasons, and of what only some types have.
+        Field::Texts(_)
+        | Field::Enum(_)
+        | Field::Time(_)
+        | Field::Labels
+        | Field::Label(_)
+        | Field::Entry(_)
+        | Field::Alert(_) => false,
     }
 }
 

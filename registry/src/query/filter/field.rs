@@ -92,6 +92,24 @@ pub enum TextField {
     Bus,
 }
 
+impl TextField {
+    /// A source tells it or leaves it open. Of the others, that there is none is an answer: a disk in no pool.
+    pub(super) const fn is_told(self) -> bool {
+        match self {
+            Self::State | Self::Serial | Self::Model | Self::Version | Self::Bus => true,
+            Self::Id
+            | Self::Technology
+            | Self::Name
+            | Self::DisplayName
+            | Self::Connection
+            | Self::ConnectionName
+            | Self::ParentId
+            | Self::Pool
+            | Self::Dataset => false,
+        }
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TextsField {
     SourceId,
