@@ -235,12 +235,16 @@ impl App {
                 warn!("some receivers did not answer in time; they are told after the next start");
             }
             drop(telling);
-            // The last stream has let go of the writer, which then ends by itself.
+            // Pages and assistants speak to the writer, too.
+            http_stop.cancel();
+            match tokio::time::timeout(drain, probes).await {
+                Ok(ended) => ended??,
+                Err(_late) => warn!("some requests did not end in time and are cut"),
+            }
+            // The last of them has let go of the writer, which then ends by itself.
             if tokio::time::timeout(drain, writer).await.is_err() {
                 warn!("the writer did not end in time; what was acknowledged is durable");
             }
-            http_stop.cancel();
-            probes.await??;
             info!("registry has stopped");
             Ok(())
         });
