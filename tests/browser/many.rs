@@ -3,7 +3,7 @@
 use pulse_proto::pb::registry::v1::Batch;
 use pulse_proto::pb::resource::v1::{ConnectionState, IngestRecord, SectionOutcome};
 use pulse_tests::harness::browser::{Browser, Look};
-use pulse_tests::harness::feeder::{Feeder, batch, host, pool, section};
+use pulse_tests::harness::feeder::{Feeder, batch, disk, host, pool, section};
 use pulse_tests::harness::fleet::Service;
 
 use super::looks::SHIFT;
@@ -77,5 +77,37 @@ async fn a_thousand_systems_are_one_page_that_says_which_ones_need_somebody() ->
     browser.go("/console/storage").await?;
     browser.is_sound("the first pools").await?;
     browser.long_shot("thousand-storage").await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_pool_of_many_disks_shows_what_a_page_holds_and_leads_to_all() -> anyhow::Result<()> {
+    const DISKS: usize = 150;
+    let folder = tempfile::tempdir()?;
+    let registry = Service::start("pulse-registry", folder.path(), "").await?;
+    let mut feeder = Feeder::open(registry.grpc(), "c1", &[]).await?;
+    let mut records = vec![pool("shelf", "tank", "ONLINE")];
+    for number in 0..DISKS {
+        let id = format!("system:shelf/disk:sd{number:03}");
+        let mut disk = disk(&id, "system:shelf/pool:tank", &format!("S{number:06}"));
+        disk.name = format!("sd{number:03}");
+        disk.physical_disk.get_or_insert_default().pool = "tank".to_owned();
+        records.push(disk);
+    }
+    feeder.put(batch("shelf", 1, 1, records)).await?;
+    let mut browser = Browser::start(registry.http()).await?;
+    browser.go("/console/storage").await?;
+    assert_eq!(browser.count("tr.disk").await?, 0, "a large pool is closed");
+    browser.click("a.toggle").await?;
+    browser.sees("tr.disk").await?;
+    assert_eq!(browser.count("tr.disk").await?, 80);
+    browser.is_sound("a part of a large pool").await?;
+    browser.click(&format!("text=All {DISKS} in one list")).await?;
+    browser.sees(&format!("text=of {} things", DISKS + 1)).await?;
+    // What is looked for is shown as far as there is room, too.
+    browser.go("/console/storage?kind=disk&q=sd").await?;
+    assert_eq!(browser.count("tr.disk").await?, 80);
+    browser.click(&format!("text=All {DISKS} in one list")).await?;
+    browser.sees(&format!("text=of {DISKS} things")).await?;
     Ok(())
 }

@@ -26,6 +26,8 @@ pub const PATH: &str = "/console/storage";
 /// Everything this page is about.
 pub const ABOUT: &str = "type = storage OR type = physical_disk";
 const LIST_ROWS: usize = 60;
+/// So many are put in order whole.
+const SORTED_MAX: usize = 5_000;
 
 #[derive(Debug, Template)]
 #[template(path = "console/storage.html")]
@@ -120,15 +122,12 @@ pub fn page(layout: Layout, view: &Arc<View>, query: Query, scope: &Scope, now: 
     let (arranged, problem) = match Filter::parse_within(&asked.whole, scope) {
         Ok(filter) if query.get("group").is_empty() => {
             // What was found for the counts need not be looked for again.
-            let chosen = found.zip(Filter::parse(health(query.get("health"))).ok());
-            let known = chosen.filter(|_| asked.is_narrow).map(|(found, chosen)| {
-                let matches = |found: &Found| chosen.matches(&found.resource, found.observed_at);
-                found.into_iter().filter(matches).collect()
-            });
+            let known = found_by_health(found, &query).filter(|_| asked.is_narrow);
             let matches = tree::Matches { filter: &filter, known, is_narrow: asked.is_narrow };
             (tree::arrange(view, matches, &query, scope, now), String::new())
         }
-        Ok(filter) => (list(view, &filter, &query, now), String::new()),
+        // Nor to be listed.
+        Ok(filter) => (list(view, &filter, found_by_health(found, &query), &query, now), String::new()),
         Err(error) => (Arranged::default(), error.to_string()),
     };
     let sources = DataSource::ALL.iter().map(|source| (source.token(), SourceBadge::of(*source).label));
@@ -188,14 +187,37 @@ struct Arranged {
     unit: &'static str,
 }
 
+/// Of what was found, what has the chosen health.
+fn found_by_health(found: Option<Vec<Found>>, query: &Query) -> Option<Vec<Found>> {
+    let (found, chosen) = found.zip(Filter::parse(health(query.get("health"))).ok())?;
+    Some(found.into_iter().filter(|found| chosen.matches(&found.resource, found.observed_at)).collect())
+}
+
 /// Everything in one order: the worst first, then by name, system and id.
-fn list(view: &Arc<View>, filter: &Filter, query: &Query, now: UnixMillis) -> Arranged {
-    let order = Order::parse("severity desc, freshness desc, display_name, connection_name");
+fn list(
+    view: &Arc<View>,
+    filter: &Filter,
+    known: Option<Vec<Found>>,
+    query: &Query,
+    now: UnixMillis,
+) -> Arranged {
+    let order =
+        Order::parse("severity desc, freshness desc, display_name, connection_name").unwrap_or_default();
     let end = query.number("page").unwrap_or(1).saturating_mul(LIST_ROWS);
-    let listing = Listing::find(Arc::clone(view), filter, &order.unwrap_or_default(), end);
-    let (pager, from) = Pager::of(query, PATH, listing.len(), LIST_ROWS);
-    let rows: Vec<Row> =
-        listing.from(from).take(LIST_ROWS).map(|found| Row::of(&found, view, 0, true, now)).collect();
+    let (pager, page): (Pager, Vec<Found>) = match known.filter(|known| known.len() <= SORTED_MAX) {
+        Some(mut known) => {
+            known.sort_by(|a, b| order.compare((&a.resource, a.observed_at), (&b.resource, b.observed_at)));
+            let (pager, from) = Pager::of(query, PATH, known.len(), LIST_ROWS);
+            (pager, known.into_iter().skip(from).take(LIST_ROWS).collect())
+        }
+        // Of many only those before the end of the page are put in order.
+        None => {
+            let listing = Listing::find(Arc::clone(view), filter, &order, end);
+            let (pager, from) = Pager::of(query, PATH, listing.len(), LIST_ROWS);
+            (pager, listing.from(from).take(LIST_ROWS).collect())
+        }
+    };
+    let rows: Vec<Row> = page.iter().map(|found| Row::of(found, view, 0, true, now)).collect();
     let by_health = query.get("group") == "health";
     let mut groups: Vec<Group> = Vec::new();
     for row in rows {

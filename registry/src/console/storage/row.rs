@@ -64,6 +64,8 @@ pub struct Row {
     pub scan: Option<Scan>,
     pub heat: Option<Heat>,
     pub toggle: Option<Toggle>,
+    /// Where there was no room for all that is in it.
+    pub more: Option<More>,
 }
 
 /// Opens or closes what is in a pool.
@@ -73,6 +75,13 @@ pub struct Toggle {
     pub open: bool,
     pub datasets: usize,
     pub disks: usize,
+}
+
+/// All of it, in one list.
+#[derive(Debug)]
+pub struct More {
+    pub count: usize,
+    pub href: String,
 }
 
 /// How much a pool can still lose.
@@ -141,6 +150,7 @@ impl Row {
             scan: pool.and_then(|pool| pool.scan.as_ref()).map(|scan| Scan::of(scan, now)),
             heat: disk.and_then(|disk| disk.temperature_celsius).map(Heat::of),
             toggle: None,
+            more: None,
         }
     }
 }

@@ -8,9 +8,10 @@ use std::sync::Arc;
 
 use pulse_proto::model::{ConnectionId, ResourceType, StorageTopology, UnixMillis};
 
-use super::row::{Kind, Row, Toggle};
+use super::row::{Kind, More, Row, Toggle};
 use super::{Arranged, Group, PATH, health_of};
 use crate::console::address::{Query, segment};
+use crate::console::filter::quoted;
 use crate::console::layout::Pager;
 use crate::console::look::{Health, Look, Reach};
 use crate::console::systems::Scope;
@@ -23,8 +24,8 @@ use crate::state::view::{Found, Shard, View};
 const PAGE_POOLS: usize = 25;
 /// A page with so few rows shows all of them.
 const OPEN_ROWS_MAX: usize = 80;
-/// Rows of one pool.
-const POOL_ROWS_MAX: usize = 300;
+/// Rows in pools on one page; what finds no room is counted, and listed elsewhere.
+const INSIDE_ROWS_MAX: usize = 80;
 const HEADS: &str = "(topology = pool OR severity >= warning OR (type = physical_disk AND NOT pool:*))";
 
 type Key = (ConnectionId, String);
@@ -114,7 +115,8 @@ pub(super) fn arrange(
     }
     let within = Filter::parse_within("", scope).unwrap_or(Filter::all());
     let rows: usize = shown.iter().map(|unit| if is_narrow { 0 } else { 1 + unit.matches.len() }).sum();
-    let open = Open { query, all: !is_narrow && rows <= OPEN_ROWS_MAX, is_narrow };
+    let all = !is_narrow && rows <= OPEN_ROWS_MAX;
+    let mut open = Open { query, all, is_narrow, room: INSIDE_ROWS_MAX };
     let mut groups: Vec<Group> = Vec::new();
     for unit in shown {
         let system = unit.key.0.as_str().to_owned();
@@ -183,17 +185,22 @@ struct Open<'a> {
     query: &'a Query,
     all: bool,
     is_narrow: bool,
+    /// Rows in pools that the page still has room for.
+    room: usize,
 }
 
 impl Open<'_> {
-    fn rows(&self, view: &View, unit: Unit, rows: &mut Vec<Row>, now: UnixMillis) {
+    fn rows(&mut self, view: &View, unit: Unit, rows: &mut Vec<Row>, now: UnixMillis) {
         let shard = view.shard(&unit.key.0);
         let pool = unit.pool.or_else(|| shard.and_then(|shard| pool_of(shard, &unit.key.1)));
         let Some(pool) = pool else {
             // In no pool, or in one that nobody told of.
-            rows.extend(
-                unit.matches.iter().take(POOL_ROWS_MAX).map(|found| Row::of(found, view, 0, false, now)),
-            );
+            let shown = unit.matches.len().min(self.room);
+            self.room -= shown;
+            rows.extend(unit.matches.iter().take(shown).map(|found| Row::of(found, view, 0, false, now)));
+            if let Some(last) = rows.last_mut().filter(|_| shown < unit.matches.len()) {
+                last.more = Some(self.more(&unit.system, &unit.key.1, unit.matches.len()));
+            }
             return;
         };
         let mut row = Row::of(&pool, view, 0, false, now);
@@ -215,8 +222,28 @@ impl Open<'_> {
                 inside.clear();
             }
         }
+        let (place, all) = (rows.len(), inside.len());
         rows.push(row);
-        arranged(&unit.key.1, inside, |depth, found| rows.push(Row::of(found, view, depth, false, now)));
+        let (told, left) = arranged(&unit.key.1, inside, self.room, |depth, found| {
+            rows.push(Row::of(found, view, depth, false, now));
+        });
+        self.room -= told;
+        if left > 0 {
+            rows[place].more = Some(self.more(&unit.system, &unit.key.1, all));
+        }
+    }
+
+    /// Where all of a pool stands in one list.
+    fn more(&self, system: &str, pool: &str, count: usize) -> More {
+        let of_pool =
+            if pool.is_empty() { "NOT pool:*".to_owned() } else { format!("pool = {}", quoted(pool)) };
+        let written = match self.query.get("filter") {
+            "" => of_pool,
+            written => format!("({written}) AND {of_pool}"),
+        };
+        let query = self.query.with("fold", "").with("page", "").with("group", "none");
+        let query = query.with("system", system).with("filter", &written);
+        More { count, href: query.link(PATH) }
     }
 }
 
@@ -226,14 +253,20 @@ fn pool_of(shard: &Shard, name: &str) -> Option<Found> {
     Some(found(shard, row))
 }
 
-/// Disks first, the worst of them on top; then datasets as they lie in each other, the worst of siblings first.
-fn arranged(pool: &str, inside: Vec<Found>, mut tell: impl FnMut(usize, &Found)) {
+/// Disks first, the worst of them on top; then datasets as they lie in each other, the worst of siblings first. Says how
+/// many were told, and how many were left out as there was no room for more than `room`.
+fn arranged(
+    pool: &str,
+    inside: Vec<Found>,
+    room: usize,
+    mut tell: impl FnMut(usize, &Found),
+) -> (usize, usize) {
     let (mut disks, datasets): (Vec<Found>, Vec<Found>) =
         inside.into_iter().partition(|found| Kind::of(found) == Kind::Disk);
     let urgency = |found: &Found| (Reverse(health_of(found)), found.resource.document.name().to_owned());
     disks.sort_by_cached_key(|disk| (urgency(disk), disk.resource.id.clone()));
     let mut told = 0;
-    for disk in disks.iter().take(POOL_ROWS_MAX) {
+    for disk in disks.iter().take(room) {
         told += 1;
         tell(1, disk);
     }
@@ -259,11 +292,12 @@ fn arranged(pool: &str, inside: Vec<Found>, mut tell: impl FnMut(usize, &Found))
     let mut open: Vec<(usize, &str)> =
         children.get("").into_iter().flatten().rev().map(|name| (1, *name)).collect();
     while let Some((depth, name)) = open.pop() {
-        let Some(found) = named.get(name).filter(|_| told < POOL_ROWS_MAX) else { continue };
+        let Some(found) = named.get(name).filter(|_| told < room) else { continue };
         told += 1;
         tell(depth, found);
         open.extend(children.get(name).into_iter().flatten().rev().map(|child| (depth + 1, *child)));
     }
+    (told, disks.len() + named.len() - told)
 }
 
 /// `a/b` and `a` of `a/b/c`.
