@@ -204,19 +204,17 @@ fn list(
     let order =
         Order::parse("severity desc, freshness desc, display_name, connection_name").unwrap_or_default();
     let end = query.number("page").unwrap_or(1).saturating_mul(LIST_ROWS);
-    let (pager, page): (Pager, Vec<Found>) = match known.filter(|known| known.len() <= SORTED_MAX) {
-        Some(mut known) => {
+    let (pager, page): (Pager, Vec<Found>) =
+        if let Some(mut known) = known.filter(|known| known.len() <= SORTED_MAX) {
             known.sort_by(|a, b| order.compare((&a.resource, a.observed_at), (&b.resource, b.observed_at)));
             let (pager, from) = Pager::of(query, PATH, known.len(), LIST_ROWS);
             (pager, known.into_iter().skip(from).take(LIST_ROWS).collect())
-        }
-        // Of many only those before the end of the page are put in order.
-        None => {
+        } else {
+            // Of many only those before the end of the page are put in order.
             let listing = Listing::find(Arc::clone(view), filter, &order, end);
             let (pager, from) = Pager::of(query, PATH, listing.len(), LIST_ROWS);
             (pager, listing.from(from).take(LIST_ROWS).collect())
-        }
-    };
+        };
     let rows: Vec<Row> = page.iter().map(|found| Row::of(found, view, 0, true, now)).collect();
     let by_health = query.get("group") == "health";
     let mut groups: Vec<Group> = Vec::new();
