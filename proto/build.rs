@@ -21,7 +21,8 @@ const FILES: [&str; 12] = [
     "pulse/registry/v1/alert_service.proto",
     "pulse/registry/v1/context_service.proto",
 ];
-const COLLECTOR_FILES: [&str; 1] = ["pulse/collector/v1/connection_service.proto"];
+const OTHER_FILES: [&str; 2] =
+    ["pulse/collector/v1/connection_service.proto", "pulse/admin/v1/log_service.proto"];
 
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo::rerun-if-changed=pulse");
@@ -29,7 +30,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     let mut compiler = protox::Compiler::new(["."])?;
     compiler.include_imports(true).include_source_info(true);
-    compiler.open_files(FILES)?.open_files(COLLECTOR_FILES)?;
+    compiler.open_files(FILES)?.open_files(OTHER_FILES)?;
     let all = compiler.file_descriptor_set();
     std::fs::write(out.join("pulse_descriptor.bin"), all.encode_to_vec())?;
 
@@ -48,6 +49,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         .extern_path(".pulse.resource.v1", "crate::pb::resource::v1")
         .extern_path(".pulse.resource.v1.Resource", "crate::encoded::EncodedResource");
     build = build.extern_path(".pulse.collector.v1", "crate::pb::collector::v1");
+    build = build.extern_path(".pulse.admin.v1", "crate::pb::admin::v1");
     for message in messages(&served).filter(|message| !ENCODED.contains(message)) {
         let rust = match message {
             IN_PARTS => "crate::encoded::EncodedWatchResponse".to_owned(),

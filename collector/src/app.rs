@@ -10,10 +10,12 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use pulse_proto::model::{CollectorId, UnixMillis};
+use pulse_proto::pb::admin::v1::log_service_server::LogServiceServer;
 use pulse_proto::pb::collector::v1::connection_service_server::ConnectionServiceServer;
 use pulse_shell::calls::Calls;
+use pulse_shell::logs::service::LogApi;
 use pulse_shell::probes::{self, Readiness, Ready};
-use pulse_shell::serve;
+use pulse_shell::{logs, serve};
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
@@ -64,11 +66,13 @@ impl App {
         let entrance =
             serve::Entrance::open(&config.tls, &config.access, stop.clone()).await?.with_calls(calls);
         let (roster, known, collector) = open(&config).await?;
+        let mailbox = Arc::new(Mailbox::default());
         let figures = Figures {
             metrics: Arc::clone(&metrics),
             roster: Arc::clone(&roster),
             board: Arc::clone(&board),
             link: link.subscribe(),
+            mailbox: Arc::clone(&mailbox),
             runtime: Handle::current(),
         };
         let router = probes::router(Arc::new(printed), figures.refresh(), readiness.clone());
@@ -77,7 +81,6 @@ impl App {
         let (targets_stop, uplink_stop) = (CancellationToken::new(), CancellationToken::new());
         let mut tasks = JoinSet::new();
         if config.enable_truenas {
-            let mailbox = Arc::new(Mailbox::default());
             let configured = roster.all();
             for id in known.connections().iter().filter(|id| !configured.contains_key(*id)) {
                 // Deleted here while the registry could not be told.
@@ -99,7 +102,7 @@ impl App {
         let grpc = serve::listen(config.grpc.listen, "grpc.listen").await?;
         let grpc_addr = grpc.local_addr()?;
         let (health, routes) = serve::routes(&SERVICES)?;
-        let routes = routes.add_service(api.into_server());
+        let routes = routes.add_service(api.into_server()).add_service(logs::service::server());
         let server = tokio::spawn(serve::grpc(grpc, entrance, routes, grpc_stop.clone()));
         serve::say_health(&health, &SERVICES, ServingStatus::Serving).await;
         readiness.set(Ready::Yes);
@@ -157,7 +160,8 @@ impl App {
     }
 }
 
-const SERVICES: [&str; 1] = [ConnectionServiceServer::<ConnectionApi>::NAME];
+const SERVICES: [&str; 2] =
+    [ConnectionServiceServer::<ConnectionApi>::NAME, LogServiceServer::<LogApi>::NAME];
 
 /// Opens what is on disk. Blocking work, off the runtime's threads.
 async fn open(config: &Config) -> anyhow::Result<(Arc<Roster>, Known, CollectorId)> {

@@ -16,6 +16,7 @@ use clap::{Args, Parser, Subcommand};
 use pulse_shell::access::cli::{self as access_cli, GrantsCommand, TokensCommand};
 use pulse_shell::audit::query::{self, AuditArgs};
 use pulse_shell::health::{self, HealthArgs};
+use pulse_shell::logs::cli::LogLevelArgs;
 use pulse_shell::{command, logs, serve, table};
 
 use crate::app::App;
@@ -42,6 +43,8 @@ enum Command {
     Config(ConfigCommand),
     /// Ask a running one whether it serves, as a probe does. Ends with 1 when it does not.
     Health(HealthArgs),
+    /// Show how much a running one logs, or change it for a while.
+    LogLevel(LogLevelArgs),
     /// Add, list, test, change and remove the connections of a running collector.
     #[command(subcommand)]
     Connections(connections::Command),
@@ -104,8 +107,18 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     match cli.command {
         None | Some(Command::Serve) => {
             let config = cli.settings.read().0?;
-            logs::start(config.log.format, &config.log.level, Some(&config.audit))?;
-            serve_until_stopped(config).await?;
+            let exporting = logs::start(logs::Options {
+                service: "pulse-collector",
+                format: config.log.format,
+                level: &config.log.level,
+                audit: Some(&config.audit),
+                traces: &config.traces,
+            })?;
+            let served = serve_until_stopped(config).await;
+            if let Some(exporting) = exporting {
+                exporting.finish().await;
+            }
+            served?;
         }
         Some(Command::Config(ConfigCommand::Check)) => {
             let (config, settings) = cli.settings.read();
@@ -123,6 +136,11 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             let config = cli.settings.read().0?;
             let has_tls = config.tls.files.is_some();
             return health::run("collector", &arguments, config.grpc.listen, has_tls).await;
+        }
+        Some(Command::LogLevel(arguments)) => {
+            let config = cli.settings.read().0?;
+            let has_tls = config.tls.files.is_some();
+            logs::cli::run("collector", arguments, config.grpc.listen, has_tls).await?;
         }
         Some(Command::Tokens(command)) => access_cli::tokens(command, &cli.settings.read().0?.access.file)?,
         Some(Command::Grants(command)) => access_cli::grants(command, &cli.settings.read().0?.access.file)?,

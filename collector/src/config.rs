@@ -10,8 +10,8 @@ use pulse_shell::access;
 use pulse_shell::audit;
 use pulse_shell::logs::{self, Format};
 use pulse_shell::settings::{Key, Problems, Settings};
-use pulse_shell::tls;
 use pulse_shell::tls::connector::ClientFiles;
+use pulse_shell::{tls, trace};
 
 use crate::connection::key_command::KeyCommand;
 use crate::connection::store::KeySource;
@@ -209,6 +209,24 @@ pub const KEYS: &[Key] = &[
         help: "`error`, `warn`, `info`, `debug`, `trace`, or a filter such as `info,pulse_collector=debug`.",
     },
     Key {
+        name: "otlp.endpoint",
+        env: "PULSE_COLLECTOR_OTLP_ENDPOINT",
+        default: "",
+        help: "Where traces are sent by OTLP over gRPC, such as `http://127.0.0.1:4317`. Empty: nowhere.",
+    },
+    Key {
+        name: "otlp.ca_file",
+        env: "PULSE_COLLECTOR_OTLP_CA_FILE",
+        default: "",
+        help: "PEM file of the authority that issued the certificate of that server. Empty: the system's authorities.",
+    },
+    Key {
+        name: "otlp.sample_ratio",
+        env: "PULSE_COLLECTOR_OTLP_SAMPLE_RATIO",
+        default: "1",
+        help: "Of the traces that begin here, so many are sent: 0 to 1.",
+    },
+    Key {
         name: "connections.max",
         env: "PULSE_COLLECTOR_CONNECTIONS_MAX",
         default: "1000",
@@ -275,6 +293,7 @@ pub struct Config {
     pub tls: tls::Config,
     pub access: access::config::Config,
     pub audit: audit::config::Config,
+    pub traces: trace::Config,
     pub log: Log,
     pub connections: Connections,
     /// Which addresses connections may reach.
@@ -392,6 +411,7 @@ impl Config {
             tls: tls::Config::read(settings, &listens),
             access: access::config::Config::read(settings, &data_dir, &listens),
             audit: audit::config::Config::read(settings, &data_dir),
+            traces: trace::Config::read(settings),
             data_dir,
             http: Http { listen: http },
             log: Log {

@@ -21,6 +21,11 @@ pub struct SectionLabel {
     pub outcome: &'static str,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct QueueLabel {
+    pub queue: &'static str,
+}
+
 /// Every figure of the collector.
 #[derive(Debug, Default)]
 pub struct Metrics {
@@ -35,6 +40,7 @@ pub struct Metrics {
     pub batches_refused: Gauge<u64, AtomicU64>,
     pub resyncs: Gauge<u64, AtomicU64>,
     pub tasks: Gauge,
+    pub queues: Family<QueueLabel, Gauge>,
 }
 
 impl Metrics {
@@ -72,6 +78,11 @@ impl Metrics {
             metrics.batches_refused.clone(),
         );
         registry.register("resyncs", "Full snapshots the registry asked for", metrics.resyncs.clone());
+        registry.register(
+            "queue_depth",
+            "What waits, by queue: connections whose newest state was not taken up (mailbox), batches without an answer (unanswered)",
+            metrics.queues.clone(),
+        );
         registry.register("tasks", "Tasks alive in this process", metrics.tasks.clone());
         (metrics, registry)
     }

@@ -26,6 +26,11 @@ pub mod pb {
             tonic::include_proto!("pulse.collector.v1");
         }
     }
+    pub mod admin {
+        pub mod v1 {
+            tonic::include_proto!("pulse.admin.v1");
+        }
+    }
 }
 
 /// The server's side of the read services, with resources that are encoded already.

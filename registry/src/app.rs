@@ -12,12 +12,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use pulse_proto::model::{ConnectionId, DataSource};
+use pulse_proto::pb::admin::v1::log_service_server::LogServiceServer;
 use pulse_proto::pb::registry::v1::alert_service_server::AlertServiceServer;
 use pulse_proto::pb::registry::v1::context_service_server::ContextServiceServer;
 use pulse_proto::pb::registry::v1::ingest_service_server::IngestServiceServer;
 use pulse_shell::calls::Calls;
+use pulse_shell::logs::service::LogApi;
 use pulse_shell::probes::{self, Readiness, Ready};
-use pulse_shell::serve;
+use pulse_shell::{logs, serve};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tonic::server::NamedService as _;
@@ -137,6 +139,7 @@ impl App {
         let observer: Arc<dyn Observer> = Arc::clone(&watchful) as _;
         let (writer, handle) =
             Writer::new(state, judge, store, publisher, clock.clone(), Arc::clone(&observer));
+        watchful.follow_backlog(handle.backlog());
         let writer = tokio::spawn(writer.run());
 
         let (alert_publisher, alert_feed) = alert_feed::channel(book);
@@ -206,7 +209,8 @@ impl App {
             .add_service(IngestServiceServer::new(ingest).max_decoding_message_size(bytes_max))
             .add_service(Direct::new(resource, bytes_max))
             .add_service(AlertServiceServer::new(alerts).max_decoding_message_size(bytes_max))
-            .add_service(ContextServiceServer::new(context));
+            .add_service(ContextServiceServer::new(context))
+            .add_service(logs::service::server());
         // Assistants go through the same layers as everybody else.
         assistants.fill(crate::service::mcp::registry(entrance.inside().layer(routes.clone())));
         let server = tokio::spawn(serve::grpc(grpc, entrance, routes, grpc_stop.clone()));
@@ -274,11 +278,12 @@ impl App {
     }
 }
 
-const SERVICES: [&str; 4] = [
+const SERVICES: [&str; 5] = [
     IngestServiceServer::<IngestApi>::NAME,
     Direct::NAME,
     AlertServiceServer::<AlertApi>::NAME,
     ContextServiceServer::<Contexts>::NAME,
+    LogServiceServer::<LogApi>::NAME,
 ];
 
 /// Opens the store and reads it. Rows that cannot be read are told and left alone.

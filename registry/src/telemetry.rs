@@ -62,6 +62,11 @@ pub struct StepLabel {
     pub step: &'static str,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct QueueLabel {
+    pub queue: &'static str,
+}
+
 /// Every figure of the registry.
 #[derive(Debug)]
 pub struct Metrics {
@@ -81,6 +86,7 @@ pub struct Metrics {
     pub changes: Counter,
     pub watch_changes_judged: Counter,
     pub streams: Gauge,
+    pub queues: Family<QueueLabel, Gauge>,
     pub tasks: Gauge,
     pub unknown_values: Family<KindLabel, Gauge<u64, AtomicU64>>,
     pub alerts: Family<AlertLabel, Gauge>,
@@ -117,6 +123,7 @@ impl Metrics {
             changes: Counter::default(),
             watch_changes_judged: Counter::default(),
             streams: Gauge::default(),
+            queues: Family::default(),
             tasks: Gauge::default(),
             unknown_values: Family::default(),
             alerts: Family::default(),
@@ -169,6 +176,11 @@ impl Metrics {
             metrics.watch_changes_judged.clone(),
         );
         registry.register("ingest_streams", "Open streams of collectors", metrics.streams.clone());
+        registry.register(
+            "queue_depth",
+            "What waits, by queue: messages for the writer (ingest)",
+            metrics.queues.clone(),
+        );
         registry.register("tasks", "Tasks alive in this process", metrics.tasks.clone());
         registry.register(
             "unknown_values",

@@ -9,16 +9,20 @@ use http::{HeaderMap, Request, Response};
 use http_body::{Body, Frame, SizeHint};
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::exemplar::HistogramWithExemplars;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
-use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::metrics::histogram::exponential_buckets;
 use prometheus_client::registry::Registry;
 use tokio::time::Instant;
 use tonic::Code;
 use tower::{Layer, Service};
+use tracing::field::Empty;
+use tracing::{Instrument as _, Span};
 
 use crate::access::guard::Port;
 use crate::access::table;
+use crate::trace;
 
 /// What no row of the table names.
 const OTHER: &str = "other";
@@ -34,7 +38,14 @@ struct Ended {
     code: String,
 }
 
-type Seconds = Family<Method, Histogram, fn() -> Histogram>;
+/// The trace of a call that took so long.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Exemplar {
+    trace_id: String,
+}
+
+type Durations = HistogramWithExemplars<Exemplar>;
+type Seconds = Family<Method, Durations, fn() -> Durations>;
 
 /// The figures of calls; clones count into the same.
 #[derive(Clone, Debug)]
@@ -47,7 +58,7 @@ pub struct Calls {
 impl Default for Calls {
     fn default() -> Self {
         // From a quarter of a millisecond to two minutes; a stream is open for as long as it is.
-        let seconds = || Histogram::new(exponential_buckets(0.000_25, 2.0, 20));
+        let seconds = || Durations::new(exponential_buckets(0.000_25, 2.0, 20));
         Self {
             open: Family::default(),
             ended: Family::default(),
@@ -75,15 +86,34 @@ impl Calls {
         CallsLayer { calls: self.clone(), port }
     }
 
-    fn begin(&self, port: Port, path: &str) -> Call {
+    fn begin<B>(&self, port: Port, request: &Request<B>) -> Call {
+        let path = request.uri().path();
         let row = match port {
             Port::Grpc => table::method(path),
             Port::Http => table::route(path),
         };
         let method = row.map_or(OTHER, |row| row.path);
         self.open.get_or_create(&Method { method }).inc();
-        Call { calls: self.clone(), method, began: Instant::now(), code: None }
+        let span = if is_stream(method) { Span::none() } else { span(method, request.headers()) };
+        Call { calls: self.clone(), method, began: Instant::now(), code: None, span }
     }
+}
+
+/// Open for as long as both sides like: what matters in it has traces of its own, and a page that follows has none.
+fn is_stream(method: &str) -> bool {
+    let verb = method.rsplit('/').next().unwrap_or_default();
+    verb.starts_with("Watch") || ["Ingest", "ServerReflectionInfo", "live"].contains(&verb)
+}
+
+/// Goes on with the caller's trace, if there is one.
+fn span(method: &'static str, headers: &HeaderMap) -> Span {
+    let span = tracing::info_span!(
+        target: trace::TARGET, "call",
+        otel.name = method, otel.kind = "server", code = Empty, trace_id = Empty,
+    );
+    let parent = headers.get(trace::HEADER).and_then(|value| value.to_str().ok());
+    trace::follow(&span, parent.unwrap_or_default());
+    span
 }
 
 #[derive(Clone, Debug)]
@@ -122,9 +152,9 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        let mut call = self.calls.begin(self.port, request.uri().path());
+        let mut call = self.calls.begin(self.port, &request);
         let port = self.port;
-        let called = self.inner.call(request);
+        let called = call.span.in_scope(|| self.inner.call(request)).instrument(call.span.clone());
         Box::pin(async move {
             let response = called.await?;
             match port {
@@ -143,6 +173,7 @@ struct Call {
     method: &'static str,
     began: Instant,
     code: Option<String>,
+    span: Span,
 }
 
 impl Call {
@@ -159,9 +190,12 @@ impl Drop for Call {
         let method = self.method;
         // Who goes away before the end has cancelled.
         let code = self.code.take().unwrap_or_else(|| format!("{:?}", Code::Cancelled));
+        self.span.record("code", code.as_str());
         self.calls.open.get_or_create(&Method { method }).dec();
         self.calls.ended.get_or_create(&Ended { method, code }).inc();
-        self.calls.seconds.get_or_create(&Method { method }).observe(self.began.elapsed().as_secs_f64());
+        let exemplar = trace::sampled(&self.span).map(|trace_id| Exemplar { trace_id });
+        let seconds = self.began.elapsed().as_secs_f64();
+        self.calls.seconds.get_or_create(&Method { method }).observe(seconds, exemplar, None);
     }
 }
 

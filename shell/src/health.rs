@@ -33,7 +33,7 @@ pub struct HealthArgs {
     access: Access,
 }
 
-fn duration_of(text: &str) -> Result<Duration, String> {
+pub(crate) fn duration_of(text: &str) -> Result<Duration, String> {
     duration(text).ok_or_else(|| format!("{text:?} is no time such as 500ms, 3s or 1m"))
 }
 
@@ -44,8 +44,7 @@ pub async fn run(
     listen: SocketAddr,
     has_tls: bool,
 ) -> anyhow::Result<ExitCode> {
-    let scheme = if has_tls { "https" } else { "http" };
-    let address = arguments.address.clone().unwrap_or_else(|| format!("{scheme}://{}", reachable(listen)));
+    let address = arguments.address.clone().unwrap_or_else(|| own_address(listen, has_tls));
     let deadline = Instant::now() + arguments.wait;
     let answer = timeout_at(deadline, serving(server, &address, arguments)).await;
     answer.with_context(|| format!("{server} at {address} does not serve within {:?}", arguments.wait))??;
@@ -74,6 +73,12 @@ async fn serving(server: &str, address: &str, arguments: &HealthArgs) -> anyhow:
             ServingStatus::NotServing | ServingStatus::Unknown => {}
         }
     }
+}
+
+/// Where the server of these settings answers on this machine.
+pub(crate) fn own_address(listen: SocketAddr, has_tls: bool) -> String {
+    let scheme = if has_tls { "https" } else { "http" };
+    format!("{scheme}://{}", reachable(listen))
 }
 
 /// Where this machine reaches what listens on every address.

@@ -17,6 +17,7 @@ pub mod settings;
 pub mod socket;
 pub mod table;
 pub mod tls;
+pub mod trace;
 
 /// Version and, in a release build, the commit it was made of.
 pub const VERSION: &str = env!("PULSE_VERSION");

@@ -1,5 +1,9 @@
 //! Structured logs on stderr: text on a terminal, one JSON object per line
-//! otherwise.
+//! otherwise. How much they say can be changed while they run.
+
+pub mod cli;
+mod control;
+pub mod service;
 
 use std::io::IsTerminal as _;
 
@@ -8,11 +12,12 @@ use tracing::{Level, Metadata};
 use tracing_subscriber::filter::{FilterExt as _, filter_fn};
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
-use tracing_subscriber::{EnvFilter, Layer as _, fmt};
+use tracing_subscriber::{EnvFilter, Layer as _, fmt, reload};
 
+use self::control::Control;
 use crate::audit::file::Log;
 use crate::audit::layer::AuditLayer;
-use crate::{audit, serve};
+use crate::{audit, serve, trace};
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Format {
@@ -60,11 +65,25 @@ fn with_audit(level: &str) -> String {
     if named { level.to_owned() } else { format!("{level},{target}=info") }
 }
 
-/// Sets up logging for the process, and the audit log in its file. Fails when `level` is no filter, when it was set up
-/// before, or when the file cannot be written.
-pub fn start(format: Format, level: &str, audit: Option<&audit::config::Config>) -> anyhow::Result<()> {
+/// What a process says, and where.
+#[derive(Clone, Copy, Debug)]
+pub struct Options<'a> {
+    pub service: &'static str,
+    pub format: Format,
+    pub level: &'a str,
+    /// `None`: audit lines are in the log alone.
+    pub audit: Option<&'a audit::config::Config>,
+    pub traces: &'a trace::Config,
+}
+
+/// Sets up logging and traces for the process, and the audit log in its file. Fails when `level` is no filter, when it was set up
+/// before, or when the file cannot be written. `None`: traces go nowhere.
+pub fn start(options: Options<'_>) -> anyhow::Result<Option<trace::Exporting>> {
+    let Options { service, format, level, audit, traces } = options;
     let audit = audit.map(open).transpose()?;
-    let filter = EnvFilter::try_new(with_audit(level))?;
+    let (traces, exporting) = trace::layer(traces, service)?.unzip();
+    let has_traces = traces.is_some();
+    let (filter, handle) = reload::Layer::new(EnvFilter::try_new(with_audit(level))?);
     let terminal = std::io::stderr().is_terminal();
     let json = match format {
         Format::Auto => !terminal,
@@ -72,17 +91,24 @@ pub fn start(format: Format, level: &str, audit: Option<&audit::config::Config>)
         Format::Json => true,
     };
     let layer = fmt::layer().with_writer(std::io::stderr);
-    let filter = filter.and(filter_fn(is_discreet));
+    // Spans are told with lines only where somebody looks for their trace.
+    let is_told = move |metadata: &Metadata<'_>| {
+        is_discreet(metadata) && (has_traces || metadata.target() != trace::TARGET)
+    };
+    let filter = filter.and(filter_fn(is_told));
     let audit =
         audit.map(|audit| audit.with_filter(filter_fn(|metadata| metadata.target() == audit::TARGET)));
-    let registry = tracing_subscriber::registry().with(audit);
+    let traces =
+        traces.map(|traces| traces.with_filter(filter_fn(|metadata| metadata.target() == trace::TARGET)));
+    let registry = tracing_subscriber::registry().with(audit).with(traces);
     if json {
-        let layer = layer.json().flatten_event(true).with_current_span(false).with_span_list(false);
+        let layer = layer.json().flatten_event(true).with_current_span(has_traces).with_span_list(false);
         registry.with(layer.with_filter(filter)).try_init()?;
     } else {
         registry.with(layer.with_ansi(terminal).with_target(false).with_filter(filter)).try_init()?;
     }
-    Ok(())
+    Control::new(level, Box::new(move |filter| handle.reload(filter))).install();
+    Ok(exporting)
 }
 
 fn open(config: &audit::config::Config) -> anyhow::Result<AuditLayer> {

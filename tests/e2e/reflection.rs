@@ -39,6 +39,7 @@ async fn every_method_says_how_to_call_it_and_answers_as_it_says() -> anyhow::Re
         ("registry/v1/alert_service.proto", 19),
         ("registry/v1/context_service.proto", 2),
         ("collector/v1/connection_service.proto", 11),
+        ("admin/v1/log_service.proto", 2),
     ];
     for (file, methods) in contracts {
         let text = fs::read_to_string(root().join("proto/pulse").join(file))?;
@@ -81,7 +82,9 @@ async fn both_servers_describe_themselves_and_their_health() -> anyhow::Result<(
         ("127.0.0.1:7660", "pulse.registry.v1.ResourceService"),
         ("127.0.0.1:7660", "pulse.registry.v1.AlertService"),
         ("127.0.0.1:7660", "pulse.registry.v1.ContextService"),
+        ("127.0.0.1:7660", "pulse.admin.v1.LogService"),
         ("127.0.0.1:7670", "pulse.collector.v1.ConnectionService"),
+        ("127.0.0.1:7670", "pulse.admin.v1.LogService"),
     ];
     for (addr, service) in services {
         let list = format!("grpcurl -plaintext {addr} list");
@@ -89,7 +92,7 @@ async fn both_servers_describe_themselves_and_their_health() -> anyhow::Result<(
         assert!(answer.stdout.lines().any(|line| line == service), "{service} in {}", answer.stdout);
         assert_eq!(
             answer.stdout.lines().filter(|line| line.starts_with("pulse.")).count(),
-            if addr.ends_with("7660") { 4 } else { 1 }
+            if addr.ends_with("7660") { 5 } else { 2 }
         );
         let check = format!(
             "grpcurl -plaintext -d '{{\"service\":\"{service}\"}}' {addr} grpc.health.v1.Health/Check"

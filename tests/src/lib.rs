@@ -4,6 +4,7 @@
 pub mod bench;
 pub mod context;
 pub mod crash;
+pub mod evidence;
 pub mod fuzz;
 pub mod harness;
 pub mod soak;

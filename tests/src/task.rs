@@ -3,6 +3,7 @@
 #![allow(clippy::print_stdout, reason = "a task talks to the person who runs it")]
 
 pub mod bench;
+pub mod certify;
 pub mod check;
 pub mod crash;
 pub mod docs;

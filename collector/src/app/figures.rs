@@ -9,14 +9,15 @@ use tokio::runtime::Handle;
 use tokio::sync::watch;
 
 use crate::connection::{Board, Roster};
-use crate::telemetry::{Metrics, SectionLabel, StateLabel};
-use crate::uplink::Link;
+use crate::telemetry::{Metrics, QueueLabel, SectionLabel, StateLabel};
+use crate::uplink::{Link, Mailbox};
 
 pub(super) struct Figures {
     pub(super) metrics: Arc<Metrics>,
     pub(super) roster: Arc<Roster>,
     pub(super) board: Arc<Board>,
     pub(super) link: watch::Receiver<Link>,
+    pub(super) mailbox: Arc<Mailbox>,
     pub(super) runtime: Handle,
 }
 
@@ -52,6 +53,9 @@ impl Figures {
         metrics.batches_acked.set(link.acked);
         metrics.batches_refused.set(link.refused);
         metrics.resyncs.set(link.resyncs);
+        for (queue, depth) in [("mailbox", self.mailbox.waiting()), ("unanswered", link.unanswered)] {
+            metrics.queues.get_or_create(&QueueLabel { queue }).set(i64::try_from(depth).unwrap_or(i64::MAX));
+        }
         metrics.tasks.set(i64::try_from(self.runtime.metrics().num_alive_tasks()).unwrap_or(i64::MAX));
     }
 }

@@ -6,6 +6,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use pulse_proto::model::{ConnectionId, ConnectionState, ConnectionStatus};
+use pulse_shell::trace;
+use tracing::field::Empty;
 use tracing::{debug, warn};
 
 use crate::api::Section;
@@ -107,11 +109,15 @@ impl Pump {
             }
             None => return,
         };
+        let span =
+            tracing::info_span!(target: trace::TARGET, "map", connection = %settings.id, trace_id = Empty);
+        trace::follow(&span, "");
+        let _mapping = span.enter();
         let (transport, api_version) = &session;
         let mapped =
             mapping::records(&settings.id, &settings.name, &snapshot).with_session(transport, api_version);
-        let told =
-            Arc::new(Told::new(mapped.records, snapshot.reports(), status, mapped.kept, before.as_deref()));
+        let told = Told::new(mapped.records, snapshot.reports(), status, mapped.kept, before.as_deref());
+        let told = Arc::new(told.traced(trace::traceparent(&span)));
         let mut lines = self.lines();
         // A newer one may have overtaken this one meanwhile, or the connection is gone.
         let id = settings.id.clone();

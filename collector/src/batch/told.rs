@@ -29,6 +29,8 @@ pub struct Told {
     pub kept: BTreeSet<RecordPart>,
     /// Of everything but the times of observation.
     pub digest: Digest,
+    /// What read it, for whoever follows a trace; no part of the state.
+    pub traceparent: String,
 }
 
 impl Told {
@@ -72,7 +74,12 @@ impl Told {
             sections.into_iter().map(|report| (report.section.clone(), report)).collect();
         let digests = items.iter().map(|item| (&item.source_id, &item.digest));
         let digest = with_kept(state_digest(digests, sections.values(), Some(&status)), &kept);
-        Self { items, sections, status, kept, digest }
+        Self { items, sections, status, kept, digest, traceparent: String::new() }
+    }
+
+    #[must_use]
+    pub fn traced(self, traceparent: String) -> Self {
+        Self { traceparent, ..self }
     }
 
     pub fn items(&self) -> impl ExactSizeIterator<Item = &Arc<Item>> {

@@ -116,6 +116,7 @@ fn envelope(stamp: Stamp<'_>, told: &Told) -> pb::Batch {
         sequence: stamp.sequence.0,
         source: DataSource::Truenas.into(),
         kept_parts: told.kept.iter().map(|part| part.to_wire()).collect(),
+        traceparent: told.traceparent.clone(),
         ..pb::Batch::default()
     }
 }

@@ -4,9 +4,12 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
+use pulse_shell::trace;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
+use tracing::field::Empty;
+use tracing::{Instrument as _, Span};
 
 use super::figures::{self, Figures};
 use super::log;
@@ -37,9 +40,17 @@ const PROBE_DUTY_DIVISOR: u32 = 20;
 
 /// Something that ran beside the loop has ended.
 pub(super) enum Done {
-    Section(Section, Result<Result<SectionRead, SectionFailure>, Lost>),
-    Probe { took: Duration, pools: Result<Option<Vec<Pool>>, Lost> },
-    Subscribed { collection: String, attempts: u32, answer: Answer },
+    /// With the trace of its reading, which goes on in what comes of it.
+    Section(Section, Result<Result<SectionRead, SectionFailure>, Lost>, Span),
+    Probe {
+        took: Duration,
+        pools: Result<Option<Vec<Pool>>, Lost>,
+    },
+    Subscribed {
+        collection: String,
+        attempts: u32,
+        answer: Answer,
+    },
     Renewed(Box<Result<Session, ConnectError>>),
     Order(Order, Result<Answered, Lost>),
 }
@@ -192,7 +203,15 @@ impl Task {
                 round.desk.begun();
             }
             let reader = Arc::clone(&round.reader);
-            round.running.spawn(async move { Done::Section(section, reader.read(section).await) });
+            let span = tracing::info_span!(
+                target: trace::TARGET, "read",
+                connection = %self.settings.id, section = section.token(), trace_id = Empty,
+            );
+            trace::follow(&span, "");
+            round.running.spawn(async move {
+                let result = reader.read(section).instrument(span.clone()).await;
+                Done::Section(section, result, span)
+            });
         }
     }
 
@@ -233,9 +252,9 @@ impl Task {
                     self.pacing.schedule.hint(Section::Pools, Urgency::Change, at);
                 }
             }
-            Done::Section(section, result) => {
+            Done::Section(section, result, span) => {
                 let result = result?;
-                self.take_section(section, result, round);
+                span.in_scope(|| self.take_section(section, result, round));
             }
             Done::Order(order, outcome) => self.carried_out(round, order, outcome)?,
         }

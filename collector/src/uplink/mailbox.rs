@@ -32,6 +32,11 @@ impl Mailbox {
         self.bell.notify_one();
     }
 
+    /// Connections with a state that was not taken yet.
+    pub fn waiting(&self) -> usize {
+        self.newest.lock().unwrap_or_else(PoisonError::into_inner).len()
+    }
+
     pub fn take(&self) -> BTreeMap<ConnectionId, Update> {
         std::mem::take(&mut *self.newest.lock().unwrap_or_else(PoisonError::into_inner))
     }

@@ -1,6 +1,7 @@
 //! Drives the core over a gRPC stream: connect, hello, welcome, then messages
 //! both ways until the stream breaks, and again.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,13 +14,15 @@ use pulse_proto::model::CollectorId;
 use pulse_proto::pb::registry::v1 as pb;
 use pulse_shell::client::Bearer;
 use pulse_shell::tls::connector::{self, ClientFiles};
+use pulse_shell::trace;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tonic::Streaming;
 use tonic::transport::Endpoint;
-use tracing::{debug, error, info, warn};
+use tracing::field::Empty;
+use tracing::{Span, debug, error, info, warn};
 
 use super::core::{Core, Notice};
 use super::known::Known;
@@ -57,6 +60,8 @@ pub struct Link {
     pub refused: u64,
     pub resyncs: u64,
     pub reconnects: u64,
+    /// Batches on their way without an answer.
+    pub unanswered: usize,
 }
 
 struct Uplink {
@@ -64,6 +69,8 @@ struct Uplink {
     known: Known,
     mailbox: Arc<Mailbox>,
     link: watch::Sender<Link>,
+    /// Traces of batches without an answer, by connection: each has at most one.
+    deliveries: BTreeMap<String, Span>,
 }
 
 /// Runs until `shutdown`. The registry may come and go; the newest states are kept meanwhile.
@@ -75,7 +82,7 @@ pub async fn run(
     shutdown: CancellationToken,
 ) {
     let core = Core::new(known.epoch());
-    let mut uplink = Uplink { core, known, mailbox, link };
+    let mut uplink = Uplink { core, known, mailbox, link, deliveries: BTreeMap::new() };
     let mut attempt = 0;
     while !shutdown.is_cancelled() {
         let began = Instant::now();
@@ -84,6 +91,7 @@ pub async fn run(
             () = stopped_for_good(&shutdown) => break,
         };
         uplink.core.disconnected();
+        uplink.deliveries.clear();
         let was_connected = uplink.link.borrow().connected;
         if was_connected && began.elapsed() > Duration::from_secs(10) {
             attempt = 0;
@@ -96,6 +104,7 @@ pub async fn run(
         }
         uplink.link.send_modify(|link| {
             link.connected = false;
+            link.unanswered = 0;
             link.reconnects += u64::from(was_connected);
             link.last_error = ended.err().unwrap_or_default();
         });
@@ -187,7 +196,8 @@ impl Uplink {
             tokio::select! {
                 permit = outbox.reserve(), if waiting.is_some() => {
                     let permit = permit.map_err(|_gone| "the stream is closed".to_owned())?;
-                    permit.send(pb::IngestRequest { message: waiting.take() });
+                    let message = waiting.take().map(|message| self.traced(message));
+                    permit.send(pb::IngestRequest { message });
                 }
                 message = inbound.message() => match message {
                     Ok(Some(pb::IngestResponse { message: Some(message) })) => {
@@ -205,6 +215,20 @@ impl Uplink {
         }
     }
 
+    /// A batch goes on with the trace of what it tells, until it is answered.
+    fn traced(&mut self, message: Message) -> Message {
+        let Message::Batch(mut batch) = message else { return message };
+        let span = tracing::info_span!(
+            target: trace::TARGET, "deliver", otel.kind = "client",
+            connection = batch.connection, sequence = batch.sequence, records = batch.upserts.len(), trace_id = Empty,
+        );
+        trace::follow(&span, &batch.traceparent);
+        batch.traceparent = trace::traceparent(&span);
+        self.deliveries.insert(batch.connection.clone(), span);
+        self.link.send_modify(|link| link.unanswered = self.deliveries.len());
+        Message::Batch(batch)
+    }
+
     /// Takes the newest states. They are written down as known before anything of them is sent.
     fn absorb(&mut self) -> Result<(), String> {
         let updates = self.mailbox.take();
@@ -217,6 +241,10 @@ impl Uplink {
 
     fn note(&mut self, notices: Vec<Notice>) -> Result<(), String> {
         for notice in notices {
+            if let Notice::Acked { connection, .. } | Notice::Refused { connection, .. } = &notice {
+                self.deliveries.remove(connection.as_str());
+                self.link.send_modify(|link| link.unanswered = self.deliveries.len());
+            }
             match notice {
                 Notice::Acked { connection, sequence, revision } => {
                     debug!(%connection, sequence, revision, "batch is durable");

@@ -14,8 +14,8 @@ use pulse_collector::config::Config as CollectorConfig;
 use pulse_registry::app::App as Registry;
 use pulse_registry::config::Config as RegistryConfig;
 use pulse_shell::logs::{self, Format};
-use pulse_shell::serve;
 use pulse_shell::table::{complain, print};
+use pulse_shell::{serve, trace};
 
 /// Longest stop before the process just ends.
 const STOP: Duration = Duration::from_secs(5);
@@ -79,7 +79,13 @@ async fn main() -> ExitCode {
 }
 
 async fn run(cli: &Cli) -> anyhow::Result<()> {
-    logs::start(Format::Auto, &cli.log_level, None)?;
+    logs::start(logs::Options {
+        service: "pulse-demo",
+        format: Format::Auto,
+        level: &cli.log_level,
+        audit: None,
+        traces: &trace::Config::default(),
+    })?;
     let folder = tempfile::tempdir().context("make a folder for the demo's data")?;
     let fleet = fleet::start(cli.appliances).await?;
 

@@ -13,9 +13,10 @@ use crate::alert::case::Step;
 use crate::alert::{AlertFeed, Case, CaseState, task};
 use crate::health::{UnknownKind, UnknownValues};
 use crate::ingest::Observer;
+use crate::ingest::writer::Backlog;
 use crate::state::{Answer, Feed, RejectReason};
 use crate::telemetry::{
-    AlertLabel, KindLabel, Metrics, ReasonLabel, SeverityLabel, StepLabel, TypeLabel, WhyLabel,
+    AlertLabel, KindLabel, Metrics, QueueLabel, ReasonLabel, SeverityLabel, StepLabel, TypeLabel, WhyLabel,
 };
 
 /// Why a firing alert tells nobody.
@@ -36,6 +37,7 @@ pub(super) struct Watchful {
     readiness: Readiness,
     feed: OnceLock<Feed>,
     alerts: OnceLock<Alerts>,
+    backlog: OnceLock<Backlog>,
     runtime: Handle,
 }
 
@@ -53,6 +55,7 @@ impl Watchful {
             readiness,
             feed: OnceLock::new(),
             alerts: OnceLock::new(),
+            backlog: OnceLock::new(),
             runtime: Handle::current(),
         }
     }
@@ -60,6 +63,11 @@ impl Watchful {
     /// From now on the gauges show this feed's view.
     pub(super) fn follow(&self, feed: Feed) {
         drop(self.feed.set(feed));
+    }
+
+    /// And the queue before the writer.
+    pub(super) fn follow_backlog(&self, backlog: Backlog) {
+        drop(self.backlog.set(backlog));
     }
 
     /// And those of alerts.
@@ -80,14 +88,21 @@ impl Watchful {
             let label = KindLabel { kind: kind.token() };
             self.metrics.unknown_values.get_or_create(&label).set(self.unknown.count(kind));
         }
+        if let Some(backlog) = self.backlog.get() {
+            let depth = i64::try_from(backlog.depth()).unwrap_or(i64::MAX);
+            self.metrics.queues.get_or_create(&QueueLabel { queue: "ingest" }).set(depth);
+        }
         let Some(feed) = self.feed.get() else { return };
         let view = feed.view();
         let mut types: BTreeMap<ResourceType, i64> = BTreeMap::new();
         let mut severities: BTreeMap<Severity, i64> =
             Severity::ALL.iter().map(|severity| (*severity, 0)).collect();
-        for (_, resource) in view.iter() {
-            *types.entry(resource.resource_type()).or_default() += 1;
-            *severities.entry(resource.severity).or_default() += 1;
+        for (profile, tally) in view.tallies().iter() {
+            let count = i64::try_from(tally.count).unwrap_or(i64::MAX);
+            if count > 0 {
+                *types.entry(profile.resource_type()).or_default() += count;
+            }
+            *severities.entry(profile.severity()).or_default() += count;
         }
         self.metrics.revision.set(view.revision.0);
         self.metrics.connections.set(i64::try_from(view.shards().len()).unwrap_or(i64::MAX));

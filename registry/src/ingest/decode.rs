@@ -66,6 +66,7 @@ fn decode(batch: wire::Batch, collector: &CollectorId) -> Result<Input, Protocol
         digest,
         base_digest,
         kept_parts,
+        traceparent: _,
     } = batch;
     let mut refused = Vec::new();
     let mut records = Vec::with_capacity(upserts.len());

@@ -9,8 +9,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use pulse_proto::model::{CollectorId, ConnectionId, Epoch, Revision, Sequence, UnixMillis};
+use pulse_shell::trace;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
+use tracing::Span;
 
 use self::checkpoint::Checkpoints;
 use crate::clock::Clock;
@@ -69,7 +71,8 @@ pub enum Closed {
 #[derive(Debug)]
 enum Request {
     Open(StreamId, Vec<ConnectionId>, Cursors),
-    Apply(StreamId, Input, Reply),
+    /// With the trace that it is part of.
+    Apply(StreamId, Input, Reply, Span),
     Link(Statement, Linked),
     Keep(Vec<Note>, Kept),
 }
@@ -133,7 +136,28 @@ impl Handle {
 
     /// Waits while the writer is busy; that wait is what slows a stream down. `reply` needs a free place.
     pub async fn submit(&self, stream: &StreamId, input: Input, reply: Reply) -> Result<(), Stopped> {
-        self.requests.send(Request::Apply(stream.clone(), input, reply)).await.map_err(|_gone| Stopped)
+        self.requests
+            .send(Request::Apply(stream.clone(), input, reply, Span::current()))
+            .await
+            .map_err(|_gone| Stopped)
+    }
+}
+
+impl Handle {
+    /// Looks at the queue without keeping the writer at work.
+    pub fn backlog(&self) -> Backlog {
+        Backlog(self.requests.downgrade())
+    }
+}
+
+/// What waits for the writer.
+#[derive(Clone, Debug)]
+pub struct Backlog(mpsc::WeakSender<Request>);
+
+impl Backlog {
+    /// Of [`QUEUE_MAX`].
+    pub fn depth(&self) -> usize {
+        self.0.upgrade().map_or(0, |requests| requests.max_capacity() - requests.capacity())
     }
 }
 
@@ -192,6 +216,7 @@ struct Origin {
     connection: ConnectionId,
     epoch: Epoch,
     sequence: Option<Sequence>,
+    span: Span,
 }
 
 impl Writer {
@@ -293,20 +318,22 @@ impl Writer {
                 group.writes.extend(self.state.note(notes));
                 group.keeps.push((Ok(()), reply));
             }
-            Request::Apply(stream, _, reply)
+            Request::Apply(stream, _, reply, _)
                 if self.streams.get(&stream.collector) != Some(&stream.number) =>
             {
                 drop(reply.try_send(Outcome::Superseded));
             }
-            Request::Apply(_, input, reply) => {
-                let origin = Origin::of(&input);
+            Request::Apply(_, input, reply, span) => {
+                let mut origin = Origin::of(&input);
                 group.inputs += 1;
                 if self.broken {
                     let refusal = origin.exhausted(NO_WRITES);
                     group.answers.push((origin, refusal, reply));
                     return;
                 }
-                let applied = self.state.apply(input, now);
+                let applying = tracing::info_span!(target: trace::TARGET, parent: &span, "apply");
+                let applied = applying.in_scope(|| self.state.apply(input, now));
+                origin.span = span;
                 group.writes.extend(applied.writes);
                 group.changes.extend(applied.changes);
                 group.answers.push((origin, applied.answers, reply));
@@ -343,6 +370,8 @@ impl Writer {
             let writes = std::mem::take(&mut group.writes);
             let rows = writes.len();
             let may_begin = self.checkpoints.may_begin();
+            let committing: Vec<Span> =
+                group.answers.iter().filter_map(|(origin, ..)| origin.committing(rows)).collect();
             let commit = tokio::task::spawn_blocking(move || {
                 let committed = store.commit(revision, &writes);
                 let begun = if committed.is_ok() && may_begin { store.begin_checkpoint() } else { Ok(None) };
@@ -355,6 +384,7 @@ impl Writer {
                 }
                 Err(panic) => Err(panic.to_string()),
             };
+            drop(committing);
             match outcome {
                 Ok(begun) => {
                     self.observer.committed(started.elapsed(), group.inputs, rows);
@@ -449,7 +479,13 @@ impl Origin {
             Input::Heartbeat(heartbeat) => (&heartbeat.connection, heartbeat.epoch, None),
             Input::Removal(removal) => (&removal.connection, removal.epoch, Some(removal.sequence)),
         };
-        Self { connection: connection.clone(), epoch, sequence }
+        Self { connection: connection.clone(), epoch, sequence, span: Span::none() }
+    }
+
+    /// What the disk takes is part of every trace in the group.
+    fn committing(&self, rows: usize) -> Option<Span> {
+        let is_traced = !self.span.is_disabled();
+        is_traced.then(|| tracing::info_span!(target: trace::TARGET, parent: &self.span, "commit", rows))
     }
 
     /// A heartbeat needs no refusal: the next one says the same.

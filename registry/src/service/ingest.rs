@@ -1,7 +1,7 @@
 //! One ingest stream: hello, welcome, then messages to the writer and its
 //! answers back. Reads no further while too much is unanswered.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,12 +14,14 @@ use pulse_proto::pb::registry::v1::ingest_request::Message;
 use pulse_proto::pb::registry::v1::ingest_response::Message as Said;
 use pulse_proto::pb::registry::v1::ingest_service_server::IngestService;
 use pulse_shell::access::Caller;
+use pulse_shell::trace;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tonic::{Code, Request, Response, Status, Streaming};
 use tonic_types::{ErrorDetails, StatusExt as _};
-use tracing::{debug, info, warn};
+use tracing::field::Empty;
+use tracing::{Instrument as _, Span, debug, info, warn};
 
 use crate::error;
 use crate::ingest::writer::{Closed, Outcome, StreamId};
@@ -165,12 +167,13 @@ impl IngestApi {
     ) -> Result<(), Status> {
         let pending_max = self.options.unacked_batches_max.max(1);
         let (reply, mut answers) = mpsc::channel::<Outcome>(pending_max);
-        let mut pending = 0_usize;
+        // Of what was handed over and is not answered, in that order.
+        let mut pending: VecDeque<Span> = VecDeque::new();
         let mut reading = true;
-        while reading || pending > 0 {
+        while reading || !pending.is_empty() {
             tokio::select! {
-                Some(outcome) = answers.recv(), if pending > 0 => {
-                    pending -= 1;
+                Some(outcome) = answers.recv(), if !pending.is_empty() => {
+                    let span = pending.pop_front().unwrap_or_else(Span::none);
                     let Outcome::Answered(answers) = outcome else {
                         return Err(error::reasoned(
                             Code::Aborted,
@@ -180,23 +183,24 @@ impl IngestApi {
                         ));
                     };
                     for answer in answers {
-                        note(collector, &answer);
+                        span.in_scope(|| note(collector, &answer));
                         say(outbox, answer_to_wire(answer)).await?;
                     }
                 }
-                message = inbound.message(), if reading && pending < pending_max => match message {
-                    Ok(Some(message)) => match self.decode(message, caller, collector) {
+                message = inbound.message(), if reading && pending.len() < pending_max => match message {
+                    Ok(Some(message)) => { let span = span(&message); match span.in_scope(|| self.decode(message, caller, collector)) {
                         Ok(Some(input)) => {
-                            self.writer.submit(stream, input, reply.clone()).await.map_err(|_stopped| draining())?;
-                            pending += 1;
+                            let submitted = self.writer.submit(stream, input, reply.clone());
+                            submitted.instrument(span.clone()).await.map_err(|_stopped| draining())?;
+                            pending.push_back(span);
                         }
                         Ok(None) => return Err(error::invalid("hello", "SECOND_HELLO", "an ingest stream has one Hello")),
                         Err(answer) => {
                             self.observer.answered(std::slice::from_ref(&answer));
-                            note(collector, &answer);
+                            span.in_scope(|| note(collector, &answer));
                             say(outbox, answer_to_wire(answer)).await?;
                         }
-                    },
+                    } }
                     Ok(None) => reading = false,
                     Err(status) if is_gone(&status) => {
                         debug!(%collector, %status, "ingest stream broke");
@@ -253,6 +257,17 @@ impl IngestApi {
             None => Err(decode::refuse("", 0, 0, RejectReason::Invalid, "a message without content")),
         }
     }
+}
+
+/// Goes on with the trace of what a batch tells; heartbeats have none.
+fn span(request: &wire::IngestRequest) -> Span {
+    let Some(Message::Batch(batch)) = &request.message else { return Span::none() };
+    let span = tracing::info_span!(
+        target: trace::TARGET, "ingest", otel.kind = "server",
+        connection = batch.connection, sequence = batch.sequence, records = batch.upserts.len(), trace_id = Empty,
+    );
+    trace::follow(&span, &batch.traceparent);
+    span
 }
 
 /// What a message is about: connection, epoch, sequence.

@@ -97,6 +97,9 @@ pub const METHODS: &[Row] = &[
     reads_scoped("/pulse.registry.v1.ContextService/GetInfrastructureContext"),
     reads_scoped("/pulse.registry.v1.ContextService/GetResourceContext"),
 
+    reads("/pulse.admin.v1.LogService/GetLogLevel"),
+    changes("/pulse.admin.v1.LogService/SetLogLevel", Role::Admin),
+
     reads("/pulse.collector.v1.ConnectionService/GetConnection"),
     reads("/pulse.collector.v1.ConnectionService/ListConnections"),
     reads("/pulse.collector.v1.ConnectionService/WatchConnections"),

@@ -39,6 +39,15 @@ pub async fn connect(endpoint: Endpoint, files: &ClientFiles) -> anyhow::Result<
     Ok(endpoint.connect_with_connector(connector).await?)
 }
 
+/// A channel that connects when it is used, and again when it has to. Files are read now.
+pub(crate) fn lazy(endpoint: Endpoint, files: &ClientFiles) -> anyhow::Result<Channel> {
+    if endpoint.uri().scheme_str() != Some("https") {
+        return Ok(endpoint.connect_lazy());
+    }
+    let config = Arc::new(client_config(files, b"h2")?);
+    Ok(endpoint.connect_with_connector_lazy(service_fn(move |uri: Uri| dial(uri, Arc::clone(&config)))))
+}
+
 /// One connection to an `https` address for plain HTTP/1.1.
 pub(crate) async fn http1(uri: Uri, files: &ClientFiles) -> anyhow::Result<TokioIo<Socket>> {
     let wanted = files.clone();

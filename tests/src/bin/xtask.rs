@@ -1,5 +1,7 @@
 //! The project's tasks: `cargo xtask --help`.
 
+use std::process::ExitCode;
+
 use clap::{Parser, Subcommand};
 use pulse_tests::task;
 
@@ -41,6 +43,8 @@ enum Task {
     },
     /// Run the pair under random changes, faults and kills, and check that it ends up with what every appliance says
     Soak(task::soak::Arguments),
+    /// Check, test and measure everything, and write docs/certification.md with the verdict
+    Certify(task::certify::Options),
     /// Measure, in a release build
     Bench {
         name: task::bench::Name,
@@ -49,10 +53,11 @@ enum Task {
     },
 }
 
-fn main() -> anyhow::Result<()> {
+fn main() -> anyhow::Result<ExitCode> {
     // `cargo xtask -- test` is `cargo xtask test`: cargo's alias ends with a separator of its own.
     let arguments = std::env::args().enumerate().filter(|(i, argument)| *i != 1 || argument != "--");
-    match Arguments::parse_from(arguments.map(|(_, argument)| argument)).task {
+    let done = match Arguments::parse_from(arguments.map(|(_, argument)| argument)).task {
+        Task::Certify(options) => return task::certify::run(options),
         Task::Test { filter } => task::test::all(&filter),
         Task::Check => task::check::all(),
         Task::Promise => task::check::promise(),
@@ -64,5 +69,6 @@ fn main() -> anyhow::Result<()> {
         Task::Crash { options } => task::crash::run(options),
         Task::Soak(arguments) => task::soak::run(&arguments),
         Task::Bench { name, options } => task::bench::run(name, &options),
-    }
+    };
+    done.map(|()| ExitCode::SUCCESS)
 }
