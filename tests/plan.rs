@@ -41,7 +41,7 @@ fn the_operators_guide_names_metrics_that_are_told() {
     };
     let known: BTreeSet<String> =
         rows(&text("docs/metrics.md")).iter().flat_map(|row| named(&row.cells[0])).collect();
-    let used = text("docs/operations.md").lines().flat_map(|line| named(line)).collect::<BTreeSet<_>>();
+    let used = text("docs/operations.md").lines().flat_map(named).collect::<BTreeSet<_>>();
     assert!(used.len() >= 8, "{used:?}");
     let unknown: Vec<&String> = used.difference(&known).collect();
     assert!(unknown.is_empty(), "{unknown:?}");

@@ -77,7 +77,7 @@ where
         .with_context(|| format!("otlp.endpoint {url:?} is no URL"))?
         .connect_timeout(CONNECT_DEADLINE);
     let files = ClientFiles { ca: config.ca_file.clone(), identity: None };
-    let channel = connector::lazy(endpoint, &files).context("otlp.ca_file")?;
+    let channel = connector::lazy(&endpoint, &files).context("otlp.ca_file")?;
     let exporter =
         SpanExporter::builder().with_tonic().with_channel(channel).with_timeout(EXPORT_DEADLINE).build()?;
     let about = [KeyValue::new("service.name", service), KeyValue::new("service.version", crate::VERSION)];

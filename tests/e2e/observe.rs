@@ -135,8 +135,8 @@ async fn one_trace_leads_from_the_nas_to_the_disk_of_the_registry() -> anyhow::R
     })
     .await
     .context("spans come")?;
-    let hex = call.trace.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
-    ensure!((call.service.as_str(), hex.as_str()) == ("pulse-registry", caller), "{call:?}");
+    let trace = u128::from_be_bytes(call.trace.as_slice().try_into()?);
+    ensure!(call.service == "pulse-registry" && format!("{trace:032x}") == caller, "{call:?}");
     Ok(())
 }
 

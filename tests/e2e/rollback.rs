@@ -196,7 +196,13 @@ impl Scene {
 
     async fn telling(&mut self) -> anyhow::Result<()> {
         let file = self.pair.folder.path().join("receivers.toml");
-        std::fs::write(&file, "[[webhook]]\nname = \"ops\"\nurl = \"http://127.0.0.1:9/\"\n")?;
+        let secret = self.pair.folder.path().join("webhook.secret");
+        std::fs::write(&secret, "rollback-rollback-rollback-rollback")?;
+        let webhook = format!(
+            "[[webhook]]\nname = \"ops\"\nurl = \"http://127.0.0.1:9/\"\nsecret_file = {:?}\n",
+            secret.display().to_string(),
+        );
+        std::fs::write(&file, webhook)?;
         for (settings, count) in
             [(format!("[notify]\nreceivers_file = {:?}", file.display().to_string()), 1), (String::new(), 0)]
         {
@@ -246,7 +252,11 @@ fn copy_folder(from: &Path, to: &Path) -> anyhow::Result<()> {
     for entry in std::fs::read_dir(from)? {
         let entry = entry?;
         let (path, to) = (entry.path(), to.join(entry.file_name()));
-        if path.is_dir() { copy_folder(&path, &to)? } else { drop(std::fs::copy(&path, &to)?) }
+        if path.is_dir() {
+            copy_folder(&path, &to)?;
+        } else {
+            std::fs::copy(&path, &to)?;
+        }
     }
     Ok(())
 }

@@ -3,7 +3,6 @@
 
 use anyhow::{Context as _, ensure};
 use pulse_fixtures::appliance::{Appliance, ApplianceConfig};
-use pulse_fixtures::line::ApiLine;
 use pulse_fixtures::world::{Event, World};
 use pulse_proto::pb::collector::v1::{Connection, RefreshConnectionRequest};
 use pulse_proto::pb::registry::v1::context_service_client::ContextServiceClient;
@@ -28,7 +27,6 @@ pub(crate) struct Journey {
     pub(crate) mirror: Mirror,
     pub(crate) alerts: AlertMirror,
     pub(crate) id: String,
-    pub(crate) line: ApiLine,
 }
 
 /// What the pool is to be, wherever one looks.
@@ -46,7 +44,6 @@ pub(crate) const DEGRADED: Shown =
 impl Journey {
     /// Configured, read, taken in and shown everywhere as healthy.
     pub(crate) async fn begin(config: ApplianceConfig) -> anyhow::Result<Self> {
-        let line = config.line;
         let appliance = Appliance::start(config).await?;
         let pair = Pair::start_with(REGISTRY, COLLECTOR).await?;
         let mirror = Mirror::open(pair.registry.grpc(), "", "").await?;
@@ -55,7 +52,7 @@ impl Journey {
         ensure!(created.api_key == "********", "stage config: the key is not hidden: {:?}", created.api_key);
         let id = created.id;
         pair.until_state(&id, ConnectionState::Live).await.context("stage fetch")?;
-        let mut journey = Self { appliance, pair, mirror, alerts, id, line };
+        let mut journey = Self { appliance, pair, mirror, alerts, id };
         journey.shows(WELL).await?;
         Ok(journey)
     }

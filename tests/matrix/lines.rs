@@ -9,7 +9,7 @@ use crate::journey::{DEGRADED, Journey, POOL, WELL};
 
 async fn goes_the_whole_way(config: ApplianceConfig) -> anyhow::Result<()> {
     let line = config.line;
-    let mut journey = Journey::begin(config).await?;
+    let mut journey = Box::pin(Journey::begin(config)).await?;
     journey.happens(|world, now| world.degrade_pool(line, POOL, now)).await?;
     journey.shows(DEGRADED).await?;
     journey.happens(|world, now| world.online_pool(line, POOL, now)).await?;
@@ -22,25 +22,25 @@ async fn goes_the_whole_way(config: ApplianceConfig) -> anyhow::Result<()> {
 #[tokio::test]
 async fn line_24_10_over_rest() -> anyhow::Result<()> {
     let line = ApplianceConfig::of(ApiLine::V24_10);
-    goes_the_whole_way(ApplianceConfig { legacy_websocket: false, ..line }).await
+    Box::pin(goes_the_whole_way(ApplianceConfig { legacy_websocket: false, ..line })).await
 }
 
 #[tokio::test]
 async fn line_24_10_over_the_legacy_websocket() -> anyhow::Result<()> {
-    goes_the_whole_way(ApplianceConfig::of(ApiLine::V24_10)).await
+    Box::pin(goes_the_whole_way(ApplianceConfig::of(ApiLine::V24_10))).await
 }
 
 #[tokio::test]
 async fn line_25_04() -> anyhow::Result<()> {
-    goes_the_whole_way(ApplianceConfig::of(ApiLine::V25_04)).await
+    Box::pin(goes_the_whole_way(ApplianceConfig::of(ApiLine::V25_04))).await
 }
 
 #[tokio::test]
 async fn line_25_10() -> anyhow::Result<()> {
-    goes_the_whole_way(ApplianceConfig::of(ApiLine::V25_10)).await
+    Box::pin(goes_the_whole_way(ApplianceConfig::of(ApiLine::V25_10))).await
 }
 
 #[tokio::test]
 async fn line_26_0() -> anyhow::Result<()> {
-    goes_the_whole_way(ApplianceConfig::of(ApiLine::V26_0)).await
+    Box::pin(goes_the_whole_way(ApplianceConfig::of(ApiLine::V26_0))).await
 }

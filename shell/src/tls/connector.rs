@@ -40,7 +40,7 @@ pub async fn connect(endpoint: Endpoint, files: &ClientFiles) -> anyhow::Result<
 }
 
 /// A channel that connects when it is used, and again when it has to. Files are read now.
-pub(crate) fn lazy(endpoint: Endpoint, files: &ClientFiles) -> anyhow::Result<Channel> {
+pub(crate) fn lazy(endpoint: &Endpoint, files: &ClientFiles) -> anyhow::Result<Channel> {
     if endpoint.uri().scheme_str() != Some("https") {
         return Ok(endpoint.connect_lazy());
     }

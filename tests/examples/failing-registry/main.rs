@@ -43,7 +43,13 @@ enum Command {
 async fn main() -> anyhow::Result<()> {
     let Arguments { command: Command::Serve { config }, seed, at_start } = Arguments::parse();
     let config = Config::read(Some(&config), &[]).0.context("the settings")?;
-    logs::start(config.log.format, &config.log.level, Some(&config.audit))?;
+    logs::start(logs::Options {
+        service: "failing-registry",
+        format: config.log.format,
+        level: &config.log.level,
+        audit: Some(&config.audit),
+        traces: &config.traces,
+    })?;
     let disk = FailingDisk::new(seed);
     if at_start {
         disk.begin();

@@ -7,10 +7,10 @@ pub mod verdict;
 
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::process::{Command, ExitCode, Stdio};
-use std::time::Instant;
 
 use anyhow::Context as _;
 use clap::{Args, ValueEnum};
+use tokio::time::Instant;
 
 use self::figures::{Measured, TARGETS};
 use self::outcome::Reader;
