@@ -294,7 +294,14 @@ mod tests {
         let again = t0 + second(40);
         plan.resume(again);
         let due = plan.due(again);
-        for section in [Section::System, Section::Pools, Section::Alerts, Section::Disks, Section::Services] {
+        for section in [
+            Section::System,
+            Section::Pools,
+            Section::Alerts,
+            Section::Disks,
+            Section::Services,
+            Section::Ups,
+        ] {
             assert!(due.contains(&section), "{section:?}");
         }
         for section in [
@@ -302,7 +309,6 @@ mod tests {
             Section::Snapshots,
             Section::Temperatures,
             Section::Certificates,
-            Section::Ups,
             Section::Scrubs,
             Section::Apps,
         ] {
