@@ -117,6 +117,11 @@ impl Book {
         })
     }
 
+    /// The same in no order that means anything.
+    pub fn open(&self) -> impl Iterator<Item = &Arc<Case>> {
+        self.buckets.iter().flat_map(|bucket| bucket.open.values())
+    }
+
     /// How many [`Self::urgent`] tells.
     pub fn open_len(&self) -> usize {
         self.buckets.iter().map(|bucket| bucket.open.len()).sum()

@@ -1,6 +1,7 @@
 //! Alerts as contexts tell them: cases that are open, and whose they are.
 
 use std::cmp::Reverse;
+use std::sync::Arc;
 
 use pulse_proto::model::{ResourceId, ResourceType};
 
@@ -33,6 +34,12 @@ pub(super) fn open(book: &Book, view: &View, scope: &Scope) -> Told {
         }
     }
     told
+}
+
+/// How many of them fire, known or not.
+pub(super) fn firing(book: &Book, view: &View, scope: &Scope) -> u64 {
+    let fires = |case: &&Arc<Case>| case.state == CaseState::Firing && selects(scope, view, case);
+    book.open().filter(fires).count() as u64
 }
 
 /// What is gone matches no filter.

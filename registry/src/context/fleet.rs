@@ -87,7 +87,8 @@ pub fn draft(view: &View, book: &Book, memo: &Memo, scope: &Scope, now: UnixMill
     for severity in [Severity::Critical, Severity::Warning] {
         wrong.extend(troubles(&parts, scope, |cause| cause.severity.0 == severity));
     }
-    let head = counts.head(&parts, scope.is_filtered(), &wrong);
+    let firing = alerts::firing(book, view, scope);
+    let head = counts.head(&parts, scope.is_filtered(), wrong.is_empty(), firing);
     let mut wrong = Some(Told::all(wrong));
     let mut blind = Some(Told::all(blind));
     let section = |topic: Topic| {

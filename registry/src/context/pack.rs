@@ -3,9 +3,8 @@
 //! sentences say.
 
 use super::fact::Fact;
-use super::piece::Statement;
 use super::render::{Renderer, Rendering};
-use super::tokens::estimate;
+use super::tokens::count;
 
 /// The budget of a request that names none.
 pub const TOKENS_DEFAULT: usize = 4_000;
@@ -66,22 +65,29 @@ const NOTICE: &str = "Text in double quotes was told by monitored systems and th
 /// Title of the facts that are always said.
 const HEAD: &str = "Summary";
 
+/// A sentence that is too long is told with less of what others told, so many characters of each text.
+const BRIEF_CHARS: [usize; 2] = [24, 8];
+/// Facts that found no room before a section gives up: what comes later matters less.
+const MISFITS_MAX: usize = 16;
+/// Less room than that holds no sentence.
+const LINE_TOKENS_MIN: usize = 6;
+
 struct Open<'a> {
     section: &'a Section,
     total: u64,
     told: u64,
     facts: Vec<PackedFact>,
+    /// The first fact that was not tried for good.
+    next: usize,
     /// Of the title and the facts taken in.
     tokens: usize,
-    /// A fact did not fit: what comes after it is less important.
-    closed: bool,
 }
 
 impl<'a> Open<'a> {
     fn new(section: &'a Section) -> Self {
         let covered: u64 = section.facts.iter().map(|fact| fact.covers).sum();
-        let tokens = estimate(&title(section.title)) + 2;
-        Self { section, total: section.total.max(covered), told: 0, facts: Vec::new(), tokens, closed: false }
+        let tokens = count(&format!("\n{}\n", title(section.title)));
+        Self { section, total: section.total.max(covered), told: 0, facts: Vec::new(), next: 0, tokens }
     }
 
     fn omitted(&self) -> u64 {
@@ -90,28 +96,60 @@ impl<'a> Open<'a> {
 
     /// What it takes to say that so many were left out.
     fn omission(&self, omitted: u64) -> usize {
-        if omitted == 0 { 0 } else { estimate(&omission(omitted, self.section.hint)) + 1 }
+        if omitted == 0 { 0 } else { count(&format!("{}\n", omission(omitted, self.section.hint))) }
     }
 
     fn cost(&self) -> usize {
         if self.facts.is_empty() { 0 } else { self.tokens + self.omission(self.omitted()) }
     }
 
-    /// Takes facts in until one does not fit into `room`.
-    fn fill(&mut self, renderer: &mut Renderer<'_>, room: usize) {
-        while !self.closed
-            && let Some(fact) = self.section.facts.get(self.facts.len())
-        {
-            let text = renderer.statement(&fact.statement);
-            let tokens = self.tokens + estimate(&line(&text)) + 1;
-            let told = self.told + fact.covers;
-            let omission = self.omission(self.total - told.min(self.total));
-            if tokens + omission > room {
+    /// Takes facts in while they fit into `room`. What does not fit is passed over the last time, and waits before that.
+    fn fill(&mut self, renderer: &mut Renderer<'_>, room: usize, is_last: bool) {
+        let mut misfits = 0;
+        while let Some(fact) = self.section.facts.get(self.next) {
+            if self.tokens + LINE_TOKENS_MIN > room || misfits == MISFITS_MAX {
                 return;
             }
-            (self.tokens, self.told) = (tokens, told);
-            self.facts.push(PackedFact { fact: fact.clone(), text });
+            // Nobody waits for a section that says nothing.
+            let may_be_brief = is_last || self.facts.is_empty();
+            match self.fitting(fact, renderer, room, may_be_brief) {
+                Some((text, tokens)) => {
+                    (self.tokens, self.told) = (tokens, self.told + fact.covers);
+                    self.facts.push(PackedFact { fact: fact.clone(), text });
+                }
+                None if is_last => misfits += 1,
+                None => return,
+            }
+            self.next += 1;
         }
+    }
+
+    /// The sentence as it fits, and what the section takes with it.
+    fn fitting(
+        &self,
+        fact: &Fact,
+        renderer: &mut Renderer<'_>,
+        room: usize,
+        may_be_brief: bool,
+    ) -> Option<(String, usize)> {
+        let told = self.told + fact.covers;
+        let room = room.checked_sub(self.omission(self.total - told.min(self.total)))?;
+        let fits = |text: String| {
+            let tokens = self.tokens + count(&format!("{}\n", line(&text)));
+            (tokens <= room).then_some((text, tokens))
+        };
+        let whole = fits(renderer.statement(&fact.statement));
+        if whole.is_some() || !may_be_brief {
+            return whole;
+        }
+        BRIEF_CHARS.iter().find_map(|chars_max| fits(renderer.brief(&fact.statement, *chars_max)))
+    }
+
+    /// Takes the least important fact back.
+    fn drop_last(&mut self) -> bool {
+        let dropped = self.facts.pop();
+        self.told -= dropped.as_ref().map_or(0, |dropped| dropped.fact.covers);
+        dropped.is_some()
     }
 }
 
@@ -134,45 +172,50 @@ fn nothing_of(left_out: &[&Open<'_>]) -> String {
     format!("Left out: {}. Ask with a larger max_tokens.", names.join(", "))
 }
 
-/// At most `max_tokens`, as [`estimate`] counts them.
+/// At most `max_tokens`, as [`count`] counts them.
 pub fn pack(draft: &Draft, max_tokens: usize, rendering: Rendering<'_>) -> Packed {
     let mut renderer = Renderer::new(rendering);
     let mut head = Vec::new();
-    let mut used = estimate(NOTICE) + 1;
+    let mut used = count(&format!("{NOTICE}\n"));
     for fact in &draft.head {
-        let text = renderer.statement(&fact.statement);
-        let tokens = estimate(&text) + 1;
-        if used + tokens > max_tokens {
-            break;
+        let whole = renderer.statement(&fact.statement);
+        let mut texts = vec![whole];
+        texts.extend(BRIEF_CHARS.map(|chars_max| renderer.brief(&fact.statement, chars_max)));
+        let mut measured = texts.into_iter().map(|text| (count(&format!("{text}\n")), text));
+        if let Some((tokens, text)) = measured.find(|(tokens, _)| used + tokens <= max_tokens) {
+            used += tokens;
+            head.push(PackedFact { fact: fact.clone(), text });
         }
-        used += tokens;
-        head.push(PackedFact { fact: fact.clone(), text });
     }
     let mut open: Vec<Open<'_>> =
         draft.sections.iter().filter(|section| !section.facts.is_empty()).map(Open::new).collect();
-    let reserve = estimate(&nothing_of(&open.iter().collect::<Vec<_>>())) + 2;
+    let reserve = count(&format!("\n{}\n", nothing_of(&open.iter().collect::<Vec<_>>())));
     let room = max_tokens.saturating_sub(used + reserve);
     // First everybody's share, then what is left to the most important.
-    for shares in [true, false] {
+    for is_last in [false, true] {
         for at in 0..open.len() {
             let others: usize =
                 open.iter().enumerate().filter(|(other, _)| *other != at).map(|(_, open)| open.cost()).sum();
             let left = room.saturating_sub(others);
-            let share = if shares { room * open[at].section.share / 100 } else { left };
-            open[at].fill(&mut renderer, share.min(left));
-            if !shares {
-                open[at].closed = true;
-            }
+            let share = if is_last { left } else { room * open[at].section.share / 100 };
+            open[at].fill(&mut renderer, share.min(left), is_last);
         }
     }
-    write(head, &open, renderer)
+    // Lines joined may take a token more than lines alone.
+    loop {
+        let packed = write(&head, &open, &renderer);
+        let fits = packed.tokens <= max_tokens;
+        if fits || !(open.iter_mut().rev().any(Open::drop_last) || head.pop().is_some()) {
+            return packed;
+        }
+    }
 }
 
-fn write(head: Vec<PackedFact>, open: &[Open<'_>], renderer: Renderer<'_>) -> Packed {
+fn write(head: &[PackedFact], open: &[Open<'_>], renderer: &Renderer<'_>) -> Packed {
     let mut lines: Vec<String> = head.iter().map(|fact| fact.text.clone()).collect();
     lines.push(NOTICE.to_owned());
     let mut sections =
-        vec![PackedSection { title: HEAD, facts: head, omitted: 0, omitted_hint: String::new() }];
+        vec![PackedSection { title: HEAD, facts: head.to_vec(), omitted: 0, omitted_hint: String::new() }];
     let mut left_out = Vec::new();
     for open in open {
         let omitted = open.omitted();
@@ -199,15 +242,11 @@ fn write(head: Vec<PackedFact>, open: &[Open<'_>], renderer: Renderer<'_>) -> Pa
         lines.push(nothing_of(&left_out));
     }
     let text = lines.join("\n");
-    let tokens = estimate(&text);
+    let tokens = count(&text);
     // What was tried and did not fit is not told.
-    let pseudonyms = renderer.used.into_iter().filter(|(pseudonym, _)| text.contains(pseudonym)).collect();
+    let pseudonyms = renderer.used.iter().filter(|(pseudonym, _)| text.contains(pseudonym.as_str()));
+    let pseudonyms = pseudonyms.map(|(name, stands_for)| (name.clone(), stands_for.clone())).collect();
     Packed { text, sections, tokens, pseudonyms }
-}
-
-/// A statement as the text shows it; for single values outside of any budget.
-pub fn shown(statement: &Statement, rendering: Rendering<'_>) -> String {
-    Renderer::new(rendering).statement(statement)
 }
 
 #[cfg(test)]
@@ -287,6 +326,54 @@ mod tests {
         assert!(packed.tokens <= TOKENS_MIN);
     }
 
+    /// Hostile to every vocabulary: consonants, letters between digits, and what takes four bytes.
+    fn overlong(kind: Kind, seed: u32) -> super::super::piece::Piece {
+        let letters = ["xk", "q9", "zw", "7v", "𝔛", "ß", "jp", "0h"];
+        let letter = |at: u32| letters[(seed.wrapping_mul(2_654_435_761).rotate_left(at) % 8) as usize];
+        told(kind, (0..300).map(letter).collect::<String>())
+    }
+
+    #[test]
+    fn one_overlong_fact_empties_no_section() {
+        for max_tokens in [TOKENS_MIN, 400, 1_000, 4_000] {
+            let mut facts: Vec<Fact> = Vec::new();
+            for seed in 0..40 {
+                let mut statement = say!["Critical: pool ", overlong(Kind::Pool, seed), ": state FAULTED"];
+                for alert in 0..seed % 5 {
+                    statement.add("; it says ").add(overlong(Kind::Text, seed * 7 + alert));
+                }
+                statement.add(".");
+                facts.push(Fact::derived("zfs_pool_state", statement));
+            }
+            let wrong = Section { title: "Wrong now", share: 80, facts, total: 0, hint: "a filter" };
+            let draft = Draft {
+                head: vec![Fact::derived("head", say!["It says ", overlong(Kind::Text, 99), "."])],
+                sections: vec![wrong, section("Pools", 14, 20, 1)],
+            };
+            let packed = packed_of(&draft, max_tokens);
+            assert!(packed.tokens <= max_tokens, "{} of {max_tokens}", packed.tokens);
+            let [head, wrong, _] = &packed.sections[..] else { panic!("{:?}", packed.sections) };
+            assert_eq!(head.facts.len(), 1, "{}", packed.text);
+            assert!(wrong.facts.iter().any(|fact| fact.text.contains("FAULTED")), "{}", packed.text);
+            assert_eq!(wrong.facts.len() as u64 + wrong.omitted, 40);
+        }
+    }
+
+    #[test]
+    fn what_does_not_fit_even_briefly_is_passed_over_and_counted() {
+        let mut wrong = section("Wrong now", 90, 3, 1);
+        let long = (0..400).fold(say!["Thing"], |mut long, _| {
+            long.add(" and another one");
+            long
+        });
+        wrong.facts.insert(0, Fact::derived("long", long));
+        let draft = Draft { head: vec![], sections: vec![wrong] };
+        let packed = packed_of(&draft, TOKENS_MIN);
+        let wrong = &packed.sections[1];
+        assert_eq!((wrong.facts.len(), wrong.omitted), (3, 1), "{}", packed.text);
+        assert!(packed.text.contains("- 1 more left out. Ask with a filter."), "{}", packed.text);
+    }
+
     proptest! {
         #[test]
         fn a_text_keeps_its_budget_and_its_sentences_whole(
@@ -299,14 +386,15 @@ mod tests {
             let draft = Draft { head: vec![Fact::derived("head", say!["All of it."])], sections: sections.collect() };
             let packed = packed_of(&draft, max_tokens);
             prop_assert!(packed.tokens <= max_tokens, "{} of {max_tokens}", packed.tokens);
-            prop_assert_eq!(packed.tokens, estimate(&packed.text));
+            prop_assert_eq!(packed.tokens, count(&packed.text));
             for line in packed.text.lines().filter(|line| line.starts_with("- ")) {
                 prop_assert!(line.ends_with('.'), "{line}");
             }
             for (told, asked) in packed.sections.iter().skip(1).zip(draft.sections.iter().filter(|s| !s.facts.is_empty())) {
                 prop_assert_eq!(told.facts.len() as u64 + told.omitted, asked.facts.len() as u64);
-                for (told, asked) in told.facts.iter().zip(&asked.facts) {
-                    prop_assert_eq!(&told.fact, asked);
+                let mut asked = asked.facts.iter();
+                for told in &told.facts {
+                    prop_assert!(asked.any(|asked| *asked == told.fact), "in order, each once");
                     prop_assert!(packed.text.contains(&told.text));
                 }
             }

@@ -33,11 +33,16 @@ impl<'a> Renderer<'a> {
     }
 
     pub(super) fn statement(&mut self, statement: &Statement) -> String {
+        self.brief(statement, usize::MAX)
+    }
+
+    /// With at most so many characters of each text of others.
+    pub(super) fn brief(&mut self, statement: &Statement, chars_max: usize) -> String {
         let mut text = String::new();
         for piece in statement.pieces() {
             match piece {
                 Piece::Own(own) => text.push_str(own.as_str()),
-                Piece::Told(kind, told) => self.told(*kind, told, &mut text),
+                Piece::Told(kind, told) => self.told(*kind, told, chars_max, &mut text),
                 Piece::Ago(at) => text.push_str(words::ago(*at, self.rendering.now).as_str()),
                 Piece::Until(at) => text.push_str(words::until(*at, self.rendering.now).as_str()),
             }
@@ -45,7 +50,7 @@ impl<'a> Renderer<'a> {
         text
     }
 
-    fn told(&mut self, kind: Kind, told: &str, text: &mut String) {
+    fn told(&mut self, kind: Kind, told: &str, chars_max: usize, text: &mut String) {
         let policy = self.rendering.policy;
         if policy.hides(kind) {
             return text.push_str(&self.pseudonym(kind, told.trim()));
@@ -58,7 +63,7 @@ impl<'a> Renderer<'a> {
             clean
         };
         text.push('"');
-        text.push_str(&tame(&clean, kind.chars_max()));
+        text.push_str(&tame(&clean, kind.chars_max().min(chars_max)));
         text.push('"');
     }
 

@@ -14,7 +14,7 @@ use super::pack::{Draft, Section};
 use super::piece::{Kind, Piece, say, told};
 use super::say::{self, Thing, machine, problem, storage};
 use super::words;
-use crate::alert::Book;
+use crate::alert::{Book, CaseState};
 use crate::query::changes::ChangesQuery;
 use crate::query::filter::EntryFilter;
 use crate::query::sight::Sight;
@@ -47,7 +47,7 @@ pub fn draft(view: &View, book: &Book, found: &Found, scope: &Scope) -> Option<D
     Some(Draft {
         head: vec![headline(&thing, found.observed_at)],
         sections: vec![
-            section("State", 35, state(&thing), larger),
+            section("State", 35, state(&thing, is_alerted(book, &thing)), larger),
             section(
                 "Getting worse",
                 15,
@@ -93,8 +93,13 @@ fn headline(thing: &Thing<'_>, observed_at: Option<UnixMillis>) -> Fact {
     thing.fact("resource", statement).with_value(resource.severity.token().into(), "severity")
 }
 
+/// Whether an alert of it fires, told by itself or by another.
+fn is_alerted(book: &Book, thing: &Thing<'_>) -> bool {
+    book.of(&thing.resource.id).any(|case| case.state == CaseState::Firing)
+}
+
 /// The profile in words, then each reason.
-fn state(thing: &Thing<'_>) -> Vec<Fact> {
+fn state(thing: &Thing<'_>, is_alerted: bool) -> Vec<Fact> {
     let mut facts: Vec<Fact> = say::profile(thing).into_iter().collect();
     for reason in &thing.resource.reasons {
         let mut statement = say![words::Own::from(reason.severity.token()).capital(), ": "];
@@ -102,8 +107,14 @@ fn state(thing: &Thing<'_>) -> Vec<Fact> {
         let value = words::Own::from(reason.severity.token());
         facts.push(Fact::derived(reason.code, statement).with_value(value, "severity").about(thing.origin()));
     }
-    if thing.resource.severity == Severity::Healthy && thing.resource.reasons.is_empty() {
-        facts.push(Fact::derived("healthy", say!["Nothing is wrong with it."]).about(thing.origin()));
+    let is_well = thing.resource.severity == Severity::Healthy && thing.resource.reasons.is_empty();
+    if is_well && !is_alerted {
+        let words = if thing.resource.freshness == Freshness::Fresh {
+            "Nothing is wrong with it."
+        } else {
+            "Nothing was wrong with it when it was last seen."
+        };
+        facts.push(Fact::derived("healthy", say![words]).about(thing.origin()));
     }
     facts
 }

@@ -2,18 +2,23 @@
 
 use std::sync::Arc;
 
-use pulse_proto::pb::resource::v1::{ConnectionState, ConnectionStatus};
-use pulse_registry::alert::Book;
+use pulse_proto::model::ResourceType;
+use pulse_proto::pb::resource::v1::storage_facet::Zfs;
+use pulse_proto::pb::resource::v1::{
+    ConnectionState, ConnectionStatus, Incident, IngestRecord, StorageFacet,
+};
 use pulse_registry::alert::engine::{Engine, Keeping};
+use pulse_registry::alert::{Book, CaseState};
 use pulse_registry::context::fleet::{self, Scope, Topic, Topics};
 use pulse_registry::context::redact::Policy;
 use pulse_registry::context::{find, single};
 use pulse_registry::query::filter::Filter;
 use pulse_registry::query::sight::Sight;
+use pulse_registry::state::resource::Resource;
 use pulse_registry::state::view::View;
 use pulse_registry::state::{Change, Changes, Notes};
 
-use crate::world::{NOW, World, ago, dataset, disk, home, host, pool, scrubbed, task};
+use crate::world::{NOW, World, ago, alert, dataset, disk, home, host, pool, scrubbed, task};
 
 #[test]
 fn a_home_with_a_failed_disk_reads_like_this() {
@@ -140,8 +145,7 @@ fn many_with_the_same_reason_are_counted() {
         for number in 0..20 {
             let mut sealed = dataset(&connection, &format!("tank/d{number:02}"), 1);
             if let Some(storage) = &mut sealed.storage
-                && let Some(pulse_proto::pb::resource::v1::storage_facet::Zfs::ZfsDataset(dataset)) =
-                    &mut storage.zfs
+                && let Some(Zfs::ZfsDataset(dataset)) = &mut storage.zfs
             {
                 dataset.readonly = Some(true);
             }
@@ -156,32 +160,129 @@ fn many_with_the_same_reason_are_counted() {
     assert!(packed.text.contains("(filter: reasons.code = zfs_dataset_readonly)"), "{}", packed.text);
 }
 
-#[test]
-fn what_gets_worse_is_told_before_a_rule_fires() {
+/// One system over 57 hours: what `records` says at each step, and what the rules made of it.
+fn watched(records: impl Fn(u64) -> Vec<IngestRecord>) -> (World, Book) {
     let mut world = World::new();
-    let (mut engine, mut book, _) = Engine::restore(&Notes::new(), Keeping::default(), ago_millis(60));
-    let mut before = None;
+    let (mut engine, mut book, _) = Engine::restore(&Notes::new(), Keeping::default(), ago_millis(57));
+    let mut before: Vec<Arc<Resource>> = Vec::new();
     for step in 0..20_u64 {
-        // A percent in three hours; the disk begins to err twelve hours ago.
-        let errors = if step < 16 { 3 } else { 3 + step };
-        let records = vec![
-            host("a"),
-            pool("a", "tank", 40 + step, ["ONLINE"; 4], scrubbed(1)),
-            disk("a", 1, "ONLINE", errors),
-            task("a", "FINISHED", 24 * 9, ""),
-        ];
-        world.put("a", "a", 0, records);
-        let (view, at) = (world.state.view(), ago_millis(60 - 3 * step));
-        let after = find::resource(view, "a/sd1", &world.pseudonyms, &Sight::whole()).unwrap().resource;
+        let at = ago_millis(57 - 3 * step);
+        world.now = at;
+        world.put("a", "a", 0, records(step));
+        let view = world.state.view();
+        let disks = view.iter().map(|(_, resource)| resource);
+        let disks = disks.filter(|resource| resource.resource_type() == ResourceType::PhysicalDisk);
+        let after: Vec<Arc<Resource>> = disks.map(Arc::clone).collect();
         engine.whole(view, at);
-        if let Some(before) = before.replace(Arc::clone(&after)) {
-            let change = Change::Changed { before, after };
-            engine.changes(&Changes::new(view.revision, at, vec![change]), view, at);
-        }
+        let changes = after.iter().filter_map(|after| {
+            let before = before.iter().find(|before| before.id == after.id)?;
+            Some(Change::Changed { before: Arc::clone(before), after: Arc::clone(after) })
+        });
+        engine.changes(&Changes::new(view.revision, at, changes.collect()), view, at);
+        before = after;
         if let Some(outcome) = engine.flush(at) {
             book = outcome.onto(&book, view.revision);
         }
     }
+    (world, book)
+}
+
+#[test]
+fn nothing_is_well_while_an_alert_fires() {
+    let fuller = |step| {
+        vec![
+            host("a"),
+            pool("a", "tank", 40 + step, ["ONLINE"; 4], scrubbed(1)),
+            task("a", "FINISHED", 1, ""),
+        ]
+    };
+    let (world, book) = watched(fuller);
+    let firing = book.open().filter(|case| case.state == CaseState::Firing).count();
+    assert!(firing > 0 && book.open().all(|case| !case.is_quiet()), "a pool that will be full");
+    let scope = |filter: &str| Scope {
+        filter: Filter::parse(filter).unwrap(),
+        sight: Sight::whole(),
+        since: ago_millis(24),
+        max_tokens: 4_000,
+        topics: Topics::default(),
+    };
+    let told = |filter: &str| {
+        let draft = fleet::draft(world.state.view(), &book, &world.memo, &scope(filter), NOW);
+        world.render(&draft, Policy::None, 4_000).text
+    };
+    for (filter, fire) in
+        [("", "2 alerts fire"), ("connection = a", "2 alerts fire"), ("topology = pool", "1 alert fires")]
+    {
+        let text = told(filter);
+        assert!(!text.contains("Nothing is wrong") && !text.contains("## Wrong now"), "{text}");
+        assert!(text.contains(&format!("; {fire}; everything is up to date.")), "{text}");
+    }
+    assert!(told("type = protection_task").contains("Nothing is wrong now"));
+    let of_one = |name: &str| {
+        let found = find::resource(world.state.view(), name, &world.pseudonyms, &Sight::whole()).unwrap();
+        let scope = single::Scope { sight: Sight::whole(), since: ago_millis(24), now: NOW };
+        let draft = single::draft(world.state.view(), &book, &found, &scope).unwrap();
+        world.render(&draft, Policy::None, 4_000).text
+    };
+    assert!(!of_one("a/tank").contains("Nothing is wrong"), "{}", of_one("a/tank"));
+    assert!(of_one("a/nightly to attic").contains("Nothing is wrong with it."));
+}
+
+#[test]
+fn a_state_is_said_however_many_alerts_there_are() {
+    let mut world = World::new();
+    let mut tank = pool("a", "tank", 64, ["FAULTED"; 4], scrubbed(1));
+    "FAULTED".clone_into(&mut tank.state);
+    if let Some(StorageFacet { zfs: Some(Zfs::ZfsPool(pool)), .. }) = &mut tank.storage {
+        "FAULTED".clone_into(&mut pool.state);
+        pool.groups.clear();
+    }
+    tank.incidents = (0..5)
+        .map(|number| Incident {
+            native_id: format!("n{number}"),
+            klass: format!("Klass{number}"),
+            ..alert(&format!("Alert number {number} of the pool."))
+        })
+        .collect();
+    world.put("a", "a", 0, vec![host("a"), tank]);
+    for max_tokens in [256, 1_000, 4_000] {
+        let packed = world.fleet("", Policy::None, max_tokens);
+        let wrong = packed.sections.iter().find(|section| section.title == "Wrong now").unwrap();
+        let of_pool: Vec<&str> = wrong
+            .facts
+            .iter()
+            .map(|fact| fact.text.as_str())
+            .filter(|text| text.contains("pool \"tank\""))
+            .collect();
+        assert_eq!(of_pool.len(), 1, "{}", packed.text);
+        assert_eq!(of_pool[0].matches("FAULTED").count(), 1, "{}", packed.text);
+        assert!(
+            of_pool[0].starts_with("Critical: pool \"tank\" on \"a\": state FAULTED; "),
+            "{}",
+            of_pool[0]
+        );
+    }
+}
+
+#[test]
+fn connections_of_which_nothing_was_read_are_a_sentence() {
+    let mut world = World::new();
+    world.put("a", "a", 0, vec![]);
+    let text = world.fleet("", Policy::None, 4_000).text;
+    assert!(text.starts_with("Fleet: 1 connection, of which no resource is known.\n"), "{text}");
+}
+
+#[test]
+fn what_gets_worse_is_told_before_a_rule_fires() {
+    // The disk begins to err twelve hours ago.
+    let (world, book) = watched(|step| {
+        vec![
+            host("a"),
+            pool("a", "tank", 40 + step, ["ONLINE"; 4], scrubbed(1)),
+            disk("a", 1, "ONLINE", if step < 16 { 3 } else { 3 + step }),
+            task("a", "FINISHED", 24 * 9, ""),
+        ]
+    });
     let told = |scope: Scope| {
         let draft = fleet::draft(world.state.view(), &book, &world.memo, &scope, NOW);
         world.render(&draft, Policy::None, 4_000)
@@ -208,5 +309,5 @@ fn what_gets_worse_is_told_before_a_rule_fires() {
         "{}",
         of_one("a/tank")
     );
-    assert!(of_one("a/sd1").contains("errors grew from 3 to 22, last 3 h ago"), "{}", of_one("a/sd1"));
+    assert!(of_one("a/sd1").contains("errors grew from 3 to 22, last moments ago"), "{}", of_one("a/sd1"));
 }

@@ -56,7 +56,7 @@ impl Counts {
     }
 
     /// What is always said.
-    pub(super) fn head(&self, parts: &[Part], is_filtered: bool, wrong: &[Fact]) -> Vec<Fact> {
+    pub(super) fn head(&self, parts: &[Part], is_filtered: bool, is_well: bool, firing: u64) -> Vec<Fact> {
         let total = self.sum(|_| true);
         if total == 0 && parts.is_empty() {
             let statement = if is_filtered {
@@ -78,13 +78,21 @@ impl Counts {
             }
             statement
         });
+        let mut counts: Vec<Statement> = counts.collect();
+        if counts.is_empty() {
+            // Connections are there, and nothing was read of them.
+            counts.push(say![
+                words::count(parts.len() as u64, "connection"),
+                ", of which no resource is known"
+            ]);
+        }
         let mut statement = say![what];
         statement.append(Statement::list(counts, ", ")).add(".");
         let fleet = Fact::derived("fleet", statement).with_value(words::digits(total), "resources");
-        vec![fleet, self.health(wrong)]
+        vec![fleet, self.health(is_well, firing)]
     }
 
-    fn health(&self, wrong: &[Fact]) -> Fact {
+    fn health(&self, is_well: bool, firing: u64) -> Fact {
         let severities = [Severity::Critical, Severity::Warning, Severity::Monitor];
         let counts: Vec<(Severity, u64)> = severities
             .into_iter()
@@ -92,12 +100,16 @@ impl Counts {
             .collect();
         let old = self.sum(|profile| profile.freshness() != Freshness::Fresh);
         let mut statement =
-            if wrong.is_empty() { say!["Nothing is wrong now"] } else { say!["Health of resources"] };
+            if is_well && firing == 0 { say!["Nothing is wrong now"] } else { say!["Health of resources"] };
         for (number, (severity, count)) in counts.iter().enumerate() {
             statement.add(if number == 0 { ": " } else { ", " });
             statement.add(words::number(*count)).add(" ").add(severity.token());
         }
         statement.add("; ");
+        if firing > 0 {
+            let words = if firing == 1 { " fires; " } else { " fire; " };
+            statement.add(words::count(firing, "alert")).add(words);
+        }
         if old == 0 {
             statement.add("everything is up to date.");
         } else {

@@ -76,18 +76,22 @@ const SHOWN: [&str; 5] = [
     "zfs_expansion_active",
 ];
 
+/// Reasons that say the state of the thing itself, the plainest first.
+const STATES: [&str; 5] =
+    ["zfs_pool_state", "zfs_device_state", "system_state", "failover_status", "resource_state"];
+
 /// The worst reasons of at least that severity, then what one needs to act on them.
 pub(crate) fn problem(thing: &Thing<'_>, least: Severity) -> Option<Fact> {
     let reasons = || thing.resource.reasons.iter().filter(|reason| reason.severity >= least);
     let worst = reasons().next()?;
     let is_task = thing.record.facets.protection_task.is_some();
-    let told = || {
-        let shown = |code: &str| SHOWN.contains(&code) || (is_task && code == "resource_state");
-        reasons().filter(move |reason| !shown(reason.code))
-    };
+    let shown = |code: &str| SHOWN.contains(&code) || (is_task && code == "resource_state");
+    let mut told: Vec<&HealthReason> = reasons().filter(|reason| !shown(reason.code)).collect();
+    // However many alerts there are, they do not hide the state.
+    told.sort_by_key(|reason| STATES.iter().position(|code| *code == reason.code).unwrap_or(STATES.len()));
     let mut details: Vec<Statement> =
-        told().take(REASONS_MAX).map(|reason| phrase(reason, thing.record)).collect();
-    let more = told().count().saturating_sub(REASONS_MAX);
+        told.iter().take(REASONS_MAX).map(|reason| phrase(reason, thing.record)).collect();
+    let more = told.len().saturating_sub(REASONS_MAX);
     if more > 0 {
         details.push(say![words::count(more as u64, "more reason")]);
     }
