@@ -115,6 +115,11 @@ async fn one_trace_leads_from_the_nas_to_the_disk_of_the_registry() -> anyhow::R
     let of_trace: BTreeSet<&str> =
         known.values().filter(|span| span.trace == trace).map(|span| span.name.as_str()).collect();
     ensure!(of_trace.contains("apply"), "{of_trace:?}");
+    // What has no trace, such as a heartbeat, begins none in the writer.
+    let lonely = known
+        .values()
+        .find(|span| ["apply", "commit"].contains(&span.name.as_str()) && span.parent.is_empty());
+    ensure!(lonely.is_none(), "{lonely:?}");
 
     // A caller's trace goes on in the call, and its duration names it.
     let caller = "4bf92f3577b34da6a3ce929d0e0e4736";

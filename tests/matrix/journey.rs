@@ -120,13 +120,11 @@ impl Journey {
     /// Fires while it is not well, and no longer.
     pub(crate) async fn alerted(&mut self, shown: Shown) -> anyhow::Result<()> {
         let ill = shown.severity > Severity::Healthy;
-        // One that comes and goes too often is held as flapping until it is calm.
-        let holds =
-            |m: &AlertMirror| match m.of("pool-state", POOL).map(|alert| (alert.state(), alert.flapping)) {
-                Some((AlertState::Firing, flapping)) => ill || flapping,
-                None | Some((AlertState::Resolved, _)) => !ill,
-                Some(_) => false,
-            };
+        let holds = |m: &AlertMirror| match m.state("pool-state", POOL) {
+            Some(AlertState::Firing) => ill,
+            None | Some(AlertState::Resolved) => !ill,
+            Some(_) => false,
+        };
         self.alerts.until(if ill { "pool-state fires" } else { "pool-state at rest" }, holds).await
     }
 

@@ -331,9 +331,10 @@ impl Writer {
                     group.answers.push((origin, refusal, reply));
                     return;
                 }
-                let applying = tracing::info_span!(target: trace::TARGET, parent: &span, "apply");
-                let applied = applying.in_scope(|| self.state.apply(input, now));
                 origin.span = span;
+                let applying = origin
+                    .traced(|parent| tracing::info_span!(target: trace::TARGET, parent: parent, "apply"));
+                let applied = applying.in_scope(|| self.state.apply(input, now));
                 group.writes.extend(applied.writes);
                 group.changes.extend(applied.changes);
                 group.answers.push((origin, applied.answers, reply));
@@ -371,7 +372,7 @@ impl Writer {
             let rows = writes.len();
             let may_begin = self.checkpoints.may_begin();
             let committing: Vec<Span> =
-                group.answers.iter().filter_map(|(origin, ..)| origin.committing(rows)).collect();
+                group.answers.iter().map(|(origin, ..)| origin.committing(rows)).collect();
             let commit = tokio::task::spawn_blocking(move || {
                 let committed = store.commit(revision, &writes);
                 let begun = if committed.is_ok() && may_begin { store.begin_checkpoint() } else { Ok(None) };
@@ -482,10 +483,14 @@ impl Origin {
         Self { connection: connection.clone(), epoch, sequence, span: Span::none() }
     }
 
+    /// A step of the trace, where there is one: what has none, such as a heartbeat, begins none here.
+    fn traced(&self, step: impl FnOnce(&Span) -> Span) -> Span {
+        if self.span.is_disabled() { Span::none() } else { step(&self.span) }
+    }
+
     /// What the disk takes is part of every trace in the group.
-    fn committing(&self, rows: usize) -> Option<Span> {
-        let is_traced = !self.span.is_disabled();
-        is_traced.then(|| tracing::info_span!(target: trace::TARGET, parent: &self.span, "commit", rows))
+    fn committing(&self, rows: usize) -> Span {
+        self.traced(|parent| tracing::info_span!(target: trace::TARGET, parent: parent, "commit", rows))
     }
 
     /// A heartbeat needs no refusal: the next one says the same.

@@ -188,19 +188,22 @@ impl IngestApi {
                     }
                 }
                 message = inbound.message(), if reading && pending.len() < pending_max => match message {
-                    Ok(Some(message)) => { let span = span(&message); match span.in_scope(|| self.decode(message, caller, collector)) {
-                        Ok(Some(input)) => {
-                            let submitted = self.writer.submit(stream, input, reply.clone());
-                            submitted.instrument(span.clone()).await.map_err(|_stopped| draining())?;
-                            pending.push_back(span);
+                    Ok(Some(message)) => {
+                        let span = span(&message);
+                        match span.in_scope(|| self.decode(message, caller, collector)) {
+                            Ok(Some(input)) => {
+                                let submitted = self.writer.submit(stream, input, reply.clone());
+                                submitted.instrument(span.clone()).await.map_err(|_stopped| draining())?;
+                                pending.push_back(span);
+                            }
+                            Ok(None) => return Err(error::invalid("hello", "SECOND_HELLO", "an ingest stream has one Hello")),
+                            Err(answer) => {
+                                self.observer.answered(std::slice::from_ref(&answer));
+                                span.in_scope(|| note(collector, &answer));
+                                say(outbox, answer_to_wire(answer)).await?;
+                            }
                         }
-                        Ok(None) => return Err(error::invalid("hello", "SECOND_HELLO", "an ingest stream has one Hello")),
-                        Err(answer) => {
-                            self.observer.answered(std::slice::from_ref(&answer));
-                            span.in_scope(|| note(collector, &answer));
-                            say(outbox, answer_to_wire(answer)).await?;
-                        }
-                    } }
+                    }
                     Ok(None) => reading = false,
                     Err(status) if is_gone(&status) => {
                         debug!(%collector, %status, "ingest stream broke");
