@@ -24,7 +24,7 @@ pub struct Arguments {
 }
 
 /// What can be measured.
-#[derive(Clone, Copy, Debug, ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Name {
     /// A fleet of appliances against one collector and one registry; a naive poller is the reference
     Fleet,

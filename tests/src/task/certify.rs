@@ -141,8 +141,7 @@ fn plain(line: &str) -> String {
 fn benches() -> Vec<Name> {
     let mut benches: Vec<Name> = Vec::new();
     for target in TARGETS {
-        if !benches.iter().any(|bench| std::mem::discriminant(bench) == std::mem::discriminant(&target.bench))
-        {
+        if !benches.contains(&target.bench) {
             benches.push(target.bench);
         }
     }
@@ -152,10 +151,7 @@ fn benches() -> Vec<Name> {
 /// Figures of one bench. Those of a small run are no measure.
 fn only_promised(bench: Name, printed: Vec<Measured>, quick: bool) -> Vec<Measured> {
     let of = |measured: &Measured| {
-        TARGETS.iter().any(|target| {
-            target.figure == measured.figure
-                && std::mem::discriminant(&target.bench) == std::mem::discriminant(&bench)
-        })
+        TARGETS.iter().any(|target| target.figure == measured.figure && target.bench == bench)
     };
     printed.into_iter().filter(|measured| !quick && of(measured)).collect()
 }
