@@ -95,6 +95,8 @@
           const [old, fresh] = [$(part), page.querySelector(part)];
           if (old && fresh) put(old, fresh);
         }
+        // From where to hear of changes, should it be asked again.
+        if (page.body.dataset.live) document.body.dataset.live = page.body.dataset.live;
       }
       if (source && source.readyState === EventSource.OPEN) say(true);
     } catch { say(false); } finally {

@@ -107,7 +107,7 @@ class Driver:
         waits = """([script, patience]) => new Promise((done, fail) => {
             const holds = () => { if (SCRIPT) done(true); };
             new MutationObserver(holds).observe(document, {subtree: true, childList: true, attributes: true, characterData: true});
-            setTimeout(() => fail(new Error("it never was so")), patience);
+            setTimeout(() => fail(new Error("it never was so: " + document.body.innerText.slice(0, 1000))), patience);
             holds();
         })""".replace("SCRIPT", script)
         while True:

@@ -6,6 +6,7 @@ mod audit;
 mod backup;
 mod builtins;
 mod cli;
+mod console;
 mod context;
 mod customers;
 mod delivery;

@@ -12,6 +12,7 @@ use axum::response::{IntoResponse as _, Response};
 use pulse_proto::model::Revision;
 use pulse_shell::access::Caller;
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 use tokio_stream::wrappers::ReceiverStream;
 
 use super::{Slot, starting};
@@ -31,9 +32,27 @@ const ALIVE: Duration = Duration::from_secs(10);
 const OUTBOX_MAX: usize = 1;
 const REVISIONS_MAX: usize = 256;
 
-/// Where a page hears of `about`: a filter over resources; alerts are heard of anyway.
-pub(super) fn address(about: &str) -> String {
-    Query::default().with("about", about).link("/console/live")
+/// Where a page hears of `about`, a filter over resources; alerts are heard of anyway. What came between the making of
+/// the page and its listening is heard of first.
+pub(super) fn address(about: &str, made: Made) -> String {
+    let Made { view, book } = made;
+    Query::default().with("about", about).with("since", &format!("{view}.{book}")).link("/console/live")
+}
+
+/// Of what a page was made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Made {
+    pub view: Revision,
+    /// Of alerts.
+    pub book: u64,
+}
+
+impl Made {
+    /// `None`: somebody listens who has seen nothing.
+    fn parse(text: &str) -> Option<Self> {
+        let (view, book) = text.split_once('.')?;
+        Some(Self { view: Revision(view.parse().ok()?), book: book.parse().ok()? })
+    }
 }
 
 /// What pages are about.
@@ -65,8 +84,9 @@ pub(super) async fn stream(State(slot): State<Slot>, request: Request) -> Respon
     };
     let (outbox, events) = mpsc::channel(OUTBOX_MAX);
     let sources = console.sources().clone();
+    let made = Made::parse(query.get("since"));
     tokio::spawn(async move {
-        follow(sources, filter, scope, outbox).await;
+        follow(sources, filter, scope, made, outbox).await;
         drop(permit);
     });
     let stream = Sse::new(ReceiverStream::new(events)).keep_alive(KeepAlive::new().interval(ALIVE));
@@ -77,14 +97,17 @@ async fn follow(
     mut sources: Sources,
     filter: Filter,
     scope: Scope,
+    made: Option<Made>,
     outbox: mpsc::Sender<Result<Event, Infallible>>,
 ) {
-    let mut at = sources.feed.view().revision;
-    let mut alerts_at = sources.alerts.book().revision;
-    // Whoever comes back may have missed something.
+    let (head, alerts_head) = (sources.feed.view().revision, sources.alerts.book().revision);
+    let mut at = made.map_or(head, |made| made.view.min(head));
+    let mut alerts_at = made.map_or(alerts_head, |made| made.book.min(alerts_head));
     let mut changed = false;
+    let mut told = Instant::now();
     loop {
         if changed {
+            told = Instant::now();
             let event = Event::default().event("changed").data(at.to_string());
             if outbox.send(Ok(event)).await.is_err() {
                 return;
@@ -114,16 +137,21 @@ async fn follow(
                 alerts_at = through;
                 cases.iter().any(|case| carries(&case.subject.labels, &scope))
             }
-            () = tokio::time::sleep(TICK) => true,
+            // However much comes meanwhile that does not concern the page.
+            () = tokio::time::sleep_until(told + TICK) => true,
         };
     }
 }
 
-/// How far it looked, and whether something there concerns the page.
+/// How far it looked, and whether something there concerns the page, which then fetches the newest.
 fn look(sources: &Sources, filter: &Filter, at: Revision) -> (Revision, bool) {
-    let Ok(all) = sources.feed.after(at, REVISIONS_MAX) else { return (sources.feed.view().revision, true) };
-    let through = all.last().map_or_else(|| sources.feed.view().revision, |last| last.revision);
-    (through, all.iter().any(|changes| concerns(changes, filter)))
+    let head = sources.feed.view().revision;
+    match sources.feed.after(at, REVISIONS_MAX) {
+        Ok(all) if !all.iter().any(|changes| concerns(changes, filter)) => {
+            (all.last().map_or(head, |last| last.revision), false)
+        }
+        Ok(_) | Err(_) => (head, true),
+    }
 }
 
 fn concerns(changes: &Changes, filter: &Filter) -> bool {

@@ -9,7 +9,7 @@ use axum::response::{IntoResponse as _, Response};
 use pulse_proto::model::{ResourceId, UnixMillis};
 use pulse_shell::access::Caller;
 
-use super::live::{self, EVERYTHING, STORAGE};
+use super::live::{self, EVERYTHING, Made, STORAGE};
 use super::{Slot, UNITS, starting};
 use crate::alert::book::Book;
 use crate::console::address::Query;
@@ -47,7 +47,7 @@ impl Visit {
             page,
             visitor: self.visitor.clone(),
             here: self.here.clone(),
-            live: live::address(about),
+            live: live::address(about, Made { view: self.view.revision, book: self.book.revision }),
             now: When { at: self.now, now: self.now },
             revision: self.view.revision.0,
             loud: alerts::loud(&self.book, &self.sight()),
