@@ -16,11 +16,11 @@ use super::filter::{self, Pick};
 use super::layout::{Choice, Layout, Pager};
 use super::look::{Badge, Health, Look};
 use super::systems::Scope;
-use crate::query::filter::Filter;
+use crate::query::filter::{Candidates, Filter};
 use crate::query::list::Listing;
 use crate::query::order::Order;
 use crate::query::summary::Summary;
-use crate::state::view::{Found, View};
+use crate::state::view::{Found, Shard, View};
 
 pub const PATH: &str = "/console/storage";
 /// Everything this page is about.
@@ -122,12 +122,15 @@ pub fn page(layout: Layout, view: &Arc<View>, query: Query, scope: &Scope, now: 
     let (arranged, problem) = match Filter::parse_within(&asked.whole, scope) {
         Ok(filter) if query.get("group").is_empty() => {
             // What was found for the counts need not be looked for again.
-            let known = found_by_health(found, &query).filter(|_| asked.is_narrow);
+            let known = found.filter(|_| asked.is_narrow).zip(chosen_health(&query));
             let matches = tree::Matches { filter: &filter, known, is_narrow: asked.is_narrow };
-            (tree::arrange(view, matches, &query, scope, now), String::new())
+            (tree::arrange(view, &matches, &query, scope, now), String::new())
         }
         // Nor to be listed.
-        Ok(filter) => (list(view, &filter, found_by_health(found, &query), &query, now), String::new()),
+        Ok(filter) => {
+            let known = found.and_then(|found| found_by_health(&found, &query));
+            (list(view, &filter, known, &query, now), String::new())
+        }
         Err(error) => (Arranged::default(), error.to_string()),
     };
     let sources = DataSource::ALL.iter().map(|source| (source.token(), SourceBadge::of(*source).label));
@@ -152,15 +155,15 @@ pub fn page(layout: Layout, view: &Arc<View>, query: Query, scope: &Scope, now: 
 type Counted = (&'static str, &'static str, Option<u64>);
 
 /// Every choice of health; and all that was found, where it had to be looked for to be counted.
-fn counts(view: &Arc<View>, beside_health: &str, scope: &Scope) -> ([Counted; 4], Option<Vec<Found>>) {
+fn counts(view: &Arc<View>, beside_health: &str, scope: &Scope) -> ([Counted; 4], Option<Listing>) {
     let Ok(all) = Filter::parse_within(beside_health, scope) else {
         return (HEALTHS.map(|(value, label, _)| (value, label, None)), None);
     };
     let filters = HEALTHS.map(|(.., term)| Filter::parse(term).ok());
     // What sums do not tell is looked for once, for all of them.
-    let found = Summary::counted(view, &all).is_none().then(|| {
-        Listing::find(Arc::clone(view), &all, &Order::default(), usize::MAX).from(0).collect::<Vec<_>>()
-    });
+    let found = Summary::counted(view, &all)
+        .is_none()
+        .then(|| Listing::unsorted(Arc::clone(view), all.scan(view), &all));
     let count = |term: &str, filter: &Option<Filter>| match &found {
         None if term.is_empty() => Some(Summary::of(view, &all).total),
         None => {
@@ -169,8 +172,11 @@ fn counts(view: &Arc<View>, beside_health: &str, scope: &Scope) -> ([Counted; 4]
         }
         Some(found) => {
             let filter = filter.as_ref()?;
-            let matching = found.iter().filter(|found| filter.matches(&found.resource, found.observed_at));
-            Some(matching.count() as u64)
+            let matching = |(shard, rows): (&Arc<Shard>, &Candidates)| {
+                let filter = filter.within(shard);
+                rows.iter().filter(|row| filter.matches(*row)).count() as u64
+            };
+            Some(found.parts().map(matching).sum())
         }
     };
     let mut filters = filters.iter();
@@ -187,10 +193,19 @@ struct Arranged {
     unit: &'static str,
 }
 
-/// Of what was found, what has the chosen health.
-fn found_by_health(found: Option<Vec<Found>>, query: &Query) -> Option<Vec<Found>> {
-    let (found, chosen) = found.zip(Filter::parse(health(query.get("health"))).ok())?;
-    Some(found.into_iter().filter(|found| chosen.matches(&found.resource, found.observed_at)).collect())
+fn chosen_health(query: &Query) -> Option<Filter> {
+    Filter::parse(health(query.get("health"))).ok()
+}
+
+/// Of what was found, what has the chosen health; `None` when that is too much to be put in order whole.
+fn found_by_health(found: &Listing, query: &Query) -> Option<Vec<Found>> {
+    let chosen = chosen_health(query).filter(|_| found.len() <= SORTED_MAX)?;
+    let mut all = Vec::new();
+    for (shard, rows) in found.parts() {
+        let chosen = chosen.within(shard);
+        all.extend(rows.iter().filter(|row| chosen.matches(*row)).map(|row| shard.found(row)));
+    }
+    Some(all)
 }
 
 /// Everything in one order: the worst first, then by name, system and id.
@@ -204,17 +219,16 @@ fn list(
     let order =
         Order::parse("severity desc, freshness desc, display_name, connection_name").unwrap_or_default();
     let end = query.number("page").unwrap_or(1).saturating_mul(LIST_ROWS);
-    let (pager, page): (Pager, Vec<Found>) =
-        if let Some(mut known) = known.filter(|known| known.len() <= SORTED_MAX) {
-            known.sort_by(|a, b| order.compare((&a.resource, a.observed_at), (&b.resource, b.observed_at)));
-            let (pager, from) = Pager::of(query, PATH, known.len(), LIST_ROWS);
-            (pager, known.into_iter().skip(from).take(LIST_ROWS).collect())
-        } else {
-            // Of many only those before the end of the page are put in order.
-            let listing = Listing::find(Arc::clone(view), filter, &order, end);
-            let (pager, from) = Pager::of(query, PATH, listing.len(), LIST_ROWS);
-            (pager, listing.from(from).take(LIST_ROWS).collect())
-        };
+    let (pager, page): (Pager, Vec<Found>) = if let Some(mut known) = known {
+        known.sort_by(|a, b| order.compare((&a.resource, a.observed_at), (&b.resource, b.observed_at)));
+        let (pager, from) = Pager::of(query, PATH, known.len(), LIST_ROWS);
+        (pager, known.into_iter().skip(from).take(LIST_ROWS).collect())
+    } else {
+        // Of many only those before the end of the page are put in order.
+        let listing = Listing::find(Arc::clone(view), filter, &order, end);
+        let (pager, from) = Pager::of(query, PATH, listing.len(), LIST_ROWS);
+        (pager, listing.from(from).take(LIST_ROWS).collect())
+    };
     let rows: Vec<Row> = page.iter().map(|found| Row::of(found, view, 0, true, now)).collect();
     let by_health = query.get("group") == "health";
     let mut groups: Vec<Group> = Vec::new();

@@ -14,6 +14,7 @@ pub mod syntax;
 #[cfg(test)]
 mod tests;
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use pulse_proto::model::{ResourceId, UnixMillis};
@@ -58,6 +59,24 @@ pub struct Filter {
     canonical: String,
 }
 
+/// A filter for the resources of one shard.
+#[derive(Debug)]
+pub struct Within<'a> {
+    rest: Option<Cow<'a, check::Node>>,
+    /// Of observation; looked up for nobody else.
+    asks_time: bool,
+    shard: &'a Shard,
+}
+
+impl Within<'_> {
+    pub fn matches(&self, row: usize) -> bool {
+        let Some(rest) = &self.rest else { return true };
+        let resource = &self.shard.resources[row];
+        let at = if self.asks_time { self.shard.observed_at(resource) } else { None };
+        eval::matches(rest, resource, at)
+    }
+}
+
 impl Filter {
     /// Everything matches.
     pub const fn all() -> Self {
@@ -85,6 +104,15 @@ impl Filter {
 
     pub fn matches(&self, resource: &Resource, observed_at: Option<UnixMillis>) -> bool {
         self.root.as_ref().is_none_or(|root| eval::matches(root, resource, observed_at))
+    }
+
+    /// The same for many resources of one shard, with what they share asked once.
+    pub fn within<'a>(&'a self, shard: &'a Shard) -> Within<'a> {
+        Within {
+            rest: self.root.as_ref().map(|root| decide::rest(root, shard)),
+            asks_time: self.observed_at_position().is_some(),
+            shard,
+        }
     }
 
     /// One spelling for all filters that differ only in white space and quotes.

@@ -47,18 +47,31 @@ impl Listing {
 
     /// Of a scan for the same filter in the same view.
     pub fn of(view: Arc<View>, scan: Scan, filter: &Filter, order: &Order, first: usize) -> Self {
+        let mut listing = Self::unsorted(view, scan, filter);
+        let few = first > 0 && listing.len / SORT_ALL_FACTOR > first;
+        listing.rows = listing.sorted(order, if few { first } else { listing.len });
+        listing
+    }
+
+    /// Every match, for whoever arranges them himself.
+    pub fn unsorted(view: Arc<View>, scan: Scan, filter: &Filter) -> Self {
         let tested = |(shard, candidates): (Arc<Shard>, Candidates)| {
-            let rows = &shard.resources;
-            let candidates =
-                candidates.tested(|row| filter.matches(&rows[row], shard.observed_at(&rows[row])));
+            let candidates = if candidates.is_exact() {
+                candidates
+            } else {
+                let filter = filter.within(&shard);
+                candidates.tested(|row| filter.matches(row))
+            };
             (!candidates.is_empty()).then_some((shard, candidates))
         };
         let parts: Arc<[_]> = scan.parts.into_iter().filter_map(tested).collect();
         let len = parts.iter().map(|(_, candidates)| candidates.len()).sum();
-        let mut listing = Self { view, parts, len, rows: Vec::new() };
-        let few = first > 0 && len / SORT_ALL_FACTOR > first;
-        listing.rows = listing.sorted(order, if few { first } else { len });
-        listing
+        Self { view, parts, len, rows: Vec::new() }
+    }
+
+    /// What matches, shard by shard and in no other order.
+    pub fn parts(&self) -> impl Iterator<Item = (&Arc<Shard>, &Candidates)> {
+        self.parts.iter().map(|(shard, candidates)| (shard, candidates))
     }
 
     /// About how many resources [`Self::of`] looks at.

@@ -69,8 +69,8 @@ impl Summary {
                 matching.for_each(|((profile, tally), _)| found.add(*profile, tally));
                 continue;
             }
-            let test = |row: usize| filter.matches(&rows[row], shard.observed_at(&rows[row]));
-            for row in candidates.tested(test).iter() {
+            let filter = filter.within(&shard);
+            for row in candidates.tested(|row| filter.matches(row)).iter() {
                 found.count(&rows[row], rows.profile(row));
             }
         }

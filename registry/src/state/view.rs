@@ -128,9 +128,7 @@ impl View {
             Some((shard, row))
         });
         let (shard, row) = found?;
-        let resource = Arc::clone(&shard.resources[row]);
-        let observed_at = shard.observed_at(&resource);
-        Some(Found { resource, observed_at })
+        Some(shard.found(row))
     }
 
     /// Shards that may hold the id, among them those that do.

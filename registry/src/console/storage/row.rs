@@ -9,6 +9,7 @@ use crate::console::figure::{Bar, When, span, whole_percent};
 use crate::console::infrastructure::{Heat, Used};
 use crate::console::look::Look;
 use crate::context::redundancy;
+use crate::state::document::Document;
 use crate::state::view::{Found, View};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,8 +21,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    pub fn of(found: &Found) -> Self {
-        let document = &found.resource.document;
+    pub fn of(document: &Document) -> Self {
         match (document.resource_type, document.topology()) {
             (_, Some(StorageTopology::Pool)) => Self::Pool,
             (_, Some(StorageTopology::Dataset)) => Self::Dataset,
@@ -128,7 +128,7 @@ impl Row {
         Self {
             key: resource.id.to_string(),
             href: format!("/console/resources/{}", segment(resource.id.as_str())),
-            kind: Kind::of(found),
+            kind: Kind::of(&resource.document),
             depth,
             name: resource.display_name().to_owned(),
             system: if names_system { resource.connection_name.to_string() } else { String::new() },

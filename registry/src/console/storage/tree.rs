@@ -6,7 +6,7 @@ use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use pulse_proto::model::{ConnectionId, ResourceType, StorageTopology, UnixMillis};
+use pulse_proto::model::{Freshness, ResourceType, StorageTopology, UnixMillis};
 
 use super::row::{Kind, More, Row, Toggle};
 use super::{Arranged, Group, PATH, health_of};
@@ -17,7 +17,6 @@ use crate::console::look::{Health, Look, Reach};
 use crate::console::systems::Scope;
 use crate::query::filter::Filter;
 use crate::query::list::Listing;
-use crate::query::order::Order;
 use crate::state::view::profile::Dimension;
 use crate::state::view::{Found, Shard, View};
 
@@ -28,52 +27,65 @@ const OPEN_ROWS_MAX: usize = 80;
 const INSIDE_ROWS_MAX: usize = 80;
 const HEADS: &str = "(topology = pool OR severity >= warning OR (type = physical_disk AND NOT pool:*))";
 
-type Key = (ConnectionId, String);
 /// The first is what needs somebody most.
 type Urgency = (Reverse<Health>, Reverse<bool>);
 
 /// One pool, or the disks of a system that are in none.
 #[derive(Debug)]
 struct Unit {
-    key: Key,
-    system: Arc<str>,
+    shard: Arc<Shard>,
+    pool: String,
     urgency: Urgency,
     /// Of all of its system.
     worst: Urgency,
-    pool: Option<Found>,
-    /// What matches in it.
-    matches: Vec<Found>,
+    /// Its own row.
+    head: Option<usize>,
+    /// Rows of what matches in it.
+    matches: Vec<usize>,
 }
 
 impl Unit {
     /// With all that lies in it.
-    fn fill(&mut self, view: &View, filter: &Filter) {
-        let (connection, pool) = &self.key;
-        let Some(shard) = view.shard(connection).filter(|_| !pool.is_empty()) else { return };
+    fn fill(&mut self, filter: &Filter) {
+        let (shard, pool) = (&self.shard, self.pool.as_str());
+        if pool.is_empty() {
+            return;
+        }
         let kinds = 1 << ResourceType::Storage as u32 | 1 << ResourceType::PhysicalDisk as u32;
         let Some(rows) = shard.resources.any_of(Dimension::Type, kinds) else { return };
-        let all = rows.iter().filter(|row| shard.resources[*row].document.pool() == pool);
-        let all = all.map(|row| found(shard, row)).filter(|found| Kind::of(found) != Kind::Pool);
-        self.matches = all.filter(|found| filter.matches(&found.resource, found.observed_at)).collect();
+        let filter = filter.within(shard);
+        let inside = |row: &usize| {
+            let document = &shard.resources[*row].document;
+            document.pool() == pool && Kind::of(document) != Kind::Pool && filter.matches(*row)
+        };
+        self.matches = rows.iter().filter(inside).collect();
+    }
+
+    fn system(&self) -> &str {
+        self.shard.resources.first().map_or("", |resource| &resource.connection_name)
+    }
+
+    fn inside(&self) -> Vec<Found> {
+        self.matches.iter().map(|row| self.shard.found(*row)).collect()
     }
 }
 
 /// What is to be arranged.
 pub(super) struct Matches<'a> {
     pub(super) filter: &'a Filter,
-    /// All of it, where somebody has looked already.
-    pub(super) known: Option<Vec<Found>>,
+    /// All of it and more, where somebody has looked already, and what of that is wanted.
+    pub(super) known: Option<(Listing, Filter)>,
     /// A pool is shown with what matches in it, and not with everything.
     pub(super) is_narrow: bool,
 }
 
 impl Matches<'_> {
-    fn units(&mut self, view: &Arc<View>, scope: &Scope) -> Vec<Unit> {
-        if let Some(known) = self.known.take() {
-            return gather(known);
+    fn units(&self, view: &Arc<View>, scope: &Scope) -> Vec<Unit> {
+        if let Some((known, wanted)) = &self.known {
+            return gather(known, wanted);
         }
         let find = |filter: &Filter| {
-            gather(Listing::find(Arc::clone(view), filter, &Order::default(), usize::MAX).from(0))
+            gather(&Listing::unsorted(Arc::clone(view), filter.scan(view), filter), &Filter::all())
         };
         // Everything is much: heads of pools and what needs somebody are enough to arrange it.
         let heads = format!("{} AND {HEADS}", self.filter.canonical());
@@ -86,31 +98,25 @@ impl Matches<'_> {
 
 pub(super) fn arrange(
     view: &Arc<View>,
-    mut matches: Matches<'_>,
+    matches: &Matches<'_>,
     query: &Query,
     scope: &Scope,
     now: UnixMillis,
 ) -> Arranged {
     let mut units = matches.units(view, scope);
-    let Matches { filter, is_narrow, .. } = matches;
-    let mut worst: BTreeMap<ConnectionId, Urgency> = BTreeMap::new();
-    for unit in &units {
-        let known = worst.entry(unit.key.0.clone()).or_insert(unit.urgency);
-        *known = unit.urgency.min(*known);
-    }
-    for unit in &mut units {
-        unit.worst = worst.get(&unit.key.0).copied().unwrap_or(unit.urgency);
-    }
+    let Matches { filter, is_narrow, .. } = *matches;
     units.sort_by(|a, b| {
-        let place = |unit: &Unit| (unit.worst, Arc::clone(&unit.system));
-        let system = place(a).cmp(&place(b)).then_with(|| a.key.0.cmp(&b.key.0));
-        system.then_with(|| a.urgency.cmp(&b.urgency)).then_with(|| a.key.1.cmp(&b.key.1))
+        let place = |unit: &'_ Unit| (unit.worst, unit.urgency);
+        let ((worst, urgency), (worst_b, urgency_b)) = (place(a), place(b));
+        let system = worst.cmp(&worst_b).then_with(|| a.system().cmp(b.system()));
+        let system = system.then_with(|| a.shard.connection.cmp(&b.shard.connection));
+        system.then_with(|| urgency.cmp(&urgency_b)).then_with(|| a.pool.cmp(&b.pool))
     });
     let (pager, from) = Pager::of(query, PATH, units.len(), PAGE_POOLS);
     let mut shown: Vec<Unit> = units.into_iter().skip(from).take(PAGE_POOLS).collect();
     if !is_narrow {
         for unit in &mut shown {
-            unit.fill(view, filter);
+            unit.fill(filter);
         }
     }
     let within = Filter::parse_within("", scope).unwrap_or(Filter::all());
@@ -118,10 +124,10 @@ pub(super) fn arrange(
     let all = !is_narrow && rows <= OPEN_ROWS_MAX;
     let mut open = Open { query, all, is_narrow, room: INSIDE_ROWS_MAX };
     let mut groups: Vec<Group> = Vec::new();
-    for unit in shown {
-        let system = unit.key.0.as_str().to_owned();
+    for unit in &shown {
+        let system = unit.shard.connection.as_str().to_owned();
         if groups.last().is_none_or(|last| last.key != system) {
-            groups.push(group(view, &unit, system, &within, now));
+            groups.push(group(view, unit, system, &within, now));
         }
         if let Some(group) = groups.last_mut() {
             open.rows(view, unit, &mut group.rows, now);
@@ -130,40 +136,50 @@ pub(super) fn arrange(
     Arranged { groups, pager, unit: "pool" }
 }
 
-/// All that matches, pool by pool.
-fn gather(all: impl IntoIterator<Item = Found>) -> Vec<Unit> {
-    let mut units: BTreeMap<Key, Unit> = BTreeMap::new();
-    for found in all {
-        let resource = &found.resource;
-        let key = (resource.connection.clone(), resource.document.pool().to_owned());
-        let old = found.resource.freshness != pulse_proto::model::Freshness::Fresh;
-        let urgency = (Reverse(health_of(&found)), Reverse(old));
-        let unit = units.entry(key.clone()).or_insert_with(|| Unit {
-            key,
-            system: Arc::clone(&resource.connection_name),
-            urgency,
-            worst: urgency,
-            pool: None,
-            matches: Vec::new(),
-        });
-        unit.urgency = unit.urgency.min(urgency);
-        if Kind::of(&found) == Kind::Pool { unit.pool = Some(found) } else { unit.matches.push(found) }
+/// All that is wanted, pool by pool. Of a large fleet only a page of it will be looked at more closely.
+fn gather(listing: &Listing, wanted: &Filter) -> Vec<Unit> {
+    let mut all = Vec::new();
+    for (shard, rows) in listing.parts() {
+        let wanted = wanted.within(shard);
+        let mut units: BTreeMap<&str, Unit> = BTreeMap::new();
+        for row in rows.iter().filter(|row| wanted.matches(*row)) {
+            let resource = &shard.resources[row];
+            let pool = resource.document.pool();
+            let urgency = (Reverse(Health::of(resource)), Reverse(resource.freshness != Freshness::Fresh));
+            let unit = units.entry(pool).or_insert_with(|| Unit {
+                shard: Arc::clone(shard),
+                pool: pool.to_owned(),
+                urgency,
+                worst: urgency,
+                head: None,
+                matches: Vec::new(),
+            });
+            unit.urgency = unit.urgency.min(urgency);
+            match Kind::of(&resource.document) {
+                Kind::Pool => unit.head = Some(row),
+                Kind::Dataset | Kind::Disk | Kind::Other => unit.matches.push(row),
+            }
+        }
+        let worst = units.values().map(|unit| unit.urgency).min();
+        all.extend(units.into_values().map(|unit| Unit { worst: worst.unwrap_or(unit.urgency), ..unit }));
     }
-    units.into_values().collect()
+    all
 }
 
 fn group(view: &View, unit: &Unit, key: String, within: &Filter, now: UnixMillis) -> Group {
-    let shard = view.shard(&unit.key.0);
-    let hosts =
-        shard.and_then(|shard| shard.resources.any_of(Dimension::Type, 1 << ResourceType::Host as u32));
-    let host = shard.zip(hosts).and_then(|(shard, hosts)| {
-        let mut rows = hosts.iter().filter(|row| within.matches(&shard.resources[*row], None));
+    let shard = &unit.shard;
+    let within = within.within(shard);
+    let host = shard.resources.any_of(Dimension::Type, 1 << ResourceType::Host as u32).and_then(|hosts| {
+        let mut rows = hosts.iter().filter(|row| within.matches(*row));
         // Of several nobody can say here which one it is.
         let (first, second) = (rows.next()?, rows.next());
-        second.is_none().then(|| found(shard, first))
+        second.is_none().then(|| shard.found(first))
     });
     let href = host.as_ref().map(|host| format!("/console/resources/{}", segment(host.resource.id.as_str())));
-    let title = if unit.system.is_empty() { unit.key.0.as_str().to_owned() } else { unit.system.to_string() };
+    let title = match unit.system() {
+        "" => shard.connection.as_str().to_owned(),
+        system => system.to_owned(),
+    };
     Group {
         key,
         title,
@@ -172,12 +188,6 @@ fn group(view: &View, unit: &Unit, key: String, within: &Filter, now: UnixMillis
         badge: None,
         rows: Vec::new(),
     }
-}
-
-fn found(shard: &Shard, row: usize) -> Found {
-    let resource = Arc::clone(&shard.resources[row]);
-    let observed_at = shard.observed_at(&resource);
-    Found { resource, observed_at }
 }
 
 /// Which pools show what is in them.
@@ -190,25 +200,25 @@ struct Open<'a> {
 }
 
 impl Open<'_> {
-    fn rows(&mut self, view: &View, unit: Unit, rows: &mut Vec<Row>, now: UnixMillis) {
-        let shard = view.shard(&unit.key.0);
-        let pool = unit.pool.or_else(|| shard.and_then(|shard| pool_of(shard, &unit.key.1)));
-        let Some(pool) = pool else {
+    fn rows(&mut self, view: &View, unit: &Unit, rows: &mut Vec<Row>, now: UnixMillis) {
+        let head = unit.head.or_else(|| pool_of(&unit.shard, &unit.pool));
+        let mut inside = unit.inside();
+        let Some(pool) = head.map(|row| unit.shard.found(row)) else {
             // In no pool, or in one that nobody told of.
-            let shown = unit.matches.len().min(self.room);
+            let shown = inside.len().min(self.room);
             self.room -= shown;
-            rows.extend(unit.matches.iter().take(shown).map(|found| Row::of(found, view, 0, false, now)));
-            if let Some(last) = rows.last_mut().filter(|_| shown < unit.matches.len()) {
-                last.more = Some(self.more(&unit.system, &unit.key.1, unit.matches.len()));
+            rows.extend(inside.iter().take(shown).map(|found| Row::of(found, view, 0, false, now)));
+            if let Some(last) = rows.last_mut().filter(|_| shown < inside.len()) {
+                last.more = Some(self.more(unit.system(), &unit.pool, inside.len()));
             }
             return;
         };
         let mut row = Row::of(&pool, view, 0, false, now);
         let is_chosen = self.query.all("fold").any(|chosen| chosen == row.key);
         let open = self.is_narrow || self.all != is_chosen;
-        let mut inside = unit.matches;
         if !self.is_narrow {
-            let disks = inside.iter().filter(|found| Kind::of(found) == Kind::Disk).count();
+            let disks =
+                inside.iter().filter(|found| Kind::of(&found.resource.document) == Kind::Disk).count();
             row.toggle = Some(Toggle {
                 href: self.query.toggled("fold", &row.key).link(PATH),
                 open,
@@ -224,12 +234,12 @@ impl Open<'_> {
         }
         let (place, all) = (rows.len(), inside.len());
         rows.push(row);
-        let (told, left) = arranged(&unit.key.1, inside, self.room, |depth, found| {
+        let (told, left) = arranged(&unit.pool, inside, self.room, |depth, found| {
             rows.push(Row::of(found, view, depth, false, now));
         });
         self.room -= told;
         if left > 0 {
-            rows[place].more = Some(self.more(&unit.system, &unit.key.1, all));
+            rows[place].more = Some(self.more(unit.system(), &unit.pool, all));
         }
     }
 
@@ -247,10 +257,9 @@ impl Open<'_> {
     }
 }
 
-fn pool_of(shard: &Shard, name: &str) -> Option<Found> {
+fn pool_of(shard: &Shard, name: &str) -> Option<usize> {
     let pools = shard.resources.any_of(Dimension::Topology, 1 << StorageTopology::Pool as u32)?;
-    let row = pools.iter().find(|row| shard.resources[*row].document.pool() == name)?;
-    Some(found(shard, row))
+    pools.iter().find(|row| shard.resources[*row].document.pool() == name)
 }
 
 /// Disks first, the worst of them on top; then datasets as they lie in each other, the worst of siblings first. Says how
@@ -262,7 +271,7 @@ fn arranged(
     mut tell: impl FnMut(usize, &Found),
 ) -> (usize, usize) {
     let (mut disks, datasets): (Vec<Found>, Vec<Found>) =
-        inside.into_iter().partition(|found| Kind::of(found) == Kind::Disk);
+        inside.into_iter().partition(|found| Kind::of(&found.resource.document) == Kind::Disk);
     let urgency = |found: &Found| (Reverse(health_of(found)), found.resource.document.name().to_owned());
     disks.sort_by_cached_key(|disk| (urgency(disk), disk.resource.id.clone()));
     let mut told = 0;

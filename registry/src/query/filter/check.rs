@@ -1,5 +1,7 @@
 //! Syntax tree to typed tree: fields exist, operators and values fit them.
 
+use memchr::memmem::Finder;
+
 use super::FilterError;
 use super::field::{EnumField, Field, TimeField, Vocabulary};
 use super::syntax::{Comparison, Expression, Literal, Operator};
@@ -29,12 +31,32 @@ pub(super) enum Operand {
     Present,
     Exact(String),
     Prefix(String),
-    Contains(String),
+    Contains(Needle),
     Number(Relation, u64),
     Ratio(Relation, f64),
     /// Milliseconds since 1970.
     Time(Relation, i64),
     Enum(Relation, i32),
+}
+
+/// A text that is looked for in many others: what its search needs is made once.
+#[derive(Clone, Debug)]
+pub(super) struct Needle(Box<Finder<'static>>);
+
+impl Needle {
+    fn new(text: &str) -> Self {
+        Self(Box::new(Finder::new(text).into_owned()))
+    }
+
+    pub(super) fn is_in(&self, text: &str) -> bool {
+        self.0.find(text.as_bytes()).is_some()
+    }
+}
+
+impl PartialEq for Needle {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.needle() == other.0.needle()
+    }
 }
 
 impl Operand {
@@ -170,7 +192,7 @@ fn operand(name: &str, field: &Field, operator: Operator, literal: &Literal) -> 
             Operand::Prefix(text.clone())
         }
         Field::Text(_) | Field::Entry(_) | Field::Alert(_) | Field::Label(_) if operator == Operator::Has => {
-            Operand::Contains(text.clone())
+            Operand::Contains(Needle::new(text))
         }
         Field::Text(_)
         | Field::Entry(_)

@@ -1,7 +1,9 @@
 //! What a filter says of all resources with the same profile, or of a whole
 //! shard: true, false, or that each resource must be asked.
 
-use super::check::{Node, Test};
+use std::borrow::Cow;
+
+use super::check::{Node, Test, any};
 use super::eval::text_holds;
 use super::field::{Field, TextField};
 use crate::state::view::Shard;
@@ -31,6 +33,44 @@ pub(super) fn all(parts: &[Node], wanted: bool, decide: impl Fn(&Node) -> Option
         }
     }
     decided
+}
+
+/// What of the filter is still to be asked of each resource of a shard: what all of them share is decided once.
+pub(super) fn rest<'a>(node: &'a Node, shard: &Shard) -> Cow<'a, Node> {
+    if !any(node, &mut |test| shared(test, shard).is_some()) {
+        return Cow::Borrowed(node);
+    }
+    Cow::Owned(decided(node, shard).unwrap_or_else(|holds| if holds { TRUE } else { FALSE }))
+}
+
+const TRUE: Node = Node::All(Vec::new());
+const FALSE: Node = Node::Any(Vec::new());
+
+/// What is left, or the answer.
+fn decided(node: &Node, shard: &Shard) -> Result<Node, bool> {
+    let parts = |parts: &[Node], wanted: bool| {
+        let mut left = Vec::new();
+        for part in parts {
+            match decided(part, shard) {
+                Ok(node) => left.push(node),
+                Err(holds) if holds == wanted => {}
+                Err(holds) => return Err(holds),
+            }
+        }
+        if left.is_empty() { Err(wanted) } else { Ok(left) }
+    };
+    match node {
+        Node::All(all) => parts(all, true).map(Node::All),
+        Node::Any(any) => parts(any, false).map(Node::Any),
+        Node::Not(inner) => match decided(inner, shard) {
+            Ok(node) => Ok(Node::Not(Box::new(node))),
+            Err(holds) => Err(!holds),
+        },
+        Node::Test(test) => match shared(test, shard) {
+            Some(holds) => Err(holds),
+            None => Ok(Node::Test(test.clone())),
+        },
+    }
 }
 
 /// Of what resources have of their connection: the same for a whole shard.

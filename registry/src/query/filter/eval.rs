@@ -91,7 +91,7 @@ pub(super) fn text_holds(operand: &Operand, value: &str) -> bool {
         Operand::Present => !value.is_empty(),
         Operand::Exact(wanted) => value == wanted,
         Operand::Prefix(wanted) => value.starts_with(wanted.as_str()),
-        Operand::Contains(wanted) => value.contains(wanted.as_str()),
+        Operand::Contains(wanted) => wanted.is_in(value),
         Operand::Number(..) | Operand::Ratio(..) | Operand::Time(..) | Operand::Enum(..) => false,
     }
 }

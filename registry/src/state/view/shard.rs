@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use pulse_proto::model::{ConnectionId, ConnectionStatus, SectionName, SectionReport, UnixMillis};
 
+use super::Found;
 use super::rows::Rows;
 use crate::state::resource::Resource;
 
@@ -37,5 +38,12 @@ impl Shard {
     /// When the section that brought `resource` was last read completely.
     pub fn observed_at(&self, resource: &Resource) -> Option<UnixMillis> {
         self.sections.get(&resource.document.section).and_then(|report| report.observed_at)
+    }
+
+    /// What stands in a row.
+    pub fn found(&self, row: usize) -> Found {
+        let resource = Arc::clone(&self.resources[row]);
+        let observed_at = self.observed_at(&resource);
+        Found { resource, observed_at }
     }
 }
