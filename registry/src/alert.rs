@@ -28,7 +28,7 @@ pub mod feed;
 mod life;
 pub mod list;
 mod measure;
-mod native;
+pub mod native;
 pub mod outlook;
 mod row;
 pub mod rule;

@@ -17,7 +17,7 @@ const NO_CLASS: &str = "Unclassified";
 const QUOTED_MAX: usize = 5;
 const QUOTE_CHARS_MAX: usize = 500;
 /// Under these names the evidence holds arguments, a line of JSON each, and texts.
-const ARGS: &str = "args";
+pub const ARGS: &str = "args";
 const TEXTS: &str = "texts";
 
 /// A native alert is believed at once; that it is gone must be seen twice.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use askama::Template;
 use pulse_proto::model::{ResourceId, Severity, UnixMillis};
+use serde_json::Value;
 
 use super::address::{Query, segment};
 use super::figure::When;
@@ -16,6 +17,7 @@ use crate::alert::book::Book;
 use crate::alert::case::{Case, CaseId, CaseState, Origin};
 use crate::alert::explain::{Deliveries, Topic, explain, told_by};
 use crate::alert::list::{Scope as Asked, list, open_of};
+use crate::alert::native::ARGS;
 use crate::alert::silence::Silence;
 use crate::query::filter::{AlertFilter, AlertOrder};
 use crate::query::sight::Sight;
@@ -319,12 +321,42 @@ pub fn case_page(
         layout,
         line: line(case, book, sight, now),
         remedy: case.remedy.to_string(),
-        evidence: case.evidence.iter().map(|(key, value)| (key.replace('_', " "), value.clone())).collect(),
+        evidence: case.evidence.iter().flat_map(|(key, value)| told_facts(key, value)).collect(),
         // The history stands by itself.
         told: told.filter(|told| !told.text.contains(" at resource revision ")).collect(),
         history: case.transitions.iter().rev().map(past).collect(),
         has_resource: view.get(&case.subject.id).is_some(),
     }
+}
+
+/// As people read it: what a native alert was made of comes as one JSON object, with markup in its texts.
+fn told_facts(key: &str, value: &str) -> Vec<(String, String)> {
+    let name = |key: &str| {
+        let mut letters = key.chars();
+        let first = letters.next().map(|first| first.to_uppercase().to_string());
+        first.unwrap_or_default() + &letters.as_str().replace('_', " ")
+    };
+    match serde_json::from_str(value) {
+        Ok(Value::Object(all)) if key == ARGS => {
+            let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), without_tags);
+            all.iter().map(|(key, value)| (name(key), text(value))).collect()
+        }
+        _ => vec![(name(key), value.to_owned())],
+    }
+}
+
+/// Texts of the system are HTML; what stood in tags of their own stays apart.
+fn without_tags(html: &str) -> String {
+    let mut parts = html.split('<');
+    let mut text = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let opens = part.starts_with(|c: char| c == '/' || c.is_ascii_alphabetic());
+        match part.split_once('>').filter(|_| opens) {
+            Some((_tag, after)) => text = format!("{text} {after}"),
+            None => text = format!("{text}<{part}"),
+        }
+    }
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 /// A filter that only this case matches, now and when it comes again.
@@ -334,4 +366,23 @@ pub fn only_this(case: &Case) -> String {
         Origin::Native(klass) => format!("klass = {}", quoted(klass)),
     };
     format!("resource_id = {} AND {name}", quoted(case.subject.id.as_str()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_native_alert_was_made_of_is_told_in_words() {
+        let args = r#"{"devices":"<br>Not healthy:<ul><li>Disk A</li><li>Disk B</li></ul>","state":"DEGRADED","used_percent":81}"#;
+        let told = told_facts("args", args);
+        let told: Vec<_> = told.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();
+        assert_eq!(
+            told,
+            [("Devices", "Not healthy: Disk A Disk B"), ("State", "DEGRADED"), ("Used percent", "81")]
+        );
+        assert_eq!(told_facts("args", "tank"), [("Args".to_owned(), "tank".to_owned())]);
+        assert_eq!(told_facts("used_bytes", "{}"), [("Used bytes".to_owned(), "{}".to_owned())]);
+        assert_eq!(without_tags("5 < 6 and <b>7</b>"), "5 < 6 and 7");
+    }
 }

@@ -12,11 +12,14 @@ use pulse_proto::pb::collector::v1::connection_service_client::ConnectionService
 use pulse_shell::answer::explain;
 use pulse_shell::client::{self, Access, Channel};
 use tokio::sync::Mutex;
+use tokio::time::Instant;
 
 use super::connections::{Hearsay, Told};
 
 /// People wait for a page no longer than this for one collector.
 const DEADLINE: Duration = Duration::from_secs(2);
+/// A collector that did not answer is not waited for again so soon: every page would take that long.
+const PAUSE: Duration = Duration::from_secs(10);
 /// A collector reads a whole system anew.
 const REFRESH_DEADLINE: Duration = Duration::from_mins(1);
 const PAGE_SIZE: i32 = 500;
@@ -42,6 +45,8 @@ struct Client {
     address: String,
     access: Access,
     channel: Mutex<Option<Channel>>,
+    /// Until when it is not asked, and why.
+    paused: Mutex<Option<(Instant, String)>>,
 }
 
 impl Collectors {
@@ -52,17 +57,16 @@ impl Collectors {
             address: address.clone(),
             access: access.clone(),
             channel: Mutex::default(),
+            paused: Mutex::default(),
         };
         Self { clients: addresses.iter().map(client).collect() }
     }
 
     pub async fn hear(&self) -> Hearsay {
-        let asked = self.clients.iter().map(async |client| {
-            let asked = tokio::time::timeout(DEADLINE, client.list()).await;
-            asked.unwrap_or_else(|_late| Err(format!("{} took longer than {DEADLINE:?}.", client.address)))
-        });
         let mut heard = Hearsay::default();
-        for (collector, answer) in join_all(asked).await.into_iter().enumerate() {
+        for (collector, answer) in
+            join_all(self.clients.iter().map(Client::ask)).await.into_iter().enumerate()
+        {
             match answer {
                 Ok(all) => heard.connections.extend(all.into_iter().map(|connection| {
                     let id = connection.id.clone();
@@ -100,6 +104,19 @@ impl Client {
             held.insert(channel).clone()
         };
         Ok(ConnectionServiceClient::new(channel).max_decoding_message_size(ANSWER_BYTES_MAX))
+    }
+
+    /// Within the time that people wait for a page.
+    async fn ask(&self) -> Result<Vec<pb::Connection>, String> {
+        let mut paused = self.paused.lock().await;
+        if let Some((_, why)) = paused.as_ref().filter(|(until, _)| Instant::now() < *until) {
+            return Err(why.clone());
+        }
+        let asked = tokio::time::timeout(DEADLINE, self.list()).await;
+        let answer =
+            asked.unwrap_or_else(|_late| Err(format!("{} took longer than {DEADLINE:?}.", self.address)));
+        *paused = answer.as_ref().err().map(|why| (Instant::now() + PAUSE, why.clone()));
+        answer
     }
 
     async fn list(&self) -> Result<Vec<pb::Connection>, String> {
@@ -165,5 +182,29 @@ fn told(connection: pb::Connection, collector: usize) -> Told {
         labels: connection.labels.into_iter().collect(),
         facts: facts.into_iter().flatten().collect(),
         collector,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_collector_that_hangs_is_waited_for_once_in_a_while() {
+        // It takes connections, and never says a word.
+        let hangs = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = format!("http://{}", hangs.local_addr().unwrap());
+        let collectors = Collectors::new(&Addresses { addresses: vec![address], ..Addresses::default() });
+        let waited = async || {
+            let began = Instant::now();
+            let heard = collectors.hear().await;
+            assert_eq!((heard.problems.len(), heard.connections.len()), (1, 0), "{heard:?}");
+            began.elapsed()
+        };
+        let first = waited().await;
+        assert!(first > Duration::ZERO && first <= DEADLINE + Duration::from_millis(10), "{first:?}");
+        assert_eq!(waited().await, Duration::ZERO);
+        tokio::time::advance(PAUSE).await;
+        assert!(waited().await > Duration::ZERO);
     }
 }
