@@ -20,6 +20,8 @@ fn ways() -> Vec<(ApiLine, Dialect, BTreeSet<String>)> {
     let rest = |line| Dialect { line, transport: Transport::LegacyRest };
     let fallback = BTreeSet::from(["zfs.resource.query".to_owned()]);
     vec![
+        (ApiLine::V24_04, legacy(Line::V24_04), BTreeSet::new()),
+        (ApiLine::V24_04, rest(Line::V24_04), BTreeSet::new()),
         (ApiLine::V24_10, legacy(Line::V24_10), BTreeSet::new()),
         (ApiLine::V24_10, rest(Line::V24_10), BTreeSet::new()),
         (ApiLine::V25_04, rpc(Line::V25_04), BTreeSet::new()),
@@ -27,6 +29,7 @@ fn ways() -> Vec<(ApiLine, Dialect, BTreeSet<String>)> {
         (ApiLine::V25_10, rpc(Line::V25_10), fallback.clone()),
         (ApiLine::V26_0, rpc(Line::V26_0), BTreeSet::new()),
         (ApiLine::V26_0, rpc(Line::V26_0), fallback),
+        (ApiLine::V27_0, rpc(Line::V27_0), BTreeSet::new()),
     ]
 }
 

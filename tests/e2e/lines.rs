@@ -69,6 +69,11 @@ async fn shows_all_of(config: ApplianceConfig, mode: &str, mechanism: &str) -> a
 }
 
 #[tokio::test]
+async fn line_24_04_over_the_legacy_websocket() -> anyhow::Result<()> {
+    shows_everything(ApiLine::V24_04, "legacy-websocket", "legacy-api-key").await
+}
+
+#[tokio::test]
 async fn line_24_10_over_the_legacy_websocket() -> anyhow::Result<()> {
     shows_everything(ApiLine::V24_10, "legacy-websocket", "legacy-api-key").await
 }
@@ -92,4 +97,9 @@ async fn line_25_10() -> anyhow::Result<()> {
 #[tokio::test]
 async fn line_26_0_with_scram() -> anyhow::Result<()> {
     shows_everything(ApiLine::V26_0, "jsonrpc-websocket", "scram-sha-512").await
+}
+
+#[tokio::test]
+async fn line_27_0_with_scram() -> anyhow::Result<()> {
+    shows_everything(ApiLine::V27_0, "jsonrpc-websocket", "scram-sha-512").await
 }

@@ -20,6 +20,17 @@ async fn goes_the_whole_way(config: ApplianceConfig) -> anyhow::Result<()> {
 }
 
 #[tokio::test]
+async fn line_24_04_over_rest() -> anyhow::Result<()> {
+    let line = ApplianceConfig::of(ApiLine::V24_04);
+    Box::pin(goes_the_whole_way(ApplianceConfig { legacy_websocket: false, ..line })).await
+}
+
+#[tokio::test]
+async fn line_24_04_over_the_legacy_websocket() -> anyhow::Result<()> {
+    Box::pin(goes_the_whole_way(ApplianceConfig::of(ApiLine::V24_04))).await
+}
+
+#[tokio::test]
 async fn line_24_10_over_rest() -> anyhow::Result<()> {
     let line = ApplianceConfig::of(ApiLine::V24_10);
     Box::pin(goes_the_whole_way(ApplianceConfig { legacy_websocket: false, ..line })).await
@@ -43,4 +54,9 @@ async fn line_25_10() -> anyhow::Result<()> {
 #[tokio::test]
 async fn line_26_0() -> anyhow::Result<()> {
     Box::pin(goes_the_whole_way(ApplianceConfig::of(ApiLine::V26_0))).await
+}
+
+#[tokio::test]
+async fn line_27_0() -> anyhow::Result<()> {
+    Box::pin(goes_the_whole_way(ApplianceConfig::of(ApiLine::V27_0))).await
 }

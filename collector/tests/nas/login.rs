@@ -216,7 +216,7 @@ async fn auth_err_is_tried_again_ever_less() {
 
 #[tokio::test]
 async fn expired_asks_for_a_new_key() {
-    for line in [ApiLine::V25_04, ApiLine::V25_10, ApiLine::V26_0] {
+    for line in [ApiLine::V25_04, ApiLine::V25_10, ApiLine::V26_0, ApiLine::V27_0] {
         let nas = readable(line).await;
         nas.expire_key();
         assert_eq!(refusal(&nas, &key(&nas)).await, Refusal::Expired, "{line}");
@@ -239,7 +239,7 @@ async fn denied_asks_for_a_privilege_and_looks_again_sooner() {
 
 #[tokio::test]
 async fn a_second_factor_is_refused_and_says_what_to_use_instead() {
-    for line in [ApiLine::V25_04, ApiLine::V25_10, ApiLine::V26_0] {
+    for line in [ApiLine::V25_04, ApiLine::V25_10, ApiLine::V26_0, ApiLine::V27_0] {
         let nas = readable(line).await;
         nas.accounts(|accounts| {
             accounts.users.get_mut(READONLY_USER).expect("there").otp = Some("123456".to_owned());

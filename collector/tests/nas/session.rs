@@ -103,7 +103,7 @@ async fn revoked_and_expired_keys_are_refused() {
         nas.expire_key();
         let error = log_in(&nas).await.unwrap_err();
         // The oldest does not tell one from the other.
-        let class = if line == ApiLine::V24_10 {
+        let class = if line < ApiLine::V25_04 {
             FailureClass::RefusedCredentials
         } else {
             FailureClass::ExpiredCredentials
@@ -181,7 +181,7 @@ async fn an_authority_counts_for_its_own_names_only() {
 
 #[tokio::test]
 async fn a_plain_key_never_leaves_without_tls() {
-    for line in [ApiLine::V24_10, ApiLine::V25_04, ApiLine::V25_10] {
+    for line in [ApiLine::V24_04, ApiLine::V24_10, ApiLine::V25_04, ApiLine::V25_10] {
         let nas = plain_appliance(line, false).await;
         let endpoint = endpoint(&nas, Security::Plaintext);
         let error = connect(&endpoint, &key(&nas), &SessionOptions::default()).await.unwrap_err();
@@ -189,7 +189,7 @@ async fn a_plain_key_never_leaves_without_tls() {
         assert_eq!((stats.keys_revoked, stats.rest_requests), (0, 0), "{line}");
         assert_eq!(stats.logins + stats.logins_refused, 0, "{line}");
         assert_eq!(stats.calls_of("auth.login_ex") + stats.calls_of("auth.login_with_api_key"), 0, "{line}");
-        if line > ApiLine::V24_10 {
+        if line >= ApiLine::V25_04 {
             assert_eq!(error.class(), FailureClass::PlaintextRefused, "{line}: {error:?}");
         }
     }

@@ -14,10 +14,12 @@ use serde_json::json;
 /// What the appliances of these tests call themselves.
 const fn version(line: ApiLine) -> &'static str {
     match line {
+        ApiLine::V24_04 => "TrueNAS-SCALE-24.04.2.5",
         ApiLine::V24_10 => "TrueNAS-SCALE-24.10.2.4",
         ApiLine::V25_04 => "TrueNAS-25.04.2.1",
         ApiLine::V25_10 => "TrueNAS-25.10.1",
         ApiLine::V26_0 => "TrueNAS-26.0.0",
+        ApiLine::V27_0 => "TrueNAS-27.0.0-BETA.1",
     }
 }
 
