@@ -145,7 +145,12 @@ fn a_pod_has_the_ports_settings_and_secrets_that_its_service_understands() -> an
             let path = folder.path().join(file);
             std::fs::write(&path, settings)?;
             let mut check = Command::new(binary(service)?);
-            let (output, said) = tool(check.env_clear().args(["config", "check", "--config"]).arg(&path))?;
+            // What stands in the environment is a setting as well.
+            let env = list(container, "env").iter().filter_map(|env| {
+                Some((env["name"].as_str()?.to_owned(), env["value"].as_str()?.to_owned()))
+            });
+            let (output, said) =
+                tool(check.env_clear().envs(env).args(["config", "check", "--config"]).arg(&path))?;
             assert!(output.status.success(), "{overlay} {service}: {said}");
 
             let table: toml::Table = settings.parse()?;
