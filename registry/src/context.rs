@@ -8,11 +8,12 @@
 //! in quotes, takes secrets out and replaces names as the policy says.
 
 mod alerts;
+pub mod asked;
 mod best;
 pub mod fact;
-pub mod find;
 pub mod fleet;
 pub mod memo;
+pub mod names;
 pub mod pack;
 pub mod piece;
 pub mod redact;
@@ -20,6 +21,7 @@ pub(crate) mod redundancy;
 pub mod render;
 mod say;
 mod secret;
+pub mod shown;
 pub mod single;
 mod sketch;
 mod tame;

@@ -18,4 +18,4 @@ pub mod summary;
 #[cfg(test)]
 mod tests;
 pub mod token;
-mod value;
+pub(crate) mod value;

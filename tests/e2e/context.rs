@@ -111,6 +111,26 @@ async fn a_deployment_that_hides_names_shows_none_and_maps_back_when_allowed() -
     let asked = GetInfrastructureContextRequest { include_pseudonyms: true, ..Default::default() };
     let refused = client.get_infrastructure_context(asked).await.expect_err("not allowed");
     assert_eq!(refused.code(), Code::PermissionDenied);
+    let asked = GetResourceContextRequest {
+        resource_id: "rack-1/tank".to_owned(),
+        include_pseudonyms: true,
+        ..Default::default()
+    };
+    client.get_resource_context(asked).await.expect_err("not allowed");
+
+    // Who asked for what he may not be told stands in the audit log, as whoever was told.
+    let log = std::fs::read_to_string(pair.registry.data().join("audit.jsonl"))?;
+    let lines: Vec<serde_json::Value> = log.lines().map(serde_json::from_str).collect::<Result<_, _>>()?;
+    let told: Vec<[&str; 3]> = lines
+        .iter()
+        .filter(|line| line["method"].is_string())
+        .map(|line| ["method", "resource", "result"].map(|field| line[field].as_str().unwrap_or_default()))
+        .collect();
+    let [fleet, one] = ["GetInfrastructureContext", "GetResourceContext"];
+    assert_eq!(told[..2], [[fleet, "", "REDACTION_REQUIRED"], [fleet, "", ""]], "{told:?}");
+    let refused = [[fleet, "", "PSEUDONYMS_NOT_REVEALED"], [one, "rack-1/tank", "PSEUDONYMS_NOT_REVEALED"]];
+    assert_eq!(told[told.len() - 2..], refused, "{told:?}");
+    assert_eq!(lines.iter().filter(|line| line["bytes"].is_u64() && line["policy"] == "names").count(), 2);
     Ok(())
 }
 

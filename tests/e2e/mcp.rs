@@ -24,6 +24,7 @@ fn calls() -> Value {
         {"name": "changes", "arguments": {"since_hours": 1}},
         {"name": "resource_context", "arguments": {"resource": "rack-1/nothing"}},
         {"name": "infrastructure_context", "arguments": {"filter": "colour = red"}},
+        {"name": "alerts", "arguments": {"sytem": "rack-1"}},
     ])
 }
 
@@ -41,6 +42,7 @@ fn check(answer: &Value) {
     for tool in tools {
         assert_eq!(tool["read_only"], true, "{tool}");
         assert_eq!(tool["schema"]["type"], "object", "{tool}");
+        assert_eq!(tool["schema"]["additionalProperties"], false, "{tool}");
         assert!(tool["schema"].to_string().len() < 2_500, "a small schema: {tool}");
     }
     let results = answer["results"].as_array().expect("results");
@@ -54,6 +56,7 @@ fn check(answer: &Value) {
         (5, false, &["## Recent changes", "tank"]),
         (6, true, &["NotFound", "rack-1/nothing"]),
         (7, true, &["InvalidArgument", "colour"]),
+        (8, true, &["unknown field `sytem`", "`system`, `severity`, `max_tokens`"]),
     ] {
         assert_eq!(results[at]["error"], is_error, "{at}: {}", results[at]);
         for needle in needles {
@@ -103,6 +106,47 @@ async fn what_a_deployment_hides_is_hidden_from_assistants_too() -> anyhow::Resu
     for result in answer["results"].as_array().expect("results") {
         let text = result["text"].as_str().unwrap_or_default();
         assert!(text.contains("system-") && !text.contains("rack-1") && !text.contains("tank"), "{text}");
+    }
+    // It asks on with what it was shown, and a guess tells it nothing.
+    let text = answer["results"][1]["text"].as_str().unwrap_or_default();
+    let word = |kind: &str| {
+        let of_kind = |word: &&str| word.starts_with(kind) && word.len() > kind.len() + 9;
+        let mut words = text.split(|c: char| !c.is_alphanumeric() && c != '-' && c != '_');
+        words.find(of_kind).unwrap_or_else(|| panic!("{kind} in {text}")).to_owned()
+    };
+    let (system, pool, id) = (word("system-"), word("pool-"), word("physical_disk-"));
+    let calls = json!([
+        {"name": "resource_context", "arguments": {"resource": format!("{system}/{pool}")}},
+        {"name": "resource_context", "arguments": {"resource": id}},
+        {"name": "search_resources", "arguments": {"system": system, "kind": "pool"}},
+        {"name": "search_resources", "arguments": {"text": pool}},
+        {"name": "alerts", "arguments": {"system": system}},
+        {"name": "changes", "arguments": {"system": system}},
+        {"name": "resource_context", "arguments": {"resource": "rack-1/tank"}},
+        {"name": "search_resources", "arguments": {"system": "rack-1"}},
+        {"name": "search_resources", "arguments": {"text": "tank"}},
+    ]);
+    let answer = client(json!({"url": url, "calls": calls})).await?;
+    let results = answer["results"].as_array().expect("results");
+    for (at, needle) in [
+        (0, "status warning"),
+        (1, "Disk "),
+        (2, pool.as_str()),
+        (3, pool.as_str()),
+        (4, "## Wrong now"),
+        (5, "## Recent changes"),
+    ] {
+        let text = results[at]["text"].as_str().unwrap_or_default();
+        assert!(results[at]["error"] == false && text.contains(needle), "{at}: {needle:?} in {text}");
+        assert!(!text.contains("rack-1") && !text.contains("tank"), "{text}");
+    }
+    for (at, is_error, needle) in [
+        (6, true, "names are hidden here"),
+        (7, true, "hidden here"),
+        (8, false, "No resource matches the filter."),
+    ] {
+        let text = results[at]["text"].as_str().unwrap_or_default();
+        assert!(results[at]["error"] == is_error && text.contains(needle), "{at}: {needle:?} in {text}");
     }
     Ok(())
 }

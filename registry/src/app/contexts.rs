@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::context::memo::Memo;
 use crate::context::redact::{KEY_BYTES, Pseudonyms};
+use crate::context::tokens;
 use crate::state::Feed;
 
 /// Beside the store. Who loses it gets other pseudonyms for the same names.
@@ -58,6 +59,10 @@ fn make(path: &Path) -> anyhow::Result<Pseudonyms> {
 
 /// Follows the feed until the stop.
 pub(super) async fn keep_ready(mut feed: Feed, memo: Arc<Memo>, stop: CancellationToken) {
+    // Reading the vocabularies takes a second or two, which the first question need not wait for.
+    if tokio::task::spawn_blocking(|| tokens::count("")).await.is_err() {
+        return;
+    }
     loop {
         let view = feed.view();
         let revision = view.revision;

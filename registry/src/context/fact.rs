@@ -1,10 +1,15 @@
 //! One thing that is known, with where it comes from and how old it is.
 
-use pulse_proto::model::{ConnectionId, DataSource, Freshness, ResourceId, SectionName};
+use std::collections::BTreeMap;
+
+use pulse_proto::model::{
+    ConnectionId, DataSource, Freshness, ResourceId, SectionName, SectionReport, UnixMillis,
+};
 
 use super::piece::Statement;
 use super::words::Own;
 use crate::state::resource::Resource;
+use crate::state::view::Shard;
 
 /// Whose word a fact is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,6 +33,44 @@ pub struct Fact {
     pub covers: u64,
     /// What it is about; `None` for the fleet.
     pub origin: Option<Origin>,
+    /// What it rests on when it is about many, or about what is gone.
+    pub basis: Option<Basis>,
+}
+
+/// What a fact about many rests on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Basis {
+    /// Of most of them.
+    pub source: DataSource,
+    /// Nothing in it was last read before that.
+    pub observed_at: Option<UnixMillis>,
+    /// Of the oldest.
+    pub freshness: Freshness,
+}
+
+impl Basis {
+    /// All that these connections told; `None` when they told nothing.
+    pub(super) fn of<'a>(shards: impl IntoIterator<Item = &'a Shard>) -> Option<Self> {
+        let mut sources: BTreeMap<DataSource, u64> = BTreeMap::new();
+        let mut observed_at: Option<UnixMillis> = None;
+        let mut freshness = Freshness::Fresh;
+        for shard in shards {
+            for (profile, tally) in shard.resources.tallies().iter() {
+                profile.sources().for_each(|source| *sources.entry(source).or_default() += tally.count);
+                freshness = freshness.max(profile.freshness());
+            }
+            let read = shard.sections.values().filter_map(|report| report.observed_at).min();
+            observed_at = observed_at.into_iter().chain(read).min();
+        }
+        let (source, _) =
+            sources.into_iter().max_by_key(|(source, count)| (*count, std::cmp::Reverse(*source)))?;
+        Some(Self { source, observed_at, freshness })
+    }
+
+    /// One section of one connection.
+    pub(super) fn of_section(shard: &Shard, report: &SectionReport) -> Option<Self> {
+        Some(Self { observed_at: report.observed_at, ..Self::of([shard])? })
+    }
 }
 
 /// The resource that a fact is about, and the section that brought it.
@@ -63,6 +106,7 @@ impl Fact {
             trust: Trust::Derived,
             covers: 1,
             origin: None,
+            basis: None,
         }
     }
 
@@ -79,6 +123,11 @@ impl Fact {
     #[must_use]
     pub fn covering(self, covers: u64) -> Self {
         Self { covers, ..self }
+    }
+
+    #[must_use]
+    pub fn resting_on(self, basis: Option<Basis>) -> Self {
+        Self { basis, ..self }
     }
 
     #[must_use]

@@ -19,7 +19,7 @@ use pulse_proto::model::{Severity, UnixMillis};
 use self::counts::Counts;
 use super::alerts;
 use super::best::Best;
-use super::fact::Fact;
+use super::fact::{Basis, Fact};
 use super::memo::Memo;
 use super::pack::{Draft, Section};
 use super::piece::say;
@@ -107,7 +107,8 @@ pub fn draft(view: &View, book: &Book, memo: &Memo, scope: &Scope, now: UnixMill
         };
         Section { title: topic.title(), share: topic.share(), facts, total, hint: topic.hint() }
     };
-    Draft { head, sections: scope.topics.iter().map(section).collect() }
+    let draft = Draft { head, sections: scope.topics.iter().map(section).collect() };
+    draft.resting_on(Basis::of(parts.iter().map(|part| &*part.shard)))
 }
 
 /// Facts of a section, and how many things there are to tell of.

@@ -6,13 +6,16 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use pulse_proto::model::ConnectionId;
 
-use super::redact::Known;
+use super::names::{Known, Rolls};
 use super::sketch::Sketch;
 use crate::query::sight::Sight;
 use crate::state::view::{Rows, Shard, View};
 
 #[derive(Debug, Default)]
-pub struct Memo(Mutex<Kept>);
+pub struct Memo {
+    sketches: Mutex<Kept>,
+    names: Rolls,
+}
 
 /// By connection: the rows, and the sketch of them.
 type Kept = BTreeMap<ConnectionId, (Weak<Rows>, Arc<Sketch>)>;
@@ -41,20 +44,15 @@ impl Memo {
             known.is_none_or(|(rows, _)| Weak::as_ptr(rows) != Arc::as_ptr(&shard.resources))
         };
         view.shards().filter(missing).for_each(|shard| drop(self.sketch(shard)));
+        self.names.refresh(view);
     }
 
-    /// Names of all systems in sight, as operators and they themselves call them. That a word is the name of another's
-    /// system is not for him to find out.
-    pub fn names(&self, view: &View, sight: &Sight) -> Known {
-        let mut known = Known::default();
-        for shard in view.shards().filter(|shard| sight.sees(&shard.connection)) {
-            shard.status.iter().for_each(|status| known.add(&status.name));
-            self.sketch(shard).names.iter().for_each(|name| known.add(name));
-        }
-        known
+    /// Names of all things in sight.
+    pub fn names(&self, view: &View, sight: &Sight) -> Arc<Known> {
+        self.names.known(view, sight)
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Kept> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.sketches.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

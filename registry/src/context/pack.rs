@@ -2,7 +2,7 @@
 //! only, and a word on everything that was left out. Knows tokens, not what the
 //! sentences say.
 
-use super::fact::Fact;
+use super::fact::{Basis, Fact};
 use super::render::{Renderer, Rendering};
 use super::tokens::count;
 
@@ -31,6 +31,18 @@ pub struct Draft {
     /// Always said.
     pub head: Vec<Fact>,
     pub sections: Vec<Section>,
+}
+
+impl Draft {
+    /// What tells of many rests on all that was asked of.
+    #[must_use]
+    pub(super) fn resting_on(mut self, basis: Option<Basis>) -> Self {
+        let facts = self.sections.iter_mut().flat_map(|section| &mut section.facts).chain(&mut self.head);
+        for fact in facts.filter(|fact| fact.origin.is_none() && fact.basis.is_none()) {
+            fact.basis = basis;
+        }
+        self
+    }
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -254,8 +266,9 @@ mod tests {
     use proptest::prelude::*;
     use pulse_proto::model::UnixMillis;
 
+    use super::super::names::Known;
     use super::super::piece::{Kind, say, told};
-    use super::super::redact::{Known, Policy, Pseudonyms};
+    use super::super::redact::{Policy, Pseudonyms};
     use super::super::words;
     use super::*;
 

@@ -28,10 +28,12 @@ pub enum Kind {
     Text,
     /// A word of a vocabulary or of a product (states, models, versions, kernel names of devices): nobody's secret.
     Word,
+    /// Of a resource.
+    Id,
 }
 
 impl Kind {
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::System,
         Self::Workload,
         Self::Share,
@@ -43,6 +45,7 @@ impl Kind {
         Self::Label,
         Self::Text,
         Self::Word,
+        Self::Id,
     ];
 
     /// What its pseudonyms begin with.
@@ -59,6 +62,7 @@ impl Kind {
             Self::Label => "label",
             Self::Text => "text",
             Self::Word => "word",
+            Self::Id => "id",
         }
     }
 

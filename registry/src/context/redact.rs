@@ -3,10 +3,10 @@
 //! deployment, so rows stay apart and a client that is given the table can map
 //! them back; without the key of the deployment nobody can.
 
-use std::collections::BTreeSet;
 use std::fmt;
 
 use hmac::{Hmac, KeyInit as _, Mac as _};
+use pulse_proto::model::ResourceId;
 use sha2::Sha256;
 
 use super::piece::Kind;
@@ -18,7 +18,7 @@ pub const KEY_BYTES: usize = 32;
 pub enum Policy {
     #[default]
     None,
-    /// Names of systems, workloads, shares and users.
+    /// Names of systems, workloads, shares and users, and ids, which follow from names.
     Names,
     /// Everything that somebody chose or that identifies a thing.
     Strict,
@@ -42,7 +42,7 @@ impl Policy {
     /// From this policy on texts of the kind are pseudonyms.
     const fn hiding(kind: Kind) -> Option<Self> {
         match kind {
-            Kind::System | Kind::Workload | Kind::Share | Kind::User => Some(Self::Names),
+            Kind::System | Kind::Workload | Kind::Share | Kind::User | Kind::Id => Some(Self::Names),
             Kind::Pool | Kind::Path | Kind::Serial | Kind::Address | Kind::Label | Kind::Text => {
                 Some(Self::Strict)
             }
@@ -75,62 +75,91 @@ impl Pseudonyms {
         Self(key)
     }
 
-    pub fn of(&self, kind: Kind, text: &str) -> String {
+    /// In the place of a name that is spelled so: callers see to it that one thing has one spelling.
+    pub fn of(&self, kind: Kind, spelling: &str) -> String {
+        let digest = self.digest(&[kind.token().as_bytes(), spelling.as_bytes()]);
+        let bits = digest.iter().take(8).fold(0_u64, |bits, byte| bits << 8 | u64::from(*byte));
+        format!("{}-{}", kind.token(), letters(bits, LETTERS))
+    }
+
+    fn digest(&self, parts: &[&[u8]]) -> [u8; 32] {
         // A key of any length will do for HMAC, so this cannot fail.
-        let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(&self.0) else { return kind.token().to_owned() };
-        mac.update(kind.token().as_bytes());
-        mac.update(&[0]);
-        mac.update(text.as_bytes());
-        let digest = mac.finalize().into_bytes();
-        let mut bits = digest.iter().take(8).fold(0_u64, |bits, byte| bits << 8 | u64::from(*byte));
-        let mut name = format!("{}-", kind.token());
-        for _ in 0..LETTERS {
-            name.push(char::from(ALPHABET[(bits & 31) as usize]));
-            bits >>= 5;
+        let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(&self.0) else { return [0; 32] };
+        for part in parts {
+            mac.update(part);
+            mac.update(&[0]);
         }
-        name
+        mac.finalize().into_bytes().into()
     }
 }
 
-/// Names of systems that may stand inside other texts.
-#[derive(Clone, Debug, Default)]
-pub struct Known(BTreeSet<String>);
+fn letters(mut bits: u64, count: usize) -> String {
+    let letter = |_| {
+        let letter = char::from(ALPHABET[(bits & 31) as usize]);
+        bits >>= 5;
+        letter
+    };
+    (0..count).map(letter).collect()
+}
 
-impl Known {
-    /// Shorter ones are words of any text.
-    const CHARS_MIN: usize = 3;
+/// Ids of resources follow from names, and who guesses a name could check it: what is shown is a permutation of their
+/// 64 bits with the key of the deployment, a Feistel network with HMAC for its rounds.
+const ROUNDS: u8 = 8;
+const SEALED_LETTERS: usize = 13;
 
-    pub fn add(&mut self, name: &str) {
-        if name.chars().count() >= Self::CHARS_MIN && !name.contains(char::is_whitespace) {
-            self.0.insert(name.to_lowercase());
+impl Pseudonyms {
+    /// The id as it is shown where names are hidden.
+    pub fn seal(&self, id: &ResourceId) -> String {
+        let Some((token, bits)) = parts(id) else { return Kind::Id.token().to_owned() };
+        let (mut left, mut right) = halves(bits);
+        for round in 0..ROUNDS {
+            (left, right) = (right, left ^ self.round(token, round, right));
         }
+        format!("{token}-{}", letters(u64::from(left) << 32 | u64::from(right), SEALED_LETTERS))
     }
 
-    /// The text with a pseudonym in the place of each system's name.
-    pub(super) fn hide(&self, text: &str, mut pseudonym: impl FnMut(&str) -> String) -> String {
-        let is_part = |c: char| c.is_alphanumeric() || "._-".contains(c);
-        let mut clean = String::with_capacity(text.len());
-        let mut rest = text;
-        while !rest.is_empty() {
-            let gap = rest.find(is_part).unwrap_or(rest.len());
-            clean.push_str(&rest[..gap]);
-            rest = &rest[gap..];
-            let end = rest.find(|c| !is_part(c)).unwrap_or(rest.len());
-            let (word, next) = rest.split_at(end);
-            rest = next;
-            let name = word.trim_end_matches('.');
-            // `nas-1.example.net` is a name of nas-1.
-            let first = name.split('.').next().unwrap_or_default();
-            let is_name = |name: &str| self.0.contains(&name.to_lowercase());
-            if !name.is_empty() && (is_name(name) || is_name(first)) {
-                clean.push_str(&pseudonym(if is_name(name) { name } else { first }));
-                clean.push_str(&word[name.len()..]);
-            } else {
-                clean.push_str(word);
-            }
+    /// The id that is shown as this; `None` when no id is.
+    pub fn unseal(&self, text: &str) -> Option<ResourceId> {
+        let (token, letters) = text.rsplit_once('-')?;
+        let place = |letter: u8| ALPHABET.iter().position(|known| *known == letter);
+        if letters.len() != SEALED_LETTERS {
+            return None;
         }
-        clean
+        let mut bits = 0_u128;
+        for letter in letters.bytes().rev() {
+            bits = bits << 5 | place(letter)? as u128;
+        }
+        let (mut left, mut right) = halves(u64::try_from(bits).ok()?);
+        for round in (0..ROUNDS).rev() {
+            (left, right) = (right ^ self.round(token, round, left), left);
+        }
+        ResourceId::parse(&format!("{token}-{left:08x}{right:08x}")).ok()
     }
+
+    fn round(&self, token: &str, round: u8, half: u32) -> u32 {
+        let digest = self.digest(&[b"id", token.as_bytes(), &[round], &half.to_be_bytes()]);
+        u32::from_be_bytes([digest[0], digest[1], digest[2], digest[3]])
+    }
+}
+
+fn parts(id: &ResourceId) -> Option<(&str, u64)> {
+    let (token, digits) = id.as_str().rsplit_once('-')?;
+    Some((token, u64::from_str_radix(digits, 16).ok()?))
+}
+
+#[allow(clippy::cast_possible_truncation, reason = "it is cut in two")]
+const fn halves(bits: u64) -> (u32, u32) {
+    ((bits >> 32) as u32, bits as u32)
+}
+
+/// Whether a pseudonym stands anywhere in a text.
+pub fn holds_pseudonym(text: &str) -> bool {
+    Kind::ALL.into_iter().any(|kind| {
+        text.match_indices(kind.token()).any(|(at, token)| {
+            let letters = text[at + token.len()..].strip_prefix('-').unwrap_or_default().as_bytes();
+            letters.len() >= LETTERS && letters[..LETTERS].iter().all(|letter| ALPHABET.contains(letter))
+        })
+    })
 }
 
 #[cfg(test)]
@@ -162,17 +191,30 @@ mod tests {
     }
 
     #[test]
-    fn names_of_systems_are_found_inside_other_texts() {
-        let mut known = Known::default();
-        known.add("nas-1");
-        known.add("x");
-        known.add("the rack");
-        let hidden = |text: &str| known.hide(text, |name| format!("<{}>", name.to_lowercase()));
-        assert_eq!(
-            hidden("ssh: NAS-1.example.net: no route to nas-1."),
-            "ssh: <nas-1>: no route to <nas-1>."
-        );
-        assert_eq!(hidden("nas-11 and x in the rack"), "nas-11 and x in the rack");
-        assert_eq!(hidden(""), "");
+    fn ids_are_shown_with_the_key_and_lead_back() {
+        let (one, other) = (Pseudonyms::new([1; 32]), Pseudonyms::new([2; 32]));
+        for id in
+            ["storage-f525297316fe02d5", "physical_disk-0000000000000000", "app-container-ffffffffffffffff"]
+        {
+            let id = ResourceId::parse(id).expect("an id");
+            let shown = one.seal(&id);
+            assert_eq!(one.unseal(&shown), Some(id.clone()));
+            assert!(ResourceId::parse(&shown).is_err() && other.seal(&id) != shown);
+            assert_ne!(other.unseal(&shown), Some(id));
+        }
+        for text in
+            ["", "storage-", "storage-f525297316fe02d5", "storage-zzzzzzzzzzzzz", "pool-0000000000000"]
+        {
+            assert_eq!(one.unseal(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn pseudonyms_are_known_by_their_form() {
+        let names = Pseudonyms::new([1; 32]);
+        assert!(holds_pseudonym(&format!("tank/{}/x", names.of(Kind::Pool, "tank"))));
+        for text in ["tank", "pool-1", "pool-ABCDEFGHIJ", "thing-0123456789"] {
+            assert!(!holds_pseudonym(text), "{text}");
+        }
     }
 }

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use pulse_proto::model::UnixMillis;
 
+use super::names::Known;
 use super::piece::{Kind, Piece, Statement};
-use super::redact::{Known, Policy, Pseudonyms};
-use super::secret::without_secrets;
-use super::tame::tame;
+use super::redact::{Policy, Pseudonyms};
+use super::shown::{Part, Showing};
 use super::words;
 
 /// How statements are to be shown.
@@ -38,11 +38,12 @@ impl<'a> Renderer<'a> {
 
     /// With at most so many characters of each text of others.
     pub(super) fn brief(&mut self, statement: &Statement, chars_max: usize) -> String {
+        let local = self.local(statement);
         let mut text = String::new();
         for piece in statement.pieces() {
             match piece {
                 Piece::Own(own) => text.push_str(own.as_str()),
-                Piece::Told(kind, told) => self.told(*kind, told, chars_max, &mut text),
+                Piece::Told(kind, told) => self.told(*kind, told, &local, chars_max, &mut text),
                 Piece::Ago(at) => text.push_str(words::ago(*at, self.rendering.now).as_str()),
                 Piece::Until(at) => text.push_str(words::until(*at, self.rendering.now).as_str()),
             }
@@ -50,41 +51,50 @@ impl<'a> Renderer<'a> {
         text
     }
 
-    fn told(&mut self, kind: Kind, told: &str, chars_max: usize, text: &mut String) {
-        let policy = self.rendering.policy;
-        if policy.hides(kind) {
-            return text.push_str(&self.pseudonym(kind, told.trim()));
+    /// The names that the sentence tells as such: what it quotes may name the same things, also when they are gone.
+    fn local(&self, statement: &Statement) -> Known {
+        let mut local = Known::default();
+        for piece in statement.pieces() {
+            if let Piece::Told(kind, told) = piece
+                && let Some((name, meaning)) = self.showing().meaning(*kind, told)
+            {
+                local.add(&name, &meaning);
+            }
         }
-        let clean = without_secrets(told);
-        let clean = if policy.hides(Kind::System) && matches!(kind, Kind::Text | Kind::Path | Kind::Label) {
-            let known = self.rendering.known;
-            known.hide(&clean, |name| self.pseudonym(Kind::System, name)).into()
-        } else {
-            clean
-        };
-        text.push('"');
-        text.push_str(&tame(&clean, kind.chars_max().min(chars_max)));
-        text.push('"');
+        local
     }
 
-    fn pseudonym(&mut self, kind: Kind, told: &str) -> String {
-        let pseudonym = self.rendering.pseudonyms.of(kind, told);
-        // Who maps back is not told a secret either.
-        let known = || tame(&without_secrets(told), kind.chars_max());
-        self.used.entry(pseudonym.clone()).or_insert_with(known);
-        pseudonym
+    const fn showing(&self) -> Showing<'a> {
+        let Rendering { policy, pseudonyms, known, .. } = self.rendering;
+        Showing { policy, pseudonyms, known }
+    }
+
+    fn told(&mut self, kind: Kind, told: &str, local: &Known, chars_max: usize, text: &mut String) {
+        let shown = self.showing().show_among(kind, told, local);
+        for part in &shown.parts {
+            if let Part::Name { pseudonym, stands_for } = part {
+                self.used.entry(pseudonym.clone()).or_insert_with(|| stands_for.clone());
+            }
+        }
+        if shown.is_hidden {
+            return text.push_str(&shown.text());
+        }
+        text.push('"');
+        text.push_str(&shown.cut(kind.chars_max().min(chars_max)));
+        text.push('"');
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::names::Meaning;
     use super::super::piece::{say, told};
     use super::*;
 
     fn shown(statement: &Statement, policy: Policy) -> (String, BTreeMap<String, String>) {
         let pseudonyms = Pseudonyms::new([7; 32]);
         let mut known = Known::default();
-        known.add("nas-1");
+        known.add("nas-1", &Meaning { kind: Kind::System, of: "nas-1".into() });
         let now = UnixMillis::new(10_000_000);
         let rendering = Rendering { now, policy, pseudonyms: &pseudonyms, known: &known };
         let mut renderer = Renderer::new(rendering);

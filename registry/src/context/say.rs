@@ -12,6 +12,7 @@ use pulse_proto::model::{Capacity, IngestRecord, ResourceType, StorageTopology, 
 
 use super::fact::{Fact, Origin};
 use super::piece::{Kind, Piece, Statement, say, told};
+use super::secret::{REMOVED, names_secret};
 use super::words::{self, Own};
 use crate::state::resource::Resource;
 
@@ -211,6 +212,21 @@ pub(super) fn state(word: &str) -> Piece {
         Some(state) => Piece::from(*state),
         None => told(Kind::Word, word),
     }
+}
+
+/// What devices of a pool are for.
+const ROLES: [&str; 7] = ["data", "cache", "log", "spare", "special", "dedup", "stripe"];
+
+pub(super) fn role(word: &str) -> Piece {
+    match ROLES.iter().find(|role| role.eq_ignore_ascii_case(word)) {
+        Some(role) => Piece::from(*role),
+        None => told(Kind::Word, word),
+    }
+}
+
+/// Of a label or a tag; nothing of one that is named a secret.
+pub(super) fn label_value(key: &str, value: &str) -> Piece {
+    if names_secret(key) { Piece::from(REMOVED) } else { told(Kind::Label, value) }
 }
 
 /// "61.2 TiB of 96.0 TiB used (64 %), 34.8 TiB free".

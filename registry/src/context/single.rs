@@ -8,7 +8,7 @@ use std::time::Duration;
 use pulse_proto::model::{Freshness, Incident, SectionOutcome, Severity, SourceBadge, UnixMillis, Zfs};
 
 use super::alerts as cases;
-use super::fact::Fact;
+use super::fact::{Basis, Fact};
 use super::fleet::{changes, worse};
 use super::pack::{Draft, Section};
 use super::piece::{Kind, Piece, say, told};
@@ -44,7 +44,7 @@ pub fn draft(view: &View, book: &Book, found: &Found, scope: &Scope) -> Option<D
     let section = |title, share, facts, hint| Section { title, share, facts, total: 0, hint };
     let (around, dependents) = around::facts(shard, &thing);
     let larger = "a larger max_tokens";
-    Some(Draft {
+    let draft = Draft {
         head: vec![headline(&thing, found.observed_at)],
         sections: vec![
             section("State", 35, state(&thing, is_alerted(book, &thing)), larger),
@@ -68,7 +68,8 @@ pub fn draft(view: &View, book: &Book, found: &Found, scope: &Scope) -> Option<D
             section("Details", 15, details(&thing), larger),
             section("Capabilities and limits", 10, limits(shard, &thing), larger),
         ],
-    })
+    };
+    Some(draft.resting_on(Basis::of([&**shard])))
 }
 
 /// What it is, how it is and how old that is.
@@ -178,7 +179,7 @@ fn identity(thing: &Thing<'_>) -> Vec<Fact> {
     });
     facts.extend(sources);
     for (key, value) in resource.labels.iter() {
-        let statement = say!["Label ", told(Kind::Label, key), " is ", told(Kind::Label, value), "."];
+        let statement = say!["Label ", told(Kind::Label, key), " is ", say::label_value(key, value), "."];
         facts.push(thing.fact("label", statement));
     }
     if !thing.record.tags.is_empty() {
@@ -223,7 +224,7 @@ fn limits(shard: &Shard, thing: &Thing<'_>) -> Vec<Fact> {
             SectionOutcome::Fresh | SectionOutcome::Unchanged => continue,
         };
         let statement = say!["Section ", told(Kind::Word, report.section.as_str()), words];
-        facts.push(Fact::derived("section", statement));
+        facts.push(Fact::derived("section", statement).resting_on(Basis::of_section(shard, report)));
     }
     facts
 }

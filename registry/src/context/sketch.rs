@@ -39,8 +39,6 @@ pub(super) struct Sketch {
     pub(super) hottest: Vec<Ranked>,
     pub(super) busiest: Vec<Ranked>,
     pub(super) fullest_memory: Vec<Ranked>,
-    /// What the systems are called, by themselves.
-    pub(super) names: Vec<String>,
 }
 
 /// Why resources are in trouble; the worst stand first.
@@ -142,10 +140,6 @@ impl Sketch {
         let severity = resource.severity;
         with(resource, |thing| {
             let facets = &thing.record.facets;
-            self.names.push(thing.record.name.clone());
-            self.names.extend(thing.record.identity.hostnames.iter().cloned());
-            self.names.extend(facets.agent.iter().map(|agent| agent.hostname.clone()));
-            self.names.extend(facets.truenas.iter().map(|truenas| truenas.hostname.clone()));
             let metrics = facets.metrics.as_deref();
             let ranked = |weight, fact| Ranked { severity, weight, fact };
             self.systems.extend(say::profile(thing).map(|fact| ranked(0, fact)));

@@ -1,43 +1,55 @@
 //! Makes a text of somebody else harmless inside quotes: one line, no control
-//! or direction characters, no markup, no quotes of its own, not too long.
+//! or direction characters, no markup, no quotes of its own. In two steps,
+//! because names and secrets are looked for in between: what is invisible must
+//! be gone by then, and what separates words must still be there.
 
-/// Runs of white space become one space; what is left is at most `chars_max` characters long.
-pub(super) fn tame(text: &str, chars_max: usize) -> String {
-    let mut tamed = String::with_capacity(text.len().min(4 * chars_max));
-    let mut left = chars_max;
-    let mut gap = false;
-    for letter in without_tags(text).filter_map(shown) {
-        if letter == ' ' {
-            gap = !tamed.is_empty();
-            continue;
-        }
-        if left <= 1 + usize::from(gap) {
-            tamed.push('…');
-            return tamed;
-        }
-        if gap {
-            tamed.push(' ');
-            left -= 1;
-            gap = false;
-        }
-        tamed.push(letter);
-        left -= 1;
+use unicode_normalization::UnicodeNormalization as _;
+
+/// Of a longer text nothing beyond that is looked at; far more than is ever shown of one.
+const CHARS_MAX: usize = 4_096;
+
+/// One line of characters that can be seen, compatible forms made one (NFKC). Markup and quotes still stand.
+pub(super) fn plain(text: &str) -> String {
+    if text.len() <= CHARS_MAX && text.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
+        return text.to_owned();
     }
-    tamed
+    let seen = text.chars().filter_map(seen).take(CHARS_MAX);
+    seen.nfkc().filter_map(self::seen).collect()
+}
+
+fn seen(letter: char) -> Option<char> {
+    match letter {
+        _ if letter.is_whitespace() => Some(' '),
+        _ if letter.is_control() || is_invisible(letter) => None,
+        _ => Some(letter),
+    }
+}
+
+/// Without markup and quotes; runs of blanks become one.
+pub(super) fn unmarked(plain: &str) -> String {
+    let mut clean = String::with_capacity(plain.len());
+    for letter in without_tags(plain).filter_map(shown) {
+        if letter != ' ' || !clean.ends_with(' ') {
+            clean.push(letter);
+        }
+    }
+    clean
+}
+
+/// Both steps, without blanks at the ends.
+pub(super) fn tame(text: &str) -> String {
+    unmarked(&plain(text)).trim().to_owned()
 }
 
 /// Longest tag that is taken out as a whole.
 const TAG_CHARS_MAX: usize = 200;
 
-/// Leaves out `<...>` where it looks like a tag.
+/// A blank instead of `<...>` where it looks like a tag.
 fn without_tags(text: &str) -> impl Iterator<Item = char> {
     let mut rest = text.chars();
     std::iter::from_fn(move || {
-        loop {
-            let letter = rest.next()?;
-            if letter != '<' {
-                return Some(letter);
-            }
+        let letter = rest.next()?;
+        if letter == '<' {
             let mut ahead = rest.clone();
             let is_tag = ahead.clone().next().is_some_and(|c| c.is_ascii_alphabetic() || "/!?|".contains(c));
             if is_tag && ahead.by_ref().take(TAG_CHARS_MAX).any(|c| c == '>') {
@@ -45,20 +57,17 @@ fn without_tags(text: &str) -> impl Iterator<Item = char> {
                 return Some(' ');
             }
         }
+        Some(letter)
     })
 }
 
 /// The character as it may be shown; `None`: not at all.
 fn shown(letter: char) -> Option<char> {
     match letter {
-        _ if letter.is_whitespace() => Some(' '),
         // Quotes would end the quote.
-        '"' | '`' | '´' | '\u{2018}'..='\u{201f}' | '«' | '»' | '″' | '〝' | '〞' | '＂' => {
-            Some('\'')
-        }
+        '"' | '`' | '´' | '\u{2018}'..='\u{201f}' | '«' | '»' | '″' | '〝' | '〞' => Some('\''),
         // Markup of Markdown, HTML and templates.
         '<' | '>' | '[' | ']' | '{' | '}' | '|' | '*' | '#' | '~' | '\\' | '^' => None,
-        _ if letter.is_control() || is_invisible(letter) => None,
         _ => Some(letter),
     }
 }
@@ -92,28 +101,22 @@ mod tests {
             ("[click](http://evil) `rm -rf` **now**", "click(http://evil) 'rm -rf' now"),
             ("{{secret}} \u{0}\u{7}\u{1b}[31mred", "secret 31mred"),
             ("“smart” «quotes»", "'smart' 'quotes'"),
+            ("＂ｗｉｄｅ＂ ＜b＞", "'wide'"),
+            ("na\u{ad}s-\u{200b}1", "nas-1"),
             ("  \t ", ""),
         ] {
-            assert_eq!(tame(text, 200), expected, "{text:?}");
+            assert_eq!(tame(text), expected, "{text:?}");
         }
-    }
-
-    #[test]
-    fn a_long_text_is_cut_between_characters() {
-        assert_eq!(tame("ää ää", 5), "ää ä…");
-        assert_eq!(tame("ää ää", 6), "ää ää");
-        assert_eq!(tame(&"ß".repeat(1_000), 80).chars().count(), 80);
     }
 
     proptest! {
         #[test]
-        fn nothing_leaves_the_quotes(text in "\\PC*|.*", max in 2_usize..100) {
-            let tamed = tame(&text, max);
-            prop_assert!(tamed.chars().count() <= max);
+        fn nothing_leaves_the_quotes(text in "\\PC*|.*") {
+            let tamed = tame(&text);
             let is_harmful = |c: char| c.is_control() || "\"`<>[]{}|*#\n".contains(c);
             let harmful = tamed.contains(is_harmful);
             prop_assert!(!harmful, "{tamed:?}");
-            prop_assert_eq!(&tame(&tamed, max), &tamed);
+            prop_assert_eq!(&tame(&tamed), &tamed);
         }
     }
 }

@@ -24,7 +24,7 @@ pub use entry::EntryFilter;
 pub use plan::{Candidates, Scan};
 
 use self::field::Field;
-use self::syntax::Expression;
+use self::syntax::{Comparison, Expression};
 use crate::state::resource::Resource;
 use crate::state::view::profile::Profile;
 use crate::state::view::{Shard, View};
@@ -51,6 +51,9 @@ impl FilterError {
         Self { position, problem: problem.into() }
     }
 }
+
+/// Other words for a comparison, if it has some.
+pub type Reword<'a> = &'a dyn Fn(&Field, &Comparison) -> Result<Option<Expression>, FilterError>;
 
 /// A checked filter. The empty text is the filter that everything matches.
 #[derive(Clone, Debug, PartialEq)]
@@ -100,6 +103,24 @@ impl Filter {
         let expression = Expression::All(parts);
         let root = plan::cheap_first(check::check(&expression, &field::OF_RESOURCES)?);
         Ok(Self { root: Some(root), canonical: expression.to_string() })
+    }
+
+    /// As `parse_within`, with comparisons put in other words: `None` leaves one as it is. What is said of the filter is
+    /// said of what was asked.
+    pub fn parse_reworded(
+        text: &str,
+        labels: &BTreeMap<String, String>,
+        reword: Reword<'_>,
+    ) -> Result<Self, FilterError> {
+        let asked = Self::parse_within(text, labels)?;
+        let Some(expression) = parse::parse(text)? else { return Ok(asked) };
+        let reworded = expression.reworded(&|comparison| match Field::find(&comparison.path) {
+            Some(field) => reword(&field, comparison),
+            None => Ok(None),
+        })?;
+        let parts = Expression::All(labels.iter().map(syntax::label).chain([reworded]).collect());
+        let root = plan::cheap_first(check::check(&parts, &field::OF_RESOURCES)?);
+        Ok(Self { root: Some(root), ..asked })
     }
 
     pub fn matches(&self, resource: &Resource, observed_at: Option<UnixMillis>) -> bool {

@@ -5,7 +5,7 @@ use pulse_proto::model::UnixMillis;
 use super::filter::field::{TextField, TimeField};
 use crate::state::resource::Resource;
 
-pub(super) fn text(field: TextField, resource: &Resource) -> &str {
+pub(crate) fn text(field: TextField, resource: &Resource) -> &str {
     let document = &resource.document;
     match field {
         TextField::Id => resource.id.as_str(),

@@ -1,13 +1,14 @@
 //! Who was told what: the one place where an answer that leaves for a model is
-//! recorded. It is an event of the target `audit` for now; names and texts of the
+//! recorded, or refused. It is an event of the target `audit`; names and texts of the
 //! answer are never part of it.
 
 use std::net::SocketAddr;
 
 use pulse_shell::access;
-use pulse_shell::audit::TARGET;
-use tonic::Request;
+use pulse_shell::audit::{TARGET, one_line};
 use tonic::metadata::MetadataValue;
+use tonic::{Code, Request, Status};
+use tonic_types::StatusExt as _;
 use tracing::info;
 
 /// A request carries its id under this name, and so does the answer.
@@ -73,6 +74,20 @@ pub fn record(answered: &Answered<'_>) {
         target: TARGET,
         method, requested_by = caller.name, via = caller.via, peer = address, resource, request_id = caller.request_id, policy, revealed, bytes, tokens,
         facts, omitted, revision, "context was given out",
+    );
+}
+
+/// What somebody may not be told, and asked for.
+pub fn refused(method: &'static str, caller: &Caller, resource: &str, status: &Status) {
+    if status.code() != Code::PermissionDenied {
+        return;
+    }
+    let reason = status.get_details_error_info().map(|info| info.reason).unwrap_or_default();
+    let address = caller.address.map(|address| address.to_string()).unwrap_or_default();
+    info!(
+        target: TARGET,
+        method, requested_by = caller.name, via = caller.via, peer = address, resource = one_line(resource),
+        request_id = caller.request_id, result = reason, "context was refused",
     );
 }
 

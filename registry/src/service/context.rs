@@ -12,19 +12,20 @@ use pulse_shell::access;
 use tokio::sync::Semaphore;
 use tonic::{Code, Request, Response, Status};
 
-use self::request::Terms;
+use self::request::{Terms, Wish};
 use super::audit::{self, Answered, Caller};
 use crate::alert::{AlertFeed, Book};
 use crate::clock::Clock;
-use crate::context::find::{self, Lost};
+use crate::context::asked::Asking;
+use crate::context::asked::reference::Lost;
 use crate::context::fleet::{self, Scope};
 use crate::context::memo::Memo;
+use crate::context::names::Known;
 use crate::context::pack::{Draft, Packed, pack};
-use crate::context::redact::{Known, Policy, Pseudonyms};
+use crate::context::redact::{Policy, Pseudonyms, holds_pseudonym};
 use crate::context::render::Rendering;
 use crate::context::single;
 use crate::error;
-use crate::query::filter::Filter;
 use crate::query::sight::Sight;
 use crate::state::feed::Feed;
 use crate::state::view::View;
@@ -77,18 +78,16 @@ impl Contexts {
 }
 
 /// A draft as these terms want it.
-fn packed(
-    view: &View,
-    memo: &Memo,
-    options: &Options,
-    draft: &Draft,
-    terms: &Terms,
-    sight: &Sight,
-) -> Packed {
-    let known = if terms.policy == Policy::None { Known::default() } else { memo.names(view, sight) };
+fn packed(options: &Options, draft: &Draft, terms: &Terms, known: &Known) -> Packed {
     let rendering =
-        Rendering { now: terms.now, policy: terms.policy, pseudonyms: &options.pseudonyms, known: &known };
+        Rendering { now: terms.now, policy: terms.policy, pseudonyms: &options.pseudonyms, known };
     pack(draft, terms.max_tokens, rendering)
+}
+
+/// Names in sight, where some are hidden or asked for by pseudonym.
+fn known(view: &View, memo: &Memo, sight: &Sight, terms: &Terms, asked: &str) -> Arc<Known> {
+    let is_open = terms.policy.max(terms.floor) == Policy::None && !holds_pseudonym(asked);
+    if is_open { Arc::default() } else { memo.names(view, sight) }
 }
 
 fn record(answer: (&'static str, &str, u64), caller: &Caller, terms: &Terms, packed: &Packed) {
@@ -113,32 +112,37 @@ impl ContextService for Contexts {
         &self,
         request: Request<pb::GetInfrastructureContextRequest>,
     ) -> Result<Response<pb::GetInfrastructureContextResponse>, Status> {
+        const METHOD: &str = "GetInfrastructureContext";
         let caller = Caller::of(&request);
         let asker = access::Caller::of(request.extensions());
         let labels = asker.scope();
         let pb::GetInfrastructureContextRequest {
             max_tokens,
-            filter,
+            filter: asked,
             since,
             redaction,
             include_pseudonyms,
             topics,
         } = request.into_inner();
         let now = self.clock.now();
-        let reveal = revealing(include_pseudonyms, &asker)?;
-        let terms = Terms::check(&self.options, now, max_tokens, redaction, reveal)?;
+        let wish = Wish { max_tokens, redaction, reveal: include_pseudonyms };
+        let terms = Terms::check(&self.options, now, wish, &asker)
+            .inspect_err(|status| audit::refused(METHOD, &caller, "", status))?;
         let since = request::since(since, now, fleet::RECENT)?;
-        let (filter, topics) = (Filter::parse_within(&filter, &labels)?, request::topics(&topics)?);
-        let max_tokens = terms.max_tokens;
+        let topics = request::topics(&topics)?;
         let (answer, packed) = self
             .compute(move |view, book, memo, options| {
-                let scope = Scope { filter, sight: Sight::of(view, &labels), since, max_tokens, topics };
+                let sight = Sight::of(view, &labels);
+                let known = known(view, memo, &sight, &terms, &asked);
+                let asking = asking(view, &sight, options, &known, &terms);
+                let filter = asking.filter(&asked, &labels)?;
+                let scope = Scope { filter, sight, since, max_tokens: terms.max_tokens, topics };
                 let draft = fleet::draft(view, book, memo, &scope, now);
-                let packed = packed(view, memo, options, &draft, &terms, &scope.sight);
-                Ok((answer::infrastructure(view, &packed, &terms), packed))
+                let packed = packed(options, &draft, &terms, &known);
+                Ok((answer::infrastructure(view, &packed, &terms, &options.pseudonyms), packed))
             })
             .await?;
-        record(("GetInfrastructureContext", "", answer.revision), &caller, &terms, &packed);
+        record((METHOD, "", answer.revision), &caller, &terms, &packed);
         Ok(audit::with_id(answer, &caller))
     }
 
@@ -146,57 +150,65 @@ impl ContextService for Contexts {
         &self,
         request: Request<pb::GetResourceContextRequest>,
     ) -> Result<Response<pb::GetResourceContextResponse>, Status> {
+        const METHOD: &str = "GetResourceContext";
         let caller = Caller::of(&request);
         let asker = access::Caller::of(request.extensions());
         let labels = asker.scope();
         let pb::GetResourceContextRequest { resource_id, max_tokens, redaction, include_pseudonyms, since } =
             request.into_inner();
         let now = self.clock.now();
-        let reveal = revealing(include_pseudonyms, &asker)?;
-        let terms = Terms::check(&self.options, now, max_tokens, redaction, reveal)?;
+        let wish = Wish { max_tokens, redaction, reveal: include_pseudonyms };
+        let terms = Terms::check(&self.options, now, wish, &asker)
+            .inspect_err(|status| audit::refused(METHOD, &caller, &resource_id, status))?;
         let since = request::since(since, now, single::RECENT)?;
         let wanted = request::reference(resource_id)?;
         let (answer, packed, id) = self
             .compute(move |view, book, memo, options| {
                 let scope = single::Scope { sight: Sight::of(view, &labels), since, now };
-                let found = find::resource(view, &wanted, &options.pseudonyms, &scope.sight)
-                    .map_err(|lost| unfound(&wanted, &lost))?;
+                let known = known(view, memo, &scope.sight, &terms, &wanted);
+                let asking = asking(view, &scope.sight, options, &known, &terms);
+                let found = asking
+                    .resource(&wanted)
+                    .map_err(|lost| unfound(&wanted, &lost, &terms, &options.pseudonyms))?;
                 let draft = single::draft(view, book, &found, &scope)
                     .ok_or_else(|| Status::data_loss(format!("what is stored of {wanted} cannot be read")))?;
-                let packed = packed(view, memo, options, &draft, &terms, &scope.sight);
-                Ok((answer::resource(view, &packed, &terms), packed, found.resource.id.clone()))
+                let packed = packed(options, &draft, &terms, &known);
+                let answer = answer::resource(view, &packed, &terms, &options.pseudonyms);
+                Ok((answer, packed, found.resource.id.clone()))
             })
             .await?;
-        record(("GetResourceContext", id.as_str(), answer.revision), &caller, &terms, &packed);
+        record((METHOD, id.as_str(), answer.revision), &caller, &terms, &packed);
         Ok(audit::with_id(answer, &caller))
     }
 }
 
-fn unfound(wanted: &str, lost: &Lost) -> Status {
+const fn asking<'a>(
+    view: &'a View,
+    sight: &'a Sight,
+    options: &'a Options,
+    known: &'a Known,
+    terms: &Terms,
+) -> Asking<'a> {
+    Asking { view, sight, pseudonyms: &options.pseudonyms, known, floor: terms.floor }
+}
+
+/// The same whether a name is hidden or nothing is called so.
+fn unfound(wanted: &str, lost: &Lost, terms: &Terms, pseudonyms: &Pseudonyms) -> Status {
     match lost {
-        Lost::Nothing => error::not_found(
-            "pulse.resource.v1.Resource",
-            wanted,
-            "ListResources shows what exists; a name is written \"<system>/<name>\"",
-        ),
+        Lost::Nothing => {
+            let remedy = if terms.floor == Policy::None {
+                "ListResources shows what exists; a name is written \"<system>/<name>\""
+            } else {
+                "names are hidden here: write an id or \"<system>/<name>\" as a context shows them, with pseudonyms"
+            };
+            error::not_found("pulse.resource.v1.Resource", wanted, remedy)
+        }
         Lost::Ambiguous(ids) => {
-            let ids: Vec<&str> = ids.iter().map(pulse_proto::model::ResourceId::as_str).collect();
+            let ids: Vec<String> = ids.iter().map(|id| answer::id(id, terms, pseudonyms)).collect();
             let problem = format!("several are called so; ask for one of {}", ids.join(", "));
             error::invalid("resource_id", "AMBIGUOUS_NAME", &problem)
         }
     }
-}
-
-/// What pseudonyms stand for is for those who may act on it, not for everybody who may look.
-fn revealing(asked: bool, asker: &access::Caller) -> Result<bool, Status> {
-    let may = asker.grant.as_ref().is_none_or(|grant| grant.role.allows(access::Role::Operator));
-    if asked && !may {
-        return Err(forbidden(
-            "PSEUDONYMS_NOT_REVEALED",
-            "what pseudonyms stand for is told to operators only",
-        ));
-    }
-    Ok(asked)
 }
 
 /// A client may not be told.

@@ -11,7 +11,7 @@ use pulse_registry::alert::engine::{Engine, Keeping};
 use pulse_registry::alert::{Book, CaseState};
 use pulse_registry::context::fleet::{self, Scope, Topic, Topics};
 use pulse_registry::context::redact::Policy;
-use pulse_registry::context::{find, single};
+use pulse_registry::context::single;
 use pulse_registry::query::filter::Filter;
 use pulse_registry::query::sight::Sight;
 use pulse_registry::state::resource::Resource;
@@ -161,14 +161,14 @@ fn many_with_the_same_reason_are_counted() {
 }
 
 /// One system over 57 hours: what `records` says at each step, and what the rules made of it.
-fn watched(records: impl Fn(u64) -> Vec<IngestRecord>) -> (World, Book) {
+pub(crate) fn watched(name: &str, records: impl Fn(u64) -> Vec<IngestRecord>) -> (World, Book) {
     let mut world = World::new();
     let (mut engine, mut book, _) = Engine::restore(&Notes::new(), Keeping::default(), ago_millis(57));
     let mut before: Vec<Arc<Resource>> = Vec::new();
     for step in 0..20_u64 {
         let at = ago_millis(57 - 3 * step);
         world.now = at;
-        world.put("a", "a", 0, records(step));
+        world.put("a", name, 0, records(step));
         let view = world.state.view();
         let disks = view.iter().map(|(_, resource)| resource);
         let disks = disks.filter(|resource| resource.resource_type() == ResourceType::PhysicalDisk);
@@ -196,7 +196,7 @@ fn nothing_is_well_while_an_alert_fires() {
             task("a", "FINISHED", 1, ""),
         ]
     };
-    let (world, book) = watched(fuller);
+    let (world, book) = watched("a", fuller);
     let firing = book.open().filter(|case| case.state == CaseState::Firing).count();
     assert!(firing > 0 && book.open().all(|case| !case.is_quiet()), "a pool that will be full");
     let scope = |filter: &str| Scope {
@@ -219,7 +219,7 @@ fn nothing_is_well_while_an_alert_fires() {
     }
     assert!(told("type = protection_task").contains("Nothing is wrong now"));
     let of_one = |name: &str| {
-        let found = find::resource(world.state.view(), name, &world.pseudonyms, &Sight::whole()).unwrap();
+        let found = world.asking(Policy::None, |asking| asking.resource(name)).unwrap();
         let scope = single::Scope { sight: Sight::whole(), since: ago_millis(24), now: NOW };
         let draft = single::draft(world.state.view(), &book, &found, &scope).unwrap();
         world.render(&draft, Policy::None, 4_000).text
@@ -275,7 +275,7 @@ fn connections_of_which_nothing_was_read_are_a_sentence() {
 #[test]
 fn what_gets_worse_is_told_before_a_rule_fires() {
     // The disk begins to err twelve hours ago.
-    let (world, book) = watched(|step| {
+    let (world, book) = watched("a", |step| {
         vec![
             host("a"),
             pool("a", "tank", 40 + step, ["ONLINE"; 4], scrubbed(1)),
@@ -299,7 +299,7 @@ fn what_gets_worse_is_told_before_a_rule_fires() {
     let nowhere = told(scope("connection = b")).text;
     assert!(!nowhere.contains("full in") && !nowhere.contains("grew"), "{nowhere}");
     let of_one = |name: &str| {
-        let found = find::resource(world.state.view(), name, &world.pseudonyms, &Sight::whole()).unwrap();
+        let found = world.asking(Policy::None, |asking| asking.resource(name)).unwrap();
         let scope = single::Scope { sight: Sight::whole(), since: ago_millis(24), now: NOW };
         let draft = single::draft(world.state.view(), &book, &found, &scope).unwrap();
         world.render(&draft, Policy::None, 4_000).text

@@ -11,7 +11,7 @@ use pulse_proto::pb::resource::v1::{
     ZfsPool, ZfsScan, storage_facet,
 };
 use pulse_registry::alert::Book;
-use pulse_registry::context::find;
+use pulse_registry::context::asked::Asking;
 use pulse_registry::context::fleet::{self, Scope, Topics};
 use pulse_registry::context::memo::Memo;
 use pulse_registry::context::pack::{Draft, Packed, pack};
@@ -112,20 +112,27 @@ impl World {
         pack(draft, max_tokens, rendering)
     }
 
+    /// From somebody from whom `floor` is hidden.
+    pub(crate) fn asking<T>(&self, floor: Policy, ask: impl FnOnce(&Asking<'_>) -> T) -> T {
+        let (view, sight) = (self.state.view(), Sight::whole());
+        let known = self.memo.names(view, &sight);
+        ask(&Asking { view, sight: &sight, pseudonyms: &self.pseudonyms, known: &known, floor })
+    }
+
     pub(crate) fn fleet(&self, filter: &str, policy: Policy, max_tokens: usize) -> Packed {
+        self.fleet_with(&Book::default(), filter, policy, max_tokens)
+    }
+
+    pub(crate) fn fleet_with(&self, book: &Book, filter: &str, policy: Policy, max_tokens: usize) -> Packed {
         let filter = Filter::parse(filter).unwrap();
         let since = UnixMillis::new(NOW.get() - 24 * HOUR);
         let scope = Scope { filter, sight: Sight::whole(), since, max_tokens, topics: Topics::default() };
-        self.render(
-            &fleet::draft(self.state.view(), &Book::default(), &self.memo, &scope, NOW),
-            policy,
-            max_tokens,
-        )
+        self.render(&fleet::draft(self.state.view(), book, &self.memo, &scope, NOW), policy, max_tokens)
     }
 
     pub(crate) fn single(&self, name: &str, policy: Policy, max_tokens: usize) -> Packed {
         let view = self.state.view();
-        let found = find::resource(view, name, &self.pseudonyms, &Sight::whole()).unwrap();
+        let found = self.asking(Policy::None, |asking| asking.resource(name)).unwrap();
         let since = UnixMillis::new(NOW.get() - 24 * HOUR);
         let scope = single::Scope { sight: Sight::whole(), since, now: NOW };
         self.render(&single::draft(view, &Book::default(), &found, &scope).unwrap(), policy, max_tokens)

@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use pulse_proto::model::{ResourceId, ResourceType};
+use pulse_proto::model::{Freshness, ResourceId, ResourceType};
 
 use super::{Scope, Told};
-use crate::context::fact::{Fact, Origin};
+use crate::context::fact::{Basis, Fact, Origin};
 use crate::context::piece::{Kind, Piece, Statement, say, told};
+use crate::context::say;
 use crate::context::words;
 use crate::state::timeline::{ABSENT, Entry, EntryKind, Step};
 use crate::state::view::View;
@@ -78,7 +79,7 @@ pub(in crate::context) fn fact(view: &View, entry: &Entry) -> Fact {
         EntryKind::Created => statement.add(" appeared ").add(Piece::Ago(entry.at)),
         EntryKind::Removed => statement.add(" went away ").add(Piece::Ago(entry.at)),
         EntryKind::StateTransition | EntryKind::ConfigUpdate | EntryKind::RelationshipChange => {
-            let steps = entry.steps.iter().take(STEPS_MAX).map(step);
+            let steps = entry.steps.iter().take(STEPS_MAX).map(|told| step(told, name_kind(entry)));
             statement.add(" changed ").add(Piece::Ago(entry.at)).add(": ");
             statement.append(Statement::list(steps, ", "))
         }
@@ -89,6 +90,8 @@ pub(in crate::context) fn fact(view: &View, entry: &Entry) -> Fact {
     statement.add(".");
     let mut fact =
         Fact::derived(entry.kind.token(), statement).with_value(words::digits(entry.at.get()), "unix_ms");
+    fact.basis =
+        Some(Basis { source: entry.source, observed_at: Some(entry.at), freshness: Freshness::Fresh });
     fact.origin = view.get(&entry.id).map(|found| Origin {
         resource: entry.id.clone(),
         connection: entry.connection.clone(),
@@ -99,9 +102,9 @@ pub(in crate::context) fn fact(view: &View, entry: &Entry) -> Fact {
     fact
 }
 
-/// Names of fields are the registry's own, values need not be.
-fn step(step: &Step) -> Statement {
-    const OWN: [&str; 12] = [
+/// Names of fields are the registry's own, values need not be. A name is of the kind `name`.
+fn step(step: &Step, name: Kind) -> Statement {
+    const OWN: [&str; 14] = [
         "status",
         "severity",
         "state",
@@ -114,26 +117,35 @@ fn step(step: &Step) -> Statement {
         "model",
         "serial",
         "pool",
+        "dataset",
+        "connection_name",
     ];
     let field = OWN.iter().find(|field| **field == &*step.field);
-    let value =
-        |value: &str| if value == ABSENT { Piece::from("nothing") } else { told(kind(&step.field), value) };
-    let mut said = match field {
-        Some(field) => say![*field],
-        None => say![told(Kind::Label, &*step.field)],
+    let value = |value: &str| match value {
+        ABSENT => Piece::from("nothing"),
+        value => match step.field.strip_prefix("labels.") {
+            Some(key) => say::label_value(key, value),
+            None => told(kind(&step.field, value, name), value),
+        },
+    };
+    let mut said = match (field, step.field.strip_prefix("labels.")) {
+        (Some(field), _) => say![*field],
+        (None, Some(key)) => say!["label ", told(Kind::Label, key)],
+        (None, None) => say![told(Kind::Label, &*step.field)],
     };
     said.add(" ").add(value(&step.from)).add(" to ").add(value(&step.to));
     said
 }
 
-fn kind(field: &str) -> Kind {
+fn kind(field: &str, value: &str, name: Kind) -> Kind {
     match field {
-        // A parent is told by an id that may be made of names.
-        "name" | "dataset" | "parent_id" => Kind::Path,
+        "name" => name,
+        "parent_id" if ResourceId::parse(value).is_ok() => Kind::Id,
+        // A parent that is not known yet is told by an id that is made of names.
+        "dataset" | "parent_id" => Kind::Path,
         "connection" | "connection_name" => Kind::System,
         "pool" => Kind::Pool,
         "serial" => Kind::Serial,
-        _ if field.starts_with("labels.") => Kind::Label,
         _ => Kind::Word,
     }
 }

@@ -2,11 +2,9 @@
 
 use std::sync::Arc;
 
-use pulse_proto::model::ResourceType;
-
 use super::Scope;
 use crate::context::fact::Fact;
-use crate::context::piece::{Kind, Piece, say, told};
+use crate::context::piece::{Kind, told};
 use crate::context::say;
 use crate::context::sketch::with;
 use crate::query::list::Listing;
@@ -30,14 +28,8 @@ pub(super) fn facts(view: &View, scope: &Scope) -> Vec<Fact> {
                     statement.add(" is ").add(resource.status.token()).add(".");
                     thing.fact("resource", statement)
                 });
-                let id = resource.id.as_str();
                 fact.statement.add(" Severity ").add(resource.severity.token()).add(", id ");
-                // The id of a disk is a hash of its serial alone.
-                fact.statement.add(match resource.resource_type() {
-                    ResourceType::PhysicalDisk => told(Kind::Serial, id),
-                    _ => told(Kind::Word, id),
-                });
-                fact.statement.append(say![Piece::from(".")]);
+                fact.statement.add(told(Kind::Id, resource.id.as_str())).add(".");
                 Some(fact)
             })
         })

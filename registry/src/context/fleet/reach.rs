@@ -8,7 +8,7 @@ use pulse_proto::model::{
 };
 
 use super::{Part, Scope};
-use crate::context::fact::Fact;
+use crate::context::fact::{Basis, Fact};
 use crate::context::piece::{Kind, Piece, Statement, say, told};
 use crate::context::words;
 use crate::state::view::Shard;
@@ -151,7 +151,7 @@ fn unread(shard: &Shard, report: &SectionReport) -> Option<Fact> {
         statement.add(", it says ").add(told(Kind::Text, &report.error));
     }
     statement.add(".");
-    Some(Fact::derived("section", statement))
+    Some(Fact::derived("section", statement).resting_on(Basis::of_section(shard, report)))
 }
 
 /// Of a section that is read, but not lately.
@@ -167,5 +167,5 @@ fn overdue(shard: &Shard, report: &SectionReport, now: UnixMillis) -> Option<Fac
         Piece::Ago(at),
         ".",
     ];
-    Some(Fact::derived("section", statement))
+    Some(Fact::derived("section", statement).resting_on(Basis::of_section(shard, report)))
 }

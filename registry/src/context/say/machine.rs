@@ -258,7 +258,7 @@ pub(crate) fn device(thing: &Thing<'_>, disk: &Disk) -> Statement {
     details.extend(disk.enclosure_slot.map(|slot| say!["slot ", words::digits(slot.into())]));
     if !disk.pool.is_empty() {
         let role = if disk.pool_role.is_empty() { "data" } else { &disk.pool_role };
-        details.push(say![told(Kind::Word, role), " device of pool ", told(Kind::Pool, &disk.pool)]);
+        details.push(say![super::role(role), " device of pool ", told(Kind::Pool, &disk.pool)]);
     } else if disk.spare_in_use == Some(true) {
         details.push(say!["a hot spare in use"]);
     } else {

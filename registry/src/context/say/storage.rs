@@ -226,7 +226,7 @@ pub(crate) fn pool_settings(thing: &Thing<'_>, pool: &Pool) -> Option<Fact> {
     }
     for group in &pool.groups {
         let devices = group.vdevs.iter().map(|vdev| vdev.children.len().max(1) as u64).sum();
-        details.push(say![words::count(devices, "device"), " with the role ", told(Kind::Word, &group.role)]);
+        details.push(say![words::count(devices, "device"), " with the role ", super::role(&group.role)]);
     }
     if let (Some(size), Some(allocated)) = (pool.size_bytes, pool.allocated_bytes) {
         details.push(say![words::size(allocated), " of ", words::size(size), " raw allocated"]);

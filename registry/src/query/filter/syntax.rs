@@ -72,6 +72,23 @@ impl Operator {
     }
 }
 
+impl Expression {
+    /// With other words for the comparisons that have some.
+    pub(super) fn reworded<E>(
+        &self,
+        reword: &dyn Fn(&Comparison) -> Result<Option<Self>, E>,
+    ) -> Result<Self, E> {
+        let all =
+            |parts: &[Self]| parts.iter().map(|part| part.reworded(reword)).collect::<Result<Vec<_>, E>>();
+        Ok(match self {
+            Self::All(parts) => Self::All(all(parts)?),
+            Self::Any(parts) => Self::Any(all(parts)?),
+            Self::Not(inner) => Self::Not(Box::new(inner.reworded(reword)?)),
+            Self::Compare(comparison) => reword(comparison)?.unwrap_or_else(|| self.clone()),
+        })
+    }
+}
+
 /// Whether a resource carries this label.
 pub(super) fn label((key, value): (&String, &String)) -> Expression {
     Expression::Compare(Comparison {

@@ -1,64 +1,76 @@
 //! Packed contexts as they go over the wire.
 
 use pulse_proto::convert::timestamp_to_wire;
-use pulse_proto::model::{ResourceId, ResourceType};
+use pulse_proto::model::ResourceId;
 use pulse_proto::pb::registry::v1 as pb;
 
 use super::request::Terms;
-use crate::context::fact::Trust;
+use crate::context::fact::{Basis, Origin, Trust};
 use crate::context::pack::{Packed, PackedFact, PackedSection};
-use crate::context::redact::Policy;
+use crate::context::redact::{Policy, Pseudonyms};
 use crate::state::view::View;
 
 pub(super) fn infrastructure(
     view: &View,
     packed: &Packed,
     terms: &Terms,
+    pseudonyms: &Pseudonyms,
 ) -> pb::GetInfrastructureContextResponse {
     pb::GetInfrastructureContextResponse {
         text: packed.text.clone(),
-        sections: sections(view, packed, terms),
+        sections: sections(view, packed, terms, pseudonyms),
         tokens: narrow(packed.tokens),
         revision: view.revision.0,
         redaction: policy(terms.policy).into(),
-        pseudonyms: pseudonyms(packed, terms),
+        pseudonyms: table(packed, terms),
     }
 }
 
-pub(super) fn resource(view: &View, packed: &Packed, terms: &Terms) -> pb::GetResourceContextResponse {
+pub(super) fn resource(
+    view: &View,
+    packed: &Packed,
+    terms: &Terms,
+    pseudonyms: &Pseudonyms,
+) -> pb::GetResourceContextResponse {
     pb::GetResourceContextResponse {
         text: packed.text.clone(),
-        sections: sections(view, packed, terms),
+        sections: sections(view, packed, terms, pseudonyms),
         tokens: narrow(packed.tokens),
         revision: view.revision.0,
         redaction: policy(terms.policy).into(),
-        pseudonyms: pseudonyms(packed, terms),
+        pseudonyms: table(packed, terms),
     }
 }
 
-fn sections(view: &View, packed: &Packed, terms: &Terms) -> Vec<pb::ContextSection> {
+fn sections(view: &View, packed: &Packed, terms: &Terms, pseudonyms: &Pseudonyms) -> Vec<pb::ContextSection> {
     let section = |section: &PackedSection| pb::ContextSection {
         title: section.title.to_owned(),
-        facts: section.facts.iter().map(|found| fact(view, found, terms)).collect(),
+        facts: section.facts.iter().map(|found| fact(view, found, terms, pseudonyms)).collect(),
         omitted: i32::try_from(section.omitted).unwrap_or(i32::MAX),
         omitted_hint: section.omitted_hint.clone(),
     };
     packed.sections.iter().map(section).collect()
 }
 
-fn fact(view: &View, packed: &PackedFact, terms: &Terms) -> pb::ContextFact {
+fn fact(view: &View, packed: &PackedFact, terms: &Terms, pseudonyms: &Pseudonyms) -> pb::ContextFact {
     let PackedFact { fact, text } = packed;
     let origin = fact.origin.as_ref();
-    let observed_at =
-        origin.and_then(|origin| view.shard(&origin.connection)?.sections.get(&origin.section)?.observed_at);
+    let read_at =
+        |origin: &Origin| view.shard(&origin.connection)?.sections.get(&origin.section)?.observed_at;
+    let basis = match origin {
+        Some(origin) => {
+            Some(Basis { source: origin.source, observed_at: read_at(origin), freshness: origin.freshness })
+        }
+        None => fact.basis,
+    };
     pb::ContextFact {
-        resource_id: origin.map(|origin| id(&origin.resource, terms.policy)).unwrap_or_default(),
+        resource_id: origin.map(|origin| id(&origin.resource, terms, pseudonyms)).unwrap_or_default(),
         statement: text.clone(),
         value: fact.value.to_string(),
         unit: fact.unit.to_owned(),
-        source: origin.map(|origin| origin.source.to_wire()).unwrap_or_default(),
-        observed_at: observed_at.map(timestamp_to_wire),
-        freshness: origin.map(|origin| origin.freshness.to_wire()).unwrap_or_default(),
+        source: basis.map(|basis| basis.source.to_wire()).unwrap_or_default(),
+        observed_at: basis.and_then(|basis| basis.observed_at).map(timestamp_to_wire),
+        freshness: basis.map(|basis| basis.freshness.to_wire()).unwrap_or_default(),
         trust: match fact.trust {
             Trust::Derived => pb::ContextTrust::Derived,
             Trust::Told => pb::ContextTrust::Told,
@@ -69,10 +81,9 @@ fn fact(view: &View, packed: &PackedFact, terms: &Terms) -> pb::ContextFact {
     }
 }
 
-/// The id of a disk is a hash of its serial alone, which can be tried out.
-fn id(id: &ResourceId, policy: Policy) -> String {
-    let is_disk = id.as_str().starts_with(ResourceType::PhysicalDisk.token());
-    if policy == Policy::Strict && is_disk { String::new() } else { id.to_string() }
+/// As this client may see it.
+pub(super) fn id(id: &ResourceId, terms: &Terms, pseudonyms: &Pseudonyms) -> String {
+    if terms.policy.max(terms.floor) == Policy::None { id.to_string() } else { pseudonyms.seal(id) }
 }
 
 const fn policy(policy: Policy) -> pb::RedactionPolicy {
@@ -83,7 +94,7 @@ const fn policy(policy: Policy) -> pb::RedactionPolicy {
     }
 }
 
-fn pseudonyms(packed: &Packed, terms: &Terms) -> Vec<pb::Pseudonym> {
+fn table(packed: &Packed, terms: &Terms) -> Vec<pb::Pseudonym> {
     let pseudonym = |(pseudonym, stands_for): &(String, String)| pb::Pseudonym {
         pseudonym: pseudonym.clone(),
         stands_for: stands_for.clone(),

@@ -5,6 +5,7 @@ use std::time::Duration;
 use pulse_proto::convert::timestamp_from_wire;
 use pulse_proto::model::UnixMillis;
 use pulse_proto::pb::registry::v1::{ContextTopic, RedactionPolicy};
+use pulse_shell::access;
 use tonic::Status;
 
 use super::{Options, forbidden};
@@ -22,6 +23,16 @@ pub(super) struct Terms {
     pub now: UnixMillis,
     pub max_tokens: usize,
     pub policy: Policy,
+    /// What is hidden from this client whatever it asks for. It may ask with names that are not.
+    pub floor: Policy,
+    pub reveal: bool,
+}
+
+/// What a request says of how the answer is to be.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Wish {
+    pub max_tokens: i32,
+    pub redaction: i32,
     pub reveal: bool,
 }
 
@@ -29,10 +40,10 @@ impl Terms {
     pub(super) fn check(
         options: &Options,
         now: UnixMillis,
-        max_tokens: i32,
-        redaction: i32,
-        reveal: bool,
+        wish: Wish,
+        asker: &access::Caller,
     ) -> Result<Self, Status> {
+        let Wish { max_tokens, redaction, reveal } = wish;
         let max_tokens = match usize::try_from(max_tokens) {
             Ok(0) => TOKENS_DEFAULT,
             Ok(tokens @ TOKENS_MIN..=TOKENS_MAX) => tokens,
@@ -61,7 +72,14 @@ impl Terms {
                 "this deployment tells nobody what pseudonyms stand for (setting context.reveal_pseudonyms)";
             return Err(forbidden("PSEUDONYMS_NOT_REVEALED", message));
         }
-        Ok(Self { now, max_tokens, policy, reveal })
+        // What pseudonyms stand for is for those who may act on it, not for everybody who may look.
+        let may_act = asker.grant.as_ref().is_none_or(|grant| grant.role.allows(access::Role::Operator));
+        if reveal && !may_act {
+            let message = "what pseudonyms stand for is told to operators only";
+            return Err(forbidden("PSEUDONYMS_NOT_REVEALED", message));
+        }
+        let floor = if options.reveal && may_act { Policy::None } else { options.redaction };
+        Ok(Self { now, max_tokens, policy, floor, reveal })
     }
 }
 
@@ -119,8 +137,9 @@ mod tests {
 
     fn check(redaction: Policy, reveal: bool, asked: (i32, i32, bool)) -> Result<(usize, Policy), String> {
         let options = Options { redaction, reveal, pseudonyms: Pseudonyms::new([0; 32]) };
-        let (max_tokens, policy, include) = asked;
-        let terms = Terms::check(&options, UnixMillis::new(0), max_tokens, policy, include);
+        let (max_tokens, redaction, reveal) = asked;
+        let wish = Wish { max_tokens, redaction, reveal };
+        let terms = Terms::check(&options, UnixMillis::new(0), wish, &access::Caller::anyone());
         terms
             .map(|terms| (terms.max_tokens, terms.policy))
             .map_err(|status| status.get_details_error_info().map(|info| info.reason).unwrap_or_default())

@@ -12,7 +12,7 @@ const LIST_TOKENS: i32 = 2_000;
 const HOUR_SECONDS: i64 = 3_600;
 
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
-#[serde(default)]
+#[serde(default, deny_unknown_fields)]
 pub(super) struct Fleet {
     /// Only a part of the fleet, in AIP-160, e.g. `connection_name = "nas-1"`, `labels.site = "attic"`,
     /// `type = storage AND severity >= warning`. Leave it out for everything.
@@ -24,9 +24,10 @@ pub(super) struct Fleet {
 }
 
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
 pub(super) struct One {
     /// An id, or `<system>/<name>` with names as a context shows them (without quotes), e.g. `nas-1/tank`,
-    /// `nas-1/tank/media`, `nas-1/sda`; `<system>` for a system itself.
+    /// `nas-1/tank/media`, `nas-1/sda`, `system-0f3k9qd2mx/tank`; `<system>` for a system itself.
     resource: String,
     /// Longest answer, in tokens: 256 to 100000. 4000 when left out.
     #[serde(default)]
@@ -55,14 +56,14 @@ enum Severity {
 }
 
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
-#[serde(default)]
+#[serde(default, deny_unknown_fields)]
 pub(super) struct Search {
-    /// A part of the name.
+    /// A part of the name, or a pseudonym.
     text: String,
     kind: Option<Kind>,
     /// This bad or worse.
     severity: Option<Severity>,
-    /// Name of a system.
+    /// Name of a system, or its pseudonym.
     system: String,
     /// Anything else, in AIP-160, e.g. `capacity.used_ratio > 0.8`, `temperature_celsius >= 50`.
     filter: String,
@@ -71,9 +72,9 @@ pub(super) struct Search {
 }
 
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
-#[serde(default)]
+#[serde(default, deny_unknown_fields)]
 pub(super) struct Alerts {
-    /// Name of a system; all when left out.
+    /// Name of a system, or its pseudonym; all when left out.
     system: String,
     severity: Option<Severity>,
     /// Longest answer, in tokens: 256 to 100000. 2000 when left out.
@@ -81,11 +82,11 @@ pub(super) struct Alerts {
 }
 
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
-#[serde(default)]
+#[serde(default, deny_unknown_fields)]
 pub(super) struct Changes {
     /// Of the last so many hours. 24 when left out.
     since_hours: Option<u32>,
-    /// Name of a system; all when left out.
+    /// Name of a system, or its pseudonym; all when left out.
     system: String,
     /// Longest answer, in tokens: 256 to 100000. 2000 when left out.
     max_tokens: i32,
@@ -175,7 +176,8 @@ fn of_system(system: &str) -> Vec<String> {
     if system.is_empty() {
         return Vec::new();
     }
-    vec![format!("connection_name = {}", quoted(system))]
+    // As a text shows it: quotes are not part of a name.
+    vec![format!("connection_name = {}", quoted(system.trim_matches('"')))]
 }
 
 /// A text in a filter, whatever is in it.

@@ -1,0 +1,207 @@
+//! Filters in the words of contexts: what they compare names with is looked for
+//! among what is shown, and becomes the names themselves.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::Asking;
+use crate::context::piece::Kind;
+use crate::context::redact::holds_pseudonym;
+use crate::context::say::name_kind;
+use crate::context::secret::names_secret;
+use crate::query::filter::field::{Field, TextField, TextsField};
+use crate::query::filter::syntax::{Comparison, Expression, Literal, Operator};
+use crate::query::filter::{Filter, FilterError};
+use crate::query::value::text;
+use crate::state::resource::Resource;
+
+/// Different names that one comparison may mean.
+const MEANT_MAX: usize = 256;
+
+impl Asking<'_> {
+    /// Of what carries all of these labels.
+    pub fn filter(&self, text: &str, labels: &BTreeMap<String, String>) -> Result<Filter, FilterError> {
+        Filter::parse_reworded(text, labels, &|field, comparison| self.reworded(field, comparison))
+    }
+
+    fn reworded(&self, field: &Field, comparison: &Comparison) -> Result<Option<Expression>, FilterError> {
+        let literal = &comparison.literal;
+        match field {
+            Field::Text(TextField::Id | TextField::ParentId) => {
+                let id = self.pseudonyms.unseal(&literal.text).filter(|_| !literal.wild);
+                match id {
+                    Some(id) => Ok(Some(with_text(comparison, id.as_str()))),
+                    None if self.is_open() || is_presence(literal) => Ok(None),
+                    None => Err(refused(comparison, "ids are hidden here: write one as a context shows it")),
+                }
+            }
+            Field::Text(
+                TextField::Technology
+                | TextField::State
+                | TextField::Model
+                | TextField::Version
+                | TextField::Bus,
+            )
+            | Field::Texts(TextsField::IncidentKlass | TextsField::ReasonCode)
+            | Field::Enum(_)
+            | Field::Number(_)
+            | Field::UsedRatio
+            | Field::Time(_)
+            | Field::Entry(_)
+            | Field::Alert(_) => Ok(None),
+            Field::Texts(TextsField::SourceId) if self.is_open() => Ok(None),
+            Field::Texts(TextsField::SourceId) => {
+                Err(refused(comparison, "source_id is made of names, which are hidden here"))
+            }
+            Field::Label(key) => self.label(key, comparison),
+            Field::Text(_) | Field::Texts(TextsField::Tags) | Field::Labels => self.named(field, comparison),
+        }
+    }
+
+    /// Of a field that holds names.
+    fn named(&self, field: &Field, comparison: &Comparison) -> Result<Option<Expression>, FilterError> {
+        let Comparison { operator, literal, .. } = comparison;
+        let wanted = literal.text.as_str();
+        if is_presence(literal) || self.is_open() && !holds_pseudonym(wanted) {
+            return Ok(None);
+        }
+        if !holds_pseudonym(wanted) && kind_of(field).is_some_and(|kind| self.floor.hides(kind)) {
+            let problem = "what it holds is hidden here: write a pseudonym, as a context shows it";
+            return Err(refused(comparison, problem));
+        }
+        if literal.wild {
+            return Err(refused(comparison, "names are hidden here: compare with a whole one, or with ':'"));
+        }
+        let is_part = *operator == Operator::Has && matches!(field, Field::Text(_));
+        let fits = |shown: &str| if is_part { shown.contains(wanted) } else { shown == wanted };
+        let has_pseudonym = holds_pseudonym(wanted);
+        let mut seen = BTreeSet::new();
+        let mut meant = BTreeSet::new();
+        let resources = self.shards().flat_map(|shard| shard.resources.iter());
+        for resource in resources {
+            for (kind, value) in values(field, resource) {
+                // Most are not it; only what may be it is worth its pseudonym.
+                let may_fit = has_pseudonym || value.contains(wanted);
+                let of_type = type_of(field, resource);
+                if may_fit && seen.insert((value, kind, of_type)) && self.shows(kind, value, wanted, fits) {
+                    meant.insert((value, of_type));
+                }
+            }
+        }
+        if meant.len() > MEANT_MAX {
+            return Err(refused(comparison, "too many names have that in them: write more of it"));
+        }
+        let mut any: Vec<Expression> =
+            meant.into_iter().map(|(value, of_type)| is(comparison, value, of_type)).collect();
+        if self.is_open() {
+            any.push(Expression::Compare(Comparison { operator: positive(*operator), ..comparison.clone() }));
+        }
+        Ok(Some(unless(*operator, Expression::Any(any))))
+    }
+
+    /// Of the value of one label, whose key may be hidden, too.
+    fn label(&self, key: &str, comparison: &Comparison) -> Result<Option<Expression>, FilterError> {
+        if self.is_open() && !holds_pseudonym(key) && !holds_pseudonym(&comparison.literal.text) {
+            return Ok(None);
+        }
+        if !holds_pseudonym(key) && self.floor.hides(Kind::Label) {
+            return Err(refused(comparison, "labels are hidden here: write the pseudonym of its key"));
+        }
+        let carried: BTreeSet<&String> = self
+            .shards()
+            .flat_map(|shard| shard.resources.iter())
+            .flat_map(|resource| resource.labels.keys())
+            .collect();
+        let is_meant = |own: &&&String| {
+            self.is_open() && own.as_str() == key || self.shows(Kind::Label, own, key, |shown| shown == key)
+        };
+        let meant: Vec<&String> = carried.iter().filter(is_meant).copied().collect();
+        let mut any = Vec::new();
+        // What a secret is named is shown, and never the secret.
+        for own in meant.into_iter().filter(|own| !names_secret(own)) {
+            let path = vec!["labels".to_owned(), own.clone()];
+            let one = Comparison { path, operator: positive(comparison.operator), ..comparison.clone() };
+            let reworded = self.named(&Field::Label(own.clone()), &one)?;
+            any.push(reworded.unwrap_or(Expression::Compare(one)));
+        }
+        Ok(Some(unless(comparison.operator, Expression::Any(any))))
+    }
+}
+
+fn is_presence(literal: &Literal) -> bool {
+    literal.wild && literal.text.is_empty()
+}
+
+/// What every value of the field is; `None` when that depends on the resource.
+fn kind_of(field: &Field) -> Option<Kind> {
+    Some(match field {
+        Field::Text(TextField::Connection | TextField::ConnectionName) => Kind::System,
+        Field::Text(TextField::Pool) => Kind::Pool,
+        Field::Text(TextField::Dataset) => Kind::Path,
+        Field::Text(TextField::Serial) => Kind::Serial,
+        Field::Texts(_) | Field::Label(_) | Field::Labels => Kind::Label,
+        _ => return None,
+    })
+}
+
+fn values<'r>(field: &Field, resource: &'r Resource) -> Vec<(Kind, &'r str)> {
+    let kind = kind_of(field).unwrap_or_else(|| name_kind(resource));
+    let values: Vec<&str> = match field {
+        Field::Text(field) => vec![text(*field, resource)],
+        Field::Texts(TextsField::Tags) => resource.document.tags().collect(),
+        Field::Label(key) => resource.labels.get(key).map(String::as_str).into_iter().collect(),
+        Field::Labels => resource.labels.keys().map(String::as_str).collect(),
+        _ => Vec::new(),
+    };
+    values.into_iter().filter(|value| !value.is_empty()).map(|value| (kind, value)).collect()
+}
+
+/// A name means things of a type: what is shown of one must not tell of another that is called the same.
+fn type_of(field: &Field, resource: &Resource) -> Option<&'static str> {
+    let is_name = matches!(field, Field::Text(TextField::Name | TextField::DisplayName));
+    is_name.then(|| resource.resource_type().token())
+}
+
+fn is(comparison: &Comparison, value: &str, of_type: Option<&'static str>) -> Expression {
+    let Comparison { path, operator, .. } = comparison;
+    let operator = if *operator == Operator::Has
+        && path.len() == 1
+        && ["labels", "label", "tags"].contains(&path[0].as_str())
+    {
+        Operator::Has
+    } else {
+        Operator::Equal
+    };
+    let same = with_text(&Comparison { operator, ..comparison.clone() }, value);
+    match of_type {
+        None => same,
+        Some(of_type) => {
+            let path = vec!["type".to_owned()];
+            let of_type =
+                with_text(&Comparison { path, operator: Operator::Equal, ..comparison.clone() }, of_type);
+            Expression::All(vec![of_type, same])
+        }
+    }
+}
+
+fn with_text(comparison: &Comparison, text: &str) -> Expression {
+    let literal = Literal { text: text.to_owned(), wild: false, ..comparison.literal };
+    Expression::Compare(Comparison { literal, ..comparison.clone() })
+}
+
+const fn positive(operator: Operator) -> Operator {
+    match operator {
+        Operator::NotEqual => Operator::Equal,
+        other => other,
+    }
+}
+
+fn unless(operator: Operator, any: Expression) -> Expression {
+    if operator == Operator::NotEqual { Expression::Not(Box::new(any)) } else { any }
+}
+
+fn refused(comparison: &Comparison, problem: &str) -> FilterError {
+    FilterError {
+        position: comparison.path_position,
+        problem: format!("{} cannot be asked for so; {problem}", comparison.path.join(".")),
+    }
+}
