@@ -19,7 +19,7 @@ use pulse_proto::model::{
 use pulse_proto::pb::registry::v1 as pb;
 use pulse_registry::ingest::{Limits, decode};
 use pulse_registry::state::judge::{Judge, Judgement, Subject};
-use pulse_registry::state::{Answer, Change, Resource, Retention, State};
+use pulse_registry::state::{Answer, Boundary, Change, Resource, Retention, State};
 use pulse_registry::store::Store;
 use pulse_registry::store::memory::Memory;
 use tokio::time::Instant;
@@ -161,7 +161,7 @@ impl World {
             epoch: 1,
             core: Core::new(Epoch(1)),
             newest: BTreeMap::new(),
-            state: State::new(Arc::new(Plain)),
+            state: State::new(Arc::new(Plain), Boundary::default()),
             store: Memory::default(),
             mirror: BTreeMap::new(),
             revision: Revision(0),
@@ -341,7 +341,7 @@ impl World {
         let loaded = self.store.load().unwrap();
         assert!(loaded.damaged.is_empty(), "{:?}", loaded.damaged);
         self.state = State::restore(
-            Arc::new(Plain),
+            (Arc::new(Plain), Boundary::default()),
             loaded.revision,
             loaded.connections,
             loaded.links,

@@ -22,7 +22,7 @@ use pulse_proto::model::{
     Status, UnixMillis, Zfs,
 };
 use pulse_registry::health::Tables;
-use pulse_registry::state::{Applied, Batch, Input, Resource, State};
+use pulse_registry::state::{Applied, Batch, Boundary, Input, Resource, State};
 use pulse_tests::evidence::{missing, quoted, rows};
 use pulse_tests::task::root;
 use serde_json::{Value, json};
@@ -110,7 +110,7 @@ struct Registry(State);
 
 impl Registry {
     fn new() -> Self {
-        Self(State::new(Arc::new(Tables::default())))
+        Self(State::new(Arc::new(Tables::default()), Boundary::default()))
     }
 
     fn all(&self) -> Vec<Arc<Resource>> {

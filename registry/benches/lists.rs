@@ -19,7 +19,7 @@ use pulse_proto::served::registry::v1::resource_service_server::ResourceService 
 use pulse_registry::health::Tables;
 use pulse_registry::service::resource::{Options, ResourceApi};
 use pulse_registry::state::feed::{self, Publisher};
-use pulse_registry::state::{Batch, Input, State, Upsert};
+use pulse_registry::state::{Batch, Boundary, Input, State, Upsert};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tonic::Request;
@@ -87,7 +87,7 @@ fn record(connection: usize, row: usize, version: u64) -> IngestRecord {
 
 impl Fleet {
     fn new(connections: usize) -> Self {
-        let state = State::new(Arc::new(Tables::default()));
+        let state = State::new(Arc::new(Tables::default()), Boundary::default());
         let (publisher, feed) = feed::channel(state.view().clone());
         let api = ResourceApi::new(feed, "bench", Options::default(), CancellationToken::new());
         let sequences = vec![0; connections];

@@ -46,7 +46,7 @@ use crate::service::ingest::{IngestApi, Options as IngestOptions};
 use crate::service::resource::direct::Direct;
 use crate::service::resource::{Options as ResourceOptions, ResourceApi};
 use crate::state::judge::Judge;
-use crate::state::{Retention, State, feed};
+use crate::state::{Boundary, Retention, State, feed};
 use crate::store::hiding::Hiding;
 use crate::store::journal::disk::{Disk, OsDisk};
 use crate::store::journal::{Journal, Options as JournalOptions};
@@ -124,7 +124,7 @@ impl App {
             error!(note, "a stored alert, silence or rule cannot be read and is left out");
         }
         let state = State::restore(
-            Arc::clone(&judge),
+            (Arc::clone(&judge), Boundary::of(config.boundary_labels.iter().map(String::as_str))),
             loaded.revision,
             loaded.connections,
             loaded.links,

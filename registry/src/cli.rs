@@ -151,8 +151,8 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             let has_tls = config.tls.files.is_some();
             logs::cli::run("registry", arguments, config.grpc.listen, has_tls).await?;
         }
-        Some(Command::Tokens(command)) => access_cli::tokens(command, &cli.settings.read().0?.access.file)?,
-        Some(Command::Grants(command)) => access_cli::grants(command, &cli.settings.read().0?.access.file)?,
+        Some(Command::Tokens(command)) => access_cli::tokens(command, &cli.settings.read().0?.access)?,
+        Some(Command::Grants(command)) => access_cli::grants(command, &cli.settings.read().0?.access)?,
         Some(Command::Audit(arguments)) => query::run(&arguments, &cli.settings.read().0?.audit.file)?,
         Some(Command::Backup(arguments)) => backup::save(&cli.settings.read().0?, &arguments)?,
         Some(Command::Restore(arguments)) => backup::restore(&cli.settings.read().0?, &arguments)?,

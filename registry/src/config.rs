@@ -207,6 +207,12 @@ pub const KEYS: &[Key] = &[
         help: "How often collectors are asked to say that nothing changed.",
     },
     Key {
+        name: "merge.boundary_labels",
+        env: "PULSE_REGISTRY_MERGE_BOUNDARY_LABELS",
+        default: "customer",
+        help: "Labels of connections, with commas between them, that keep what is watched apart: records of connections of which one has another value of such a label, or none, are never merged. Credentials can be limited to these labels and to no others.",
+    },
+    Key {
         name: "watch.bookmark_interval",
         env: "PULSE_REGISTRY_WATCH_BOOKMARK_INTERVAL",
         default: "30s",
@@ -340,6 +346,8 @@ pub struct Config {
     pub traces: trace::Config,
     pub log: Log,
     pub ingest: Ingest,
+    /// Of connections: what differs in one of them is never merged.
+    pub boundary_labels: Vec<String>,
     pub watch: Watch,
     pub timeline: Timeline,
     pub context: Context,
@@ -461,6 +469,7 @@ impl Config {
         let (grpc, http) = (settings.address("grpc.listen"), settings.address("http.listen"));
         let listens = [("grpc.listen", grpc), ("http.listen", http)];
         let data_dir = PathBuf::from(settings.text("data_dir"));
+        let boundary_labels = list(&settings.text("merge.boundary_labels"));
         Self {
             enable_truenas: settings.flag("enable_truenas"),
             grpc: Grpc {
@@ -468,7 +477,9 @@ impl Config {
                 max_message_bytes: settings.number("grpc.max_message_bytes", MIB, 256 * MIB),
             },
             tls: tls::Config::read(settings, &listens),
-            access: access::config::Config::read(settings, &data_dir, &listens),
+            access: access::config::Config::read(settings, &data_dir, &listens)
+                .with_scopes(boundary_labels.iter().cloned()),
+            boundary_labels,
             audit: audit::config::Config::read(settings, &data_dir),
             traces: trace::Config::read(settings),
             data_dir,

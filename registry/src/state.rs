@@ -28,6 +28,7 @@ pub use document::{Document, Upsert};
 pub use feed::{Feed, NotKept, Publisher};
 pub use input::{Answer, Batch, Heartbeat, Input, RejectReason, Rejected, Removal};
 pub use merge::Key;
+pub use merge::boundary::Boundary;
 pub use merge::link::{Link, LinkError, Links, Pair, Stand};
 pub use past::{Horizon, Past, Position, Remembered, Retention, Tombstone};
 pub use resource::Resource;

@@ -377,3 +377,71 @@ fn a_machine_with_several_machines_beside_it_is_judged_by_its_own() {
         [("host-1".to_owned(), Severity::Healthy), ("host-2".to_owned(), Severity::Critical)]
     );
 }
+
+#[test]
+fn what_belongs_to_two_customers_is_never_one() {
+    let claims = || identity("4c4c4544-0042-3510-8052-b4c04f564433", "box", MAC);
+    for (first, second) in [("acme", "globex"), ("globex", "acme"), ("", "acme"), ("acme", "")] {
+        let mut world = World::new();
+        world.label("agents", first);
+        world.label("nas", second);
+        world.put(
+            "agents",
+            Agent,
+            vec![host("host-1", claims()), disk("host-1/sda", Some("host-1"), "WD-1", "")],
+        );
+        let before = shape(&world.state);
+        let told = || {
+            let mut records = appliance("nas", "WD-1", "ONLINE");
+            records[0].identity = claims();
+            records
+        };
+        world.put("nas", Truenas, told());
+        assert_eq!(world.all(ResourceType::Host).len(), 2, "{first} {second}");
+        let of_agents = |state| {
+            let hosts =
+                shape(state).into_values().filter(|r: &Resource| r.resource_type() == ResourceType::Host);
+            hosts.filter(|r| r.connection.as_str() == "agents").collect::<Vec<_>>()
+        };
+        let machine = before.into_values().find(|r| r.resource_type() == ResourceType::Host);
+        assert_eq!(
+            of_agents(&world.state),
+            machine.into_iter().collect::<Vec<_>>(),
+            "nothing of it is another's"
+        );
+        let pair = Pair::of(key("agents", "host-1"), key("nas", "system:nas"));
+        let refused = world.say(Stand::Same, pair.clone());
+        assert_eq!(refused, Err(LinkError::Boundary("customer".to_owned())));
+        assert_eq!(links::rows(world.state.view(), &Sight::whole()), [], "and nobody is asked to link them");
+
+        // One customer's after all: evidence counts at once.
+        world.label("nas", first);
+        world.put("nas", Truenas, Vec::new());
+        assert_eq!(parts(&world.only(ResourceType::Host)).len(), 2, "{first} {second}");
+        assert_eq!(parts(&world.only(ResourceType::PhysicalDisk)).len(), 2);
+        world.say(Stand::Same, pair).unwrap();
+        // And two customers' again: a link from before has no effect.
+        world.label("nas", second);
+        world.put("nas", Truenas, Vec::new());
+        assert_eq!(
+            (world.all(ResourceType::Host).len(), world.all(ResourceType::PhysicalDisk).len()),
+            (2, 2)
+        );
+        assert_eq!(shape(&world.restarted()), shape(&world.state));
+    }
+}
+
+#[test]
+fn what_another_customer_claims_makes_ones_own_evidence_no_less() {
+    let claims = || identity("4c4c4544-0042-3510-8052-b4c04f564433", "box", MAC);
+    let mut world = World::new();
+    for (connection, customer) in [("nas", "acme"), ("agents", "acme"), ("spoiler", "globex")] {
+        world.label(connection, customer);
+    }
+    world.put("nas", Truenas, vec![host("system:nas", claims())]);
+    world.put("agents", Agent, vec![host("host-1", claims())]);
+    assert_eq!(parts(&world.only(ResourceType::Host)).len(), 2);
+    world.put("spoiler", Agent, vec![host("other-1", claims())]);
+    let kept = world.all(ResourceType::Host);
+    assert!(kept.iter().any(|host| parts(host).len() == 2), "{kept:#?}");
+}

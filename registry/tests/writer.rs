@@ -15,7 +15,9 @@ use pulse_registry::clock::Clock;
 use pulse_registry::health::Tables;
 use pulse_registry::ingest::writer::{Outcome, StreamId};
 use pulse_registry::ingest::{Handle, Observer, Writer};
-use pulse_registry::state::{Answer, Batch, Feed, Heartbeat, Input, RejectReason, Retention, State, feed};
+use pulse_registry::state::{
+    Answer, Batch, Boundary, Feed, Heartbeat, Input, RejectReason, Retention, State, feed,
+};
 use pulse_registry::store::Store;
 use pulse_registry::store::memory::Memory;
 use tokio::sync::mpsc;
@@ -36,7 +38,14 @@ fn start(store: &Arc<Memory>) -> (Handle, Feed, tokio::task::JoinHandle<()>) {
     let loaded = store.load().unwrap();
     let start = UnixMillis::new(0);
     let past = (loaded.remembered, Retention::default());
-    let state = State::restore(judge.clone(), loaded.revision, loaded.connections, loaded.links, past, start);
+    let state = State::restore(
+        (judge.clone(), Boundary::default()),
+        loaded.revision,
+        loaded.connections,
+        loaded.links,
+        past,
+        start,
+    );
     let (publisher, feed) = feed::channel(state.view().clone());
     let store = Arc::clone(store) as Arc<dyn Store>;
     let (writer, handle) = Writer::new(state, judge, store, publisher, Clock::default(), Arc::new(Deaf));
@@ -90,7 +99,7 @@ async fn a_failing_store_refuses_forgets_and_recovers() {
     let store = Arc::new(Memory::default());
     let (handle, feed, _task) = start(&store);
     let collector = CollectorId::parse("c").unwrap();
-    let (stream, _) = handle.open(&collector, Vec::new()).await.unwrap();
+    let (stream, _) = handle.open(&collector, Vec::new(), std::collections::BTreeMap::new()).await.unwrap();
     assert!(matches!(&submit(&handle, &stream, batch(1, "one")).await[..], [Answer::Ack { .. }]));
 
     store.fail(true);
@@ -119,7 +128,7 @@ async fn what_was_accepted_is_durable_when_the_writer_has_ended() {
     let store = Arc::new(Memory::default());
     let (handle, _feed, task) = start(&store);
     let collector = CollectorId::parse("c").unwrap();
-    let (stream, _) = handle.open(&collector, Vec::new()).await.unwrap();
+    let (stream, _) = handle.open(&collector, Vec::new(), std::collections::BTreeMap::new()).await.unwrap();
     let (reply, mut answers) = mpsc::channel(100);
     for n in 1..=100 {
         handle.submit(&stream, batch(n, &format!("p{n}")), reply.clone()).await.unwrap();
@@ -138,7 +147,7 @@ async fn what_was_accepted_is_durable_when_the_writer_has_ended() {
 #[test]
 fn a_restart_gives_collectors_time_to_say_that_nothing_changed() {
     let (judge, store) = (Arc::new(Tables::default()), Memory::default());
-    let mut state = State::new(judge.clone());
+    let mut state = State::new(judge.clone(), Boundary::default());
     let Input::Batch(mut first) = batch(1, "tank") else { panic!("a batch") };
     let section = SectionName::parse("pools").unwrap();
     let start = UnixMillis::new(1_000_000_000);
@@ -160,7 +169,14 @@ fn a_restart_gives_collectors_time_to_say_that_nothing_changed() {
     let restored = || {
         let loaded = store.load().unwrap();
         let past = (loaded.remembered, Retention::default());
-        State::restore(judge.clone(), loaded.revision, loaded.connections, loaded.links, past, due)
+        State::restore(
+            (judge.clone(), Boundary::default()),
+            loaded.revision,
+            loaded.connections,
+            loaded.links,
+            past,
+            due,
+        )
     };
     let freshness = |state: &State| state.view().iter().map(|(_, r)| r.freshness).collect::<Vec<_>>();
     let mut silent = restored();

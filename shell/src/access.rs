@@ -67,7 +67,7 @@ impl Role {
 #[serde(deny_unknown_fields)]
 pub struct Grant {
     pub role: Role,
-    /// Only what carries all of these labels is seen. Empty: everything is.
+    /// Only what carries all of these labels is seen; with `ingest`, may be brought. Empty: everything.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub labels: BTreeMap<String, String>,
     /// For `ingest`: the only collector that it is for.
@@ -76,6 +76,15 @@ pub struct Grant {
     /// For `ingest`: the only connections that it may bring. Empty: any.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub connections: BTreeSet<String>,
+}
+
+impl Grant {
+    /// A label that what is seen is limited to although it keeps nothing apart: what another shows could be in it.
+    pub fn unkept_label(&self, kept: Option<&BTreeSet<String>>) -> Option<&str> {
+        let sees = self.role != Role::Ingest;
+        let mut labels = self.labels.keys().map(String::as_str);
+        kept.filter(|_| sees).and_then(|kept| labels.find(|label| !kept.contains(*label)))
+    }
 }
 
 /// Who makes a call; travels with the request.

@@ -43,8 +43,12 @@ impl Bed {
         self.folder.path().join(self.name)
     }
 
-    async fn command(&self, line: &str) -> anyhow::Result<String> {
-        let data = self.home().join("data").display().to_string();
+    pub(crate) fn data(&self) -> String {
+        self.home().join("data").display().to_string()
+    }
+
+    pub(crate) async fn command(&self, line: &str) -> anyhow::Result<String> {
+        let data = self.data();
         let mut args = vec!["--data-dir", &data];
         args.extend(line.split(' '));
         let ran = run(self.name, &args, &[], "").await?;
@@ -356,12 +360,18 @@ async fn nobody_is_listened_to_from_elsewhere_without_being_asked() -> anyhow::R
 
 /// The status of a GET.
 async fn get(addr: SocketAddr, path: &str, token: &str) -> anyhow::Result<u16> {
+    let answer = fetch(addr, path, token).await?;
+    answer.split(' ').nth(1).context("a status")?.parse().context("a number")
+}
+
+/// The answer to a GET as it comes.
+pub(crate) async fn fetch(addr: SocketAddr, path: &str, token: &str) -> anyhow::Result<String> {
     let shown = if token.is_empty() { String::new() } else { format!("Authorization: Bearer {token}\r\n") };
     let mut stream = TcpStream::connect(addr).await?;
     stream.write_all(format!("GET {path} HTTP/1.0\r\n{shown}\r\n").as_bytes()).await?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer).await?;
-    answer.split(' ').nth(1).context("a status")?.parse().context("a number")
+    Ok(answer)
 }
 
 /// A JSON request by hand; the answer as it comes.

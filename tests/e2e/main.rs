@@ -4,6 +4,7 @@ mod access;
 mod alerts;
 mod audit;
 mod backup;
+mod boundary;
 mod builtins;
 mod cli;
 mod console;

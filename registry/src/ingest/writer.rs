@@ -104,6 +104,8 @@ type Cursors = oneshot::Sender<Option<Vec<(ConnectionId, Cursor)>>>;
 pub struct StreamId {
     collector: CollectorId,
     number: u64,
+    /// Labels that every connection must carry which it brings.
+    bound: Arc<BTreeMap<String, String>>,
 }
 
 /// What came of one input.
@@ -124,9 +126,10 @@ impl Handle {
         &self,
         collector: &CollectorId,
         connections: Vec<ConnectionId>,
+        bound: BTreeMap<String, String>,
     ) -> Result<(StreamId, Vec<(ConnectionId, Cursor)>), Closed> {
         let number = self.streams.fetch_add(1, Ordering::Relaxed);
-        let stream = StreamId { collector: collector.clone(), number };
+        let stream = StreamId { collector: collector.clone(), number, bound: Arc::new(bound) };
         let (reply, answer) = oneshot::channel();
         let request = Request::Open(stream.clone(), connections, reply);
         self.requests.send(request).await.map_err(|_gone| Stopped)?;
@@ -323,7 +326,7 @@ impl Writer {
             {
                 drop(reply.try_send(Outcome::Superseded));
             }
-            Request::Apply(_, input, reply, span) => {
+            Request::Apply(stream, input, reply, span) => {
                 let mut origin = Origin::of(&input);
                 group.inputs += 1;
                 if self.broken {
@@ -334,7 +337,7 @@ impl Writer {
                 origin.span = span;
                 let applying = origin
                     .traced(|parent| tracing::info_span!(target: trace::TARGET, parent: parent, "apply"));
-                let applied = applying.in_scope(|| self.state.apply(input, now));
+                let applied = applying.in_scope(|| self.state.apply_bound(input, &stream.bound, now));
                 group.writes.extend(applied.writes);
                 group.changes.extend(applied.changes);
                 group.answers.push((origin, applied.answers, reply));
@@ -459,10 +462,11 @@ impl Writer {
         });
         match loaded.await {
             Ok(Ok(loaded)) => {
-                let judge = Arc::clone(&self.judge);
+                let (judge, boundary) = (Arc::clone(&self.judge), self.state.view().boundary.clone());
                 let Loaded { revision, connections, links, remembered, .. } = loaded;
                 let past = (remembered, self.state.view().past.retention);
-                self.state = State::restore(judge, revision, connections, links, past, self.clock.now());
+                self.state =
+                    State::restore((judge, boundary), revision, connections, links, past, self.clock.now());
                 self.broken = false;
                 // What failed here may be durable all the same; then it is shown.
                 self.publisher.publish(Arc::new(self.state.view().clone()), []);

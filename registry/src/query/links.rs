@@ -80,6 +80,7 @@ fn candidates(view: &View, sight: &Sight) -> Vec<Candidate> {
                 let (left, right) = (&hosts[*left], &hosts[*right]);
                 let ambiguous = in_source(left.source) > 1 || in_source(right.source) > 1;
                 let is_open = left.source != right.source
+                    && !are_apart(view, &left.key, &right.key)
                     && left.shown_by != right.shown_by
                     && view.links.stand(&left.key, &right.key).is_none();
                 // What is both weak and ambiguous is noise.
@@ -98,6 +99,13 @@ fn candidates(view: &View, sight: &Sight) -> Vec<Candidate> {
         .collect();
     found.sort_by_key(|candidate| Reverse(candidate.percent()));
     found
+}
+
+/// A link between them would be refused.
+fn are_apart(view: &View, (a, _): &Key, (b, _): &Key) -> bool {
+    let labels = |connection| Some(&view.shard(connection)?.status.as_ref()?.labels);
+    let none = BTreeMap::new();
+    view.boundary.between(labels(a).unwrap_or(&none), labels(b).unwrap_or(&none)).is_some()
 }
 
 /// Which resources show these records now.

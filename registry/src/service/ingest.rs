@@ -121,13 +121,18 @@ impl IngestApi {
             let said = format!("this credential is not for the collector {:?}", hello.collector_id);
             return Err(error::reasoned(Code::PermissionDenied, "OTHER_COLLECTOR", &said, []));
         }
-        let (collector, stream) = self.welcome(hello, outbox).await?;
+        let (collector, stream) = self.welcome(hello, caller, outbox).await?;
         let outcome = self.take_messages(caller, &collector, &stream, &mut inbound, outbox).await;
         info!(%collector, "ingest stream ended");
         outcome
     }
 
-    async fn welcome(&self, hello: wire::Hello, outbox: &Outbox) -> Result<(CollectorId, StreamId), Status> {
+    async fn welcome(
+        &self,
+        hello: wire::Hello,
+        caller: &Caller,
+        outbox: &Outbox,
+    ) -> Result<(CollectorId, StreamId), Status> {
         let wire::Hello { collector_id, protocol_version, software, connections } = hello;
         let collector = CollectorId::parse(&collector_id)
             .map_err(|bad| error::invalid("hello.collector_id", "INVALID_COLLECTOR_ID", bad.reason()))?;
@@ -142,7 +147,7 @@ impl IngestApi {
         info!(%collector, software, connections = connections.len(), "ingest stream opened");
         // A malformed id is held by nobody, so there is nothing to tell about it.
         let ids = connections.iter().filter_map(|id| ConnectionId::parse(id).ok()).collect();
-        let (stream, cursors) = self.writer.open(&collector, ids).await.map_err(closed)?;
+        let (stream, cursors) = self.writer.open(&collector, ids, caller.scope()).await.map_err(closed)?;
         let welcome = Said::Welcome(wire::Welcome {
             protocol_version: PROTOCOL_VERSION,
             registry_id: self.registry_id.to_string(),

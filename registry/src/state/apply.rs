@@ -3,6 +3,7 @@
 //! same inputs at the same times give the same revisions.
 
 mod batch;
+mod bound;
 mod linking;
 mod settle;
 mod snapshot;
@@ -18,6 +19,7 @@ use super::holding::Holding;
 use super::input::{Answer, Heartbeat, Input, RejectReason, Removal};
 use super::judge::Judge;
 use super::lease::{Cursor, Verdict, judge};
+use super::merge::boundary::Boundary;
 use super::merge::link::Link;
 use super::merge::{Holdings, Key, Merge};
 use super::past::{Past, Remembered, Retention};
@@ -65,12 +67,13 @@ impl std::fmt::Debug for State {
 }
 
 impl State {
-    pub fn new(judge: Arc<dyn Judge>) -> Self {
+    /// Records are never merged across the boundary.
+    pub fn new(judge: Arc<dyn Judge>, boundary: Boundary) -> Self {
         Self {
             judge,
-            view: View::default(),
+            view: View::within(boundary.clone()),
             holdings: Holdings::default(),
-            merge: Merge::default(),
+            merge: Merge::within(boundary),
             foreign: BTreeMap::new(),
             deadlines: BTreeSet::new(),
             notes: Notes::new(),
@@ -80,14 +83,14 @@ impl State {
     /// As it was before a restart, at the same revision. What grew stale meanwhile is told from `due` on: collectors get
     /// the time to come back and say that nothing changed.
     pub fn restore(
-        judge: Arc<dyn Judge>,
+        (judge, boundary): (Arc<dyn Judge>, Boundary),
         revision: Revision,
         rows: Vec<KeptConnection>,
         links: Vec<Link>,
         (mut remembered, retention): (Remembered, Retention),
         due: UnixMillis,
     ) -> Self {
-        let mut state = Self::new(judge);
+        let mut state = Self::new(judge, boundary);
         state.notes = std::mem::take(&mut remembered.notes);
         state.view.revision = revision;
         state.view.past = Past::restore(remembered, revision, retention);
@@ -101,7 +104,7 @@ impl State {
                 let mut nobody = Touched::new();
                 state.merge.index(
                     &(connection.clone(), entry.document.source_id.clone()),
-                    holding.source,
+                    (holding.source, &holding.labels),
                     &entry.document,
                     &mut nobody,
                 );
@@ -134,6 +137,16 @@ impl State {
             Input::Heartbeat(heartbeat) => self.heartbeat(heartbeat, now),
             Input::Removal(removal) => self.removal(&removal, now),
         }
+    }
+
+    /// The same for whoever may bring only connections that carry these labels.
+    pub fn apply_bound(
+        &mut self,
+        input: Input,
+        bound: &BTreeMap<String, String>,
+        now: UnixMillis,
+    ) -> Applied {
+        self.out_of_bounds(&input, bound).unwrap_or_else(|| self.apply(input, now))
     }
 
     /// Keeps rows of others. No resource changes, and no revision comes of it.
@@ -278,7 +291,7 @@ impl State {
         self.touch_disks(&key, &document, touched);
         let holding = self.holdings.get_mut(connection)?;
         let entry = holding.take(id)?;
-        self.merge.forget(&key, holding.source, &document, touched);
+        self.merge.forget(&key, (holding.source, &holding.labels), &document, touched);
         self.foreign.remove(&(holding.source, id.clone()));
         entry.resource
     }

@@ -2,6 +2,7 @@
 //! operators said, and the groups that follow; a pure function of the records
 //! held, whatever the order they came in. Refuses to know health and time.
 
+pub mod boundary;
 mod claims;
 pub mod evidence;
 mod fill;
@@ -14,6 +15,7 @@ use std::sync::Arc;
 
 use pulse_proto::model::{ConnectionId, DataSource, ResourceType, SourceId};
 
+use self::boundary::{Boundary, Side};
 use self::claims::Register;
 use self::evidence::{Evidence, Kind};
 use self::link::{Links, Stand};
@@ -33,8 +35,9 @@ pub(super) type Holdings = Table<ConnectionId, Holding>;
 pub(super) struct Merge {
     /// Real serials of disks.
     serials: Register<Box<str>>,
-    /// Strong evidence of hosts.
-    hosts: Register<Evidence>,
+    /// Strong evidence of hosts, on each side of the boundaries for itself.
+    hosts: Register<(Side, Evidence)>,
+    pub(super) boundary: Boundary,
     pub(super) links: Arc<Links>,
     /// Records that share a resource with others; most are in none.
     groups: BTreeMap<ConnectionId, BTreeMap<SourceId, Arc<Group>>>,
@@ -94,19 +97,24 @@ impl Group {
 }
 
 impl Merge {
+    pub(super) fn within(boundary: Boundary) -> Self {
+        Self { boundary, ..Self::default() }
+    }
+
     /// Takes up what a record claims; `affected` gets the records whose standing this may change.
     pub(super) fn index(
         &mut self,
         key: &Key,
-        source: DataSource,
+        (source, labels): (DataSource, &BTreeMap<String, String>),
         document: &Document,
         affected: &mut impl Extend<Key>,
     ) {
         if let Some(serial) = id::disk_serial(document) {
             self.serials.add(serial.into(), source, key, affected);
         } else if document.resource_type == ResourceType::Host {
+            let side = self.boundary.side(labels);
             for evidence in evidence::strong(document) {
-                self.hosts.add(evidence, source, key, affected);
+                self.hosts.add((Arc::clone(&side), evidence), source, key, affected);
             }
         }
     }
@@ -114,15 +122,16 @@ impl Merge {
     pub(super) fn forget(
         &mut self,
         key: &Key,
-        source: DataSource,
+        (source, labels): (DataSource, &BTreeMap<String, String>),
         document: &Document,
         affected: &mut impl Extend<Key>,
     ) {
         if let Some(serial) = id::disk_serial(document) {
             self.serials.remove(serial, source, key, affected);
         } else if document.resource_type == ResourceType::Host {
+            let side = self.boundary.side(labels);
             for evidence in evidence::strong(document) {
-                self.hosts.remove(&evidence, source, key, affected);
+                self.hosts.remove(&(Arc::clone(&side), evidence), source, key, affected);
             }
         }
         if let Some(group) = self.group(&key.0, &key.1) {
@@ -243,7 +252,9 @@ impl Merge {
         self.links.concerns(key)
             || match kind {
                 ResourceType::Host => {
-                    evidence::strong(document).iter().any(|evidence| self.hosts.is_shared(evidence))
+                    let side = self.side(key, holdings);
+                    let mut claims = evidence::strong(document).into_iter();
+                    claims.any(|evidence| self.hosts.is_shared(&(Arc::clone(&side), evidence)))
                 }
                 _ => id::disk_serial(document).is_some_and(|serial| self.serials.is_shared(serial)),
             }
@@ -265,8 +276,10 @@ impl Merge {
             }
         };
         if document.resource_type == ResourceType::Host {
+            let side = self.side(key, holdings);
             for evidence in evidence::strong(document) {
-                add(self.hosts.alone(&evidence).collect(), evidence.kind.percent());
+                let percent = evidence.kind.percent();
+                add(self.hosts.alone(&(Arc::clone(&side), evidence)).collect(), percent);
             }
         } else if let Some(serial) = id::disk_serial(document)
             && let Some(machine) = self.machine(key, document, holdings)
@@ -281,11 +294,21 @@ impl Merge {
             let fits = held(other, holdings).is_some_and(|(other, found)| {
                 other != source && found.resource_type == document.resource_type
             });
-            if fits {
+            // What was said before a label kept them apart has no effect while it does.
+            if fits && self.between(key, other, holdings).is_none() {
                 found.push((other.clone(), operator_weight(at)));
             }
         }
         found
+    }
+
+    fn side(&self, (connection, _): &Key, holdings: &Holdings) -> Side {
+        self.boundary.side(labels(connection, holdings))
+    }
+
+    /// The label that keeps two records apart.
+    pub(super) fn between(&self, (a, _): &Key, (b, _): &Key, holdings: &Holdings) -> Option<&str> {
+        self.boundary.between(labels(a, holdings), labels(b, holdings))
     }
 
     /// The machine a disk is in: the record that leads it.
@@ -299,6 +322,11 @@ impl Merge {
         let host = holdings.get(connection)?.host_of(document)?;
         Some(self.leader(connection, host).map_or((connection, host), |(owner, id)| (owner, id)))
     }
+}
+
+fn labels<'a>(connection: &ConnectionId, holdings: &'a Holdings) -> &'a BTreeMap<String, String> {
+    static NONE: BTreeMap<String, String> = BTreeMap::new();
+    holdings.get(connection).map_or(&NONE, |holding| &*holding.labels)
 }
 
 pub(super) fn held<'a>(

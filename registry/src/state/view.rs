@@ -19,6 +19,7 @@ use pulse_proto::model::{ConnectionId, ResourceId, Revision, UnixMillis};
 use self::directory::Directory;
 use self::rows::{Step, compare};
 use self::tally::Tallies;
+use super::merge::boundary::Boundary;
 use super::merge::link::Links;
 use super::past::Past;
 use super::resource::{Resource, SourcePart};
@@ -38,6 +39,8 @@ pub struct View {
     len: usize,
     /// What operators said about pairs of records.
     pub links: Arc<Links>,
+    /// What keeps records apart.
+    pub boundary: Boundary,
     pub past: Past,
 }
 
@@ -64,6 +67,10 @@ impl View {
                 .is_some_and(|status| labels.iter().all(|(key, value)| status.labels.get(key) == Some(value)))
         };
         self.shards().filter(carries).map(|shard| shard.connection.clone()).collect()
+    }
+
+    pub(super) fn within(boundary: Boundary) -> Self {
+        Self { boundary, ..Self::default() }
     }
 
     pub fn of(revision: Revision, shards: impl IntoIterator<Item = Shard>) -> Self {

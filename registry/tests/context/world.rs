@@ -22,7 +22,7 @@ use pulse_registry::health::Tables;
 use pulse_registry::ingest::{Limits, decode};
 use pulse_registry::query::filter::Filter;
 use pulse_registry::query::sight::Sight;
-use pulse_registry::state::{Input, State};
+use pulse_registry::state::{Boundary, Input, State};
 
 pub(crate) const NOW: UnixMillis = UnixMillis::new(1_790_000_000_000);
 const HOUR: u64 = 3_600_000;
@@ -45,7 +45,7 @@ pub(crate) struct World {
 impl World {
     pub(crate) fn new() -> Self {
         Self {
-            state: State::new(Arc::new(Tables::default())),
+            state: State::new(Arc::new(Tables::default()), Boundary::default()),
             sequence: 0,
             now: NOW,
             memo: Memo::default(),

@@ -12,7 +12,7 @@ use pulse_registry::clock::Clock;
 use pulse_registry::health::Tables;
 use pulse_registry::ingest::writer::{Closed, Outcome, StreamId};
 use pulse_registry::ingest::{Handle, Observer, Writer};
-use pulse_registry::state::{Answer, Batch, Feed, Input, RejectReason, Retention, State, feed};
+use pulse_registry::state::{Answer, Batch, Boundary, Feed, Input, RejectReason, Retention, State, feed};
 use pulse_registry::store::Store;
 use pulse_registry::store::journal::{Journal, Options};
 use tokio::sync::{OnceCell, mpsc};
@@ -52,7 +52,7 @@ pub(crate) fn start(data_dir: &Path, disk: Arc<Faulty>, options: Options) -> Run
     let judge = Arc::new(Tables::default());
     let loaded = store.load().unwrap();
     let state = State::restore(
-        judge.clone(),
+        (judge.clone(), Boundary::default()),
         loaded.revision,
         loaded.connections,
         loaded.links,
@@ -89,7 +89,10 @@ fn batch(sequence: u64) -> Input {
 impl Running {
     async fn open(&self) -> Result<StreamId, Closed> {
         let collector = CollectorId::parse("c").unwrap();
-        self.handle.open(&collector, vec![id("nas")]).await.map(|(stream, _)| stream)
+        self.handle
+            .open(&collector, vec![id("nas")], std::collections::BTreeMap::new())
+            .await
+            .map(|(stream, _)| stream)
     }
 
     async fn submit(&self, sequence: u64) -> Vec<Answer> {

@@ -23,6 +23,7 @@ enum Op {
     Disconnect { at: usize },
     Say { left: (usize, u8, u8), right: (usize, u8, u8), same: bool },
     Forget(usize),
+    Label { at: usize, customer: u8 },
 }
 
 fn op() -> impl Strategy<Value = Op> {
@@ -35,7 +36,8 @@ fn op() -> impl Strategy<Value = Op> {
         8 => (at.clone(), 0u8..2, 0u8..5, 0u8..4, any::<bool>())
             .prop_map(|(at, n, parent, serial, well)| Op::Disk { at, n, parent, serial, well }),
         3 => (at.clone(), 0u8..3, 0u8..2).prop_map(|(at, what, n)| Op::Gone { at, what, n }),
-        1 => at.prop_map(|at| Op::Disconnect { at }),
+        1 => at.clone().prop_map(|at| Op::Disconnect { at }),
+        3 => (at, 0u8..3).prop_map(|(at, customer)| Op::Label { at, customer }),
         2 => (record(), record(), any::<bool>())
             .prop_map(|(left, right, same)| Op::Say { left, right, same }),
         1 => (0usize..4).prop_map(Op::Forget),
@@ -101,6 +103,11 @@ fn run(world: &mut World, op: &Op) {
                 world.forget(&pair).unwrap();
             }
         }
+        Op::Label { at, customer } => {
+            let (connection, source) = CONNECTIONS[at];
+            world.label(connection, ["", "acme", "globex"][usize::from(customer)]);
+            world.put(connection, source, Vec::new());
+        }
         Op::Host { .. } | Op::Pool { .. } | Op::Disk { .. } => {}
     }
 }
@@ -117,6 +124,11 @@ proptest! {
             run(&mut world, op);
             // From what is stored alone: no history.
             prop_assert_eq!(shape(&world.restarted()), shape(&world.state), "after {:?}", op);
+            for resource in world.resources() {
+                let mut sides = resource.records().map(|(connection, ..)| world.labels(connection.as_str()));
+                let side = sides.next();
+                prop_assert!(sides.all(|other| Some(other) == side), "{:?} is of two customers", resource.id);
+            }
         }
         let restarted = world.restarted();
         let stamps = |state: &pulse_registry::state::State| -> Vec<_> {
@@ -152,7 +164,7 @@ proptest! {
     ) {
         let at = |op: &Op| match *op {
             Op::Host { at, .. } | Op::Pool { at, .. } | Op::Disk { at, .. } | Op::Gone { at, .. }
-            | Op::Disconnect { at } => at,
+            | Op::Disconnect { at } | Op::Label { at, .. } => at,
             Op::Say { .. } | Op::Forget(_) => 0,
         };
         let (mut one, mut other) = (World::new(), World::new());

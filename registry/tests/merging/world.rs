@@ -11,7 +11,7 @@ use pulse_proto::model::{
 };
 use pulse_registry::health::Tables;
 use pulse_registry::state::{
-    Batch, Changes, Input, Link, LinkError, Pair, Removal, Resource, Retention, Stand, State, Write,
+    Batch, Boundary, Changes, Input, Link, LinkError, Pair, Removal, Resource, Retention, Stand, State, Write,
 };
 use pulse_registry::store::Store;
 use pulse_registry::store::memory::Memory;
@@ -24,6 +24,8 @@ pub(crate) struct World {
     sequences: BTreeMap<String, u64>,
     gone: BTreeSet<String>,
     pub(crate) changes: Vec<Arc<Changes>>,
+    /// Of connections.
+    labels: BTreeMap<String, BTreeMap<String, String>>,
     said: u64,
 }
 
@@ -45,14 +47,30 @@ pub(crate) fn key(connection: &str, source_id: &str) -> (ConnectionId, SourceId)
     (ConnectionId::parse(connection).unwrap(), SourceId::parse(source_id).unwrap())
 }
 
+fn boundary() -> Boundary {
+    Boundary::of(["customer"])
+}
+
 impl World {
+    /// From its next batch on.
+    pub(crate) fn label(&mut self, connection: &str, customer: &str) {
+        let labels = BTreeMap::from([("customer".to_owned(), customer.to_owned())]);
+        let labels = if customer.is_empty() { BTreeMap::new() } else { labels };
+        self.labels.insert(connection.to_owned(), labels);
+    }
+
+    pub(crate) fn labels(&self, connection: &str) -> BTreeMap<String, String> {
+        self.labels.get(connection).cloned().unwrap_or_default()
+    }
+
     pub(crate) fn new() -> Self {
         Self {
-            state: State::new(Arc::new(Tables::default())),
+            state: State::new(Arc::new(Tables::default()), boundary()),
             store: Memory::default(),
             sequences: BTreeMap::new(),
             gone: BTreeSet::new(),
             changes: Vec::new(),
+            labels: BTreeMap::new(),
             said: 0,
         }
     }
@@ -117,7 +135,7 @@ impl World {
                 state: ConnectionState::Live,
                 reason: String::new(),
                 since: None,
-                labels: BTreeMap::new(),
+                labels: self.labels.get(connection).cloned().unwrap_or_default(),
             }),
             digest: None,
             base: None,
@@ -167,7 +185,7 @@ impl World {
         assert_eq!(loaded.damaged, Vec::<String>::new());
         let past = (loaded.remembered, Retention::default());
         let judge = Arc::new(Tables::default());
-        State::restore(judge, loaded.revision, loaded.connections, loaded.links, past, NOW)
+        State::restore((judge, boundary()), loaded.revision, loaded.connections, loaded.links, past, NOW)
     }
 
     pub(crate) fn resources(&self) -> Vec<Arc<Resource>> {

@@ -22,7 +22,7 @@ use pulse_registry::ingest::{Limits, Observer, Writer};
 use pulse_registry::service::ingest::{IngestApi, Options as IngestOptions};
 use pulse_registry::service::resource::direct::Direct;
 use pulse_registry::service::resource::{Options, ResourceApi};
-use pulse_registry::state::{Answer, Retention, State, feed};
+use pulse_registry::state::{Answer, Boundary, Retention, State, feed};
 use pulse_registry::store::Store;
 use pulse_registry::store::journal::disk::{Disk, OsDisk, Output};
 use pulse_registry::store::journal::{Journal, Options as JournalOptions};
@@ -169,7 +169,14 @@ impl Running {
         let clock = Clock::default();
         let past = (loaded.remembered, Retention::default());
         let due = clock.now() + Duration::from_hours(1);
-        let state = State::restore(judge.clone(), revision, loaded.connections, loaded.links, past, due);
+        let state = State::restore(
+            (judge.clone(), Boundary::default()),
+            revision,
+            loaded.connections,
+            loaded.links,
+            past,
+            due,
+        );
         let (publisher, feed) = feed::channel(state.view().clone());
         let (writer, handle) = Writer::new(state, judge, store, publisher, clock, Arc::new(Silent));
         let draining = CancellationToken::new();

@@ -1,7 +1,7 @@
 //! The file of who may do what: tokens by hash, certificates and service accounts by
 //! name. Written as a whole, for its owner alone; read by a running service as it changes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
@@ -151,6 +151,19 @@ impl Book {
         Some(Caller { name: format!("service-account:{subject}"), grant: Some(grant.clone()) })
     }
 
+    /// Credentials that are limited by a label which is not among these, and that label.
+    pub fn unkept_labels(&self, kept: Option<&BTreeSet<String>>) -> Vec<(String, &str)> {
+        let tokens =
+            self.tokens.iter().map(|token| (format!("token:{}/{}", token.id, token.name), &token.grant));
+        let named = |kind: &'static str, map| {
+            let map: &BTreeMap<String, Grant> = map;
+            map.iter().map(move |(name, grant)| (format!("{kind}:{name}"), grant))
+        };
+        let certificates = named("certificate", &self.certificates);
+        let all = tokens.chain(certificates).chain(named("service-account", &self.service_accounts));
+        all.filter_map(|(name, grant)| Some((name, grant.unkept_label(kept)?))).collect()
+    }
+
     /// Takes a token away. What is open with it ends.
     pub fn revoke(&mut self, id: &str) -> anyhow::Result<()> {
         let before = self.tokens.len();
@@ -165,8 +178,6 @@ impl Book {
 #[cfg(test)]
 mod tests {
     use secrecy::ExposeSecret as _;
-
-    use std::collections::BTreeSet;
 
     use super::*;
     use crate::access::Role;

@@ -9,6 +9,7 @@ use clap::{Args, Subcommand};
 use secrecy::ExposeSecret as _;
 
 use super::book::{Book, Token};
+use super::config::Config;
 use super::{Grant, Role, token};
 use crate::clock::now_unix_ms;
 use crate::command::Output;
@@ -22,7 +23,8 @@ pub struct GrantArgs {
     /// What the holder may do.
     #[arg(long, value_enum)]
     role: Role,
-    /// Shows only what carries this label; may be given several times, and all must fit.
+    /// Shows only what carries this label, which merge.boundary_labels names; for the role ingest: brings only
+    /// connections that carry it. May be given several times, and all must fit.
     #[arg(long = "label", value_name = "KEY=VALUE")]
     labels: Vec<String>,
     /// For the role ingest: the id of the only collector it is for.
@@ -34,7 +36,7 @@ pub struct GrantArgs {
 }
 
 impl GrantArgs {
-    fn grant(self) -> anyhow::Result<Grant> {
+    fn grant(self, config: &Config) -> anyhow::Result<Grant> {
         let pair = |label: String| match label.split_once('=') {
             Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
             _ => bail!("--label {label:?} is not KEY=VALUE"),
@@ -45,12 +47,17 @@ impl GrantArgs {
             self.role == Role::Ingest || !is_bound,
             "--collector and --connection limit the role ingest; for what is seen use --label"
         );
-        ensure!(
-            self.role != Role::Ingest || labels.is_empty(),
-            "--label limits what is seen; ingest sees nothing"
-        );
         let connections: BTreeSet<_> = self.connections.into_iter().collect();
-        Ok(Grant { role: self.role, labels, collector: self.collector, connections })
+        let grant = Grant { role: self.role, labels, collector: self.collector, connections };
+        if let Some(label) = grant.unkept_label(config.scopes.as_ref()) {
+            let kept: Vec<&str> = config.scopes.iter().flatten().map(String::as_str).collect();
+            bail!(
+                "--label {label}=... would not hold: machines of connections that differ in it may be shown as one. \
+                 Name it in the setting merge.boundary_labels, which has {kept:?}, and restart the service; or limit \
+                 the credential by one of those"
+            );
+        }
+        Ok(grant)
     }
 }
 
@@ -111,15 +118,16 @@ pub enum GrantsCommand {
     },
 }
 
-/// `path` is the file of the service.
-pub fn tokens(command: TokensCommand, path: &Path) -> anyhow::Result<()> {
+/// `config` is the service's.
+pub fn tokens(command: TokensCommand, config: &Config) -> anyhow::Result<()> {
+    let path = config.file.as_path();
     match command {
         TokensCommand::Create { name, grant, expires } => {
             let fits = !name.is_empty()
                 && name.chars().count() <= NAME_CHARS_MAX
                 && name.chars().all(|c| c.is_ascii_alphanumeric() || "-_. ".contains(c));
             ensure!(fits, "--name takes up to {NAME_CHARS_MAX} letters, digits, '-', '_', '.' and blanks");
-            let (grant, now) = (grant.grant()?, now_unix_ms());
+            let (grant, now) = (grant.grant(config)?, now_unix_ms());
             let expires_unix_ms = end(&expires, now)?;
             let (id, text) = token::make();
             let hash = token::hash(&text);
@@ -165,11 +173,12 @@ pub fn tokens(command: TokensCommand, path: &Path) -> anyhow::Result<()> {
     }
 }
 
-/// `path` is the file of the service.
-pub fn grants(command: GrantsCommand, path: &Path) -> anyhow::Result<()> {
+/// `config` is the service's.
+pub fn grants(command: GrantsCommand, config: &Config) -> anyhow::Result<()> {
+    let path = config.file.as_path();
     match command {
         GrantsCommand::Add { holder, grant } => {
-            let grant = grant.grant()?;
+            let grant = grant.grant(config)?;
             own_folder(path)?;
             let shown = Book::change(path, |book| {
                 let (map, name) = holder.place(book)?;

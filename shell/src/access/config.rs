@@ -1,5 +1,6 @@
 //! The settings `auth.*` and `limits.*`, read.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
@@ -29,6 +30,8 @@ pub struct Config {
     pub requests_per_second: u32,
     /// An address that others can reach is listened on.
     pub reachable: Vec<String>,
+    /// Labels that what is seen can be limited to, since they keep things apart. `None`: any.
+    pub scopes: Option<BTreeSet<String>>,
 }
 
 /// Whose service accounts are believed.
@@ -64,7 +67,13 @@ impl Config {
             jwt,
             requests_per_second: u32::try_from(per_second).unwrap_or(u32::MAX),
             reachable: reachable.map(|(name, address)| format!("{name} {address}")).collect(),
+            scopes: None,
         }
+    }
+
+    #[must_use]
+    pub fn with_scopes(self, labels: impl IntoIterator<Item = String>) -> Self {
+        Self { scopes: Some(labels.into_iter().collect()), ..self }
     }
 }
 

@@ -2,6 +2,7 @@
 //! whether that is enough. Follows its files, and tells open calls when a
 //! credential is gone.
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -87,6 +88,8 @@ struct Inner {
     /// Counts changes of what is believed.
     changed: watch::Sender<u64>,
     sessions: Sessions,
+    /// Labels that credentials may be limited to; `None`: any.
+    scopes: Option<BTreeSet<String>>,
 }
 
 impl std::fmt::Debug for Guard {
@@ -98,7 +101,7 @@ impl std::fmt::Debug for Guard {
 impl Default for Guard {
     /// Asks nobody.
     fn default() -> Self {
-        Self::of(false, Book::default(), None, 0, Sessions::new(false))
+        Self::of(false, Book::default(), None, 0, Sessions::new(false), None)
     }
 }
 
@@ -109,6 +112,7 @@ impl Guard {
         accounts: Option<ServiceAccounts>,
         per_second: u32,
         sessions: Sessions,
+        scopes: Option<BTreeSet<String>>,
     ) -> Self {
         Self(Arc::new(Inner {
             asks: AtomicBool::new(asks),
@@ -118,6 +122,7 @@ impl Guard {
             pace: (per_second > 0).then(|| Mutex::new(Pace::new(per_second))),
             changed: watch::Sender::new(0),
             sessions,
+            scopes,
         }))
     }
 
@@ -156,7 +161,9 @@ impl Guard {
             accounts,
             config.requests_per_second,
             Sessions::new(has_tls),
+            config.scopes.clone(),
         );
+        guard.tell_unkept();
         tokio::spawn(guard.clone().follow(config.clone(), stop.clone()));
         if let Some(jwt) = config.jwt.clone()
             && let Keys::Issuer(issuer) = jwt.keys.clone()
@@ -166,6 +173,18 @@ impl Guard {
             tokio::spawn(guard.clone().follow_issuer(issuer, jwt, known, stop));
         }
         Ok(guard)
+    }
+
+    /// Says which credentials are refused for what they are limited by.
+    fn tell_unkept(&self) {
+        for (name, label) in self.0.book.load().unkept_labels(self.0.scopes.as_ref()) {
+            warn!(
+                credential = name,
+                label,
+                "A CREDENTIAL IS REFUSED: its label keeps nothing apart here; name it in merge.boundary_labels, or \
+                 limit the credential by a label which stands there"
+            );
+        }
     }
 
     /// Whether callers are asked who they are.
@@ -226,6 +245,7 @@ impl Guard {
             if book != **self.0.book.load() {
                 self.0.book.store(Arc::new(book));
                 info!("credentials are reloaded");
+                self.tell_unkept();
                 changes = true;
             }
             if let (Some(jwt), Some(keys)) = (&config.jwt, keys)
@@ -333,7 +353,7 @@ impl Guard {
         let (caller, credential) = self.identify(knock, row, now_ms)?;
         who.clone_from(&caller.name);
         let Some(grant) = &caller.grant else { return Err(Refusal::BadCredential) };
-        suffices(grant, needs, row)?;
+        self.suffices(grant, needs, row)?;
         Ok(Admitted { caller, row, credential })
     }
 
@@ -349,7 +369,7 @@ impl Guard {
         }
         let Need::Role(needs) = row.need else { return Ok(admitted.caller.clone()) };
         let grant = admitted.caller.grant.as_ref().ok_or(Refusal::NoCredential)?;
-        suffices(grant, needs, row)?;
+        self.suffices(grant, needs, row)?;
         Ok(admitted.caller.clone())
     }
 
@@ -413,6 +433,20 @@ impl Guard {
         Ok((caller, Credential::Token { text_hash, expires_unix_ms }))
     }
 
+    fn suffices(&self, grant: &Grant, needs: Role, row: Row) -> Result<(), Refusal> {
+        let Grant { role, labels, .. } = grant;
+        if let Some(label) = grant.unkept_label(self.0.scopes.as_ref()) {
+            return Err(Refusal::ScopeNotKept(label.to_owned()));
+        }
+        if !role.allows(needs) {
+            return Err(Refusal::Role { has: *role, needs });
+        }
+        if !labels.is_empty() && !row.scoped {
+            return Err(Refusal::Scoped);
+        }
+        Ok(())
+    }
+
     /// Whether a call that is open may go on.
     pub(super) fn still(&self, admitted: &Admitted) -> bool {
         let (book, now_ms) = (self.0.book.load(), now_unix_ms());
@@ -443,16 +477,6 @@ impl Admitted {
         };
         end.map(|end| Duration::from_millis(end.saturating_sub(now_unix_ms())))
     }
-}
-
-fn suffices(Grant { role, labels, .. }: &Grant, needs: Role, row: Row) -> Result<(), Refusal> {
-    if !role.allows(needs) {
-        return Err(Refusal::Role { has: *role, needs });
-    }
-    if !labels.is_empty() && !row.scoped {
-        return Err(Refusal::Scoped);
-    }
-    Ok(())
 }
 
 /// All addresses of one subscriber's IPv6 network are one.

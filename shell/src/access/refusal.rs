@@ -29,6 +29,8 @@ pub(super) enum Refusal {
     },
     /// The credential sees only some labels, and the method cannot keep to that.
     Scoped,
+    /// It is limited by a label that keeps nothing apart.
+    ScopeNotKept(String),
     TooFast(Duration),
 }
 
@@ -47,6 +49,7 @@ impl Refusal {
             Self::NoGrant(_) => "NO_GRANT",
             Self::Role { .. } => "ROLE_MISSING",
             Self::Scoped => "CREDENTIAL_IS_SCOPED",
+            Self::ScopeNotKept(_) => "SCOPE_NOT_KEPT",
             Self::TooFast(_) => "TOO_FAST",
         }
     }
@@ -57,7 +60,7 @@ impl Refusal {
             Self::NoCredential | Self::BadCredential | Self::Expired => {
                 (Code::Unauthenticated, StatusCode::UNAUTHORIZED)
             }
-            Self::NoGrant(_) | Self::Role { .. } | Self::Scoped => {
+            Self::NoGrant(_) | Self::Role { .. } | Self::Scoped | Self::ScopeNotKept(_) => {
                 (Code::PermissionDenied, StatusCode::FORBIDDEN)
             }
             Self::TooFast(_) => (Code::ResourceExhausted, StatusCode::TOO_MANY_REQUESTS),
@@ -82,6 +85,13 @@ impl Refusal {
             }
             Self::Scoped => {
                 "the credential sees only what carries its labels, and this shows more".to_owned()
+            }
+            Self::ScopeNotKept(label) => {
+                format!(
+                    "the credential is limited by the label {label:?}, which keeps nothing apart here; an \
+                     administrator names it in merge.boundary_labels, or limits the credential by a label which \
+                     stands there"
+                )
             }
             Self::TooFast(after) => format!("too many calls from this address; try again in {after:?}"),
         }

@@ -61,7 +61,7 @@ pub const METHODS: &[Row] = &[
     reads_scoped("/grpc.reflection.v1.ServerReflection/ServerReflectionInfo"),
     reads_scoped("/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo"),
 
-    row("/pulse.registry.v1.IngestService/Ingest", Need::Role(Role::Ingest)),
+    Row { scoped: true, ..row("/pulse.registry.v1.IngestService/Ingest", Need::Role(Role::Ingest)) },
 
     reads_scoped("/pulse.registry.v1.ResourceService/GetResource"),
     reads_scoped("/pulse.registry.v1.ResourceService/ListResources"),

@@ -71,6 +71,9 @@ pub(super) fn refused(error: LinkError) -> Status {
         LinkError::OneRecord | LinkError::Type(..) | LinkError::OneSource(_) => {
             error::invalid("right", "NOT_MERGEABLE", &message)
         }
+        LinkError::Boundary(_) => {
+            error::reasoned(Code::FailedPrecondition, "LINK_CROSSES_BOUNDARY", &message, [])
+        }
         LinkError::Conflict => error::reasoned(Code::FailedPrecondition, "LINK_CONFLICT", &message, []),
         LinkError::Full => error::reasoned(Code::ResourceExhausted, "TOO_MANY_LINKS", &message, []),
         LinkError::Store(_) => error::reasoned(Code::Unavailable, "STORE", &message, []),

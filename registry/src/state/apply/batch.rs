@@ -54,9 +54,11 @@ impl State {
                 report.observed_at.or(holding.sections.get(&name).and_then(|old| old.observed_at));
             holding.sections.insert(name, report);
         }
+        let labels = Arc::clone(&holding.labels);
         if holding.set_status(batch.status.take()) {
             touched.extend(holding.entries.keys().map(|id| (connection.clone(), id.clone())));
         }
+        self.cross(&connection, &labels, &mut touched);
         let mut writes = Vec::new();
         let mut refused = std::mem::take(&mut batch.refused);
         let mut gone = Vec::new();
@@ -160,7 +162,7 @@ impl State {
         writes: &mut Vec<Write>,
     ) -> Result<(), Rejected> {
         let Some(holding) = self.holdings.get_mut(connection) else { return Ok(()) };
-        let source = holding.source;
+        let (source, labels) = (holding.source, Arc::clone(&holding.labels));
         belongs(connection, source, &upsert.document.source_id, &self.foreign)?;
         let old = holding.entries.get(&upsert.document.source_id).map(|entry| Arc::clone(&entry.document));
         if !kept.is_empty()
@@ -191,7 +193,7 @@ impl State {
             self.touch_disks(&key, old, touched);
         }
         if let Some(old) = old.as_ref().filter(|old| !same_claims(old, &document)) {
-            self.merge.forget(&key, source, old, touched);
+            self.merge.forget(&key, (source, &labels), old, touched);
         }
         let revision = self.view.revision.next();
         let stamp = Stamp { created_at: now, updated_at: now, revision, created: revision };
@@ -205,7 +207,7 @@ impl State {
             self.touch_disks(&key, &document, touched);
         }
         if old.is_none_or(|old| !same_claims(&old, &document)) {
-            self.merge.index(&key, source, &document, touched);
+            self.merge.index(&key, (source, &labels), &document, touched);
         }
         own(&mut self.foreign, connection, source, &document);
         touched.insert(key);

@@ -1,6 +1,7 @@
 //! What operators say about pairs of records, and the groups of records that
 //! follow from it and from the records themselves.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use pulse_proto::model::{ConnectionId, ResourceType, UnixMillis};
@@ -14,7 +15,7 @@ use crate::state::row::Write;
 impl State {
     /// Takes what an operator says. It is a revision, also when it changes no resource.
     pub fn link(&mut self, link: Link) -> Result<Applied, LinkError> {
-        self.check(&link.pair)?;
+        self.check(&link.pair, link.stand)?;
         let links = Arc::make_mut(&mut self.merge.links);
         if links.len() >= LINKS_MAX && links.get(&link.pair).is_none() {
             return Err(LinkError::Full);
@@ -52,7 +53,7 @@ impl State {
         Applied { answers: Vec::new(), writes, changes: Some(changes) }
     }
 
-    fn check(&self, pair: &Pair) -> Result<(), LinkError> {
+    fn check(&self, pair: &Pair, stand: Stand) -> Result<(), LinkError> {
         let [a, b] = pair.ends();
         if a == b {
             return Err(LinkError::OneRecord);
@@ -66,12 +67,36 @@ impl State {
         if one == other {
             return Err(LinkError::OneSource(one));
         }
+        if stand == Stand::Same
+            && let Some(label) = self.merge.between(a, b, &self.holdings)
+        {
+            return Err(LinkError::Boundary(label.to_owned()));
+        }
         Ok(())
     }
 
     fn are_one(&self, pair: &Pair) -> bool {
         let [a, b] = pair.ends().map(|(connection, id)| self.merge.group(connection, id));
         a.is_some() && a == b
+    }
+
+    /// The labels of a connection were others before: what its machines claim, they claim on the other side now.
+    pub(super) fn cross(
+        &mut self,
+        connection: &ConnectionId,
+        before: &BTreeMap<String, String>,
+        touched: &mut Touched,
+    ) {
+        let Some(holding) = self.holdings.get(connection) else { return };
+        if self.merge.boundary.between(before, &holding.labels).is_none() {
+            return;
+        }
+        for id in &holding.hosts {
+            let Some(entry) = holding.entries.get(id) else { continue };
+            let key = (connection.clone(), id.clone());
+            self.merge.forget(&key, (holding.source, before), &entry.document, touched);
+            self.merge.index(&key, (holding.source, &holding.labels), &entry.document, touched);
+        }
     }
 
     /// A connection that is gone leaves no statement behind.

@@ -41,6 +41,11 @@ pub enum LinkError {
     Type(ResourceType, ResourceType),
     #[error("records of one source ({0}) are never merged")]
     OneSource(DataSource),
+    #[error(
+        "their connections differ in the label {0:?}, which keeps records apart: give both the same, or change \
+         merge.boundary_labels"
+    )]
+    Boundary(String),
     #[error("they cannot become one: another link, or one that keeps them apart, stands against it")]
     Conflict,
     #[error("nobody has linked these two or kept them apart")]

@@ -49,7 +49,7 @@ fn with_token(role: Role) -> (Book, String) {
 #[test]
 fn who_is_asked_shows_one_good_credential() {
     let (book, text) = with_token(Role::Admin);
-    let guard = Guard::of(true, book, None, 0, Sessions::new(false));
+    let guard = Guard::of(true, book, None, 0, Sessions::new(false), None);
     let known = peer([10, 0, 0, 1], &["dns:x", "uri:spiffe://pulse/core"]);
     let unknown = peer([10, 0, 0, 1], &["dns:x"]);
     let bare = peer([10, 0, 0, 1], &[]);
@@ -82,7 +82,7 @@ fn who_is_asked_shows_one_good_credential() {
 #[test]
 fn who_calls_too_fast_is_told_when_to_come_back() {
     let (book, text) = with_token(Role::Viewer);
-    let guard = Guard::of(true, book, None, 5, Sessions::new(false));
+    let guard = Guard::of(true, book, None, 5, Sessions::new(false), None);
     let headers = headers(&[&text]);
     let (loud, calm) = (peer([10, 0, 0, 1], &[]), peer([10, 0, 0, 2], &[]));
     let knock = |peer| {
@@ -109,7 +109,7 @@ async fn keys_of_an_issuer_are_believed_while_it_confirms_them() {
         Jwt { keys: Keys::Issuer(issuer.clone()), issuer: CLUSTER.to_owned(), audience: "pulse".to_owned() };
     let mut book = Book::default();
     book.service_accounts.insert("system:serviceaccount:pulse:core".to_owned(), grant(Role::Viewer));
-    let guard = Guard::of(true, book, None, 0, Sessions::new(false));
+    let guard = Guard::of(true, book, None, 0, Sessions::new(false), None);
     let peer = peer([10, 0, 0, 1], &[]);
     let by = |token: &str| {
         let headers = headers(&[&format!("Bearer {token}")]);
@@ -147,7 +147,7 @@ async fn keys_of_an_issuer_are_believed_while_it_confirms_them() {
 #[test]
 fn a_call_from_inside_is_its_callers() {
     let (mut book, text) = with_token(Role::Viewer);
-    let guard = Guard::of(true, book.clone(), None, 0, Sessions::new(false));
+    let guard = Guard::of(true, book.clone(), None, 0, Sessions::new(false), None);
     let headers = headers(&[&text]);
     let peer = peer([10, 0, 0, 1], &[]);
     let knock = Knock { port: Port::Http, path: "/mcp", headers: &headers, peer: Some(&peer) };
@@ -173,7 +173,7 @@ fn a_call_from_inside_is_its_callers() {
 #[test]
 fn what_is_open_ends_with_its_grant() {
     let (mut book, text) = with_token(Role::Operator);
-    let guard = Guard::of(true, book.clone(), None, 0, Sessions::new(false));
+    let guard = Guard::of(true, book.clone(), None, 0, Sessions::new(false), None);
     let headers = headers(&[&text]);
     let peer = peer([10, 0, 0, 1], &[]);
     let knock = Knock { port: Port::Grpc, path: LIST, headers: &headers, peer: Some(&peer) };
@@ -198,7 +198,7 @@ fn a_session_is_its_token_and_counts_for_pages_alone() {
     };
     let mut book = Book::default();
     book.tokens.push(kept);
-    let guard = Guard::of(true, book, None, 0, Sessions::new(false));
+    let guard = Guard::of(true, book, None, 0, Sessions::new(false), None);
     assert!(guard.sign_in("pulse_nonsense", &HeaderMap::new()).is_err());
     let (cookie, _) = guard.sign_in(text.expose_secret(), &HeaderMap::new()).expect("a session");
     let pair = cookie.split(';').next().unwrap_or_default();
@@ -222,4 +222,29 @@ fn a_session_is_its_token_and_counts_for_pages_alone() {
     assert_eq!(at(Port::Http, "/console/storage"), Err("BAD_CREDENTIAL"), "its token is gone");
     guard.sign_out(&headers);
     assert_eq!(at(Port::Http, "/console/storage"), Err("CREDENTIAL_EXPIRED"));
+}
+
+#[test]
+fn a_limit_that_nothing_keeps_to_opens_nothing() {
+    let (mut book, text) = with_token(Role::Viewer);
+    book.tokens[0].grant.labels = [("site".to_owned(), "a".to_owned())].into();
+    let kept = |labels: &[&str]| Some(labels.iter().map(|label| (*label).to_owned()).collect());
+    let headers = headers(&[&text]);
+    let peer = peer([10, 0, 0, 1], &[]);
+    for (scopes, expected) in [
+        (kept(&["customer"]), Err("SCOPE_NOT_KEPT")),
+        (kept(&[]), Err("SCOPE_NOT_KEPT")),
+        (kept(&["customer", "site"]), Ok(())),
+        (None, Ok(())),
+    ] {
+        let guard = Guard::of(true, book.clone(), None, 0, Sessions::new(false), scopes.clone());
+        let knock = Knock { port: Port::Grpc, path: LIST, headers: &headers, peer: Some(&peer) };
+        let admitted = guard.admit_at(knock, NOW, &mut String::new()).map(drop);
+        assert_eq!(admitted.map_err(|refusal| refusal.reason()), expected, "{scopes:?}");
+    }
+    let unkept = book.unkept_labels(kept(&["customer"]).as_ref());
+    assert!(matches!(&unkept[..], [(name, "site")] if name.starts_with("token:")), "{unkept:?}");
+    // What is only brought is not seen, and needs no boundary.
+    book.tokens[0].grant.role = Role::Ingest;
+    assert_eq!(book.unkept_labels(kept(&["customer"]).as_ref()), []);
 }
