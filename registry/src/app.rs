@@ -36,6 +36,7 @@ use crate::config::Config;
 use crate::console::collector::Addresses;
 use crate::console::{Console, Refused, Sources, routes as console_routes};
 use crate::context::memo::Memo;
+use crate::context::redact::Policy;
 use crate::health::Tables;
 use crate::ingest::{Limits, Observer, Writer};
 use crate::notify::task::Surroundings;
@@ -197,6 +198,9 @@ impl App {
             .counting(judged)
             .with_writer(resource_writer);
         let memo = Arc::new(Memo::default());
+        if config.context.redaction != Policy::None {
+            memo.want_names();
+        }
         tokio::spawn(contexts::keep_ready(context_feed.clone(), Arc::clone(&memo), draining.clone()));
         let context =
             Contexts::new(context_feed, context_alerts, clock.clone(), memo, context_options(&config).await?);

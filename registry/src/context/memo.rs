@@ -47,6 +47,11 @@ impl Memo {
         self.names.refresh(view);
     }
 
+    /// Names will be asked for.
+    pub fn want_names(&self) {
+        self.names.want();
+    }
+
     /// Names of all things in sight.
     pub fn names(&self, view: &View, sight: &Sight) -> Arc<Known> {
         self.names.known(view, sight)

@@ -21,7 +21,15 @@ fn world(text: &dyn Fn(&str) -> String) -> World {
         let is_prose = PROSE.iter().any(|prose| path.ends_with(prose));
         text(path).chars().filter(|c| !c.is_control() || is_prose && *c == '\n').collect()
     };
-    world.put("nas", &told("connection.name"), 0, records("nas", &told));
+    let status = |reason: String| ConnectionStatus {
+        name: told("connection.name"),
+        labels: [(told("connection.label"), told("connection.label"))].into(),
+        state: if reason.is_empty() { ConnectionState::Live } else { ConnectionState::BackingOff }.into(),
+        reason,
+        ..ConnectionStatus::default()
+    };
+    world.put_as("nas", status(String::new()), 0, records("nas", &told));
+    world.put_as("gone", status(told("connection.reason")), 0, vec![]);
     world
 }
 

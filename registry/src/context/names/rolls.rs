@@ -15,6 +15,8 @@ pub struct Rolls(Mutex<Kept>);
 
 #[derive(Debug, Default)]
 struct Kept {
+    /// Somebody asks for them: where nothing is hidden nobody does.
+    are_wanted: bool,
     rolls: BTreeMap<ConnectionId, Entry>,
     /// Of all connections.
     whole: Option<(Vec<Arc<Roll>>, Arc<Known>)>,
@@ -30,6 +32,7 @@ struct Entry {
 impl Rolls {
     /// Names of all things in sight. That a word is the name of another's system is not for somebody else to find out.
     pub fn known(&self, view: &View, sight: &Sight) -> Arc<Known> {
+        self.want();
         let shards = view.shards().filter(|shard| sight.sees(&shard.connection));
         let rolls: Vec<Arc<Roll>> = shards.map(|shard| self.roll(shard)).collect();
         let is_same = |kept: &[Arc<Roll>]| {
@@ -47,10 +50,20 @@ impl Rolls {
         known
     }
 
+    /// From now on they are kept ready.
+    pub fn want(&self) {
+        self.lock().are_wanted = true;
+    }
+
     /// Makes what is missing ahead of the next question, and forgets what is gone.
     pub fn refresh(&self, view: &View) {
-        self.lock().rolls.retain(|connection, _| view.shard(connection).is_some());
-        self.known(view, &Sight::whole());
+        let mut kept = self.lock();
+        kept.rolls.retain(|connection, _| view.shard(connection).is_some());
+        let are_wanted = kept.are_wanted;
+        drop(kept);
+        if are_wanted {
+            self.known(view, &Sight::whole());
+        }
     }
 
     fn roll(&self, shard: &Shard) -> Arc<Roll> {
