@@ -2,7 +2,7 @@
 // the same page again and put in place node by node: nothing jumps, nothing is sorted anew under a reader's eyes.
 "use strict";
 (() => {
-  const PACE_MS = 1500, RETRY_MS = 4000, AGES_MS = 10000;
+  const PACE_MS = 1500, RETRY_MS = 4000, AGES_MS = 10000, SILENCE_MS = 25000, ANSWER_MS = 15000;
   const $ = (selector) => document.querySelector(selector);
 
   // --- ages: every time on the page keeps its distance from now, by the server's clock
@@ -40,6 +40,9 @@
     children(old, fresh);
     if (before && before !== looks(old)) flash(old);
   };
+  // What somebody has begun to write stays until he sends it; whether it still holds is asked of the registry then.
+  const isWrittenIn = (node) => node.nodeType === 1 && !node.closest("form.filters") &&
+    [...node.querySelectorAll("input[name=comment], input[name=reason]")].some((field) => field.value !== field.defaultValue);
   const flash = (row) => { row.classList.remove("changed"); void row.offsetWidth; row.classList.add("changed"); };
   const children = (old, fresh) => {
     const known = new Map(), loose = [];
@@ -52,14 +55,17 @@
         const at = loose.findIndex((other) => other.nodeName === node.nodeName);
         if (at >= 0) [was] = loose.splice(at, 1);
       }
-      if (was && was.nodeName === node.nodeName) { put(was, node); last = was; continue; }
+      // A form that does something else by now is another form: a button is not changed under a finger.
+      const other = was && was.nodeName === "FORM" && was.getAttribute("action") !== node.getAttribute("action");
+      if (other && isWrittenIn(was)) { last = was; continue; }
+      if (was && !other && was.nodeName === node.nodeName) { put(was, node); last = was; continue; }
       if (was) was.remove();
       const added = document.importNode(node, true);
       last ? last.after(added) : old.prepend(added);
       if (added.nodeType === 1 && added.dataset.row) flash(added);
       last = added;
     }
-    for (const node of [...known.values(), ...loose]) node.remove();
+    for (const node of [...known.values(), ...loose]) if (!isWrittenIn(node)) node.remove();
     if (old.nodeType === 1 && old.dataset.rows !== undefined) {
       const order = (parent) => [...parent.children].map(key).join("\n");
       if (order(old) !== order(fresh)) disordered();
@@ -85,13 +91,14 @@
     fetching = true;
     wanted = false;
     try {
-      const answer = await fetch(address, { headers: { accept: "text/html" }, credentials: "same-origin" });
+      const signal = AbortSignal.timeout(ANSWER_MS);
+      const answer = await fetch(address, { headers: { accept: "text/html" }, credentials: "same-origin", signal });
       if (answer.redirected || answer.status === 401 || answer.status === 403) { location.reload(); return; }
       const date = Date.parse(answer.headers.get("date") || "");
       if (date && Math.abs(date - Date.now()) > 2000) ahead = date - Date.now();
       const page = new DOMParser().parseFromString(await answer.text(), "text/html");
       if (answer.ok || answer.status === 404) {
-        for (const part of ["main", "footer", ".top nav"]) {
+        for (const part of ["main", "footer", ".top nav", ".who"]) {
           const [old, fresh] = [$(part), page.querySelector(part)];
           if (old && fresh) put(old, fresh);
         }
@@ -99,7 +106,10 @@
         if (page.body.dataset.live) document.body.dataset.live = page.body.dataset.live;
       }
       if (source && source.readyState === EventSource.OPEN) say(true);
-    } catch { say(false); } finally {
+    } catch {
+      say(false);
+      setTimeout(() => refresh(), RETRY_MS);
+    } finally {
       fetching = false;
       fetched = Date.now();
       if (wanted && !document.hidden) soon();
@@ -125,8 +135,10 @@
     if (!address || source || document.hidden) return;
     let lost = false;
     const own = source = new EventSource(address);
-    own.addEventListener("open", () => { say(true); if (lost) { lost = false; soon(); } });
-    own.addEventListener("changed", soon);
+    heard = Date.now();
+    own.addEventListener("open", () => { heard = Date.now(); say(true); if (lost) { lost = false; soon(); } });
+    own.addEventListener("changed", () => { heard = Date.now(); soon(); });
+    own.addEventListener("alive", () => { heard = Date.now(); say(true); });
     own.addEventListener("error", () => {
       if (source !== own) return;
       lost = true;
@@ -137,6 +149,15 @@
       }
     });
   };
+  // A connection can die without a word, as when a laptop sleeps: then another one is tried.
+  let heard = Date.now();
+  setInterval(() => {
+    if (!source || document.hidden || Date.now() - heard < SILENCE_MS) return;
+    say(false);
+    hush();
+    listen();
+    refresh();
+  }, RETRY_MS);
   const hush = () => { if (source) source.close(); source = null; };
   document.addEventListener("visibilitychange", () => {
     if (document.hidden) { hush(); return; }
@@ -148,9 +169,13 @@
   addEventListener("pageshow", (event) => { if (event.persisted) location.reload(); });
 
   // --- filters act at once, and leave addresses without empty questions
+  // With arrow keys one passes over choices that one does not mean: there the button applies them.
+  let keyed = false;
+  addEventListener("pointerdown", () => { keyed = false; }, true);
+  addEventListener("keydown", () => { keyed = true; }, true);
   document.addEventListener("change", (event) => {
     const form = event.target.closest("form.filters");
-    if (form && event.target.matches("select")) form.requestSubmit();
+    if (form && event.target.matches("select") && !keyed) form.requestSubmit();
   });
   document.addEventListener("submit", (event) => {
     if (!event.target.matches("form.filters")) return;

@@ -2,6 +2,7 @@
 //! colours they come with, checked by axe and by what the browser complains of.
 
 mod access;
+mod hands;
 mod hostile;
 mod journeys;
 mod looks;

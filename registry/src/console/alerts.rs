@@ -122,21 +122,18 @@ pub fn page(layout: Layout, book: &Book, query: Query, sight: &Sight, now: UnixM
     let states = STATES.map(|(value, label, term)| (value, label, count(term)));
     let chosen =
         STATES.iter().find(|(value, ..)| *value == query.get("state")).map_or(STATES[0].2, |(.., term)| term);
+    let unknown = filter::unknown(&query, "state", STATES.map(|(value, ..)| value))
+        .or_else(|| filter::unknown(&query, "severity", Health::ALERTING.map(|(_, word)| word)));
     let (cases, problem) = match within(chosen) {
+        _ if unknown.is_some() => (Vec::new(), unknown.unwrap_or_default()),
         Ok(asked) => (list(book, &asked, &AlertOrder::parse("").unwrap_or_default()), String::new()),
         Err(error) => (Vec::new(), error.to_string()),
     };
     let (pager, from) = Pager::of(&query, PATH, cases.len(), PAGE_ROWS);
-    // What a silence is for may name what is not seen by everybody.
-    let silences = if sight.is_whole() {
-        book.silences
-            .values()
-            .filter(|silence| silence.expires_at > now)
-            .map(|silence| quiet(silence, now))
-            .collect()
-    } else {
-        Vec::new()
-    };
+    let caller = &layout.visitor.caller.name;
+    let silences = book.silences.values().filter(|silence| silence.expires_at > now);
+    let silences = silences.filter(|silence| is_shown(silence, caller, sight));
+    let silences = silences.map(|silence| quiet(silence, now)).collect();
     Page {
         states: filter::choices(&query, PATH, "state", states),
         severities: filter::picks(
@@ -229,6 +226,11 @@ fn line(case: &Case, book: &Book, sight: &Sight, now: UnixMillis) -> Line {
         alike: 0,
         alike_href: String::new(),
     }
+}
+
+/// What a silence is for may name what is not seen by everybody; who made it knows it.
+pub fn is_shown(silence: &Silence, caller: &str, sight: &Sight) -> bool {
+    sight.is_whole() || silence.author == caller
 }
 
 fn quiet(silence: &Silence, now: UnixMillis) -> Quiet {

@@ -54,6 +54,8 @@ pub struct Page {
     pub pager: Pager,
     pub all: usize,
     pub problems: Vec<String>,
+    /// With what was asked for.
+    pub problem: String,
 }
 
 #[derive(Debug, Template)]
@@ -230,6 +232,7 @@ pub fn page(
         ("live", "Live", Some(count("live"))),
         ("off", "Switched off", Some(count("off"))),
     ];
+    let unknown = filter::unknown(&query, "state", states.map(|(value, ..)| value));
     let states = filter::choices(&query, PATH, "state", states);
     let chosen = query.get("state");
     let mut rows: Vec<Row> = found
@@ -242,7 +245,16 @@ pub fn page(
     });
     let (pager, from) = Pager::of(&query, PATH, rows.len(), PAGE_ROWS);
     let rows = rows.into_iter().skip(from).take(PAGE_ROWS).collect();
-    Page { layout, states, rows, pager, all, problems: problems(heard, scope), query }
+    Page {
+        layout,
+        states,
+        rows,
+        pager,
+        all,
+        problems: problems(heard, scope),
+        problem: unknown.unwrap_or_default(),
+        query,
+    }
 }
 
 /// `None`: there is no such connection for this caller.

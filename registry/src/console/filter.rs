@@ -1,6 +1,6 @@
 //! What a person chose on a page, as a filter of the registry's own language.
 
-use pulse_proto::model::{DataSource, Severity, Status};
+use pulse_proto::model::Severity;
 
 use super::address::Query;
 use super::layout::Choice;
@@ -39,22 +39,30 @@ pub fn contains(fields: &[&str], text: &str) -> String {
 /// The terms that pages have in common: source, status, labels, and whatever somebody wrote in the language itself.
 pub fn terms(query: &Query) -> Vec<String> {
     let mut terms = Vec::new();
-    if let Some(source) = DataSource::from_token(query.get("source")) {
-        terms.push(format!("source = {}", source.token()));
-    }
-    if let Some(status) = Status::from_token(query.get("status")) {
-        terms.push(format!("status = {}", status.token()));
+    // What is no word of the language is told so by its parser: a mistake must not look like an answer.
+    for name in ["source", "status"] {
+        let word = query.get(name);
+        terms.extend((!word.is_empty()).then(|| format!("{name} = {}", quoted(word))));
     }
     for label in query.all("label") {
-        if let Some((key, value)) = label.split_once('=') {
-            terms.push(format!("labels.{} = {}", quoted(key), quoted(value)));
-        }
+        terms.push(match label.split_once('=') {
+            Some((key, value)) => format!("labels.{} = {}", quoted(key), quoted(value)),
+            None => format!("labels.{}:*", quoted(label)),
+        });
     }
     let written = query.get("filter");
     if !written.is_empty() {
         terms.push(format!("({written})"));
     }
     terms
+}
+
+/// What is wrong with a choice in the address that no page offers.
+pub fn unknown<'a>(query: &Query, name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<String> {
+    let chosen = query.get(name);
+    let known: Vec<&str> = known.into_iter().filter(|word| !word.is_empty()).collect();
+    let is_unknown = !chosen.is_empty() && !known.contains(&chosen);
+    is_unknown.then(|| format!("{name} is {chosen:?}, which is none of {}.", known.join(", ")))
 }
 
 pub fn severity(query: &Query) -> Option<Severity> {
@@ -127,6 +135,12 @@ mod tests {
         let terms = terms(&query);
         assert_eq!(terms.len(), 5, "{terms:?}");
         assert!(Filter::parse(&terms.join(" AND ")).is_ok(), "{terms:?}");
-        assert!(super::terms(&Query::parse("source=nonsense&status=")).is_empty());
+        for wrong in ["source=nonsense&status=", "status=bogus"] {
+            let terms = super::terms(&Query::parse(wrong)).join(" AND ");
+            assert!(Filter::parse(&terms).is_err(), "{terms}");
+        }
+        let word = unknown(&Query::parse("state=bogus"), "state", ["", "firing"]);
+        assert_eq!(word.as_deref(), Some("state is \"bogus\", which is none of firing."));
+        assert_eq!(unknown(&Query::parse("state=firing"), "state", ["", "firing"]), None);
     }
 }

@@ -109,7 +109,11 @@ pub fn page(layout: Layout, view: &Arc<View>, query: Query, scope: &Scope, now: 
     if !text.is_empty() {
         terms.push(filter::contains(&["display_name", "name", "connection_name", "version", "model"], text));
     }
+    let severities_known = Health::ALERTING.map(|(_, word)| word).into_iter().chain(["healthy", "unseen"]);
+    let unknown = filter::unknown(&query, "severity", severities_known)
+        .or_else(|| filter::unknown(&query, "sort", SORTS.map(|(value, _)| value)));
     let (mut found, problem) = match systems::find(view, &terms.join(" AND "), scope, now) {
+        _ if unknown.is_some() => (Vec::new(), unknown.unwrap_or_default()),
         Ok(found) => (found, String::new()),
         Err(error) => (Vec::new(), error.to_string()),
     };

@@ -119,7 +119,11 @@ fn health(chosen: &str) -> &'static str {
 pub fn page(layout: Layout, view: &Arc<View>, query: Query, scope: &Scope, now: UnixMillis) -> Page {
     let asked = Asked::of(&query);
     let (healths, found) = counts(view, &asked.beside_health, scope);
+    let unknown = filter::unknown(&query, "health", HEALTHS.map(|(value, ..)| value))
+        .or_else(|| filter::unknown(&query, "kind", KINDS.map(|(value, ..)| value)))
+        .or_else(|| filter::unknown(&query, "group", GROUPINGS.map(|(value, _)| value)));
     let (arranged, problem) = match Filter::parse_within(&asked.whole, scope) {
+        _ if unknown.is_some() => (Arranged::default(), unknown.unwrap_or_default()),
         Ok(filter) if query.get("group").is_empty() => {
             // What was found for the counts need not be looked for again.
             let known = found.filter(|_| asked.is_narrow).zip(chosen_health(&query));

@@ -178,11 +178,17 @@ pub(super) async fn end_silence(
         Ok(form) => form,
         Err(refused) => return refused,
     };
-    // Silences are shown to those who see everything.
-    if !form.caller.scope().is_empty() {
+    let sources = console.sources();
+    let sight = Sight::of(&sources.feed.view(), &form.caller.scope());
+    let id = SilenceId::new(&id);
+    let book = sources.alerts.book();
+    let is_shown =
+        book.silences.get(&id).is_some_and(|silence| alerts::is_shown(silence, &form.caller.name, &sight));
+    drop(book);
+    if !is_shown {
         return pages::refused(StatusCode::NOT_FOUND, "No such silence", "It has ended, or it never was.");
     }
-    match run(console, Command::DeleteSilence { id: SilenceId::new(&id), etag: String::new() }).await {
+    match run(console, Command::DeleteSilence { id, etag: String::new() }).await {
         Ok(()) => Redirect::to(alerts::PATH).into_response(),
         Err(problem) => not_done(&problem),
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use axum::extract::{Request, State};
 use axum::http::{StatusCode, header};
-use axum::response::sse::{Event, KeepAlive, Sse};
+use axum::response::sse::{Event, Sse};
 use axum::response::{IntoResponse as _, Response};
 use pulse_proto::model::Revision;
 use pulse_shell::access::Caller;
@@ -27,6 +27,7 @@ use crate::state::resource::Resource;
 const PACE: Duration = Duration::from_secs(1);
 /// Ages move without changes.
 const TICK: Duration = Duration::from_secs(15);
+/// A page that hears nothing for longer than this, and a little, knows that it is alone: connections die in silence.
 const ALIVE: Duration = Duration::from_secs(10);
 /// Events on their way: each says the same, so one is enough.
 const OUTBOX_MAX: usize = 1;
@@ -89,8 +90,7 @@ pub(super) async fn stream(State(slot): State<Slot>, request: Request) -> Respon
         follow(sources, filter, scope, made, outbox).await;
         drop(permit);
     });
-    let stream = Sse::new(ReceiverStream::new(events)).keep_alive(KeepAlive::new().interval(ALIVE));
-    ([(header::CACHE_CONTROL, "no-store")], stream).into_response()
+    ([(header::CACHE_CONTROL, "no-store")], Sse::new(ReceiverStream::new(events))).into_response()
 }
 
 async fn follow(
@@ -104,10 +104,10 @@ async fn follow(
     let mut at = made.map_or(head, |made| made.view.min(head));
     let mut alerts_at = made.map_or(alerts_head, |made| made.book.min(alerts_head));
     let mut changed = false;
-    let mut told = Instant::now();
+    let (mut told, mut spoke) = (Instant::now(), Instant::now());
     loop {
         if changed {
-            told = Instant::now();
+            (told, spoke) = (Instant::now(), Instant::now());
             let event = Event::default().event("changed").data(at.to_string());
             if outbox.send(Ok(event)).await.is_err() {
                 return;
@@ -136,6 +136,14 @@ async fn follow(
                 let Ok((cases, through)) = sources.alerts.after(alerts_at) else { return };
                 alerts_at = through;
                 cases.iter().any(|case| carries(&case.subject.labels, &scope))
+            }
+            () = tokio::time::sleep_until(spoke + ALIVE) => {
+                spoke = Instant::now();
+                let event = Event::default().event("alive").data(at.to_string());
+                if outbox.send(Ok(event)).await.is_err() {
+                    return;
+                }
+                false
             }
             // However much comes meanwhile that does not concern the page.
             () = tokio::time::sleep_until(told + TICK) => true,

@@ -12,7 +12,7 @@ use pulse_shell::access::Caller;
 use super::live::{self, EVERYTHING, Made, STORAGE};
 use super::{Slot, UNITS, starting};
 use crate::alert::book::Book;
-use crate::console::address::Query;
+use crate::console::address::{QUERY_BYTES_MAX, Query};
 use crate::console::figure::{Units, When};
 use crate::console::layout::{Layout, Visitor};
 use crate::console::systems::Scope;
@@ -104,6 +104,10 @@ async fn answer<T: Template + Send + 'static>(
     let Some(console) = slot.0.get() else { return starting() };
     if let Some(refused) = turned_away(console, &request) {
         return refused;
+    }
+    if request.uri().query().is_some_and(|query| query.len() > QUERY_BYTES_MAX) {
+        let text = format!("What stands after the ? of the address may have {QUERY_BYTES_MAX} bytes.");
+        return refused(StatusCode::URI_TOO_LONG, "Too much is asked for at once", &text);
     }
     let visit = Visit::of(console, &request);
     drop(request);
