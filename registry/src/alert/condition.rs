@@ -2,6 +2,7 @@
 //! resource, what is remembered of it and `now` go in, a finding comes out.
 
 mod aged;
+mod counted;
 mod grown;
 mod told;
 mod value;
@@ -10,7 +11,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use pulse_proto::model::{Severity, UnixMillis};
+use pulse_proto::model::{ConnectionId, SectionName, Severity, UnixMillis};
 
 use super::case::{Case, CaseState};
 use super::life::{Contrary, Finding, Said};
@@ -19,7 +20,8 @@ use super::rule::{Effective, Override};
 use super::source::{self, Part};
 use crate::query::filter::Filter;
 
-pub(super) use self::grown::{Fill, Grown};
+pub(super) use self::counted::{Counted, Device, Grown};
+pub(super) use self::grown::Fill;
 pub use super::measure::{AgeOf, Counter, Metric};
 
 #[derive(Clone, Debug, PartialEq)]
@@ -56,8 +58,26 @@ pub enum Condition {
 /// What is remembered of a resource for conditions that look back.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Memory {
-    pub(super) grown: BTreeMap<Counter, Grown>,
+    pub(super) counted: Counted,
     pub(super) fill: Fill,
+    /// Where it is read; `None` where an earlier release kept it.
+    pub(super) home: Option<Home>,
+    /// When a read did not hold the resource for the first time. Begins anew after a restart.
+    pub(super) missed: Option<UnixMillis>,
+}
+
+/// What has to be read to know that a resource is gone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Home {
+    pub(super) connection: ConnectionId,
+    pub(super) section: SectionName,
+}
+
+impl Memory {
+    /// Nothing to remember.
+    pub(super) fn is_empty(&self) -> bool {
+        self.counted == Counted::default() && self.fill == Fill::default()
+    }
 }
 
 /// What a condition is asked about.

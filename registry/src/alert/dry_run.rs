@@ -97,8 +97,9 @@ fn ended_lately(case: &Case, now: UnixMillis) -> bool {
 /// The counter grew enough, and has stood still since for longer than the rule waits.
 fn grew_lately(effective: &Effective<'_>, memory: Option<&Memory>, now: UnixMillis) -> bool {
     let Condition::Growth { counter, by, .. } = *effective.condition else { return false };
-    let grown = memory.and_then(|memory| memory.grown.get(&counter));
-    grown.is_some_and(|Grown { from, to, at }| to.saturating_sub(*from) >= by && now.since(*at) <= LATELY)
+    let is_young = |at: UnixMillis| now.since(at) <= LATELY;
+    let grown = memory.and_then(|memory| memory.counted.grown(counter, is_young));
+    grown.is_some_and(|Grown { from, to, .. }| to.saturating_sub(from) >= by)
 }
 
 #[cfg(test)]

@@ -81,6 +81,9 @@ pub struct Engine {
     /// When a silence begins or ends next.
     silence_turn: Option<UnixMillis>,
     revision: u64,
+    /// Rules were asked about resources up to here, and as far as that is kept.
+    evaluated: Revision,
+    evaluated_kept: Revision,
     /// Cases were not begun since too many are open.
     left_out: u64,
     news: News,
@@ -93,6 +96,8 @@ struct News {
     /// Cases whose place was taken by a newer one; they stay in the book until they are too old.
     forgotten: BTreeSet<CaseId>,
     memory: BTreeSet<ResourceId>,
+    /// That what came up to there was looked at is all that is remembered of some of it.
+    looked_at: Revision,
     rules: BTreeSet<RuleId>,
     silences: BTreeSet<SilenceId>,
     /// Subjects whose cases may have become quiet or loud.
@@ -167,8 +172,15 @@ impl Engine {
     pub fn flush(&mut self, now: UnixMillis) -> Option<Outcome> {
         self.settle_quiet(now);
         self.trim(now);
-        let News { cases, forgotten, memory, rules, silences, .. } = std::mem::take(&mut self.news);
-        if cases.is_empty()
+        let evaluated = self.evaluated;
+        let News { cases, forgotten, memory, rules, silences, looked_at, .. } =
+            std::mem::take(&mut self.news);
+        if looked_at > evaluated {
+            self.news.looked_at = looked_at;
+        }
+        let is_news = looked_at > self.evaluated_kept && looked_at <= evaluated;
+        if !is_news
+            && cases.is_empty()
             && forgotten.is_empty()
             && memory.is_empty()
             && rules.is_empty()
@@ -209,6 +221,8 @@ impl Engine {
             outcome.notes.push(row::silence(id, self.silences.get(id).map(|silence| &**silence)));
         }
         outcome.notes.push(row::revision(self.revision));
+        outcome.notes.push(row::evaluated(evaluated));
+        self.evaluated_kept = evaluated;
         outcome.rules = (!rules.is_empty()).then(|| Arc::new(self.rules.clone()));
         outcome.silences = (!silences.is_empty()).then(|| Arc::new(self.silences.clone()));
         outcome.revision = self.revision;

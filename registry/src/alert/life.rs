@@ -25,7 +25,7 @@ pub(super) const CALM_AFTER: Duration = Duration::from_mins(15);
 /// What fires again within this time of its end is the same case.
 pub(super) const REOPEN_WITHIN: Duration = Duration::from_mins(15);
 /// While nothing is known, what is not decided is looked at again this often.
-const ASK_AGAIN: Duration = Duration::from_secs(10);
+pub(super) const ASK_AGAIN: Duration = Duration::from_secs(10);
 /// Under this name the evidence of an end says which kind of end it was.
 const RESOLUTION: &str = "resolution";
 

@@ -1,12 +1,16 @@
 //! What a rule can measure of a resource: numbers, ages and counters by name.
 //! Pure. What was not told is `None`, which is neither zero nor well.
 
+mod devices;
+
 use std::cell::OnceCell;
 
-use pulse_proto::model::{Dataset, IngestRecord, Pool, ResourceType, StorageTopology, UnixMillis, Vdev, Zfs};
+use pulse_proto::model::{Dataset, IngestRecord, Pool, ResourceType, StorageTopology, UnixMillis, Zfs};
 
 use super::source::{Part, Sources};
 use crate::state::{Resource, Shard};
+
+pub(super) use self::devices::{DeviceErrors, Errors};
 
 /// A resource whose record is decoded when somebody asks.
 pub(super) struct Lens<'a> {
@@ -312,26 +316,7 @@ impl AgeOf {
 }
 
 impl Counter {
-    pub(super) fn of(self, lens: &Lens<'_>) -> Option<u64> {
-        if lens.is(ResourceType::PhysicalDisk) {
-            let [read, write, checksum] = lens.resource.document.disk_errors()?;
-            return self.sum(read, write, checksum);
-        }
-        let pool = lens.pool()?;
-        let mut sum = None;
-        let mut todo: Vec<&Vdev> = pool.groups.iter().flat_map(|group| &group.vdevs).collect();
-        while let Some(vdev) = todo.pop() {
-            if vdev.children.is_empty()
-                && let Some(own) = self.sum(vdev.read_errors, vdev.write_errors, vdev.checksum_errors)
-            {
-                sum = Some(own.saturating_add(sum.unwrap_or(0)));
-            }
-            todo.extend(&vdev.children);
-        }
-        sum
-    }
-
-    fn sum(self, read: Option<u64>, write: Option<u64>, checksum: Option<u64>) -> Option<u64> {
+    pub(super) fn of(self, Errors([read, write, checksum]): Errors) -> Option<u64> {
         match self {
             Self::Errors => {
                 let told = [read, write, checksum].into_iter().flatten();

@@ -1,26 +1,31 @@
 //! Alerts as notes of the store: a case, a rule, a silence or a memory each.
 //! Protobuf, so that later releases can add fields.
 
+mod memory;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use prost::Message;
 use pulse_proto::ProtocolError;
-use pulse_proto::model::{AlertLevel, ResourceId, SectionName, Severity, UnixMillis};
+use pulse_proto::model::{AlertLevel, ResourceId, Revision, SectionName, Severity, UnixMillis};
 use pulse_proto::pb::registry::v1 as pb;
 
 use super::case::{Case, CaseId, Leaning, Native, Policy, Progress};
-use super::condition::{Counter, Fill, Grown, Memory, millis};
+use super::condition::{Memory, millis};
 use super::rule::{Rule, RuleId, wire};
 use super::show;
 use super::silence::{self, Silence, SilenceId};
 use crate::state::Note;
+
+pub(super) use self::memory::memory;
 
 const CASE: &str = "alert/case/";
 const MEMORY: &str = "alert/memory/";
 const RULE: &str = "alert/rule/";
 const SILENCE: &str = "alert/silence/";
 const REVISION: &str = "alert/revision";
+const EVALUATED: &str = "alert/evaluated";
 
 #[derive(Clone, PartialEq, Message)]
 struct KeptCase {
@@ -84,36 +89,6 @@ struct KeptLeaning {
 }
 
 #[derive(Clone, PartialEq, Message)]
-struct KeptMemory {
-    #[prost(message, repeated, tag = "1")]
-    grown: Vec<KeptGrown>,
-    #[prost(message, repeated, tag = "2")]
-    fill: Vec<KeptSample>,
-    #[prost(uint64, tag = "3")]
-    total: u64,
-}
-
-#[derive(Clone, PartialEq, Message)]
-struct KeptGrown {
-    #[prost(string, tag = "1")]
-    counter: String,
-    #[prost(uint64, tag = "2")]
-    from: u64,
-    #[prost(uint64, tag = "3")]
-    to: u64,
-    #[prost(uint64, tag = "4")]
-    at: u64,
-}
-
-#[derive(Clone, PartialEq, Message)]
-struct KeptSample {
-    #[prost(uint64, tag = "1")]
-    at: u64,
-    #[prost(uint64, tag = "2")]
-    used: u64,
-}
-
-#[derive(Clone, PartialEq, Message)]
 struct Versioned {
     #[prost(uint64, tag = "1")]
     version: u64,
@@ -132,6 +107,8 @@ pub(super) enum Row {
     Rule(Box<Rule>),
     Silence(Box<Silence>),
     Revision(u64),
+    /// Resources were evaluated up to here.
+    Evaluated(Revision),
     /// Of somebody else, or of a later release.
     Foreign,
 }
@@ -191,23 +168,6 @@ pub(super) fn no_case(id: CaseId) -> Note {
     note(format!("{CASE}{id}"), None)
 }
 
-pub(super) fn memory(id: &ResourceId, memory: Option<&Memory>) -> Note {
-    let kept = memory.map(|Memory { grown, fill }| KeptMemory {
-        grown: grown
-            .iter()
-            .map(|(counter, Grown { from, to, at })| KeptGrown {
-                counter: counter.token().to_owned(),
-                from: *from,
-                to: *to,
-                at: at.get(),
-            })
-            .collect(),
-        fill: fill.samples.iter().map(|(at, used)| KeptSample { at: at.get(), used: *used }).collect(),
-        total: fill.total,
-    });
-    note(format!("{MEMORY}{id}"), kept.map(|kept| kept.encode_to_vec()))
-}
-
 pub(super) fn rule(id: &RuleId, rule: Option<&Rule>) -> Note {
     let kept = rule.map(|rule| Versioned {
         version: rule.version,
@@ -231,22 +191,25 @@ pub(super) fn revision(revision: u64) -> Note {
     note(REVISION.to_owned(), Some(revision.to_be_bytes().to_vec()))
 }
 
+pub(super) fn evaluated(revision: Revision) -> Note {
+    note(EVALUATED.to_owned(), Some(revision.0.to_be_bytes().to_vec()))
+}
+
 pub(super) fn read(key: &str, value: &[u8]) -> Result<Row, ProtocolError> {
-    if key == REVISION {
+    let number = || {
         let bytes = value.try_into().map_err(|_| ProtocolError::invalid("no number"))?;
-        return Ok(Row::Revision(u64::from_be_bytes(bytes)));
+        Ok::<_, ProtocolError>(u64::from_be_bytes(bytes))
+    };
+    match key {
+        REVISION => return Ok(Row::Revision(number()?)),
+        EVALUATED => return Ok(Row::Evaluated(Revision(number()?))),
+        _ => {}
     }
     if key.starts_with(CASE) {
         return Ok(Row::Case(Box::new(read_case(decoded(value)?)?)));
     }
     if let Some(id) = key.strip_prefix(MEMORY) {
-        let KeptMemory { grown, fill, total } = decoded(value)?;
-        let grown = grown.into_iter().filter_map(|KeptGrown { counter, from, to, at }| {
-            Some((Counter::parse(&counter)?, Grown { from, to, at: UnixMillis::new(at) }))
-        });
-        let samples = fill.into_iter().map(|KeptSample { at, used }| (UnixMillis::new(at), used)).collect();
-        let memory = Memory { grown: grown.collect(), fill: Fill { samples, total } };
-        return Ok(Row::Memory(ResourceId::parse(id)?, memory));
+        return Ok(Row::Memory(ResourceId::parse(id)?, memory::read(value)?));
     }
     let invalid = |error: wire::Invalid| ProtocolError::invalid(error.to_string());
     if key.starts_with(RULE) {

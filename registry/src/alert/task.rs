@@ -215,6 +215,7 @@ impl Task {
         }
         if changes.is_empty() {
             self.evaluated = self.evaluated.max(view.revision);
+            self.engine.reached(self.evaluated);
         }
         let work = Work { why: Why::Change, resources, took: began.elapsed() };
         // What is due must not wait until nothing changes.

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use pulse_proto::model::{Severity, UnixMillis};
 
-use super::{Counter, Memory, Question, evidence, finding, long, shown};
+use super::{Counted, Counter, Grown, Memory, Question, evidence, finding, long, shown};
 use crate::alert::life::{Contrary, Said};
-use crate::alert::measure::percent;
+use crate::alert::measure::{DeviceErrors, percent};
 use crate::alert::outlook::{Filling, Growth, Outlook};
 
 /// Samples lie at least this far apart.
@@ -16,35 +16,6 @@ const SAMPLES_MAX: usize = 57;
 const WEEK: Duration = Duration::from_hours(7 * 24);
 /// A forecast of less than a day's samples would be a guess.
 const SPAN_MIN: Duration = Duration::from_hours(24);
-
-/// Growth of a counter that is not forgotten yet.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::alert) struct Grown {
-    pub(in crate::alert) from: u64,
-    pub(in crate::alert) to: u64,
-    pub(in crate::alert) at: UnixMillis,
-}
-
-impl Grown {
-    /// What is remembered after the counter stood at `before` and stands at `value`.
-    pub(in crate::alert) fn learn(
-        known: Option<Self>,
-        before: Option<u64>,
-        value: u64,
-        now: UnixMillis,
-    ) -> Option<Self> {
-        match known {
-            Some(known) if value > known.to => Some(Self { to: value, at: now, ..known }),
-            // Somebody cleared it.
-            Some(known) if value < known.to => None,
-            Some(known) => Some(known),
-            None => {
-                let from = before?;
-                (value > from).then_some(Self { from, to: value, at: now })
-            }
-        }
-    }
-}
 
 /// Used bytes over the last week, oldest first.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -113,12 +84,9 @@ impl Memory {
     /// What it says to those who ask how things will be.
     pub(in crate::alert) fn outlook(&self) -> Outlook {
         // All errors count more than those of one kind among them.
-        let growth = self.grown.iter().next();
-        let growth = growth.map(|(counter, Grown { from, to, at })| Growth {
-            counter: *counter,
-            from: *from,
-            to: *to,
-            at: *at,
+        let growth = Counter::ALL.iter().find_map(|counter| {
+            let Grown { from, to, at } = self.counted.grown(*counter, |_| true)?;
+            Some(Growth { counter: *counter, from, to, at })
         });
         Outlook { fill: self.fill.outlook(), growth }
     }
@@ -131,30 +99,43 @@ pub(super) fn growth(
     severity: Severity,
     question: &Question<'_>,
 ) -> (Said, Option<UnixMillis>) {
-    let Some(value) = counter.of(question.lens) else { return (Said::Unknown, None) };
+    let devices = question.lens.devices();
+    let told = devices.iter().filter_map(|device| counter.of(device.errors)).reduce(u64::saturating_add);
+    let Some(told) = told else { return (Said::Unknown, None) };
     let name = question.lens.resource.display_name();
+    let counted = question.memory.map(|memory| &memory.counted);
+    let value = counted.and_then(|counted| counted.value(counter)).unwrap_or(told);
     let clear = || {
         question.clear(|| Contrary {
             text: format!("{name}: {} stands still at {value}.", counter.token()),
             evidence: evidence([("counter", counter.token().to_owned()), ("value", value.to_string())]),
         })
     };
-    let grown = question.memory.and_then(|memory| memory.grown.get(&counter));
-    let Some(Grown { from, to, at }) = grown.copied().filter(|grown| grown.to == value) else {
-        return (clear(), None);
+    let is_young = |at: UnixMillis| question.now < at + calm_after;
+    let grown = counted.and_then(|counted| counted.grown(counter, is_young));
+    let Some(Grown { from, to, at }) = grown.filter(|grown| grown.to.saturating_sub(grown.from) >= by) else {
+        let silent = |counted: &Counted| counted.grew_and_is_silent(counter, &devices);
+        // One that grew and is not told may grow on.
+        return (if counted.is_some_and(silent) { Said::Unknown } else { clear() }, None);
     };
-    let calm_at = at + calm_after;
-    if to.saturating_sub(from) < by || question.now >= calm_at {
-        return (clear(), None);
-    }
+    let those: Vec<(&str, UnixMillis)> =
+        counted.into_iter().flat_map(|counted| counted.growing(counter, is_young)).collect();
     let mut found = finding(severity, format!("{name}: {} grew from {from} to {to}.", counter.token()));
+    let names: Vec<&str> = those.iter().map(|(key, _)| name_of(&devices, key)).collect();
     found.evidence = evidence([
         ("counter", counter.token().to_owned()),
         ("from", from.to_string()),
         ("to", to.to_string()),
         ("at", shown(at)),
+        ("devices", names.join(", ")),
     ]);
-    (Said::Holds(found), Some(calm_at))
+    let calm_at = those.iter().map(|(_, at)| *at + calm_after).min();
+    (Said::Holds(found), calm_at)
+}
+
+/// As people know it; what is not listed any more has nothing but its key.
+fn name_of<'a>(devices: &'a [DeviceErrors<'_>], key: &'a str) -> &'a str {
+    devices.iter().find(|device| device.key == key).map_or(key, |device| &device.name)
 }
 
 #[allow(clippy::cast_precision_loss, reason = "a slope of byte counts needs no more than 52 bits")]

@@ -9,7 +9,7 @@ use pulse_proto::model::{ResourceId, UnixMillis};
 
 use super::Engine;
 use crate::alert::case::Case;
-use crate::alert::condition::shown;
+use crate::alert::condition::{Home, shown};
 use crate::alert::life::{Begin, Contrary, Look, Policy, Said, step};
 use crate::alert::native;
 use crate::alert::rule::CONFIRMATIONS_DEFAULT;
@@ -23,10 +23,7 @@ impl Engine {
     /// The view does not hold it. Its cases end when what would hold it was read whole without it, as often as their
     /// recovery must be seen.
     pub(super) fn gone(&mut self, id: &ResourceId, view: &View, now: UnixMillis) {
-        if self.memory.remove(id).is_some() {
-            self.news.memory.insert(id.clone());
-        }
-        let mut again: Option<UnixMillis> = None;
+        let mut again = self.miss(id, view, now);
         for (origin, case) in self.cases.remove(id).unwrap_or_default() {
             let was = Some((case.id, case.is_open(), case.resolved_at));
             let shard = view.shard(&case.subject.connection).map(|shard| &**shard);
@@ -53,6 +50,28 @@ impl Engine {
         if again.is_none() {
             self.unplace(id);
         }
+    }
+}
+
+impl Engine {
+    /// What is remembered of it goes when it is gone by as many reads as end a case; when to look again until then.
+    fn miss(&mut self, id: &ResourceId, view: &View, now: UnixMillis) -> Option<UnixMillis> {
+        let memory = self.memory.get_mut(id)?;
+        let found = memory.home.as_ref().map(|Home { connection, section }| {
+            absence(view.shard(connection).map(|shard| &**shard), Some(section), now)
+        });
+        let is_gone = match found {
+            // Kept by an earlier release.
+            None | Some(Absence::Unwatched(_)) => true,
+            Some(Absence::Read(at)) => at > *memory.missed.get_or_insert(at),
+            Some(Absence::Unread) => false,
+        };
+        if !is_gone {
+            return Some(now + ABSENCE_INTERVAL);
+        }
+        self.memory.remove(id);
+        self.news.memory.insert(id.clone());
+        None
     }
 }
 

@@ -42,9 +42,13 @@ impl Engine {
             match change {
                 Change::Added(resource) => self.evaluate(resource, None, view, now),
                 Change::Changed { before, after } => self.evaluate(after, Some(before), view, now),
-                Change::Removed(resource) => self.gone(&resource.id, view, now),
+                Change::Removed(resource) => {
+                    self.part_with(resource);
+                    self.gone(&resource.id, view, now);
+                }
             }
         }
+        self.reached(changes.revision);
     }
 
     /// What time has made due, at most `max` subjects; how many that were.
@@ -88,6 +92,7 @@ impl Engine {
         for id in gone {
             self.gone(&id, view, now);
         }
+        self.reached(view.revision);
     }
 
     /// All of it at once, for tests and small views.
@@ -109,9 +114,9 @@ impl Engine {
         let lens = Lens::new(resource, shard);
         let (active, fitting) = (Arc::clone(&self.active), self.fitting(resource));
         let rules = || fitting.iter().filter_map(|at| active.get(*at));
-        self.learn(&lens, before, rules().map(|(_, rule)| &**rule), now);
+        let learnt = self.learn(&lens, before, rules().map(|(_, rule)| &**rule), now);
         let mut known = self.cases.remove(&resource.id).unwrap_or_default();
-        let mut round = Round { resource, now, awaits: false, look_again: None };
+        let mut round = Round { resource, now, awaits: learnt.awaits, look_again: learnt.look_again };
         for (origin, rule) in rules() {
             let choice = rule.of(&lens, now);
             if choice == Choice::NotChosen {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use pulse_proto::model::UnixMillis;
+use pulse_proto::model::{Revision, UnixMillis};
 
 use super::{Engine, Keeping, News};
 use crate::alert::book::Book;
@@ -34,6 +34,8 @@ impl Engine {
             due: std::collections::BTreeSet::new(),
             silence_turn: None,
             revision: 0,
+            evaluated: Revision(0),
+            evaluated_kept: Revision(0),
             left_out: 0,
             news: News::default(),
         };
@@ -48,6 +50,9 @@ impl Engine {
                     drop(engine.silences.insert(silence.id.clone(), Arc::new(*silence)));
                 }
                 Ok(Row::Revision(revision)) => engine.revision = engine.revision.max(revision),
+                Ok(Row::Evaluated(revision)) => {
+                    (engine.evaluated, engine.evaluated_kept) = (revision, revision);
+                }
                 Ok(Row::Foreign) => {}
                 Err(error) => damaged.push(format!("{key}: {error}")),
             }

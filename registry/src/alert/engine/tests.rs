@@ -22,6 +22,7 @@ const HOUR: Duration = Duration::from_hours(1);
 
 mod absent;
 mod cover;
+mod growth;
 mod unknown;
 
 /// A core with what was kept of it, and the clock.
@@ -111,6 +112,15 @@ fn view(
     now: UnixMillis,
     unread: &BTreeMap<&'static str, (UnixMillis, SectionOutcome)>,
 ) -> View {
+    view_at(1, resources, now, unread)
+}
+
+fn view_at(
+    revision: u64,
+    resources: &[Arc<Resource>],
+    now: UnixMillis,
+    unread: &BTreeMap<&'static str, (UnixMillis, SectionOutcome)>,
+) -> View {
     let section = |name: &str| {
         let section = SectionName::parse(name).expect("a section");
         let (at, outcome) = unread.get(name).copied().unwrap_or((now, SectionOutcome::Fresh));
@@ -128,7 +138,7 @@ fn view(
     let mut resources = resources.to_vec();
     resources.sort_by(|a, b| a.id.cmp(&b.id));
     let connection = ConnectionId::parse("nas").expect("an id");
-    View::of(Revision(1), [Shard::build(None, connection, None, sections, resources)])
+    View::of(Revision(revision), [Shard::build(None, connection, None, sections, resources)])
 }
 
 fn pool(percent: u64) -> Arc<Resource> {
