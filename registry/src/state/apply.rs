@@ -7,6 +7,7 @@ mod bound;
 mod linking;
 mod settle;
 mod snapshot;
+mod start;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -94,8 +95,7 @@ impl State {
         state.notes = std::mem::take(&mut remembered.notes);
         state.view.revision = revision;
         state.view.past = Past::restore(remembered, revision, retention);
-        for (connection, row, records) in rows {
-            let mut holding = Holding::restore(row, records);
+        for (connection, mut holding) in start::held(rows) {
             holding.deadline = (!holding.removed).then_some(due);
             if let Some(deadline) = holding.deadline {
                 state.deadlines.insert((deadline, connection.clone()));

@@ -4,13 +4,13 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use pulse_proto::model::{ConnectionId, ResourceId, ResourceType, Revision, SourceId, UnixMillis};
+use pulse_proto::model::{ConnectionId, ResourceId, Revision, SourceId, UnixMillis};
 
 use super::batch::same_place;
 use super::{State, Touched};
 use crate::state::change::{Change, Changes};
 use crate::state::derive::Deriving;
-use crate::state::holding::{Entry, Fresh, Holding};
+use crate::state::holding::{Fresh, Holding};
 use crate::state::merge::Key;
 use crate::state::resource::Resource;
 use crate::state::row::{Stamp, Write};
@@ -152,7 +152,7 @@ impl State {
         Some((resource.connection.clone(), host.clone()))
     }
 
-    fn deriving<'a>(&'a self, connection: &'a ConnectionId, holding: &'a Holding) -> Deriving<'a> {
+    pub(super) fn deriving<'a>(&'a self, connection: &'a ConnectionId, holding: &'a Holding) -> Deriving<'a> {
         Deriving { connection, holding, judge: &*self.judge, holdings: &self.holdings, merge: &self.merge }
     }
 
@@ -210,51 +210,6 @@ impl State {
         };
         let (status, sections) = (holding.status.clone(), holding.sections.clone());
         self.view.put(Shard::build(old.as_deref(), connection.clone(), status, sections, resources));
-    }
-
-    /// After a restart: resources as they were, stamps and revision untouched.
-    pub(super) fn derive_all(&mut self) {
-        let concerned = self.merge.concerned();
-        for kind in [ResourceType::Host, ResourceType::PhysicalDisk] {
-            self.merge.regroup(kind, &concerned, &self.holdings);
-        }
-        let mut connections: Vec<ConnectionId> = self.holdings.keys().cloned().collect();
-        connections.sort_unstable();
-        // Hosts last: they are judged by what lies below them.
-        for hosts in [false, true] {
-            for connection in &connections {
-                self.derive_each(connection, hosts);
-            }
-        }
-        for connection in connections {
-            let Some(holding) = self.holdings.get(&connection).filter(|holding| !holding.removed) else {
-                continue;
-            };
-            let mut resources: Vec<Arc<Resource>> =
-                holding.entries.values().filter_map(|entry| entry.resource.clone()).collect();
-            resources.sort_by(|a, b| a.id.cmp(&b.id));
-            let (status, sections) = (holding.status.clone(), holding.sections.clone());
-            self.view.put(Shard::build(None, connection, status, sections, resources));
-        }
-    }
-
-    fn derive_each(&mut self, connection: &ConnectionId, hosts: bool) {
-        let Some(holding) = self.holdings.get(connection) else { return };
-        let entries = holding.entries.iter().filter(|(id, _)| {
-            holding.hosts.contains(*id) == hosts && self.merge.leader(connection, id).is_none()
-        });
-        let derive = |(id, entry): (&SourceId, &Entry)| {
-            let resource = self.deriving(connection, holding).resource(entry)?;
-            Some((id.clone(), Arc::new(resource)))
-        };
-        let derived: Vec<(SourceId, Arc<Resource>)> = entries.filter_map(derive).collect();
-        let Some(holding) = self.holdings.get_mut(connection) else { return };
-        for (id, resource) in derived {
-            if let Some(entry) = holding.entries.get_mut(&id) {
-                entry.resource = Some(resource);
-                entry.fresh = None;
-            }
-        }
     }
 }
 

@@ -1,0 +1,125 @@
+//! What is shown after a start: everything derived anew from what was kept, by
+//! as many threads as there are processors. The outcome does not depend on them:
+//! nothing is put in place before all of a step is derived.
+
+use std::sync::Arc;
+use std::thread;
+
+use pulse_proto::model::{ConnectionId, ResourceType, SourceId};
+
+use super::State;
+use crate::state::holding::{Entry, Holding};
+use crate::state::resource::Resource;
+use crate::state::row::KeptConnection;
+use crate::state::view::Shard;
+
+/// With fewer records a thread costs more than it saves.
+const SMALL_RECORDS: usize = 5_000;
+const THREADS_MAX: usize = 8;
+
+type Derived = Vec<(SourceId, Arc<Resource>)>;
+
+impl State {
+    /// Resources as they were: stamps and revision untouched.
+    pub(super) fn derive_all(&mut self) {
+        let concerned = self.merge.concerned();
+        for kind in [ResourceType::Host, ResourceType::PhysicalDisk] {
+            self.merge.regroup(kind, &concerned, &self.holdings);
+        }
+        let mut connections: Vec<ConnectionId> = self.holdings.keys().cloned().collect();
+        connections.sort_unstable();
+        let threads = threads_for(self.holdings.values().map(|holding| holding.entries.len()).sum());
+        let all = || connections.iter().collect();
+        // Hosts last: they are judged by what lies below them.
+        for hosts in [false, true] {
+            let derived = in_parallel(all(), threads, |connection| self.derived(connection, hosts));
+            for (connection, derived) in connections.iter().zip(derived) {
+                self.put(connection, derived);
+            }
+        }
+        let shards = in_parallel(all(), threads, |connection| self.shard_of(connection));
+        shards.into_iter().flatten().for_each(|shard| self.view.put(shard));
+    }
+
+    fn derived(&self, connection: &ConnectionId, hosts: bool) -> Derived {
+        let Some(holding) = self.holdings.get(connection) else { return Derived::new() };
+        let entries = holding.entries.iter().filter(|(id, _)| {
+            holding.hosts.contains(*id) == hosts && self.merge.leader(connection, id).is_none()
+        });
+        let derive = |(id, entry): (&SourceId, &Entry)| {
+            let resource = self.deriving(connection, holding).resource(entry)?;
+            Some((id.clone(), Arc::new(resource)))
+        };
+        entries.filter_map(derive).collect()
+    }
+
+    fn put(&mut self, connection: &ConnectionId, derived: Derived) {
+        let Some(holding) = self.holdings.get_mut(connection) else { return };
+        for (id, resource) in derived {
+            if let Some(entry) = holding.entries.get_mut(&id) {
+                entry.resource = Some(resource);
+                entry.fresh = None;
+            }
+        }
+    }
+
+    fn shard_of(&self, connection: &ConnectionId) -> Option<Shard> {
+        let holding = self.holdings.get(connection).filter(|holding| !holding.removed)?;
+        let mut resources: Vec<Arc<Resource>> =
+            holding.entries.values().filter_map(|entry| entry.resource.clone()).collect();
+        resources.sort_by(|a, b| a.id.cmp(&b.id));
+        let (status, sections) = (holding.status.clone(), holding.sections.clone());
+        Some(Shard::build(None, connection.clone(), status, sections, resources))
+    }
+}
+
+/// What was kept of each connection, in place.
+pub(super) fn held(rows: Vec<KeptConnection>) -> Vec<(ConnectionId, Holding)> {
+    let threads = threads_for(rows.iter().map(|(.., records)| records.len()).sum());
+    in_parallel(rows, threads, |(connection, row, records)| (connection, Holding::restore(row, records)))
+}
+
+fn threads_for(records: usize) -> usize {
+    match thread::available_parallelism() {
+        Ok(threads) if records >= SMALL_RECORDS => threads.get().min(THREADS_MAX),
+        Ok(_) | Err(_) => 1,
+    }
+}
+
+/// What `work` makes of each, in the order of `all`.
+fn in_parallel<I: Send, O: Send>(mut all: Vec<I>, threads: usize, work: impl Fn(I) -> O + Sync) -> Vec<O> {
+    let work = &work;
+    if threads < 2 {
+        return all.into_iter().map(work).collect();
+    }
+    let share = all.len().div_ceil(threads).max(1);
+    thread::scope(|scope| {
+        let mut parts = Vec::with_capacity(threads);
+        while !all.is_empty() {
+            let rest = all.split_off(share.min(all.len()));
+            let part = std::mem::replace(&mut all, rest);
+            parts.push(scope.spawn(move || part.into_iter().map(work).collect::<Vec<_>>()));
+        }
+        let joined = parts.into_iter().map(|part| match part.join() {
+            Ok(done) => done,
+            // As it would without a thread.
+            Err(panic) => std::panic::resume_unwind(panic),
+        });
+        joined.flatten().collect()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::in_parallel;
+
+    #[test]
+    fn order_is_that_of_the_input_whoever_works() {
+        let all: Vec<usize> = (0..101).collect();
+        let doubled: Vec<usize> = all.iter().map(|one| 2 * one).collect();
+        for threads in [1, 2, 7, 500] {
+            assert_eq!(in_parallel(all.clone(), threads, |one| 2 * one), doubled, "{threads}");
+        }
+        assert!(in_parallel(Vec::<usize>::new(), 4, |one| one).is_empty());
+    }
+}
