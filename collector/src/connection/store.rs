@@ -3,6 +3,7 @@
 //! Owns format, keys and durability. Decides nothing about which connections there may be.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -32,12 +33,19 @@ const STORE_FILE: &str = "connections.json";
 const FILE_BYTES_MAX: u64 = 128 * 1024 * 1024;
 
 /// A record that could not be read. It stays in the file as it is until its id is deleted.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Damaged {
     /// When that much could be read.
     pub id: Option<ConnectionId>,
     pub why: String,
     raw: Value,
+}
+
+impl fmt::Debug for Damaged {
+    /// What it holds is somebody's credentials, though sealed.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Damaged").field("id", &self.id).field("why", &self.why).finish_non_exhaustive()
+    }
 }
 
 #[derive(Debug)]

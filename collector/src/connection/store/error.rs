@@ -11,6 +11,8 @@ pub enum StoreError {
     KeyMissing { store: PathBuf, key: PathBuf },
     #[error("the key file {} is not there", path.display())]
     KeyFileMissing { path: PathBuf },
+    #[error("others can read or change the key file {} (mode {mode:03o})", path.display())]
+    KeyExposed { path: PathBuf, mode: u32 },
     #[error("{origin} holds no usable key: {why}")]
     KeyMalformed { origin: String, why: &'static str },
     #[error("{} was written with key {wanted}, which is not the one given", path.display())]
@@ -39,6 +41,9 @@ impl StoreError {
                 "put back the key that belongs to this store; when it is lost for good, move the store away and add the connections again"
             }
             Self::KeyFileMissing { .. } => "check the path of the key file, and that it is mounted",
+            Self::KeyExposed { .. } => {
+                "chmod 600 it, or 640 where its group must read it; a mounted secret has defaultMode 0440. Who could read it before may have it: rotate the key"
+            }
             Self::KeyMalformed { .. } => {
                 "a key is 32 random bytes in base64, as `openssl rand -base64 32` makes them"
             }

@@ -67,17 +67,19 @@ pub(super) fn replace(path: &Path, bytes: &[u8], limit: u64) -> Result<(), Store
         .map_err(StoreError::io("writing", path))
 }
 
-/// Others than owner and group may read it. A mounted secret often gives its group the right.
-pub(super) fn is_public(path: &Path) -> bool {
+/// What others than its owner may do to it and must not: anything, and its group may read it at most. A mounted secret
+/// often gives its group that right.
+pub(super) fn exposed(path: &Path) -> Option<u32> {
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt as _;
-        fs::metadata(path).is_ok_and(|found| found.permissions().mode() & 0o004 != 0)
+        let mode = fs::metadata(path).ok()?.permissions().mode() & 0o777;
+        (mode & 0o037 != 0).then_some(mode)
     }
     #[cfg(not(unix))]
     {
         let _unknown = path;
-        false
+        None
     }
 }
 

@@ -172,8 +172,8 @@ impl Keyring {
 
 fn read(path: &Path) -> Result<Option<Vec<MasterKey>>, StoreError> {
     let Some(bytes) = file::read(path, FILE_BYTES_MAX)?.map(Zeroizing::new) else { return Ok(None) };
-    if file::is_public(path) {
-        tracing::warn!(path = %path.display(), "everybody on this machine can read the key: take that right away");
+    if let Some(mode) = file::exposed(path) {
+        return Err(StoreError::KeyExposed { path: path.to_owned(), mode });
     }
     let origin = path.display().to_string();
     let text = std::str::from_utf8(&bytes)

@@ -336,3 +336,51 @@ fn rotation_replaces_the_key_and_every_record() {
     let (_store, loaded) = open(&folder).expect("with the new key alone");
     assert_eq!(names(&loaded), ["nas1", "nas2"]);
 }
+
+#[cfg(unix)]
+#[test]
+fn a_key_that_others_could_read_or_change_is_refused() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let folder = filled(&["nas1"]);
+    let path = folder.path().join(KEY_FILE);
+    let elsewhere = self::folder();
+    let mounted = elsewhere.path().join("master.key");
+    fs::copy(&path, &mounted).expect("copied");
+    for (mode, fits) in [
+        (0o600, true),
+        (0o400, true),
+        // As Kubernetes mounts it for a group.
+        (0o440, true),
+        (0o640, true),
+        (0o644, false),
+        (0o604, false),
+        (0o620, false),
+        (0o660, false),
+        (0o602, false),
+        (0o601, false),
+    ] {
+        for (path, source) in [(&path, KeySource::Beside), (&mounted, KeySource::File(mounted.clone()))] {
+            fs::set_permissions(path, fs::Permissions::from_mode(mode)).expect("set");
+            let opened = Store::open(folder.path(), &source).map(drop);
+            assert_eq!(opened.is_ok(), fits, "{mode:o} {source:?}");
+            if let Err(error) = opened {
+                assert!(matches!(error, StoreError::KeyExposed { .. }), "{error}");
+                assert!(error.remedy().contains("chmod 600"), "{}", error.remedy());
+            }
+            fs::set_permissions(path, fs::Permissions::from_mode(0o600)).expect("set");
+        }
+    }
+}
+
+#[test]
+fn what_is_damaged_is_named_and_not_told() {
+    let folder = filled(&["nas1"]);
+    edit(&folder, |envelope| envelope["records"][0]["nonce"] = STANDARD.encode([0; 12]).into());
+    let kept = text(&folder);
+    let (_, loaded) = open(&folder).expect("the rest is readable");
+    let shown = format!("{loaded:?}");
+    assert!(shown.contains("nas1") && !loaded.damaged.is_empty(), "{shown}");
+    let envelope: Value = serde_json::from_str(&kept).expect("JSON");
+    let sealed = envelope["records"][0]["sealed"].as_str().expect("text");
+    assert!(!sealed.is_empty() && !shown.contains(sealed), "{shown}");
+}
