@@ -95,6 +95,12 @@ pub const KEYS: &[Key] = &[
         help: "Address of `/metrics`, `/healthz` and `/readyz`.",
     },
     Key {
+        name: "http.allowed_hosts",
+        env: "PULSE_COLLECTOR_HTTP_ALLOWED_HOSTS",
+        default: "",
+        help: "Names by which `/metrics` may be asked for, separated by commas, beside localhost and addresses, where nobody is asked who he is; pages of other names cannot read it through a browser.",
+    },
+    Key {
         name: "tls.cert_file",
         env: "PULSE_COLLECTOR_TLS_CERT_FILE",
         default: "",
@@ -176,7 +182,7 @@ pub const KEYS: &[Key] = &[
         name: "limits.requests_per_second",
         env: "PULSE_COLLECTOR_LIMITS_REQUESTS_PER_SECOND",
         default: "1000",
-        help: "Calls of one address where callers are asked who they are, twice as many at once; 0: no limit.",
+        help: "Calls of one address, twice as many at once; 0: no limit.",
     },
     Key {
         name: "audit.file",
@@ -409,7 +415,8 @@ impl Config {
                 max_message_bytes: settings.number("grpc.max_message_bytes", 64 * 1024, 256 * MIB),
             },
             tls: tls::Config::read(settings, &listens),
-            access: access::config::Config::read(settings, &data_dir, &listens),
+            access: access::config::Config::read(settings, &data_dir, &listens)
+                .with_hosts(list(&settings.text("http.allowed_hosts"))),
             audit: audit::config::Config::read(settings, &data_dir),
             traces: trace::Config::read(settings),
             data_dir,
@@ -478,6 +485,10 @@ fn is_loopback(address: &str) -> bool {
     let host = authority.rsplit_once(':').map_or(authority, |(host, _)| host);
     let host = host.trim_start_matches('[').trim_end_matches(']');
     host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
+fn list(text: &str) -> Vec<String> {
+    text.split(',').map(|part| part.trim().to_owned()).filter(|part| !part.is_empty()).collect()
 }
 
 #[cfg(test)]

@@ -132,7 +132,7 @@ pub const KEYS: &[Key] = &[
         name: "limits.requests_per_second",
         env: "PULSE_REGISTRY_LIMITS_REQUESTS_PER_SECOND",
         default: "1000",
-        help: "Calls of one address where callers are asked who they are, twice as many at once; 0: no limit.",
+        help: "Calls of one address, twice as many at once; 0: no limit.",
     },
     Key {
         name: "audit.file",
@@ -288,7 +288,7 @@ pub const KEYS: &[Key] = &[
         name: "console.allowed_hosts",
         env: "PULSE_REGISTRY_CONSOLE_ALLOWED_HOSTS",
         default: "",
-        help: "Names by which browsers may call, separated by commas, beside localhost and addresses, where nobody is asked who he is; pages of other names cannot reach the console through a browser.",
+        help: "Names by which browsers and Prometheus may call, separated by commas, beside localhost and addresses, where nobody is asked who he is; pages of other names cannot reach the console or `/metrics` through a browser.",
     },
     Key {
         name: "console.collectors",
@@ -478,7 +478,8 @@ impl Config {
             },
             tls: tls::Config::read(settings, &listens),
             access: access::config::Config::read(settings, &data_dir, &listens)
-                .with_scopes(boundary_labels.iter().cloned()),
+                .with_scopes(boundary_labels.iter().cloned())
+                .with_hosts(list(&settings.text("console.allowed_hosts"))),
             boundary_labels,
             audit: audit::config::Config::read(settings, &data_dir),
             traces: trace::Config::read(settings),

@@ -6,6 +6,7 @@ pub mod book;
 pub mod cli;
 pub mod config;
 pub mod guard;
+pub mod host;
 pub mod inside;
 pub mod issuer;
 pub(crate) mod layer;

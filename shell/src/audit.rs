@@ -7,6 +7,7 @@ pub mod config;
 pub mod file;
 pub mod layer;
 pub mod query;
+pub(crate) mod strangers;
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -16,6 +17,8 @@ use http::Extensions;
 pub const TARGET: &str = "audit";
 /// What is kept of a text that a client chose.
 const TEXT_CHARS_MAX: usize = 128;
+/// Stands where more was.
+const CUT: &str = "[...]";
 
 /// A deed. `result` is `done`, `unchanged`, or the reason of the refusal as clients get it.
 #[derive(Clone, Copy, Debug)]
@@ -35,11 +38,25 @@ pub struct Entry<'a> {
 
 impl Entry<'_> {
     pub fn write(self) {
-        let Self { action, requested_by, peer, request_id, resource, subject, result } = self;
+        let [action, requested_by, peer, request_id, resource, subject, result] = self.cut();
         tracing::info!(
-            target: TARGET, action, requested_by = %one_line(requested_by), peer, %request_id,
-            resource = %one_line(resource), subject = %one_line(subject), result, "audit",
+            target: TARGET, action, requested_by, peer, request_id, resource, subject, result, "audit",
         );
+    }
+
+    /// Of somebody who is nobody in particular: in a file of its own, where it takes no room from deeds.
+    pub(crate) fn write_apart(self) {
+        let [action, requested_by, peer, request_id, resource, subject, result] = self.cut();
+        tracing::info!(
+            target: TARGET, action, requested_by, peer, request_id, resource, subject, result, stranger = true,
+            "audit",
+        );
+    }
+
+    /// Whatever a client chose, a line has its bound.
+    fn cut(self) -> [String; 7] {
+        let Self { action, requested_by, peer, request_id, resource, subject, result } = self;
+        [action, requested_by, peer, request_id, resource, subject, result].map(one_line)
     }
 }
 
@@ -60,9 +77,14 @@ pub fn about(extensions: &Extensions, what: impl Into<String>) {
     }
 }
 
-/// Without what would break a log line.
+/// Without what would break a log line; what was cut off shows.
 pub fn one_line(text: &str) -> String {
-    text.chars().filter(|c| !c.is_control()).take(TEXT_CHARS_MAX).collect()
+    let mut left = text.chars().filter(|c| !c.is_control());
+    let mut line: String = left.by_ref().take(TEXT_CHARS_MAX).collect();
+    if left.next().is_some() {
+        line.push_str(CUT);
+    }
+    line
 }
 
 #[cfg(test)]
@@ -72,6 +94,20 @@ mod tests {
     #[test]
     fn a_line_stays_a_line() {
         assert_eq!(one_line("eve\n{\"target\":\"audit\"}"), "eve{\"target\":\"audit\"}");
-        assert_eq!(one_line(&"x".repeat(1_000)).len(), TEXT_CHARS_MAX);
+        let whole = "x".repeat(TEXT_CHARS_MAX);
+        assert_eq!(one_line(&whole), whole);
+        assert_eq!(one_line(&"x".repeat(12_000)), format!("{whole}[...]"));
+        let long = "/".repeat(12_000);
+        let long = long.as_str();
+        let entry = Entry {
+            action: long,
+            requested_by: long,
+            peer: long,
+            request_id: long,
+            resource: long,
+            subject: long,
+            result: long,
+        };
+        assert!(entry.cut().iter().all(|text| text.len() <= TEXT_CHARS_MAX + CUT.len()), "every field");
     }
 }

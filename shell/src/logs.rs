@@ -116,7 +116,9 @@ fn open(config: &audit::config::Config) -> anyhow::Result<AuditLayer> {
     if let Some(folder) = config.file.parent().filter(|folder| !folder.as_os_str().is_empty()) {
         serve::own_folder(folder)?;
     }
-    Ok(AuditLayer::new(Log::open(&config.file, config.rotation).with_context(told)?))
+    let (strangers, rotation) = config.strangers();
+    let strangers = Log::open(&strangers, rotation).with_context(told)?;
+    Ok(AuditLayer::new(Log::open(&config.file, config.rotation).with_context(told)?, strangers))
 }
 
 #[cfg(test)]

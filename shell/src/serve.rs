@@ -99,7 +99,14 @@ impl Entrance {
         let Some(files) = config.files.clone() else { return Ok(Self { guard, ..Self::default() }) };
         let (certificates, follower) =
             tokio::task::spawn_blocking(move || Certificates::load(files)).await??;
-        tokio::spawn(follower.run(stop));
+        tokio::spawn(follower.run(stop.clone()));
+        // Other authorities believe other clients.
+        let (mut loads, asked_again) = (certificates.loads(), guard.clone());
+        tokio::spawn(stop.run_until_cancelled_owned(async move {
+            while loads.changed().await.is_ok() {
+                asked_again.recheck();
+            }
+        }));
         Ok(Self { certificates: Some(certificates), guard, ..Self::default() })
     }
 

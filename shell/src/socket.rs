@@ -18,10 +18,9 @@ use tokio_rustls::{TlsAcceptor, TlsStream};
 use tokio_util::sync::CancellationToken;
 use tonic::transport::server::Connected;
 use tracing::{debug, warn};
-use x509_parser::extensions::GeneralName;
-use x509_parser::prelude::{FromDer as _, X509Certificate};
 
 use crate::tls::certificates::Certificates;
+use crate::tls::shown::Shown;
 
 /// For a TLS handshake, and again for the first bytes after it.
 const OPENING_DEADLINE: Duration = Duration::from_secs(10);
@@ -29,8 +28,6 @@ const OPENING_DEADLINE: Duration = Duration::from_secs(10);
 const OPENING_BYTES: usize = 24;
 /// Accepted and not taken yet.
 const BACKLOG_MAX: usize = 64;
-/// Names that are read of one certificate.
-const NAMES_MAX: usize = 16;
 
 /// Most connections of one port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,8 +47,8 @@ impl Default for Limits {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Peer {
     pub address: SocketAddr,
-    /// Names of a certificate that a trusted authority issued, as `dns:`, `uri:` and `email:`; empty without one.
-    pub names: Arc<[String]>,
+    /// A certificate that a trusted authority issued.
+    pub shown: Option<Shown>,
 }
 
 enum Stream {
@@ -64,6 +61,8 @@ pub struct Socket {
     stream: Stream,
     peer: Option<Peer>,
     opening: Option<Opening>,
+    /// Resolves when what the client showed no longer counts.
+    parts: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
     _seat: Option<Seat>,
 }
 
@@ -74,7 +73,13 @@ struct Opening {
 
 impl Socket {
     pub(crate) fn client(stream: tokio_rustls::client::TlsStream<TcpStream>) -> Self {
-        Self { stream: Stream::Tls(Box::new(stream.into())), peer: None, opening: None, _seat: None }
+        Self {
+            stream: Stream::Tls(Box::new(stream.into())),
+            peer: None,
+            opening: None,
+            parts: None,
+            _seat: None,
+        }
     }
 
     pub fn peer(&self) -> Option<&Peer> {
@@ -162,10 +167,10 @@ pub fn accept(
                 }
                 continue;
             };
-            let acceptor = certificates.as_ref().map(|now| TlsAcceptor::from(now.current()));
+            let certificates = certificates.clone();
             let ready = ready.clone();
             tokio::spawn(async move {
-                match open(tcp, address, acceptor, seat).await {
+                match open(tcp, address, certificates, seat).await {
                     // Nobody takes any more: the server is stopping.
                     Ok(socket) => drop(ready.send(Ok(socket)).await),
                     Err(error) => debug!(peer = %address, %error, "a connection did not begin"),
@@ -179,37 +184,28 @@ pub fn accept(
 async fn open(
     tcp: TcpStream,
     address: SocketAddr,
-    acceptor: Option<TlsAcceptor>,
+    certificates: Option<Arc<Certificates>>,
     seat: Seat,
 ) -> io::Result<Socket> {
     // Small messages go out at once.
     tcp.set_nodelay(true)?;
-    let (stream, names) = match acceptor {
-        None => (Stream::Plain(tcp), Vec::new()),
-        Some(acceptor) => {
+    let (stream, shown) = match certificates {
+        None => (Stream::Plain(tcp), None),
+        Some(certificates) => {
+            // First the number: of a load that comes between, it is asked again.
+            let load = certificates.load_number();
+            let acceptor = TlsAcceptor::from(certificates.current());
             let stream = tokio::time::timeout(OPENING_DEADLINE, acceptor.accept(tcp)).await??;
-            let shown = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
-            let names = shown.map(|leaf| names(leaf)).unwrap_or_default();
-            (Stream::Tls(Box::new(stream.into())), names)
+            let chain = stream.get_ref().1.peer_certificates();
+            let shown = chain.and_then(|chain| Shown::of(chain, &certificates, load));
+            (Stream::Tls(Box::new(stream.into())), shown)
         }
     };
-    let peer = Some(Peer { address, names: names.into() });
+    let parts = shown.clone().map(|shown| Box::pin(shown.parts()) as Pin<Box<_>>);
+    let peer = Some(Peer { address, shown });
     let until = Box::pin(tokio::time::sleep(OPENING_DEADLINE));
     let opening = Some(Opening { until, missing: OPENING_BYTES });
-    Ok(Socket { stream, peer, opening, _seat: Some(seat) })
-}
-
-/// The subject's alternative names. The common name is nobody's identity.
-fn names(leaf: &[u8]) -> Vec<String> {
-    let Ok((_, certificate)) = X509Certificate::from_der(leaf) else { return Vec::new() };
-    let Ok(Some(alternative)) = certificate.subject_alternative_name() else { return Vec::new() };
-    let name = |name: &GeneralName<'_>| match name {
-        GeneralName::DNSName(name) => Some(format!("dns:{}", name.to_ascii_lowercase())),
-        GeneralName::URI(uri) => Some(format!("uri:{uri}")),
-        GeneralName::RFC822Name(address) => Some(format!("email:{address}")),
-        _ => None,
-    };
-    alternative.value.general_names.iter().filter_map(name).take(NAMES_MAX).collect()
+    Ok(Socket { stream, peer, opening, parts, _seat: Some(seat) })
 }
 
 impl AsyncRead for Socket {
@@ -222,6 +218,12 @@ impl AsyncRead for Socket {
             && opening.until.as_mut().poll(cx).is_ready()
         {
             return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+        }
+        if let Some(parts) = &mut self.parts
+            && parts.as_mut().poll(cx).is_ready()
+        {
+            self.parts = None;
+            return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
         }
         let before = buf.filled().len();
         ready!(match &mut self.stream {

@@ -4,6 +4,7 @@
 
 pub mod certificates;
 pub mod connector;
+pub mod shown;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;

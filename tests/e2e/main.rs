@@ -9,6 +9,7 @@ mod builtins;
 mod cli;
 mod console;
 mod context;
+mod credentials;
 mod customers;
 mod delivery;
 mod faults;

@@ -32,6 +32,8 @@ pub struct Config {
     pub reachable: Vec<String>,
     /// Labels that what is seen can be limited to, since they keep things apart. `None`: any.
     pub scopes: Option<BTreeSet<String>>,
+    /// Names by which browsers may call where nobody is asked who he is, beside addresses and localhost.
+    pub hosts: Vec<String>,
 }
 
 /// Whose service accounts are believed.
@@ -68,7 +70,13 @@ impl Config {
             requests_per_second: u32::try_from(per_second).unwrap_or(u32::MAX),
             reachable: reachable.map(|(name, address)| format!("{name} {address}")).collect(),
             scopes: None,
+            hosts: Vec::new(),
         }
+    }
+
+    #[must_use]
+    pub fn with_hosts(self, hosts: Vec<String>) -> Self {
+        Self { hosts, ..self }
     }
 
     #[must_use]

@@ -1,45 +1,45 @@
 //! Decides about each call: what it needs by the table, who shows what, and
-//! whether that is enough. Follows its files, and tells open calls when a
-//! credential is gone.
+//! whether that is enough; tells open calls when a credential is gone.
+
+mod follow;
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
-use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use anyhow::{Context as _, bail};
+use anyhow::bail;
 use arc_swap::{ArcSwap, ArcSwapOption};
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
 use tokio::sync::{Notify, watch};
-use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use tracing::{error, info, warn};
+use tracing::{info, warn};
 
 use super::book::{BadToken, Book};
-use super::config::{Config, Jwt, Keys, Mode};
+use super::config::{Config, Keys, Mode};
 use super::inside::Pass;
-use super::issuer::{self, Issuer};
 use super::pace::Pace;
 use super::refusal::Refusal;
-use super::service_account::ServiceAccounts;
-use super::session::Sessions;
+use super::service_account::{ServiceAccounts, Signer};
+use super::session::{SessionId, Sessions};
 use super::table::{self, Need, Row};
-use super::{Caller, Grant, Role};
+use super::{Caller, Grant, Role, host};
+use crate::audit;
+use crate::audit::strangers::Strangers;
 use crate::clock::now_unix_ms;
 use crate::socket::Peer;
+use crate::tls::shown::Shown;
 
-/// How soon a revocation holds.
-const LOOK_INTERVAL: Duration = Duration::from_secs(1);
-const JWKS_BYTES_MAX: u64 = issuer::BYTES_MAX as u64;
-/// An issuer is asked again this often,
-const ISSUER_INTERVAL: Duration = Duration::from_mins(10);
-/// and where it failed, or a key is missing, so soon.
-const ISSUER_PAUSE: Duration = Duration::from_secs(15);
-/// Keys that an issuer has not confirmed for so long are no longer believed.
-const KEYS_AGE_MAX: Duration = Duration::from_hours(24);
+/// Who shows nothing that is known here.
+pub(super) const NOBODY: &str = "nobody";
+const METRICS: &str = "/metrics";
+/// Where pages hear of changes.
+const LIVE: &str = "/console/live";
+/// A call goes on so long at most on one showing of a token that others sign and that ends later, or never: only the
+/// one who signs it could take it back.
+const CALL_AGE_MAX: Duration = Duration::from_hours(24);
 
 /// The port that a call came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,6 +54,8 @@ pub(super) struct Knock<'a> {
     pub port: Port,
     pub path: &'a str,
     pub headers: &'a HeaderMap,
+    /// Whom an HTTP/2 call is for.
+    pub authority: Option<&'a str>,
     pub peer: Option<&'a Peer>,
 }
 
@@ -69,9 +71,33 @@ pub(super) struct Admitted {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Credential {
     None,
-    Token { text_hash: String, expires_unix_ms: Option<u64> },
-    Certificate(String),
-    ServiceAccount { subject: String, expires_unix_ms: u64 },
+    Token {
+        text_hash: String,
+        expires_unix_ms: Option<u64>,
+    },
+    /// In a browser, on behalf of a token.
+    Session {
+        id: SessionId,
+        text_hash: String,
+        expires_unix_ms: Option<u64>,
+    },
+    /// By one of its names.
+    Certificate {
+        name: String,
+        shown: Shown,
+    },
+    ServiceAccount {
+        subject: String,
+        signer: Signer,
+        expires_unix_ms: u64,
+    },
+}
+
+impl Credential {
+    fn of_service_account(subject: String, signer: Signer, expires_unix_ms: u64, now_ms: u64) -> Self {
+        let latest = now_ms.saturating_add(u64::try_from(CALL_AGE_MAX.as_millis()).unwrap_or(u64::MAX));
+        Self::ServiceAccount { subject, signer, expires_unix_ms: expires_unix_ms.min(latest) }
+    }
 }
 
 /// Stands before every call.
@@ -85,8 +111,11 @@ struct Inner {
     /// Somebody showed a token that a key signed which is not known.
     key_missing: Notify,
     pace: Option<Mutex<Pace>>,
+    strangers: Mutex<Strangers>,
     /// Counts changes of what is believed.
     changed: watch::Sender<u64>,
+    /// Names by which browsers may call where nobody is asked who he is.
+    hosts: Vec<String>,
     sessions: Sessions,
     /// Labels that credentials may be limited to; `None`: any.
     scopes: Option<BTreeSet<String>>,
@@ -101,28 +130,29 @@ impl std::fmt::Debug for Guard {
 impl Default for Guard {
     /// Asks nobody.
     fn default() -> Self {
-        Self::of(false, Book::default(), None, 0, Sessions::new(false), None)
+        Self::of(&Config::default(), false, (Book::default(), None), Sessions::new(false))
     }
 }
 
 impl Guard {
     fn of(
+        config: &Config,
         asks: bool,
-        book: Book,
-        accounts: Option<ServiceAccounts>,
-        per_second: u32,
+        (book, accounts): (Book, Option<ServiceAccounts>),
         sessions: Sessions,
-        scopes: Option<BTreeSet<String>>,
     ) -> Self {
+        let per_second = config.requests_per_second;
         Self(Arc::new(Inner {
             asks: AtomicBool::new(asks),
             book: ArcSwap::from_pointee(book),
             accounts: ArcSwapOption::from(accounts.map(Arc::new)),
             key_missing: Notify::new(),
             pace: (per_second > 0).then(|| Mutex::new(Pace::new(per_second))),
+            strangers: Mutex::default(),
             changed: watch::Sender::new(0),
+            hosts: config.hosts.clone(),
             sessions,
-            scopes,
+            scopes: config.scopes.clone(),
         }))
     }
 
@@ -134,7 +164,7 @@ impl Guard {
         stop: CancellationToken,
     ) -> anyhow::Result<Self> {
         let wanted = config.clone();
-        let (book, accounts) = tokio::task::spawn_blocking(move || load(&wanted)).await??;
+        let (book, accounts) = tokio::task::spawn_blocking(move || follow::load(&wanted)).await??;
         let found = book.is_some() || config.jwt.is_some() || has_client_ca;
         let asks = match config.mode {
             Mode::Auto => found,
@@ -155,20 +185,14 @@ impl Guard {
                 "no credential is set up: whoever is on this machine may do everything; `tokens create` changes that"
             );
         }
-        let guard = Self::of(
-            asks,
-            book.unwrap_or_default(),
-            accounts,
-            config.requests_per_second,
-            Sessions::new(has_tls),
-            config.scopes.clone(),
-        );
+        let believed = (book.unwrap_or_default(), accounts);
+        let guard = Self::of(config, asks, believed, Sessions::new(has_tls));
         guard.tell_unkept();
         tokio::spawn(guard.clone().follow(config.clone(), stop.clone()));
         if let Some(jwt) = config.jwt.clone()
             && let Keys::Issuer(issuer) = jwt.keys.clone()
         {
-            let mut known = Known::default();
+            let mut known = follow::Known::default();
             guard.ask(&issuer, &jwt, &mut known).await;
             tokio::spawn(guard.clone().follow_issuer(issuer, jwt, known, stop));
         }
@@ -205,121 +229,38 @@ impl Guard {
         Ok((self.0.sessions.open(&kept.hash, headers, now_ms), caller.name))
     }
 
-    /// Ends the session that these headers show; the cookie that makes a browser forget it.
+    /// Ends the session that these headers show, and what is open in it; the cookie that makes a browser forget it.
     pub fn sign_out(&self, headers: &HeaderMap) -> String {
-        self.0.sessions.close(headers)
+        let cookie = self.0.sessions.close(headers);
+        self.recheck();
+        cookie
     }
 
-    async fn follow(self, config: Config, stop: CancellationToken) {
-        let mut told = String::new();
-        let mut jwks = Vec::new();
-        loop {
-            tokio::select! {
-                () = tokio::time::sleep(LOOK_INTERVAL) => {}
-                () = stop.cancelled() => return,
-            }
-            let wanted = config.clone();
-            let looked = tokio::task::spawn_blocking(move || read(&wanted)).await;
-            let read = match looked {
-                Ok(Ok(read)) => read,
-                Ok(Err(problem)) => {
-                    // What was believed before goes on; nothing new is.
-                    let problem = format!("{problem:#}");
-                    if problem != told {
-                        error!(problem, "changed credentials cannot be used; the former ones hold");
-                        told = problem;
-                    }
-                    continue;
-                }
-                Err(_panicked) => continue,
+    /// Has everything that is open asked once more whether it may go on.
+    pub(crate) fn recheck(&self) {
+        self.0.changed.send_modify(|changes| *changes += 1);
+    }
+
+    /// Whether a refusal of nobody in particular gets a line of its own in the audit log.
+    pub(super) fn tells_stranger(&self, now_ms: u64) -> bool {
+        self.tell_strangers(now_ms);
+        self.0.strangers.lock().unwrap_or_else(PoisonError::into_inner).take(now_ms)
+    }
+
+    /// Says how many had none.
+    fn tell_strangers(&self, now_ms: u64) {
+        let unwritten = self.0.strangers.lock().unwrap_or_else(PoisonError::into_inner).unwritten(now_ms);
+        if let Some(count) = unwritten {
+            let entry = audit::Entry {
+                action: "refused without a line each",
+                requested_by: NOBODY,
+                peer: "",
+                request_id: "",
+                resource: "",
+                subject: &format!("{count} more"),
+                result: "REFUSED",
             };
-            told.clear();
-            let (book, keys) = read;
-            let mut changes = false;
-            if book.is_some() && config.mode == Mode::Auto && !self.0.asks.swap(true, Ordering::AcqRel) {
-                warn!("credentials are set up: from now on every caller is asked who he is");
-                changes = true;
-            }
-            // A file that is gone takes everybody's credential away, and nobody is let in instead.
-            let book = book.unwrap_or_default();
-            if book != **self.0.book.load() {
-                self.0.book.store(Arc::new(book));
-                info!("credentials are reloaded");
-                self.tell_unkept();
-                changes = true;
-            }
-            if let (Some(jwt), Some(keys)) = (&config.jwt, keys)
-                && keys != jwks
-            {
-                match ServiceAccounts::parse(&keys, &jwt.issuer, &jwt.audience) {
-                    Ok(accounts) => {
-                        self.0.accounts.store(Some(Arc::new(accounts)));
-                        changes |= !jwks.is_empty();
-                    }
-                    Err(problem) => error!(
-                        problem = format!("{problem:#}"),
-                        "changed keys of service accounts cannot be used; the former ones hold"
-                    ),
-                }
-                jwks = keys;
-            }
-            if changes {
-                self.0.changed.send_modify(|changes| *changes += 1);
-            }
-        }
-    }
-
-    /// Asks the issuer now and then, and when a key is missing; not oftener than it can bear.
-    async fn follow_issuer(self, issuer: Issuer, jwt: Jwt, mut known: Known, stop: CancellationToken) {
-        loop {
-            let rest = if known.failing { Duration::ZERO } else { ISSUER_INTERVAL };
-            let pause = async {
-                tokio::time::sleep(ISSUER_PAUSE).await;
-                tokio::select! {
-                    () = tokio::time::sleep(rest) => {}
-                    () = self.0.key_missing.notified() => {}
-                }
-            };
-            tokio::select! {
-                () = pause => {}
-                () = stop.cancelled() => return,
-            }
-            tokio::select! {
-                () = self.ask(&issuer, &jwt, &mut known) => {}
-                () = stop.cancelled() => return,
-            }
-        }
-    }
-
-    /// What was believed before goes on for a while where the issuer does not answer.
-    async fn ask(&self, issuer: &Issuer, jwt: &Jwt, known: &mut Known) {
-        let parse = |keys: &[u8]| ServiceAccounts::parse(keys, &jwt.issuer, &jwt.audience);
-        let asked = issuer.fetch().await.and_then(|keys| Ok((parse(&keys)?, keys)));
-        match asked {
-            Ok((accounts, keys)) => {
-                if known.keys != keys {
-                    self.0.accounts.store(Some(Arc::new(accounts)));
-                    self.0.changed.send_modify(|changes| *changes += 1);
-                    info!(issuer = issuer.name, "keys of service accounts are those of the issuer");
-                }
-                *known = Known { keys, told_at: Some(Instant::now()), failing: false };
-            }
-            Err(problem) => {
-                if !known.failing {
-                    let problem = format!("{problem:#}");
-                    error!(problem, issuer = issuer.name, "keys of service accounts cannot be asked for");
-                }
-                known.failing = true;
-                let is_old = known.told_at.is_some_and(|at| at.elapsed() > KEYS_AGE_MAX);
-                if is_old && self.0.accounts.swap(None).is_some() {
-                    *known = Known { failing: true, ..Known::default() };
-                    self.0.changed.send_modify(|changes| *changes += 1);
-                    error!(
-                        issuer = issuer.name,
-                        "keys of service accounts are too old: none is believed any more"
-                    );
-                }
-            }
+            entry.write_apart();
         }
     }
 
@@ -333,6 +274,11 @@ impl Guard {
     }
 
     fn admit_at(&self, knock: Knock<'_>, now_ms: u64, who: &mut String) -> Result<Admitted, Refusal> {
+        // Before anything else: being refused costs something, too.
+        if let (Some(pace), Some(peer)) = (&self.0.pace, knock.peer) {
+            let mut pace = pace.lock().unwrap_or_else(PoisonError::into_inner);
+            pace.take(of_peer(peer.address.ip()), now_ms).map_err(Refusal::TooFast)?;
+        }
         let row = match knock.port {
             Port::Grpc => table::method(knock.path),
             Port::Http => table::route(knock.path),
@@ -340,11 +286,12 @@ impl Guard {
         let row = row.ok_or(Refusal::NoSuchPath)?;
         let open = |caller| Ok(Admitted { caller, row, credential: Credential::None });
         if !self.asks() {
+            // Pages and MCP say it in their own words.
+            let says = knock.port == Port::Http && row.path == METRICS;
+            if says && !host::is_known(knock.headers, knock.authority, &self.0.hosts) {
+                return Err(Refusal::UnknownHost);
+            }
             return open(Caller::anyone());
-        }
-        if let (Some(pace), Some(peer)) = (&self.0.pace, knock.peer) {
-            let mut pace = pace.lock().unwrap_or_else(PoisonError::into_inner);
-            pace.take(of_peer(peer.address.ip()), now_ms).map_err(Refusal::TooFast)?;
         }
         let needs = match row.need {
             Need::Open => return open(Caller::anyone()),
@@ -392,24 +339,29 @@ impl Guard {
                 if accounts.misses_key_of(text) {
                     self.0.key_missing.notify_one();
                 }
-                let (subject, expires_unix_ms) = accounts.verify(text, now_ms).map_err(bad)?;
+                let (subject, expires_unix_ms, signer) = accounts.verify(text, now_ms).map_err(bad)?;
                 let caller = book.by_service_account(&subject);
                 let caller = caller.ok_or_else(|| Refusal::NoGrant(format!("service account {subject}")))?;
-                Ok((caller, Credential::ServiceAccount { subject, expires_unix_ms }))
+                let credential = Credential::of_service_account(subject, signer, expires_unix_ms, now_ms);
+                Ok((caller, credential))
             }
             (Some(_), Some(_)) => Err(Refusal::BadCredential),
             (None, _) => {
                 // A browser shows it wherever it goes: it counts for pages alone.
                 if row.page && knock.port == Port::Http && super::session::is_shown(knock.headers) {
-                    return self.by_session(&book, knock.headers, now_ms);
+                    return self.by_session(&book, knock, now_ms);
                 }
-                let names = knock.peer.map(|peer| Arc::clone(&peer.names)).unwrap_or_default();
-                if names.is_empty() {
-                    return Err(Refusal::NoCredential);
+                let shown = knock.peer.and_then(|peer| peer.shown.clone()).ok_or(Refusal::NoCredential)?;
+                let name = shown.names().first().ok_or(Refusal::NoCredential)?;
+                if now_ms >= shown.ends_unix_ms() {
+                    return Err(Refusal::Expired);
                 }
-                let caller = book.by_certificate(&names);
-                let caller = caller.ok_or_else(|| Refusal::NoGrant(format!("certificate {}", names[0])))?;
-                let credential = Credential::Certificate(caller.name.clone());
+                if !shown.is_believed(now_ms) {
+                    return Err(Refusal::BadCredential);
+                }
+                let caller = book.by_certificate(shown.names());
+                let caller = caller.ok_or_else(|| Refusal::NoGrant(format!("certificate {name}")))?;
+                let credential = Credential::Certificate { name: caller.name.clone(), shown };
                 Ok((caller, credential))
             }
         }
@@ -419,10 +371,12 @@ impl Guard {
     fn by_session(
         &self,
         book: &Book,
-        headers: &HeaderMap,
+        knock: Knock<'_>,
         now_ms: u64,
     ) -> Result<(Caller, Credential), Refusal> {
-        let text_hash = self.0.sessions.find(headers, now_ms).ok_or(Refusal::Expired)?;
+        // A page that only waits for news, and comes back for them by itself, uses nothing.
+        let uses = knock.path != LIVE;
+        let (id, text_hash) = self.0.sessions.find(knock.headers, now_ms, uses).ok_or(Refusal::Expired)?;
         let kept = book.tokens.iter().find(|token| token.hash == text_hash).ok_or(Refusal::BadCredential)?;
         let expires_unix_ms = kept.expires_unix_ms;
         if expires_unix_ms.is_some_and(|expires| now_ms >= expires) {
@@ -430,7 +384,7 @@ impl Guard {
         }
         let name = format!("token:{}/{}", kept.id, kept.name);
         let caller = Caller { name, grant: Some(kept.grant.clone()) };
-        Ok((caller, Credential::Token { text_hash, expires_unix_ms }))
+        Ok((caller, Credential::Session { id, text_hash, expires_unix_ms }))
     }
 
     fn suffices(&self, grant: &Grant, needs: Role, row: Row) -> Result<(), Refusal> {
@@ -447,35 +401,50 @@ impl Guard {
         Ok(())
     }
 
+    /// When the credential ends by itself, as far as is known now.
+    pub(super) fn ends_in(&self, admitted: &Admitted) -> Option<Duration> {
+        let now_ms = now_unix_ms();
+        let end = match &admitted.credential {
+            Credential::Token { expires_unix_ms, .. } => *expires_unix_ms,
+            Credential::Session { id, expires_unix_ms, .. } => {
+                let session = self.0.sessions.ends(id, now_ms).unwrap_or(now_ms);
+                Some(expires_unix_ms.map_or(session, |token| token.min(session)))
+            }
+            Credential::ServiceAccount { expires_unix_ms, .. } => Some(*expires_unix_ms),
+            Credential::Certificate { shown, .. } => Some(shown.ends_unix_ms()),
+            Credential::None => None,
+        };
+        end.map(|end| Duration::from_millis(end.saturating_sub(now_ms)))
+    }
+
     /// Whether a call that is open may go on.
     pub(super) fn still(&self, admitted: &Admitted) -> bool {
-        let (book, now_ms) = (self.0.book.load(), now_unix_ms());
+        self.still_at(admitted, now_unix_ms())
+    }
+
+    fn still_at(&self, admitted: &Admitted, now_ms: u64) -> bool {
+        let book = self.0.book.load();
+        let by_hash = |text_hash: &str| {
+            let found = book.tokens.iter().find(|token| token.hash == text_hash);
+            let found = found.filter(|token| token.expires_unix_ms.is_none_or(|expires| now_ms < expires));
+            found.map(|token| &token.grant)
+        };
         let grant = match &admitted.credential {
             Credential::None => return !self.asks() || admitted.row.need == Need::Open,
-            Credential::Token { text_hash, .. } => {
-                let found = book.tokens.iter().find(|token| token.hash == *text_hash);
-                found
-                    .filter(|token| token.expires_unix_ms.is_none_or(|expires| now_ms < expires))
-                    .map(|token| &token.grant)
+            Credential::Token { text_hash, .. } => by_hash(text_hash),
+            Credential::Session { id, text_hash, .. } => {
+                by_hash(text_hash).filter(|_| self.0.sessions.ends(id, now_ms).is_some())
             }
-            Credential::Certificate(name) => book.certificates.get(name.trim_start_matches("certificate:")),
-            Credential::ServiceAccount { subject, expires_unix_ms } => {
-                book.service_accounts.get(subject).filter(|_| now_ms < *expires_unix_ms)
+            Credential::Certificate { name, shown } => {
+                let grant = book.certificates.get(name.trim_start_matches("certificate:"));
+                grant.filter(|_| shown.is_believed(now_ms))
+            }
+            Credential::ServiceAccount { subject, signer, expires_unix_ms } => {
+                let signs = self.0.accounts.load().as_ref().is_some_and(|accounts| accounts.believes(signer));
+                book.service_accounts.get(subject).filter(|_| signs && now_ms < *expires_unix_ms)
             }
         };
         grant == admitted.caller.grant.as_ref()
-    }
-}
-
-impl Admitted {
-    /// When the credential ends by itself.
-    pub(super) fn ends_in(&self) -> Option<Duration> {
-        let end = match &self.credential {
-            Credential::Token { expires_unix_ms, .. } => *expires_unix_ms,
-            Credential::ServiceAccount { expires_unix_ms, .. } => Some(*expires_unix_ms),
-            Credential::None | Credential::Certificate(_) => None,
-        };
-        end.map(|end| Duration::from_millis(end.saturating_sub(now_unix_ms())))
     }
 }
 
@@ -500,43 +469,6 @@ fn bad(token: BadToken) -> Refusal {
 fn bearer(value: &str) -> Option<&str> {
     let (scheme, text) = value.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then(|| text.trim())
-}
-
-/// What an issuer told last.
-#[derive(Default)]
-struct Known {
-    keys: Vec<u8>,
-    told_at: Option<Instant>,
-    failing: bool,
-}
-
-type Believed = (Option<Book>, Option<ServiceAccounts>);
-
-fn load(config: &Config) -> anyhow::Result<Believed> {
-    let (book, keys) = read(config)?;
-    let accounts = match (&config.jwt, keys) {
-        (Some(Jwt { issuer, audience, .. }), Some(keys)) => {
-            Some(ServiceAccounts::parse(&keys, issuer, audience).context("auth.jwks_file")?)
-        }
-        _ => None,
-    };
-    Ok((book, accounts))
-}
-
-fn read(config: &Config) -> anyhow::Result<(Option<Book>, Option<Vec<u8>>)> {
-    let keys = match config.jwt.as_ref().map(|jwt| &jwt.keys) {
-        Some(Keys::File(path)) => Some(read_keys(path)?),
-        Some(Keys::Issuer(_)) | None => None,
-    };
-    Ok((Book::read(&config.file)?, keys))
-}
-
-fn read_keys(path: &Path) -> anyhow::Result<Vec<u8>> {
-    let told = || format!("auth.jwks_file {} cannot be read", path.display());
-    if std::fs::metadata(path).with_context(told)?.len() > JWKS_BYTES_MAX {
-        bail!("auth.jwks_file {} is longer than {JWKS_BYTES_MAX} bytes", path.display());
-    }
-    std::fs::read(path).with_context(told)
 }
 
 #[cfg(test)]

@@ -13,11 +13,12 @@ use tonic::transport::server::TcpConnectInfo;
 use tower::{Layer, Service};
 
 use super::Caller;
-use super::guard::{Admitted, Guard, Knock, Port};
+use super::guard::{Admitted, Guard, Knock, NOBODY, Port};
 use super::inside::Pass;
 use super::refusal::Refusal;
 use super::table;
 use crate::audit::{self, Subject};
+use crate::clock::now_unix_ms;
 use crate::socket::Peer;
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
@@ -26,6 +27,7 @@ pub(crate) type Answer = tonic::body::Body;
 
 /// Where people sign in.
 const SIGN_IN: &str = "/console/sign-in";
+const DONE: &str = "done";
 const REQUEST_ID: &str = "x-request-id";
 const REQUEST_ID_CHARS_MAX: usize = 128;
 
@@ -88,12 +90,19 @@ where
         let path = request.uri().path().to_owned();
         // The one thing that is asked by whoever is nobody yet, and that changes what he may do.
         let signs_in = self.port == Port::Http && path == SIGN_IN && request.method() == http::Method::POST;
-        let knock = Knock { port: self.port, path: &path, headers: request.headers(), peer: peer.as_ref() };
-        let mut who = "nobody".to_owned();
+        let authority = request.uri().authority().map(http::uri::Authority::as_str);
+        let knock = Knock {
+            port: self.port,
+            path: &path,
+            headers: request.headers(),
+            authority,
+            peer: peer.as_ref(),
+        };
+        let mut who = NOBODY.to_owned();
         let admitted = match self.guard.admit(knock, &mut who) {
             Ok(admitted) => admitted,
             Err(refusal) => {
-                note(&path, &who, peer.as_ref(), &id, "", refusal.reason());
+                note(&self.guard, &path, &who, peer.as_ref(), &id, "", refusal.reason());
                 let answer = match (self.pages, table::route(&path)) {
                     (Some(page), Some(row)) if row.page && self.port == Port::Http => {
                         refused_page(page, &refusal, request.uri())
@@ -117,7 +126,10 @@ where
         Box::pin(async move {
             let mut response = called.await?;
             if admitted.row.changes || signs_in {
-                note(&path, &admitted.caller.name, peer.as_ref(), &id, &subject.get(), &result(&response));
+                let result = result(&response);
+                // Whoever does not get in by signing in is still nobody.
+                let who = if signs_in && result != DONE { NOBODY } else { &admitted.caller.name };
+                note(&guard, &path, who, peer.as_ref(), &id, &subject.get(), &result);
             }
             if let Ok(value) = HeaderValue::from_str(&id) {
                 response.headers_mut().insert(REQUEST_ID, value);
@@ -127,11 +139,24 @@ where
     }
 }
 
-fn note(action: &str, who: &str, peer: Option<&Peer>, request_id: &str, subject: &str, result: &str) {
+/// What nobody in particular was refused is written apart, and only so much of it.
+fn note(
+    guard: &Guard,
+    action: &str,
+    who: &str,
+    peer: Option<&Peer>,
+    request_id: &str,
+    subject: &str,
+    result: &str,
+) {
     let peer = peer.map(|peer| peer.address.to_string()).unwrap_or_default();
     let entry =
         audit::Entry { action, requested_by: who, peer: &peer, request_id, resource: "", subject, result };
-    entry.write();
+    if who != NOBODY {
+        entry.write();
+    } else if guard.tells_stranger(now_unix_ms()) {
+        entry.write_apart();
+    }
 }
 
 /// As far as the head of the answer tells.
@@ -139,7 +164,7 @@ fn result<R>(response: &Response<R>) -> String {
     match response.headers().get("grpc-status").and_then(|code| code.to_str().ok()) {
         // A form leads back to its page.
         None | Some("0") if response.status().is_success() || response.status().is_redirection() => {
-            "done".to_owned()
+            DONE.to_owned()
         }
         None | Some("0") => response.status().as_str().to_owned(),
         Some(code) => format!("{:?}", tonic::Code::from_bytes(code.as_bytes())),
@@ -207,7 +232,7 @@ impl<B> Alive<B> {
                 if !guard.still(&admitted) {
                     return;
                 }
-                let end = admitted.ends_in();
+                let end = guard.ends_in(&admitted);
                 let expires = async {
                     match end {
                         Some(end) => tokio::time::sleep(end).await,

@@ -32,6 +32,8 @@ pub(super) enum Refusal {
     /// It is limited by a label that keeps nothing apart.
     ScopeNotKept(String),
     TooFast(Duration),
+    /// Nobody is asked who he is, and a browser was led here by a name that is not known.
+    UnknownHost,
 }
 
 impl Refusal {
@@ -51,6 +53,7 @@ impl Refusal {
             Self::Scoped => "CREDENTIAL_IS_SCOPED",
             Self::ScopeNotKept(_) => "SCOPE_NOT_KEPT",
             Self::TooFast(_) => "TOO_FAST",
+            Self::UnknownHost => "UNKNOWN_HOST",
         }
     }
 
@@ -63,6 +66,7 @@ impl Refusal {
             Self::NoGrant(_) | Self::Role { .. } | Self::Scoped | Self::ScopeNotKept(_) => {
                 (Code::PermissionDenied, StatusCode::FORBIDDEN)
             }
+            Self::UnknownHost => (Code::PermissionDenied, StatusCode::MISDIRECTED_REQUEST),
             Self::TooFast(_) => (Code::ResourceExhausted, StatusCode::TOO_MANY_REQUESTS),
         }
     }
@@ -92,6 +96,11 @@ impl Refusal {
                      administrator names it in merge.boundary_labels, or limits the credential by a label which \
                      stands there"
                 )
+            }
+            Self::UnknownHost => {
+                "nobody is asked who he is here, so this answers by address and as localhost only; allow another name \
+                 with the setting console.allowed_hosts of the registry or http.allowed_hosts of the collector, or make a token with `tokens create`"
+                    .to_owned()
             }
             Self::TooFast(after) => format!("too many calls from this address; try again in {after:?}"),
         }

@@ -12,6 +12,7 @@ use jsonwebtoken::signature::{self, Verifier};
 use jsonwebtoken::{Algorithm, DecodingKey, DecodingKeyKind, Validation, decode, decode_header};
 use ring::signature as ring_signature;
 use serde::Deserialize;
+use sha2::{Digest as _, Sha256};
 
 use super::book::BadToken;
 
@@ -23,13 +24,28 @@ const ALGORITHMS: [Algorithm; 5] =
 
 /// The keys of one issuer.
 pub struct ServiceAccounts {
-    keys: BTreeMap<String, (Algorithm, DecodingKey)>,
+    keys: BTreeMap<String, Key>,
     issuer: String,
     audience: String,
 }
 
+struct Key {
+    algorithm: Algorithm,
+    decoding: DecodingKey,
+    fingerprint: [u8; 32],
+}
+
+/// The key that signed a token, by name and by what it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Signer {
+    id: String,
+    fingerprint: [u8; 32],
+}
+
 #[derive(Deserialize)]
 struct Claims {
+    /// One text: a list would be whoever's is in it.
+    iss: String,
     sub: String,
     exp: u64,
     #[serde(default)]
@@ -50,7 +66,9 @@ impl ServiceAccounts {
             if let (Some(algorithm), Some(id), Ok(decoding)) =
                 (algorithm, key.common.key_id.clone(), DecodingKey::from_jwk(key))
             {
-                keys.insert(id, (algorithm, decoding));
+                let parameters = serde_json::to_vec(&key.algorithm).context("a key cannot be told")?;
+                let fingerprint = Sha256::digest(parameters).into();
+                keys.insert(id, Key { algorithm, decoding, fingerprint });
             }
         }
         if keys.is_empty() {
@@ -65,14 +83,19 @@ impl ServiceAccounts {
         text.len() <= TOKEN_BYTES_MAX && header().is_some_and(|id| !self.keys.contains_key(&id))
     }
 
-    /// Subject and end of a token that is valid now.
-    pub fn verify(&self, text: &str, now_ms: u64) -> Result<(String, u64), BadToken> {
+    /// Whether the key that signed something is still there, the same under its name.
+    pub(super) fn believes(&self, signer: &Signer) -> bool {
+        self.keys.get(&signer.id).is_some_and(|key| key.fingerprint == signer.fingerprint)
+    }
+
+    /// Subject, end and signer of a token that is valid now.
+    pub fn verify(&self, text: &str, now_ms: u64) -> Result<(String, u64, Signer), BadToken> {
         if text.len() > TOKEN_BYTES_MAX {
             return Err(BadToken::Unknown);
         }
         let header = decode_header(text).map_err(|_bad| BadToken::Unknown)?;
-        let key = header.kid.and_then(|id| self.keys.get(&id));
-        let (algorithm, key) = key.ok_or(BadToken::Unknown)?;
+        let key = header.kid.and_then(|id| self.keys.get_key_value(&id));
+        let (id, Key { algorithm, decoding, fingerprint }) = key.ok_or(BadToken::Unknown)?;
         // The key says how it signs; what the token says is not asked.
         let mut validation = Validation::new(*algorithm);
         validation.set_issuer(&[&self.issuer]);
@@ -80,7 +103,10 @@ impl ServiceAccounts {
         validation.set_required_spec_claims(&["exp", "iss", "aud", "sub"]);
         // Times are compared here, with the time that is given.
         validation.validate_exp = false;
-        let claims = decode::<Claims>(text, key, &validation).map_err(|_bad| BadToken::Unknown)?.claims;
+        let claims = decode::<Claims>(text, decoding, &validation).map_err(|_bad| BadToken::Unknown)?.claims;
+        if claims.iss != self.issuer {
+            return Err(BadToken::Unknown);
+        }
         let now = now_ms / 1_000;
         if claims.nbf.is_some_and(|from| now < from) {
             return Err(BadToken::Unknown);
@@ -88,7 +114,8 @@ impl ServiceAccounts {
         if now >= claims.exp {
             return Err(BadToken::Expired);
         }
-        Ok((claims.sub, claims.exp.saturating_mul(1_000)))
+        let signer = Signer { id: id.clone(), fingerprint: *fingerprint };
+        Ok((claims.sub, claims.exp.saturating_mul(1_000), signer))
     }
 }
 
@@ -149,6 +176,9 @@ impl JwtVerifier for RingVerifier {
 
 #[cfg(test)]
 mod tests {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
     use super::*;
 
     /// Made once with openssl; the private keys are gone.
@@ -167,7 +197,8 @@ mod tests {
         let accounts = ServiceAccounts::parse(KEYS, ISSUER, "pulse").expect("keys");
         let tokens = tokens();
         for name in ["rs256", "es256"] {
-            let (subject, end) = accounts.verify(&tokens[name], NOW_MS).expect(name);
+            let (subject, end, signer) = accounts.verify(&tokens[name], NOW_MS).expect(name);
+            assert!(accounts.believes(&signer));
             assert_eq!((subject.as_str(), end), ("system:serviceaccount:pulse:core", 1_700_003_600_000));
             assert_eq!(accounts.verify(&tokens[name], end), Err(BadToken::Expired));
             assert_eq!(accounts.verify(&tokens[name], 1_699_999_999_000), Err(BadToken::Unknown), "not yet");
@@ -190,6 +221,42 @@ mod tests {
         }
         for text in ["", "..", "a.b.c", &"x".repeat(100_000)] {
             assert_eq!(accounts.verify(text, NOW_MS), Err(BadToken::Unknown));
+        }
+    }
+
+    /// A key set of one key, and a token with these claims that it signed.
+    fn signed(claims: &serde_json::Value) -> (Vec<u8>, String) {
+        use ring_signature::KeyPair as _;
+        let random = ring::rand::SystemRandom::new();
+        let how = &ring_signature::ECDSA_P256_SHA256_FIXED_SIGNING;
+        let secret = ring_signature::EcdsaKeyPair::generate_pkcs8(how, &random).expect("a key");
+        let pair = ring_signature::EcdsaKeyPair::from_pkcs8(how, secret.as_ref(), &random).expect("a key");
+        let text = |bytes: &[u8]| URL_SAFE_NO_PAD.encode(bytes);
+        let point = pair.public_key().as_ref();
+        let key = serde_json::json!({
+            "kty": "EC", "crv": "P-256", "alg": "ES256", "kid": "k", "x": text(&point[1..33]), "y": text(&point[33..]),
+        });
+        let head = serde_json::json!({"alg": "ES256", "kid": "k"});
+        let said = format!("{}.{}", text(head.to_string().as_bytes()), text(claims.to_string().as_bytes()));
+        let signature = pair.sign(&random, said.as_bytes()).expect("signed");
+        let set = serde_json::json!({ "keys": [key] });
+        (set.to_string().into_bytes(), format!("{said}.{}", text(signature.as_ref())))
+    }
+
+    #[test]
+    fn an_issuer_is_one_text() {
+        let claims =
+            |iss| serde_json::json!({"iss": iss, "aud": "pulse", "sub": "s", "exp": 1_700_003_600_u64});
+        for (iss, expected) in [
+            (serde_json::json!(ISSUER), Ok("s".to_owned())),
+            (serde_json::json!([ISSUER]), Err(BadToken::Unknown)),
+            (serde_json::json!(["https://evil.example", ISSUER]), Err(BadToken::Unknown)),
+            (serde_json::json!("https://evil.example"), Err(BadToken::Unknown)),
+            (serde_json::json!(null), Err(BadToken::Unknown)),
+        ] {
+            let (keys, token) = signed(&claims(iss.clone()));
+            let accounts = ServiceAccounts::parse(&keys, ISSUER, "pulse").expect("keys");
+            assert_eq!(accounts.verify(&token, NOW_MS).map(|(subject, ..)| subject), expected, "{iss}");
         }
     }
 

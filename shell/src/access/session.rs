@@ -23,6 +23,10 @@ const NAME_SECURE: &str = "__Host-pulse_session";
 
 type Hash = [u8; 32];
 
+/// Names a session to those who have let it in, and to nobody else.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct SessionId(Hash);
+
 #[derive(Debug)]
 pub(super) struct Sessions {
     open: Mutex<BTreeMap<Hash, Session>>,
@@ -41,6 +45,13 @@ impl Session {
     fn holds(&self, now_ms: u64) -> bool {
         let within = |from: u64, max: Duration| u128::from(now_ms.saturating_sub(from)) < max.as_millis();
         within(self.used_ms, IDLE_MAX) && within(self.opened_ms, AGE_MAX)
+    }
+
+    fn ends_ms(&self) -> u64 {
+        let after = |from: u64, max: Duration| {
+            from.saturating_add(u64::try_from(max.as_millis()).unwrap_or(u64::MAX))
+        };
+        after(self.used_ms, IDLE_MAX).min(after(self.opened_ms, AGE_MAX))
     }
 }
 
@@ -67,8 +78,8 @@ impl Sessions {
         self.cookie(&name, headers, AGE_MAX)
     }
 
-    /// The hash of the token that the shown session stands for.
-    pub(super) fn find(&self, headers: &HeaderMap, now_ms: u64) -> Option<String> {
+    /// The shown session, and the hash of the token that it stands for. `uses`: that keeps it from ending.
+    pub(super) fn find(&self, headers: &HeaderMap, now_ms: u64, uses: bool) -> Option<(SessionId, String)> {
         let hash = hash(shown(headers, self.name())?);
         let mut open = self.locked();
         let session = open.get_mut(&hash)?;
@@ -76,8 +87,16 @@ impl Sessions {
             open.remove(&hash);
             return None;
         }
-        session.used_ms = now_ms;
-        Some(session.text_hash.clone())
+        if uses {
+            session.used_ms = now_ms;
+        }
+        Some((SessionId(hash), session.text_hash.clone()))
+    }
+
+    /// When it ends if nobody uses it. `None`: it has ended.
+    pub(super) fn ends(&self, SessionId(hash): &SessionId, now_ms: u64) -> Option<u64> {
+        let open = self.locked();
+        open.get(hash).filter(|session| session.holds(now_ms)).map(Session::ends_ms)
     }
 
     /// Ends it; the cookie that makes a browser forget it.
@@ -136,6 +155,24 @@ mod tests {
         HeaderMap::from_iter([(COOKIE, value)])
     }
 
+    fn find(sessions: &Sessions, headers: &HeaderMap, now_ms: u64) -> Option<String> {
+        sessions.find(headers, now_ms, true).map(|(_, text_hash)| text_hash)
+    }
+
+    #[test]
+    fn waiting_for_news_is_no_use_and_ends_with_the_session() {
+        let hour = 3_600_000;
+        let sessions = Sessions::new(false);
+        let shown = headers(&sessions.open("hash", &HeaderMap::new(), NOW));
+        let (id, _) = sessions.find(&shown, NOW + 11 * hour, false).expect("a session");
+        assert_eq!(sessions.ends(&id, NOW + 11 * hour), Some(NOW + 12 * hour));
+        assert_eq!(sessions.ends(&id, NOW + 12 * hour), None, "idle");
+        assert!(sessions.find(&shown, NOW + 11 * hour, true).is_some());
+        assert_eq!(sessions.ends(&id, NOW + 12 * hour), Some(NOW + 23 * hour), "used meanwhile");
+        sessions.close(&shown);
+        assert_eq!(sessions.ends(&id, NOW + 12 * hour), None, "ended");
+    }
+
     #[test]
     fn a_session_lasts_while_it_is_used_and_not_for_ever() {
         let hour = 3_600_000;
@@ -143,12 +180,12 @@ mod tests {
         let cookie = sessions.open("hash", &HeaderMap::new(), NOW);
         let shown = headers(&cookie);
         assert!(is_shown(&shown));
-        assert_eq!(sessions.find(&shown, NOW + 11 * hour).as_deref(), Some("hash"));
-        assert_eq!(sessions.find(&shown, NOW + 22 * hour).as_deref(), Some("hash"), "used meanwhile");
-        assert_eq!(sessions.find(&shown, NOW + 35 * hour), None, "idle");
+        assert_eq!(find(&sessions, &shown, NOW + 11 * hour).as_deref(), Some("hash"));
+        assert_eq!(find(&sessions, &shown, NOW + 22 * hour).as_deref(), Some("hash"), "used meanwhile");
+        assert_eq!(find(&sessions, &shown, NOW + 35 * hour), None, "idle");
         let shown = headers(&sessions.open("hash", &HeaderMap::new(), NOW));
         for used in 1..17 {
-            assert_eq!(sessions.find(&shown, NOW + used * 10 * hour).is_some(), used * 10 < 168, "{used}");
+            assert_eq!(find(&sessions, &shown, NOW + used * 10 * hour).is_some(), used * 10 < 168, "{used}");
         }
     }
 
@@ -160,11 +197,15 @@ mod tests {
             assert!(cookie.contains(part), "{part} in {cookie}");
         }
         let shown = headers(&cookie);
-        assert_eq!(sessions.find(&headers("__Host-pulse_session=abc"), NOW), None);
-        assert_eq!(sessions.find(&headers(&cookie.replace("__Host-", "")), NOW), None, "not over plain text");
-        assert!(sessions.find(&shown, NOW).is_some());
+        assert_eq!(find(&sessions, &headers("__Host-pulse_session=abc"), NOW), None);
+        assert_eq!(
+            find(&sessions, &headers(&cookie.replace("__Host-", "")), NOW),
+            None,
+            "not over plain text"
+        );
+        assert!(find(&sessions, &shown, NOW).is_some());
         assert!(sessions.close(&shown).contains("Max-Age=0"));
-        assert_eq!(sessions.find(&shown, NOW), None);
+        assert_eq!(find(&sessions, &shown, NOW), None);
     }
 
     #[test]
@@ -174,7 +215,7 @@ mod tests {
             let asked = HeaderMap::from_iter([(ORIGIN, origin.parse().expect("a value"))]);
             let cookie = sessions.open("hash", &asked, NOW);
             assert_eq!(cookie.contains("; Secure"), expected, "{origin}");
-            assert!(sessions.find(&headers(&cookie), NOW).is_some(), "whoever ends TLS hands it on");
+            assert!(find(&sessions, &headers(&cookie), NOW).is_some(), "whoever ends TLS hands it on");
             assert_eq!(sessions.close(&asked).contains("; Secure"), expected, "{origin}");
         }
     }
@@ -187,6 +228,6 @@ mod tests {
             sessions.open("hash", &HeaderMap::new(), NOW + 1);
         }
         assert_eq!(sessions.locked().len(), SESSIONS_MAX);
-        assert_eq!(sessions.find(&first, NOW + 2), None, "the one that was not used for longest went");
+        assert_eq!(find(&sessions, &first, NOW + 2), None, "the one that was not used for longest went");
     }
 }

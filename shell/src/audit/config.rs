@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::file::{FILE_NAME, Rotation};
+use super::file::{FILE_NAME, Rotation, beside};
 use crate::settings::Settings;
 
 const MIB: usize = 1024 * 1024;
@@ -14,6 +14,11 @@ pub struct Config {
 }
 
 impl Config {
+    /// Where refusals of strangers are written.
+    pub fn strangers(&self) -> (PathBuf, Rotation) {
+        (beside(&self.file), Rotation { files_max: 1, ..self.rotation })
+    }
+
     pub fn read(settings: &mut Settings, data_dir: &Path) -> Self {
         let file = settings.optional("audit.file", "a path", |text| Some(PathBuf::from(text)));
         Self {

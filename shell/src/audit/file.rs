@@ -82,6 +82,11 @@ fn aside(path: &Path, number: usize) -> PathBuf {
     PathBuf::from(name)
 }
 
+/// The file of strangers beside that of deeds.
+pub(super) fn beside(path: &Path) -> PathBuf {
+    path.with_extension("strangers.jsonl")
+}
+
 /// Every line, oldest first; what is no line of ours (the last one after a crash) is passed over.
 pub fn read(path: &Path, files_max: usize, mut take: impl FnMut(Map<String, Value>)) -> io::Result<()> {
     let old = (1..=files_max).rev().map(|number| aside(path, number));

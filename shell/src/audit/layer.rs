@@ -14,12 +14,19 @@ use super::file::Log;
 use crate::clock::now_unix_ms;
 use crate::table::complain;
 
+/// Marks the lines of strangers.
+const STRANGER: &str = "stranger";
+
 #[derive(Debug)]
-pub struct AuditLayer(Mutex<Log>);
+pub struct AuditLayer {
+    deeds: Mutex<Log>,
+    /// What strangers were refused: however much it is, it pushes out no deed.
+    strangers: Mutex<Log>,
+}
 
 impl AuditLayer {
-    pub const fn new(log: Log) -> Self {
-        Self(Mutex::new(log))
+    pub const fn new(deeds: Log, strangers: Log) -> Self {
+        Self { deeds: Mutex::new(deeds), strangers: Mutex::new(strangers) }
     }
 }
 
@@ -31,7 +38,8 @@ impl<S: Subscriber> Layer<S> for AuditLayer {
         let mut line = Map::new();
         line.insert("at".to_owned(), at(now_unix_ms()).into());
         event.record(&mut Fields(&mut line));
-        let written = self.0.lock().unwrap_or_else(PoisonError::into_inner).append(&line);
+        let log = if line.remove(STRANGER).is_some() { &self.strangers } else { &self.deeds };
+        let written = log.lock().unwrap_or_else(PoisonError::into_inner).append(&line);
         if let Err(error) = written {
             // Not through the log: that is where we are.
             complain(&format!("the audit log cannot be written: {error}; the line is in the log alone"));

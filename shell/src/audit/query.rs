@@ -7,7 +7,7 @@ use anyhow::Context as _;
 use clap::Args;
 use serde_json::{Map, Value};
 
-use super::file::read;
+use super::file::{beside, read};
 use crate::clock::now_unix_ms;
 use crate::command::Output;
 use crate::settings::duration;
@@ -56,9 +56,26 @@ pub fn run(arguments: &AuditArgs, path: &Path) -> anyhow::Result<()> {
         }
         None => String::new(),
     };
+    let mut found = Vec::new();
+    for path in [path.to_owned(), beside(path)] {
+        found.extend(newest(arguments, &floor, &path)?);
+    }
+    // Each file is in order; of one time, deeds stand first.
+    found.sort_by(|a, b| text(a, "at").cmp(text(b, "at")));
+    found.drain(..found.len().saturating_sub(arguments.limit));
+    if arguments.output == Output::Json {
+        let lines: Vec<String> = found.into_iter().map(|line| Value::from(line).to_string()).collect();
+        return Ok(table::print(&lines)?);
+    }
+    let rows: Vec<Vec<String>> = found.iter().map(row).collect();
+    Ok(table::print(&table::prose(&["AT", "WHO", "ACTION", "OBJECT", "RESULT", "FROM", "REQUEST"], &rows))?)
+}
+
+/// Of one file and what was set aside of it.
+fn newest(arguments: &AuditArgs, floor: &str, path: &Path) -> anyhow::Result<VecDeque<Map<String, Value>>> {
     let mut found = VecDeque::new();
     read(path, FILES_MAX, |line| {
-        if fits(arguments, &floor, &line) {
+        if fits(arguments, floor, &line) {
             found.push_back(line);
             if found.len() > arguments.limit {
                 found.pop_front();
@@ -66,12 +83,7 @@ pub fn run(arguments: &AuditArgs, path: &Path) -> anyhow::Result<()> {
         }
     })
     .with_context(|| format!("cannot read {}", path.display()))?;
-    if arguments.output == Output::Json {
-        let lines: Vec<String> = found.into_iter().map(|line| Value::from(line).to_string()).collect();
-        return Ok(table::print(&lines)?);
-    }
-    let rows: Vec<Vec<String>> = found.iter().map(row).collect();
-    Ok(table::print(&table::prose(&["AT", "WHO", "ACTION", "OBJECT", "RESULT", "FROM", "REQUEST"], &rows))?)
+    Ok(found)
 }
 
 fn text<'a>(line: &'a Map<String, Value>, field: &str) -> &'a str {

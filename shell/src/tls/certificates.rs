@@ -1,22 +1,25 @@
 //! The server's side: certificate, key and client authority from files, read
-//! again when they change. Open connections go on with what they began with.
+//! again when they change. Open connections go on; what their clients showed
+//! counts as long as the authorities of now believe it.
 
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context as _, ensure};
+use anyhow::{Context as _, bail, ensure};
 use arc_swap::ArcSwap;
 use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
 use rustls::server::WebPkiClientVerifier;
 use rustls::server::danger::ClientCertVerifier;
 use rustls::{RootCertStore, ServerConfig};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
-use tracing::{error, info};
+use tracing::{error, info, warn};
+use x509_parser::prelude::{ASN1Time, FromDer as _, X509Certificate};
 
 use super::{Files, VERSIONS, provider};
+use crate::clock::now_unix_ms;
 
 /// How soon a new certificate is served. Contents are compared: links that are swapped under a mount have odd times.
 const LOOK_INTERVAL: Duration = Duration::from_secs(2);
@@ -27,26 +30,84 @@ const FILE_BYTES_MAX: u64 = 1024 * 1024;
 #[derive(Debug)]
 pub struct Certificates {
     files: Files,
-    current: ArcSwap<ServerConfig>,
+    current: ArcSwap<Current>,
     /// How often they were taken.
     loads: watch::Sender<u64>,
 }
 
-type Contents = (Vec<u8>, Vec<u8>, Option<Vec<u8>>);
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Contents {
+    cert: Vec<u8>,
+    key: Vec<u8>,
+    client_ca: Option<Vec<u8>>,
+}
+
+/// Made of the files.
+#[derive(Debug)]
+struct Current {
+    config: Arc<ServerConfig>,
+    clients: Option<Arc<dyn ClientCertVerifier>>,
+    validity: Validity,
+}
+
+/// When our own certificate counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Validity {
+    from_unix_ms: u64,
+    until_unix_ms: u64,
+}
+
+impl Validity {
+    fn of(leaf: &CertificateDer<'_>) -> anyhow::Result<Self> {
+        let (_, leaf) = X509Certificate::from_der(leaf).context("it cannot be read")?;
+        let millis = |time: ASN1Time| u64::try_from(time.timestamp()).unwrap_or(0).saturating_mul(1_000);
+        let validity = leaf.validity();
+        Ok(Self { from_unix_ms: millis(validity.not_before), until_unix_ms: millis(validity.not_after) })
+    }
+
+    /// Why clients do not take it now.
+    fn problem(self, now_ms: u64) -> Option<String> {
+        let told = |unix_ms: u64| {
+            let at = jiff::Timestamp::from_millisecond(i64::try_from(unix_ms).unwrap_or(i64::MAX));
+            at.map_or_else(|_far| "a time out of range".to_owned(), |at| at.to_string())
+        };
+        if now_ms < self.from_unix_ms {
+            let (from, now) = (told(self.from_unix_ms), told(now_ms));
+            return Some(format!("is valid only from {from} on, and the clock here says {now}"));
+        }
+        (now_ms >= self.until_unix_ms).then(|| format!("has expired at {}", told(self.until_unix_ms)))
+    }
+}
 
 impl Certificates {
     /// Blocks on files.
     pub fn load(files: Files) -> anyhow::Result<(Arc<Self>, Follower)> {
         let contents = read(&files)?;
-        let config = build(&files, &contents)?;
+        let current = build(&files, &contents)?;
+        current.warn(&files);
         let this =
-            Arc::new(Self { files, current: ArcSwap::from_pointee(config), loads: watch::Sender::new(1) });
+            Arc::new(Self { files, current: ArcSwap::from_pointee(current), loads: watch::Sender::new(1) });
         Ok((Arc::clone(&this), Follower { certificates: this, contents }))
     }
 
     /// For the next handshake.
     pub fn current(&self) -> Arc<ServerConfig> {
-        self.current.load_full()
+        Arc::clone(&self.current.load().config)
+    }
+
+    /// Of what is current, or of what came before.
+    pub(crate) fn load_number(&self) -> u64 {
+        *self.loads.borrow()
+    }
+
+    /// Whether a client that shows this now is let in.
+    pub(crate) fn lets_in(&self, chain: &[CertificateDer<'_>], now_ms: u64) -> bool {
+        let current = self.current.load();
+        let (Some(clients), Some((leaf, others))) = (&current.clients, chain.split_first()) else {
+            return false;
+        };
+        let now = UnixTime::since_unix_epoch(Duration::from_millis(now_ms));
+        clients.verify_client_cert(leaf, others, now).is_ok()
     }
 
     /// Counts how often the files were taken.
@@ -72,41 +133,99 @@ impl Follower {
                 () = stop.cancelled() => return,
             }
             let (files, before) = (self.certificates.files.clone(), self.contents.clone());
-            let looked = tokio::task::spawn_blocking(move || look(&files, &before)).await;
-            match looked.unwrap_or_else(|_panicked| Ok(None)) {
-                Ok(None) => told.clear(),
-                Ok(Some((contents, config))) => {
-                    self.contents = contents;
-                    self.certificates.current.store(Arc::new(config));
-                    self.certificates.loads.send_modify(|loads| *loads += 1);
-                    info!(cert_file = %self.certificates.files.cert.display(), "certificates are reloaded");
-                    told.clear();
-                }
-                Err(problem) => {
-                    let problem = format!("{problem:#}");
-                    if problem != told {
-                        error!(problem, "changed certificates cannot be used; the former ones are served on");
-                        told = problem;
-                    }
-                }
+            let former = self.certificates.current.load().validity;
+            let looked =
+                tokio::task::spawn_blocking(move || look(&files, &before, former, now_unix_ms())).await;
+            let Ok(Looked { taken, problem }) = looked else { continue };
+            if let Some((contents, current)) = taken {
+                self.contents = contents;
+                current.warn(&self.certificates.files);
+                self.certificates.current.store(Arc::new(current));
+                self.certificates.loads.send_modify(|loads| *loads += 1);
+                info!(cert_file = %self.certificates.files.cert.display(), "certificates are reloaded");
             }
+            let problem = problem.map(|problem| format!("{problem:#}")).unwrap_or_default();
+            if problem != told && !problem.is_empty() {
+                error!(problem, "changed certificates cannot be used; the former ones are served on");
+            }
+            told = problem;
         }
     }
 }
 
-fn look(files: &Files, before: &Contents) -> anyhow::Result<Option<(Contents, ServerConfig)>> {
-    let contents = read(files)?;
-    if contents == *before {
-        return Ok(None);
+/// What came of a look at the files.
+struct Looked {
+    taken: Option<(Contents, Current)>,
+    problem: Option<anyhow::Error>,
+}
+
+/// Our own certificate and the authorities of clients are followed each for itself: a broken one of the first keeps
+/// nobody in whom the second no longer believe.
+fn look(files: &Files, before: &Contents, former: Validity, now_ms: u64) -> Looked {
+    let (cert, key, problem) = match read_identity(files) {
+        Ok((cert, key)) => (cert, key, None),
+        Err(problem) => (before.cert.clone(), before.key.clone(), Some(problem)),
+    };
+    let (client_ca, problem) = match read_client_ca(files) {
+        Ok(client_ca) => (client_ca, problem),
+        Err(more) => (before.client_ca.clone(), problem.or(Some(more))),
+    };
+    let wanted = Contents { cert, key, client_ca };
+    let authorities = Contents { client_ca: wanted.client_ca.clone(), ..before.clone() };
+    let identity = Contents { client_ca: before.client_ca.clone(), ..wanted.clone() };
+    let (mut taken, mut problem) = (None, problem);
+    for contents in [wanted, authorities, identity] {
+        if contents == *before {
+            continue;
+        }
+        match usable(files, contents, former, now_ms) {
+            Ok(current) => {
+                taken = Some(current);
+                break;
+            }
+            Err(more) => problem = problem.or(Some(more)),
+        }
     }
-    let config = build(files, &contents)?;
-    Ok(Some((contents, config)))
+    Looked { taken, problem }
+}
+
+/// One that clients do not take is no better than one that they take.
+fn usable(
+    files: &Files,
+    contents: Contents,
+    former: Validity,
+    now_ms: u64,
+) -> anyhow::Result<(Contents, Current)> {
+    let current = build(files, &contents)?;
+    let problem = current.validity.problem(now_ms).filter(|_| former != current.validity);
+    if let Some(problem) = problem.filter(|_| former.problem(now_ms).is_none()) {
+        bail!("{} {problem}: put one there that is valid now", files.cert.display());
+    }
+    Ok((contents, current))
+}
+
+impl Current {
+    fn warn(&self, files: &Files) {
+        if let Some(problem) = self.validity.problem(now_unix_ms()) {
+            warn!(
+                cert_file = %files.cert.display(), problem,
+                "THE CERTIFICATE IS NOT VALID: clients will not connect; put one there that is valid now"
+            );
+        }
+    }
 }
 
 fn read(files: &Files) -> anyhow::Result<Contents> {
-    let client_ca =
-        files.client_ca.as_deref().map(|path| read_file("tls.client_ca_file", path)).transpose()?;
-    Ok((read_file("tls.cert_file", &files.cert)?, read_file("tls.key_file", &files.key)?, client_ca))
+    let (cert, key) = read_identity(files)?;
+    Ok(Contents { cert, key, client_ca: read_client_ca(files)? })
+}
+
+fn read_identity(files: &Files) -> anyhow::Result<(Vec<u8>, Vec<u8>)> {
+    Ok((read_file("tls.cert_file", &files.cert)?, read_file("tls.key_file", &files.key)?))
+}
+
+fn read_client_ca(files: &Files) -> anyhow::Result<Option<Vec<u8>>> {
+    files.client_ca.as_deref().map(|path| read_file("tls.client_ca_file", path)).transpose()
 }
 
 pub(super) fn read_file(what: &str, path: &Path) -> anyhow::Result<Vec<u8>> {
@@ -116,20 +235,24 @@ pub(super) fn read_file(what: &str, path: &Path) -> anyhow::Result<Vec<u8>> {
     std::fs::read(path).with_context(told)
 }
 
-fn build(files: &Files, (cert, key, client_ca): &Contents) -> anyhow::Result<ServerConfig> {
+fn build(files: &Files, Contents { cert, key, client_ca }: &Contents) -> anyhow::Result<Current> {
     let (chain, key) = identity(&files.cert, cert, &files.key, key)?;
+    let leaf = chain.first().with_context(|| format!("{} holds no certificate", files.cert.display()))?;
+    let validity = Validity::of(leaf).with_context(|| format!("the first of {}", files.cert.display()))?;
     let builder = ServerConfig::builder_with_provider(provider()).with_protocol_versions(&VERSIONS)?;
-    let builder = match (&files.client_ca, client_ca) {
-        (Some(path), Some(pem)) => {
-            builder.with_client_cert_verifier(verifier(roots(path, pem)?, files.require_client)?)
-        }
-        _ => builder.with_no_client_auth(),
+    let clients = match (&files.client_ca, client_ca) {
+        (Some(path), Some(pem)) => Some(verifier(roots(path, pem)?, files.require_client)?),
+        _ => None,
+    };
+    let builder = match &clients {
+        Some(clients) => builder.with_client_cert_verifier(Arc::clone(clients)),
+        None => builder.with_no_client_auth(),
     };
     let mut config = builder
         .with_single_cert(chain, key)
         .with_context(|| format!("{} and {} do not fit", files.cert.display(), files.key.display()))?;
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    Ok(config)
+    Ok(Current { config: Arc::new(config), clients, validity })
 }
 
 fn verifier(roots: RootCertStore, required: bool) -> anyhow::Result<Arc<dyn ClientCertVerifier>> {
@@ -164,3 +287,6 @@ pub(super) fn identity(
     })?;
     Ok((chain, key))
 }
+
+#[cfg(test)]
+mod tests;

@@ -45,6 +45,9 @@ impl Metrics {
     }
 }
 
+/// What is measured is how fast answers come, from one address.
+pub const UNPACED: &str = "\n[limits]\nrequests_per_second = 0\n";
+
 impl Bed {
     pub async fn start() -> anyhow::Result<Self> {
         Self::start_with(SETTINGS).await
@@ -53,7 +56,8 @@ impl Bed {
     /// With settings of a registry beyond addresses and data.
     pub async fn start_with(settings: &str) -> anyhow::Result<Self> {
         let folder = folder()?;
-        let registry = Service::start("pulse-registry", &folder.path().join("registry"), settings).await?;
+        let settings = format!("{settings}{UNPACED}");
+        let registry = Service::start("pulse-registry", &folder.path().join("registry"), &settings).await?;
         Ok(Self { registry, folder })
     }
 

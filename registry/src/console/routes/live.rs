@@ -15,6 +15,7 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tokio_stream::wrappers::ReceiverStream;
 
+use super::pages::turned_away;
 use super::{Slot, starting};
 use crate::console::address::Query;
 use crate::console::systems::{Scope, carries};
@@ -74,6 +75,9 @@ fn filter(about: &str) -> String {
 
 pub(super) async fn stream(State(slot): State<Slot>, request: Request) -> Response {
     let Some(console) = slot.0.get() else { return starting() };
+    if let Some(refused) = turned_away(console, &request) {
+        return refused;
+    }
     let scope = Caller::of(request.extensions()).scope();
     let query = Query::parse(request.uri().query().unwrap_or_default());
     drop(request);

@@ -7,7 +7,7 @@ use axum::extract::{Path, Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use pulse_proto::model::{ResourceId, UnixMillis};
-use pulse_shell::access::Caller;
+use pulse_shell::access::{Caller, host};
 
 use super::live::{self, EVERYTHING, Made, STORAGE};
 use super::{Slot, UNITS, starting};
@@ -16,7 +16,7 @@ use crate::console::address::{QUERY_BYTES_MAX, Query};
 use crate::console::figure::{Units, When};
 use crate::console::layout::{Layout, Visitor};
 use crate::console::systems::Scope;
-use crate::console::{Console, Refused, alerts, connections, csrf, fleet, infrastructure, resource, storage};
+use crate::console::{Console, Refused, alerts, connections, fleet, infrastructure, resource, storage};
 use crate::query::sight::Sight;
 use crate::state::View;
 
@@ -83,11 +83,11 @@ fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
 }
 
 /// Whether this browser may be answered; where nobody is asked who he is, a strange name of this machine is refused.
-fn turned_away(console: &Console, request: &Request) -> Option<Response> {
+pub(super) fn turned_away(console: &Console, request: &Request) -> Option<Response> {
     let caller = Caller::of(request.extensions());
     let authority = request.uri().authority().map(ToString::to_string);
     let hosts = &console.sources().allowed_hosts;
-    let known = caller.grant.is_some() || csrf::is_known_host(request.headers(), authority.as_deref(), hosts);
+    let known = caller.grant.is_some() || host::is_known(request.headers(), authority.as_deref(), hosts);
     (!known).then(|| {
         let text = "This registry asks nobody who he is, so it answers browsers only by its address or as localhost. \
                     To use another name, add it to console.allowed_hosts, or make a token with `tokens create`.";

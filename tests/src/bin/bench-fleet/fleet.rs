@@ -9,6 +9,7 @@ use pulse_proto::pb::collector::v1::{Connection, CreateConnectionRequest};
 use pulse_proto::pb::registry::v1::SummarizeResourcesRequest;
 use pulse_proto::pb::registry::v1::resource_service_client::ResourceServiceClient;
 use pulse_proto::pb::resource::v1::ResourceType;
+use pulse_tests::bench::bed::UNPACED;
 use pulse_tests::harness::fleet::Pair;
 use pulse_tests::harness::usage::Usage;
 use tonic::transport::Channel;
@@ -44,7 +45,7 @@ impl Fleet {
     pub(crate) async fn start(world: &mut World) -> anyhow::Result<Self> {
         let all = world.counts().await?;
         let count = world.addresses.len();
-        let pair = Pair::start_with("", &format!("[connections]\nmax = {count}")).await?;
+        let pair = Pair::start_with(UNPACED, &format!("[connections]\nmax = {count}{UNPACED}")).await?;
         let began = Instant::now();
         let collector = ConnectionServiceClient::connect(format!("http://{}", pair.collector.grpc())).await?;
         stream::iter(world.addresses.iter().enumerate())
