@@ -36,6 +36,7 @@ pub mod show;
 pub mod silence;
 mod source;
 pub mod task;
+mod text;
 
 pub use book::Book;
 pub use case::{Case, CaseId, CaseState, Origin};

@@ -19,7 +19,7 @@ pub fn prose(header: &[&str], rows: &[Vec<String>]) -> Vec<String> {
 /// The first `narrow` columns are cut.
 fn columns(header: &[&str], rows: &[Vec<String>], narrow: usize) -> Vec<String> {
     let head: Vec<String> = header.iter().map(|cell| (*cell).to_owned()).collect();
-    let fit = |(column, cell): (usize, &String)| if column < narrow { cut(cell) } else { clean(cell) };
+    let fit = |(column, cell): (usize, &String)| if column < narrow { cut(cell) } else { printable(cell) };
     let all: Vec<Vec<String>> =
         std::iter::once(&head).chain(rows).map(|row| row.iter().enumerate().map(fit).collect()).collect();
     let widths: Vec<usize> = (0..header.len())
@@ -54,7 +54,7 @@ pub fn complain(text: &str) {
 }
 
 /// One line, printable, and read in the order in which it is written.
-fn clean(cell: &str) -> String {
+pub fn printable(cell: &str) -> String {
     let shown = |c: char| match c {
         _ if c.is_control() => Some(' '),
         _ if is_unseen(c) => None,
@@ -70,7 +70,7 @@ const fn is_unseen(c: char) -> bool {
 
 /// One line, printable, not too wide.
 fn cut(cell: &str) -> String {
-    let cell = clean(cell);
+    let cell = printable(cell);
     if cell.width() <= CELL_WIDTH_MAX {
         return cell;
     }
@@ -118,7 +118,7 @@ mod tests {
 
     #[test]
     fn what_cannot_be_seen_is_not_printed() {
-        assert_eq!(clean("tank\u{202e}gnp.exe \u{200b}\u{1b}[31m"), "tankgnp.exe  [31m");
+        assert_eq!(printable("tank\u{202e}gnp.exe \u{200b}\u{1b}[31m"), "tankgnp.exe  [31m");
     }
 
     #[test]

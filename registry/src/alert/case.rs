@@ -1,7 +1,7 @@
 //! A case as everybody sees it: what is wrong with what, since when, who knows
 //! of it and why it may be quiet. Plain data; `life` moves it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -125,6 +125,21 @@ pub struct Subject {
 }
 
 impl Subject {
+    /// Whether it says what the resource is now.
+    pub fn is_of(&self, resource: &Resource) -> bool {
+        let Self { id, resource_type, section, name, technology, pool, connection, connection_name, labels } =
+            self;
+        *id == resource.id
+            && *resource_type == resource.resource_type()
+            && section.as_ref() == Some(&resource.document.section)
+            && **name == *resource.display_name()
+            && **technology == *resource.document.technology()
+            && **pool == *resource.document.pool()
+            && *connection == resource.connection
+            && *connection_name == resource.connection_name
+            && *labels == resource.labels
+    }
+
     pub fn of(resource: &Resource) -> Self {
         Self {
             id: resource.id.clone(),
@@ -149,6 +164,8 @@ pub struct Acknowledgement {
     pub severity: Severity,
     /// The native alerts that somebody saw; another one wakes again.
     pub native: Option<Native>,
+    /// The services, certificates or devices that somebody saw named; another one wakes again.
+    pub named: BTreeSet<String>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -264,6 +281,10 @@ pub(super) struct Progress {
     pub(super) worse_at: UnixMillis,
     /// Since when nobody is told of it for its own sake; 0 where nobody ever was.
     pub(super) quiet_since: Option<UnixMillis>,
+    /// It fired and was not quiet for its own sake, since it began or came back.
+    pub(super) loud: bool,
+    /// What it names: services, certificates, devices; the words of native alerts that another case is known by.
+    pub(super) named: BTreeSet<String>,
 }
 
 /// How sure one must be.

@@ -8,7 +8,7 @@ mod told;
 mod value;
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use pulse_proto::model::{ConnectionId, SectionName, Severity, UnixMillis};
@@ -224,7 +224,15 @@ pub(super) fn ask(rule: &Effective<'_>, question: &Question<'_>) -> Answer {
 }
 
 fn finding(severity: Severity, summary: String) -> Finding {
-    Finding { severity, summary, evidence: BTreeMap::new(), weight: None, min_delta: 0.0, native: None }
+    Finding {
+        severity,
+        summary,
+        evidence: BTreeMap::new(),
+        weight: None,
+        min_delta: 0.0,
+        native: None,
+        named: BTreeSet::new(),
+    }
 }
 
 fn evidence<const N: usize>(facts: [(&str, String); N]) -> BTreeMap<String, String> {

@@ -147,13 +147,24 @@ impl Cover {
     fn is_same(&self, by: &Case, case: &Case) -> bool {
         match self.same {
             Same::Resource => true,
-            Same::Word(word) => native::names(&by.evidence, word),
+            Same::Word(word) => names(by, word),
             Same::Named(before) => {
                 let name = case.evidence.get("of").and_then(|of| of.strip_prefix(before));
-                name.is_some_and(|name| native::names(&by.evidence, name))
+                name.is_some_and(|name| names(by, name))
             }
         }
     }
+}
+
+/// Whether a native alert names something; what an earlier release kept is known by what is quoted.
+fn names(by: &Case, name: &str) -> bool {
+    by.progress.named.contains(name) || native::names(&by.evidence, name)
+}
+
+/// Whether words of native alerts of this class decide what they tell.
+pub(super) fn goes_by_words(klass: &str) -> bool {
+    let by_words = COVERS.iter().filter(|cover| !matches!(cover.same, Same::Resource));
+    by_words.into_iter().any(|cover| matches!(cover.who, Who::Native(classes) if classes.contains(&klass)))
 }
 
 /// For people: who, how it stands, what.

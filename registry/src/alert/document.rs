@@ -20,9 +20,9 @@ An alert is a case: one for each rule, or class of native alert, and resource. I
 - How bad it is, is confirmed like the case itself, both ways: `raise_confirmations` and `for` before it grows worse, `clear_confirmations` before it grows milder. A value that was critical is so until it has gone back from `critical` as far as `clear` lies from `trigger`.
 - What is stale or missing neither fires a rule nor resolves it: an operand that is absent, or whose section was not read in time, makes a condition or a selector unknown, and what is unknown leaves a case as it is. One read of a section is one observation, however often it is looked at. Rules that ask for nothing but freshness (`reach`; an expression or selector with `freshness` or `observed_at` and no value that is read) are the exception: silence is their answer. An expression that asks for freshness and for values is about values.
 - A resource that is gone ends its cases when what would hold it was read whole without it, `clear_confirmations` times; while that section fails or is stale, they stay. A rule that is switched off or no longer selects the resource ends a case at once.
-- First seen never moves. Each step is kept with its time, the revision of the resource and what was observed. Of a resolved case the evidence is what was observed when it resolved; `resolution` in it is `cleared`, `gone` or `not_asked`.
+- First seen never moves; labels, names and what stands above it are those of now while it is open. Each step is kept with its time, the revision of the resource and what was observed. Of a resolved case the evidence is what was observed when it resolved; `resolution` in it is `cleared`, `gone` or `not_asked`.
 - A case is **quiet**, and notifies nobody, while it is acknowledged, silenced, told by another case already, or dismissed at its source. `pulse-registry alerts explain ID` says which and why.
-- An acknowledgement holds for what was seen. When the case grows worse, or its class brings a native alert with another id, it is **withdrawn**: the alert is told again, and the timeline says why. A dismissal at the source holds for the alert that was dismissed, too.
+- An acknowledgement holds for what was seen. When the case grows worse, its class brings a native alert with another id, or it names a further service, certificate or device, it is **withdrawn**: the alert is told again, and the timeline says why. A dismissal at the source holds for the alert that was dismissed, too.
 ";
 
 const TRIAL: &str = "
@@ -102,7 +102,10 @@ What fires again within {} of its end is the same case.\n",
         say(format_args!("| `{}` | {} |\n", of.token(), of.what()));
     }
     say(format_args!(
-        "\n`growth`: a counter grew by at least `by`; it clears when it stood still for `calm_after`.\n\n| counter | meaning |\n|---|---|\n"
+        "\n`growth`: a counter grew by at least `by`; it clears when it stood still for `calm_after`. What was believed last of each device is compared with what a read tells now, \
+         however long ago that was, also over a restart; a read that is stale on arrival is believed once it is fresh again. A resource that comes with errors did not grow them here: its first read is the base, and so is \
+         that of a device that joins a pool. Kept is what shows more than zeros; of the rest it is known up to which revision of the fleet it was looked at, so that zeros are its base where it came before that and nothing is \
+         kept of it. A device that is not told ends nothing; one that two reads do not list is gone, and so is what is remembered of a resource that two reads of its section do not hold.\n\n| counter | meaning |\n|---|---|\n"
     ));
     for counter in Counter::ALL {
         say(format_args!("| `{}` | {} |\n", counter.token(), counter.what()));
@@ -120,7 +123,7 @@ resolves when two reads no longer hold it. Levels `info` and `notice` are monito
     ));
     say(format_args!(
         "\n## What keeps what quiet\n\nA firing case keeps others quiet that tell the same or follow from it; a milder one never keeps a worse one quiet, except that nothing is told of what lies below an unreachable system. \
-One that is itself acknowledged, silenced or dismissed keeps quiet what it kept quiet until then: what comes or grows worse after that is told. Rules of operators are kept quiet by an unreachable system alone.\n\n| while this fires | of | quiet are |\n|---|---|---|\n"
+One that is itself acknowledged, silenced or dismissed keeps quiet what it kept quiet until then: what comes or grows worse after that is told. One that nobody was ever told of keeps nothing quiet. Rules of operators are kept quiet by an unreachable system alone.\n\n| while this fires | of | quiet are |\n|---|---|---|\n"
     ));
     for (who, relation, what) in cover::table() {
         say(format_args!("| {who} | {relation} | {what} |\n"));
@@ -132,7 +135,7 @@ One that is itself acknowledged, silenced or dismissed keeps quiet what it kept 
         fields.join(", ")
     ));
     say(format_args!(
-        "\n## Silences and maintenance\n\nA silence has a filter, a reason, an author and an end. With a `window` (days, start, duration, time zone) it is in force only then: a maintenance window that comes again. \
+        "\n## Silences and maintenance\n\nA silence has a filter, a reason, an author and an end. Its filter cannot ask for `silenced`, `suppressed`, `acknowledged` or `revision`: silences decide those, or change with them. One that was kept by an earlier release and does is left out at the start, with a line in the log. With a `window` (days, start, duration, time zone) it is in force only then: a maintenance window that comes again. \
 A system that is expected to be off is silenced by `connection_name = NAME`.\n\n```\npulse-registry silences add --filter 'connection_name = nas-1' --reason 'disks are replaced' --author ops --for 2h\n```\n"
     ));
     out.push_str(FIGURES);

@@ -200,7 +200,8 @@ impl Engine {
             if let Some(own) = self.case_mut(id) {
                 own.revision = case.revision;
             }
-            outcome.notes.push(row::case(&case));
+            let above = self.above.get(&case.subject.id).map(Vec::as_slice).unwrap_or_default();
+            outcome.notes.push(row::case(&case, above));
             outcome.cases.push(Arc::new(case));
         }
         for id in &forgotten {

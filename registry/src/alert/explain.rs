@@ -105,7 +105,19 @@ fn state(book: &Book, case: &Case, say: &mut Say<'_>) {
             format!("Pending: {sure}.")
         }
         CaseState::Firing if case.is_flapping() => {
-            format!("Flapping: it fires until nothing has moved for {}.", long(CALM_AFTER))
+            let Progress { held, streak, turned_at, .. } = &case.progress;
+            let (since, calm_at) = (shown(*turned_at), shown(*turned_at + CALM_AFTER));
+            if *held {
+                format!(
+                    "Flapping: it came and went too often. It holds since {since}; it is no longer flapping at {calm_at} if it goes on."
+                )
+            } else {
+                let looks = (*streak).max(1);
+                format!(
+                    "Flapping: it came and went too often, so it fires until nothing has moved for {}. The newest looks, {looks} or more since {since}, say that it is over: it ends at {calm_at} if that stays so.",
+                    long(CALM_AFTER)
+                )
+            }
         }
         CaseState::Firing if !case.progress.held => {
             let Progress { streak, policy, .. } = &case.progress;

@@ -6,7 +6,7 @@ mod level;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -48,6 +48,8 @@ pub(super) struct Finding {
     /// Smaller moves of the value are not told.
     pub(super) min_delta: f64,
     pub(super) native: Option<Native>,
+    /// What it names: services, certificates, devices; of native alerts the words that another case is known by.
+    pub(super) named: BTreeSet<String>,
 }
 
 /// What was seen instead of what the case is about.
@@ -214,6 +216,7 @@ fn fresh(begin: &Begin<'_>, finding: Finding, look: Look) -> Case {
             turned_at: look.now,
             weight: finding.weight,
             worse_at: look.now,
+            named: finding.named,
             ..Progress::default()
         },
     }
@@ -279,7 +282,7 @@ fn confirm(mut case: Case, look: Look, policy: Policy) -> Stepped {
 }
 
 fn held_firing(mut case: Case, mut finding: Finding, look: Look, policy: Policy) -> Stepped {
-    turn(&mut case, true, look.now);
+    let turned = turn(&mut case, true, look.now);
     case.progress.streak = 0;
     case.progress.counted_at = case.progress.counted_at.max(look.observed_at);
     let wait = level::settle(&mut case, &mut finding, look, policy);
@@ -291,7 +294,12 @@ fn held_firing(mut case: Case, mut finding: Finding, look: Look, policy: Policy)
     }
     let woken = level::wake(&mut case, native.as_ref(), look.now);
     let (calmed, look_again) = calm(&mut case, look.now);
-    wait.onto(Stepped { case: Some(case), told: moved || woken || calmed, awaits: false, look_again })
+    wait.onto(Stepped {
+        case: Some(case),
+        told: moved || woken || calmed || turned,
+        awaits: false,
+        look_again,
+    })
 }
 
 fn cleared_firing(
@@ -301,19 +309,21 @@ fn cleared_firing(
     look: Look,
     policy: Policy,
 ) -> Stepped {
-    turn(&mut case, false, look.now);
+    let turned = turn(&mut case, false, look.now);
     case.progress.leaning = None;
     if look.observed_at > case.progress.counted_at {
         case.progress.streak = case.progress.streak.saturating_add(1);
         case.progress.counted_at = look.observed_at;
     }
     if case.progress.streak < policy.clear {
-        return Stepped { case: Some(case), told: false, awaits: true, look_again: None };
+        return Stepped { case: Some(case), told: turned, awaits: true, look_again: None };
     }
     if case.progress.flapping {
         let calm_at = case.progress.turned_at + CALM_AFTER;
         if look.now < calm_at {
-            return Stepped { case: Some(case), told: false, awaits: false, look_again: Some(calm_at) };
+            // How far it has come is shown once it is sure, and not at every look.
+            let told = turned || case.progress.streak == policy.clear;
+            return Stepped { case: Some(case), told, awaits: false, look_again: Some(calm_at) };
         }
     }
     ended(case, look, Step::Resolved, resolution, seen)
@@ -331,6 +341,7 @@ fn ended(mut case: Case, look: Look, step: Step, resolution: Resolution, seen: C
     case.progress.held = false;
     case.progress.leaning = None;
     case.progress.quiet_since = None;
+    case.progress.loud = false;
     case.evidence = evidence;
     case.resource_revision = look.revision;
     case.note(step, look.now, text, "");
@@ -344,12 +355,13 @@ fn ended(mut case: Case, look: Look, step: Step, resolution: Resolution, seen: C
 /// Whether anything moved that is worth telling.
 fn take(case: &mut Case, finding: Finding, look: Look) -> bool {
     case.last_seen_at = look.now;
+    let named = finding.named == case.progress.named;
     let far = match (case.progress.weight, finding.weight) {
         (Some(before), Some(now)) => (now - before).abs() >= finding.min_delta.max(f64::EPSILON),
         (None, None) => finding.summary != case.summary,
         _ => true,
     };
-    if !far && finding.severity == case.severity && finding.native == case.native {
+    if !far && named && finding.severity == case.severity && finding.native == case.native {
         return false;
     }
     if finding.severity > case.severity {
@@ -360,12 +372,13 @@ fn take(case: &mut Case, finding: Finding, look: Look) -> bool {
 }
 
 fn adopt(case: &mut Case, finding: Finding, look: Look) {
-    let Finding { severity, summary, evidence, weight, min_delta: _, native } = finding;
+    let Finding { severity, summary, evidence, weight, min_delta: _, native, named } = finding;
     case.last_seen_at = look.now;
     case.severity = severity;
     case.summary = summary;
     case.evidence = evidence;
     case.native = native;
     case.progress.weight = weight;
+    case.progress.named = named;
     case.resource_revision = look.revision;
 }

@@ -4,6 +4,7 @@
 mod devices;
 
 use std::cell::OnceCell;
+use std::collections::BTreeSet;
 
 use pulse_proto::model::{Dataset, IngestRecord, Pool, ResourceType, StorageTopology, UnixMillis, Zfs};
 
@@ -300,6 +301,19 @@ impl AgeOf {
                     None => None,
                 }
             }
+        }
+    }
+
+    /// What ends by then, where there may be several of its kind.
+    pub(super) fn named(self, lens: &Lens<'_>, by: UnixMillis) -> BTreeSet<String> {
+        match self {
+            Self::Certificate => {
+                let truenas = lens.record().and_then(|record| record.facets.truenas.as_ref());
+                let all = truenas.map(|truenas| truenas.certificates.as_slice()).unwrap_or_default();
+                let ends = all.iter().filter(|one| one.not_after.is_some_and(|at| at <= by));
+                ends.map(|one| one.name.clone()).collect()
+            }
+            Self::Scrub | Self::Snapshot | Self::Success | Self::Update => BTreeSet::new(),
         }
     }
 

@@ -1,7 +1,7 @@
 //! Native alerts as cases: one for each class and resource they concern. The
 //! level decides; all seven are kept, and so is what was dismissed at the source.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use pulse_proto::model::{AlertLevel, Incident, Severity};
@@ -63,6 +63,7 @@ fn finding(resource: &Resource, mut incidents: Vec<&Incident>) -> Option<Finding
         ))
     });
     let worst = *incidents.first()?;
+    let klass = &worst.klass;
     let quoted = |incident: &Incident| quote(&incident.text);
     let mut evidence = BTreeMap::new();
     let mut tell = |key: &str, value: String| {
@@ -102,7 +103,38 @@ fn finding(resource: &Resource, mut incidents: Vec<&Incident>) -> Option<Finding
             ids: incidents.iter().map(|incident| incident.native_id.clone()).collect(),
             dismissed: worst.dismissed,
         }),
+        named: if super::cover::goes_by_words(klass) { words(&incidents) } else { BTreeSet::new() },
     })
+}
+
+/// All words among the arguments of native alerts, or in the texts of those that have none. Not only what is quoted:
+/// another case is known by them.
+fn words(incidents: &[&Incident]) -> BTreeSet<String> {
+    let mut words = BTreeSet::new();
+    for incident in incidents {
+        match serde_json::from_str(&incident.args_json) {
+            Ok(args) => gather(&args, &mut words),
+            Err(_) if incident.args_json.is_empty() => {
+                words.extend(split(&incident.text).map(str::to_owned));
+            }
+            Err(_) => drop(words.insert(incident.args_json.clone())),
+        }
+    }
+    words
+}
+
+fn gather(args: &Value, words: &mut BTreeSet<String>) {
+    match args {
+        Value::String(text) => drop(words.insert(text.clone())),
+        Value::Array(list) => list.iter().for_each(|value| gather(value, words)),
+        Value::Object(map) => map.values().for_each(|value| gather(value, words)),
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
+}
+
+fn split(text: &str) -> impl Iterator<Item = &str> {
+    let words = text.split(|c: char| c.is_whitespace() || "'\"`,;:()".contains(c));
+    words.map(|word| word.trim_end_matches('.'))
 }
 
 /// Whether a native alert names something: among its arguments, or in its text where it has none.
@@ -113,10 +145,7 @@ pub(super) fn names(evidence: &BTreeMap<String, String>, name: &str) -> bool {
             Err(_) => args == name,
         });
     }
-    let is_word = |text: &String| {
-        let words = text.split(|c: char| c.is_whitespace() || "'\"`,;:()".contains(c));
-        words.map(|word| word.trim_end_matches('.')).any(|word| word == name)
-    };
+    let is_word = |text: &String| split(text).any(|word| word == name);
     evidence.get(TEXTS).is_some_and(is_word)
 }
 

@@ -11,7 +11,7 @@ use pulse_proto::ProtocolError;
 use pulse_proto::model::{AlertLevel, ResourceId, Revision, SectionName, Severity, UnixMillis};
 use pulse_proto::pb::registry::v1 as pb;
 
-use super::case::{Case, CaseId, Leaning, Native, Policy, Progress};
+use super::case::{Case, CaseId, CaseState, Leaning, Native, Policy, Progress};
 use super::condition::{Memory, millis};
 use super::rule::{Rule, RuleId, wire};
 use super::show;
@@ -63,6 +63,15 @@ struct KeptCase {
     worse_at: u64,
     #[prost(uint64, optional, tag = "17")]
     quiet_since: Option<u64>,
+    /// What stands above the subject, nearest first.
+    #[prost(string, repeated, tag = "18")]
+    above: Vec<String>,
+    #[prost(bool, optional, tag = "19")]
+    loud: Option<bool>,
+    #[prost(string, repeated, tag = "20")]
+    named: Vec<String>,
+    #[prost(string, repeated, tag = "21")]
+    ack_named: Vec<String>,
 }
 
 /// Native alerts as somebody saw them.
@@ -102,7 +111,8 @@ struct Versioned {
 
 /// A note of alerts.
 pub(super) enum Row {
-    Case(Box<Case>),
+    /// With what stands above its subject.
+    Case(Box<Case>, Vec<ResourceId>),
     Memory(ResourceId, Memory),
     Rule(Box<Rule>),
     Silence(Box<Silence>),
@@ -117,7 +127,7 @@ fn note(key: String, value: Option<Vec<u8>>) -> Note {
     Note { key: key.into(), value: value.map(Arc::from) }
 }
 
-pub(super) fn case(case: &Case) -> Note {
+pub(super) fn case(case: &Case, above: &[ResourceId]) -> Note {
     let Progress {
         streak,
         counted_at,
@@ -131,6 +141,8 @@ pub(super) fn case(case: &Case) -> Note {
         policy,
         worse_at,
         quiet_since,
+        loud,
+        named,
     } = &case.progress;
     let seen = case.acknowledged.as_ref();
     let kept = KeptCase {
@@ -160,6 +172,10 @@ pub(super) fn case(case: &Case) -> Note {
         hold_ms: millis(policy.hold),
         worse_at: worse_at.get(),
         quiet_since: quiet_since.map(UnixMillis::get),
+        above: above.iter().map(ToString::to_string).collect(),
+        loud: Some(*loud),
+        named: named.iter().cloned().collect(),
+        ack_named: seen.map(|ack| ack.named.iter().cloned().collect()).unwrap_or_default(),
     };
     note(format!("{CASE}{}", case.id), Some(kept.encode_to_vec()))
 }
@@ -206,7 +222,10 @@ pub(super) fn read(key: &str, value: &[u8]) -> Result<Row, ProtocolError> {
         _ => {}
     }
     if key.starts_with(CASE) {
-        return Ok(Row::Case(Box::new(read_case(decoded(value)?)?)));
+        let mut kept: KeptCase = decoded(value)?;
+        let above = std::mem::take(&mut kept.above);
+        let above = above.iter().map(|id| ResourceId::parse(id)).collect::<Result<_, _>>()?;
+        return Ok(Row::Case(Box::new(read_case(kept)?), above));
     }
     if let Some(id) = key.strip_prefix(MEMORY) {
         return Ok(Row::Memory(ResourceId::parse(id)?, memory::read(value)?));
@@ -240,6 +259,7 @@ fn read_case(kept: KeptCase) -> Result<Case, ProtocolError> {
         if let Some(KeptNative { level, ids, dismissed }) = kept.ack_native {
             seen.native = Some(Native { level: AlertLevel::from_wire(level)?, ids, dismissed });
         }
+        seen.named = kept.ack_named.into_iter().collect();
     }
     case.subject.section = SectionName::parse(&kept.section).ok();
     let leaning = kept.leaning.map(|KeptLeaning { severity, streak, counted_at, since }| {
@@ -263,6 +283,9 @@ fn read_case(kept: KeptCase) -> Result<Case, ProtocolError> {
         policy: Policy { raise: kept.raise, clear: kept.clear, hold: Duration::from_millis(kept.hold_ms) },
         worse_at: UnixMillis::new(kept.worse_at),
         quiet_since: kept.quiet_since.map(UnixMillis::new),
+        // Earlier releases kept no word of it: what fired and was not quiet was told.
+        loud: kept.loud.unwrap_or(case.state == CaseState::Firing && kept.quiet_since.is_none()),
+        named: kept.named.into_iter().collect(),
     };
     Ok(case)
 }

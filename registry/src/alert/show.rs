@@ -1,6 +1,6 @@
 //! A case as clients see it, and back: it is kept in the same words.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use pulse_proto::ProtocolError;
@@ -128,6 +128,7 @@ pub(super) fn read(alert: pb::Alert) -> Result<Case, ProtocolError> {
             comment: alert.acknowledge_comment,
             severity,
             native: native.clone(),
+            named: BTreeSet::new(),
         }),
         _ => None,
     };

@@ -11,12 +11,15 @@ use pulse_proto::model::UnixMillis;
 use pulse_proto::pb::registry::v1 as pb;
 
 use super::rule::wire::Invalid;
+use super::text;
 use crate::query::filter::{AlertFacts, AlertFilter};
 
 pub use self::window::Window;
 
 /// Silences that one registry holds.
 pub const SILENCES_MAX: usize = 1_000;
+/// A silence by these would undo itself, or hang on the order of things.
+const DECIDED_BY_SILENCE: &[&str] = &["silenced", "suppressed", "acknowledged", "revision"];
 const REASON_BYTES_MAX: usize = 1_024;
 const AUTHOR_BYTES_MAX: usize = 256;
 
@@ -86,6 +89,13 @@ impl Silence {
     }
 }
 
+/// What people read must be what was written.
+pub(super) fn check_texts(silence: &pb::Silence) -> Result<(), Invalid> {
+    text::check_line("silence.reason", silence.reason.trim())?;
+    text::check_line("silence.author", silence.author.trim())?;
+    text::check_lines("silence.filter", &silence.filter)
+}
+
 /// Checks a silence that is new at `now`, or replaces one that was made at `created_at`.
 pub fn parse(
     silence: pb::Silence,
@@ -114,6 +124,11 @@ pub fn parse(
     }
     let filter =
         AlertFilter::parse(&text).map_err(|error| Invalid::new("silence.filter", error.to_string()))?;
+    if let Some(field) = filter.first_of(DECIDED_BY_SILENCE) {
+        let problem =
+            format!("{field} is what silences decide, or changes with them: say it by other fields");
+        return Err(Invalid::new("silence.filter", problem));
+    }
     if reason.is_empty() || reason.len() > REASON_BYTES_MAX {
         return Err(Invalid::new("silence.reason", format!("say why, in at most {REASON_BYTES_MAX} bytes")));
     }

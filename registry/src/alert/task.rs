@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use pulse_proto::model::Revision;
+use pulse_proto::model::{Revision, UnixMillis};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -187,14 +187,15 @@ impl Task {
                 self.follow().await
             }
             () = self.clock.reaches(due) => {
-                let work = self.look_at_due();
-                self.keep([work]).await
+                let now = self.clock.now();
+                let work = self.look_at_due(now);
+                self.keep([work], now).await
             }
         }
     }
 
-    fn look_at_due(&mut self) -> Work {
-        let (view, now, began) = (self.feed.view(), self.clock.now(), Instant::now());
+    fn look_at_due(&mut self, now: UnixMillis) -> Work {
+        let (view, began) = (self.feed.view(), Instant::now());
         let resources = self.engine.tick(&view, now, DUE_MAX);
         Work { why: Why::Due, resources, took: began.elapsed() }
     }
@@ -219,8 +220,8 @@ impl Task {
         }
         let work = Work { why: Why::Change, resources, took: began.elapsed() };
         // What is due must not wait until nothing changes.
-        let due = self.engine.next_due().is_some_and(|due| due <= now).then(|| self.look_at_due());
-        self.keep([work].into_iter().chain(due)).await
+        let due = self.engine.next_due().is_some_and(|due| due <= now).then(|| self.look_at_due(now));
+        self.keep([work].into_iter().chain(due), now).await
     }
 
     /// Looks at everything, in steps that let others have their turn.
@@ -238,7 +239,7 @@ impl Task {
                 let resources = from.unwrap_or(shard.resources.len()).saturating_sub(row);
                 self.observe(Work { why: Why::Pass, resources, took: began.elapsed() });
                 if self.engine.unkept() >= NOTES_MAX {
-                    self.keep([]).await?;
+                    self.keep([], now).await?;
                 }
                 tokio::task::yield_now().await;
             }
@@ -247,7 +248,7 @@ impl Task {
         self.engine.sweep(&view, now);
         self.evaluated = view.revision;
         self.all = false;
-        self.keep([]).await?;
+        self.keep([], now).await?;
         let took = started.elapsed();
         self.observer.passed(took);
         info!(
@@ -295,9 +296,9 @@ impl Task {
         }
     }
 
-    /// Has what changed kept, then shows it. The first of what was done is charged with finding that out.
-    async fn keep(&mut self, done: impl IntoIterator<Item = Work>) -> Result<(), Ended> {
-        let (now, began) = (self.clock.now(), Instant::now());
+    /// Has what changed by `now` kept, then shows it. The first of what was done is charged with finding that out.
+    async fn keep(&mut self, done: impl IntoIterator<Item = Work>, now: UnixMillis) -> Result<(), Ended> {
+        let began = Instant::now();
         let outcome = self.engine.flush(now);
         let mut flushing = began.elapsed();
         for mut work in done {

@@ -12,7 +12,7 @@ use pulse_proto::pb::resource::v1::Severity;
 use pulse_shell::answer;
 use pulse_shell::client::Channel;
 use pulse_shell::command::Output;
-use pulse_shell::table::{lines, print};
+use pulse_shell::table::{lines, print, printable};
 
 use super::resources::{Target, channel, explained, word};
 
@@ -94,7 +94,10 @@ pub(super) fn show<M: Message>(
     table: impl FnOnce(&[M]) -> Vec<String>,
 ) -> anyhow::Result<()> {
     match target.output {
-        Output::Table => print(&table(messages))?,
+        Output::Table => {
+            let told: Vec<String> = table(messages).iter().map(|line| printable(line)).collect();
+            print(&told)?;
+        }
         Output::Json => {
             let json = |message| Ok(answer::json(name, message)?.to_string());
             print(&messages.iter().map(json).collect::<anyhow::Result<Vec<String>>>()?)?;

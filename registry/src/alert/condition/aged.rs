@@ -23,6 +23,7 @@ pub(super) fn aged(
     let told = |summary: String, what: &str, at: Option<UnixMillis>| {
         let mut found = finding(severity, summary);
         found.evidence = facts(what, at);
+        found.named = of.named(question.lens, now + limit);
         Said::Holds(found)
     };
     let clear = |what: &str, at: UnixMillis| {

@@ -129,6 +129,7 @@ pub(super) fn growth(
         ("at", shown(at)),
         ("devices", names.join(", ")),
     ]);
+    found.named = names.iter().map(|name| (*name).to_owned()).collect();
     let calm_at = those.iter().map(|(_, at)| *at + calm_after).min();
     (Said::Holds(found), calm_at)
 }

@@ -87,6 +87,7 @@ pub(super) fn reason(
         let mut found = finding(own.unwrap_or(worst.severity), format!("{}{more}", worst.summary));
         found.evidence.clone_from(&worst.evidence);
         found.evidence.insert("code".to_owned(), worst.code.to_owned());
+        found.named = fits.iter().flat_map(|reason| named(reason)).collect();
         return Answer::of(Said::Holds(found), at);
     }
     // That there is none is known when all that could bring one was read.
@@ -103,6 +104,13 @@ pub(super) fn reason(
         ]),
     });
     Answer::of(clear, read.into_iter().min().unwrap_or(question.now))
+}
+
+/// The services, certificates or devices that a reason names, without what it says of each.
+fn named(reason: &HealthReason) -> impl Iterator<Item = String> {
+    let lists = [("services", ", "), ("certificates", ", "), ("devices", "; ")];
+    let told = lists.into_iter().filter_map(|(key, between)| Some(reason.evidence.get(key)?.split(between)));
+    told.flatten().filter_map(|one| one.split_whitespace().next()).map(str::to_owned)
 }
 
 pub(super) fn reach(own: Option<Severity>, question: &Question<'_>) -> Said {

@@ -11,6 +11,7 @@ use crate::alert::case::{Acknowledgement, Case, CaseId, Step};
 use crate::alert::rule::wire::Invalid;
 use crate::alert::rule::{RULES_MAX, Rule, RuleId, builtin, wire};
 use crate::alert::silence::{self, SILENCES_MAX, Silence, SilenceId};
+use crate::alert::text;
 
 #[derive(Debug)]
 pub enum Command {
@@ -90,6 +91,7 @@ impl Engine {
                 if self.silences.len() >= SILENCES_MAX {
                     return Err(Refusal::Full(SILENCES_MAX));
                 }
+                silence::check_texts(&silence)?;
                 let silence = silence::parse(silence, id, now, 1, now)?;
                 Ok(self.put_silence(silence, now))
             }
@@ -101,6 +103,7 @@ impl Engine {
                 check_etag(&silence.etag, &known.etag())?;
                 let (id, created_at, version) = (known.id.clone(), known.created_at, known.version + 1);
                 let merged = merge_silence(silence::show(known), &silence, &paths)?;
+                silence::check_texts(&merged)?;
                 let silence = silence::parse(merged, id, created_at, version, now)?;
                 Ok(self.put_silence(silence, now))
             }
@@ -167,6 +170,8 @@ impl Engine {
         etag: &str,
         now: UnixMillis,
     ) -> Result<Said, Refusal> {
+        text::check_line("who", who)?;
+        text::check_line("comment", &comment)?;
         let case = self.open_case(id, etag)?;
         case.acknowledged = Some(Acknowledgement {
             who: who.to_owned(),
@@ -174,6 +179,7 @@ impl Engine {
             comment: comment.clone(),
             severity: case.severity,
             native: case.native.clone(),
+            named: case.progress.named.clone(),
         });
         let text = if comment.is_empty() { "Seen.".to_owned() } else { comment };
         case.note(Step::Acknowledged, now, text, who);
@@ -184,6 +190,7 @@ impl Engine {
     }
 
     fn unacknowledge(&mut self, id: CaseId, who: &str, etag: &str, now: UnixMillis) -> Result<Said, Refusal> {
+        text::check_line("who", who)?;
         let case = self.open_case(id, etag)?;
         if case.acknowledged.take().is_none() {
             return Err(Refusal::NotAcknowledged);

@@ -152,6 +152,9 @@ impl Engine {
             self.look_at(&resource.id, look_again);
         }
         self.place(resource, view);
+        if before.is_none_or(|before| before.parent != resource.parent) {
+            self.place_below(resource, view);
+        }
     }
 
     fn natives(&mut self, round: &mut Round<'_>, known: &mut BTreeMap<Origin, Case>, lens: &Lens<'_>) {
@@ -207,10 +210,13 @@ impl Engine {
         round.awaits |= stepped.awaits;
         round.again(stepped.look_again);
         if let Some(mut case) = stepped.case {
-            if case.is_open() && case.subject.name.as_ref() != round.resource.display_name() {
+            let mut told = stepped.told;
+            // Labels and names are those of now: silences, filters and receivers go by them.
+            if case.is_open() && !case.subject.is_of(round.resource) {
                 case.subject = Subject::of(round.resource);
+                told = true;
             }
-            self.put(case, was, stepped.told);
+            self.put(case, was, told);
         }
     }
 

@@ -1,7 +1,7 @@
 //! Which open cases are quiet: silenced by an operator, or told by another case
 //! already. Found anew where something moved, and below it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use pulse_proto::model::{ResourceId, UnixMillis};
 
@@ -24,16 +24,63 @@ impl Engine {
             self.unplace(&resource.id);
             return;
         }
-        let above = lineage(resource, view);
-        if self.above.get(&resource.id) == Some(&above) {
+        let above = self.lineage(resource, view);
+        self.place_under(&resource.id, above);
+    }
+
+    /// What stands above it moved: so it did for everything below it.
+    pub(super) fn place_below(&mut self, resource: &Resource, view: &View) {
+        let Some(below) = self.below.get(&resource.id).cloned() else { return };
+        let onwards = self.lineage(resource, view);
+        for id in below {
+            let Some(known) = self.above.get(&id) else { continue };
+            let Some(at) = known.iter().position(|above| *above == resource.id) else { continue };
+            let mut above = known.get(..=at).unwrap_or_default().to_vec();
+            above.extend(onwards.iter().filter(|id| !known[..=at].contains(id)).cloned());
+            self.place_under(&id, above);
+        }
+    }
+
+    fn place_under(&mut self, id: &ResourceId, above: Vec<ResourceId>) {
+        let known = self.above.get(id);
+        if known == Some(&above) {
             return;
         }
-        self.unplace(&resource.id);
-        for id in &above {
-            self.below.entry(id.clone()).or_default().insert(resource.id.clone());
+        if known.map(Vec::as_slice).unwrap_or_default() == above {
+            self.put_under(id, above);
+            return;
         }
-        self.above.insert(resource.id.clone(), above);
-        self.news.stirred.insert(resource.id.clone());
+        // It is kept with each open case: who is absent after a restart still stands where it stood.
+        let open = self.cases.get(id).into_iter().flat_map(BTreeMap::values).filter(|case| case.is_open());
+        self.news.cases.extend(open.map(|case| case.id));
+        self.news.stirred.insert(id.clone());
+        self.put_under(id, above);
+    }
+
+    pub(super) fn put_under(&mut self, id: &ResourceId, above: Vec<ResourceId>) {
+        self.unplace(id);
+        for one in &above {
+            self.below.entry(one.clone()).or_default().insert(id.clone());
+        }
+        self.above.insert(id.clone(), above);
+    }
+
+    /// What stands above a resource, nearest first. Above what the view does not hold is what was there.
+    fn lineage(&self, resource: &Resource, view: &View) -> Vec<ResourceId> {
+        let known = self.above.get(&resource.id).map(Vec::as_slice).unwrap_or_default();
+        let mut above = Vec::new();
+        let mut next = resource.parent.as_ref().map(|parent| parent.id.clone());
+        while let Some(id) = next.take()
+            && above.len() < DEPTH_MAX
+            && !above.contains(&id)
+        {
+            next = match view.get(&id) {
+                Some(found) => found.resource.parent.as_ref().map(|parent| parent.id.clone()),
+                None => known.iter().skip_while(|known| **known != id).nth(1).cloned(),
+            };
+            above.push(id);
+        }
+        above
     }
 
     pub(super) fn unplace(&mut self, id: &ResourceId) {
@@ -79,9 +126,13 @@ impl Engine {
             .collect();
         for (id, silenced_by) in found {
             let Some(case) = self.case_mut(id) else { continue };
-            let moved = case.silenced_by != silenced_by;
+            let mut moved = case.silenced_by != silenced_by;
             case.silenced_by = silenced_by;
             let quiet_since = quiet_since(case, now);
+            if !case.progress.loud && case.state == CaseState::Firing && !case.is_unwanted() {
+                case.progress.loud = true;
+                moved = true;
+            }
             if moved || case.progress.quiet_since != quiet_since {
                 case.progress.quiet_since = quiet_since;
                 self.news.cases.insert(id);
@@ -151,24 +202,9 @@ fn quiet_since(case: &Case, now: UnixMillis) -> Option<UnixMillis> {
     if !case.is_unwanted() {
         return None;
     }
-    let was_told = case.state == CaseState::Firing && case.progress.worse_at < now;
     let begins = || {
         let seen_at = case.acknowledged.as_ref().map(|seen| seen.at);
-        seen_at.unwrap_or(if was_told { now } else { UnixMillis::new(0) })
+        seen_at.unwrap_or(if case.progress.loud { now } else { UnixMillis::new(0) })
     };
     Some(case.progress.quiet_since.unwrap_or_else(begins))
-}
-
-/// What stands above a resource, nearest first.
-fn lineage(resource: &Resource, view: &View) -> Vec<ResourceId> {
-    let mut above = Vec::new();
-    let mut next = resource.parent.as_ref().map(|parent| parent.id.clone());
-    while let Some(id) = next.take()
-        && above.len() < DEPTH_MAX
-        && !above.contains(&id)
-    {
-        next = view.get(&id).and_then(|found| found.resource.parent.as_ref().map(|parent| parent.id.clone()));
-        above.push(id);
-    }
-    above
 }

@@ -43,7 +43,7 @@ impl Engine {
         let mut cases = Vec::new();
         for (key, value) in notes {
             match row::read(key, value) {
-                Ok(Row::Case(case)) => cases.push(*case),
+                Ok(Row::Case(case, above)) => cases.push((*case, above)),
                 Ok(Row::Memory(id, memory)) => drop(engine.memory.insert(id, memory)),
                 Ok(Row::Rule(rule)) => engine.restore_rule(*rule),
                 Ok(Row::Silence(silence)) => {
@@ -61,10 +61,13 @@ impl Engine {
         engine.turn_silences(now);
         let mut book = Book::default();
         // Oldest first: the newest of an origin takes its place.
-        cases.sort_by_key(|case| (case.first_seen_at, case.id));
-        for case in cases {
+        cases.sort_by_key(|(case, _)| (case.first_seen_at, case.id));
+        for (case, above) in cases {
             engine.revision = engine.revision.max(case.revision);
             book.put(Arc::new(case.clone()));
+            if case.is_open() && !above.is_empty() {
+                engine.put_under(&case.subject.id, above);
+            }
             engine.restore_case(case);
         }
         for (id, memory) in &engine.memory {

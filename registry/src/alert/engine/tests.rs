@@ -23,6 +23,7 @@ const HOUR: Duration = Duration::from_hours(1);
 mod absent;
 mod cover;
 mod growth;
+mod now;
 mod unknown;
 
 /// A core with what was kept of it, and the clock.

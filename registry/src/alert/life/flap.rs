@@ -5,12 +5,14 @@ use pulse_proto::model::UnixMillis;
 use super::{CALM_AFTER, FLAP_CHANGES, FLAP_WINDOW};
 use crate::alert::case::{Case, Step};
 
-/// Remembers that the condition turned.
-pub(super) fn turn(case: &mut Case, holds: bool, now: UnixMillis) {
-    if case.progress.held != holds {
-        case.progress.held = holds;
-        case.progress.turned_at = now;
+/// Remembers that the condition turned. Whether that must be kept: the end of a flapping case is counted from there.
+pub(super) fn turn(case: &mut Case, holds: bool, now: UnixMillis) -> bool {
+    if case.progress.held == holds {
+        return false;
     }
+    case.progress.held = holds;
+    case.progress.turned_at = now;
+    case.progress.flapping
 }
 
 /// A beginning or an end.

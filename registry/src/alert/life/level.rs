@@ -86,6 +86,14 @@ fn unseen(case: &Case, before: Option<&Native>) -> Option<String> {
                 case.severity, seen.severity
             ));
         }
+        // Earlier releases kept no word of what was named.
+        let is_known = case.native.is_some() || seen.named.is_empty();
+        if let Some(other) = case.progress.named.difference(&seen.named).next().filter(|_| !is_known) {
+            return Some(format!(
+                "There is one more that {who} has not seen ({other}): told again. {}",
+                case.summary
+            ));
+        }
         let (now, then) = (case.native.as_ref()?, seen.native.as_ref()?);
         if now.level > then.level {
             return Some(format!(

@@ -192,6 +192,7 @@ fn finding(severity: Severity) -> Finding {
         weight: None,
         min_delta: 0.0,
         native: None,
+        named: BTreeSet::new(),
     }
 }
 
@@ -310,6 +311,7 @@ fn seen(mut case: Case) -> Case {
         at: case.last_seen_at,
         comment: String::new(),
         severity: case.severity,
+        named: BTreeSet::new(),
         native: case.native.clone(),
     });
     case

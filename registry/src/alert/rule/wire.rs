@@ -13,6 +13,7 @@ use pulse_proto::pb::registry::v1::alert_rule::Condition as Told;
 
 use super::{CONFIRMATIONS_DEFAULT, CONFIRMATIONS_MAX, OVERRIDES_MAX, Override, Rule, RuleId};
 use crate::alert::condition::{AgeOf, Condition, Counter, Metric};
+use crate::alert::text;
 use crate::health::code;
 use crate::query::filter::{Filter, FilterError};
 
@@ -40,6 +41,7 @@ impl Invalid {
 /// Checks a rule. Its place among others (id taken, etag) is for who holds them.
 pub fn parse(rule: pb::AlertRule) -> Result<Rule, Invalid> {
     let rule = parse_kept(rule)?;
+    printable(&rule)?;
     let at = |Invalid { field, problem }| Invalid { field: format!("rule.{field}"), problem };
     sensible(&rule.condition).map_err(at)?;
     for (number, other) in rule.overrides.iter().enumerate() {
@@ -52,6 +54,18 @@ pub fn parse(rule: pb::AlertRule) -> Result<Rule, Invalid> {
     Ok(rule)
 }
 
+/// What people read must be what was written.
+fn printable(rule: &Rule) -> Result<(), Invalid> {
+    text::check_line("rule.name", &rule.name)?;
+    text::check_lines("rule.description", &rule.description)?;
+    text::check_lines("rule.remedy", &rule.remedy)?;
+    text::check_lines("rule.selector", &rule.selector_text)?;
+    match &rule.condition {
+        Condition::Expression(_, text) => text::check_lines("rule.expression", text),
+        _ => Ok(()),
+    }
+}
+
 /// What earlier releases took and could evaluate, and a new rule may not say any more.
 fn sensible(condition: &Condition) -> Result<(), Invalid> {
     match condition {
@@ -60,6 +74,9 @@ fn sensible(condition: &Condition) -> Result<(), Invalid> {
                 "metric.clear",
                 "must differ from the trigger: at one value it would come and go; a lower one watches for too much, a higher one for too little",
             ))
+        }
+        Condition::Age { of, limit } if limit.is_zero() && *of != AgeOf::Update => {
+            Err(Invalid::new("age.limit", "say after what time, or how long before the end, e.g. 604800s"))
         }
         Condition::Reason { codes, .. } => match codes.iter().find(|code| !code::is_known(code)) {
             Some(other) => {

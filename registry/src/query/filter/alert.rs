@@ -42,6 +42,17 @@ impl AlertFilter {
         Ok(Self { root: Some(root), canonical: expression.to_string() })
     }
 
+    /// The first of these fields that it asks for.
+    pub fn first_of(&self, names: &'static [&'static str]) -> Option<&'static str> {
+        let field =
+            |name: &&str| ALERT_FIELDS.iter().find(|(known, _)| known == name).map(|(_, field)| field);
+        let asks = |name: &&&'static str| {
+            let wanted = field(name);
+            self.root.as_ref().is_some_and(|root| check::any(root, &mut |test| Some(&test.field) == wanted))
+        };
+        names.iter().find(asks).copied()
+    }
+
     pub fn is_empty(&self) -> bool {
         self.root.is_none()
     }
