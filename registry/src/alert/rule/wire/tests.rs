@@ -32,6 +32,20 @@ fn an_unknown_reason_is_refused_with_those_that_there_are() {
 }
 
 #[test]
+fn an_age_says_of_how_long_and_texts_print() {
+    let age = |of: &str| rule(Told::Age(pb::AgeCondition { of: of.to_owned(), limit: None }), None);
+    let field = |told: pb::AlertRule| parse(told).expect_err("refused").field;
+    assert_eq!(field(age("scrub")), "rule.age.limit");
+    assert!(parse(age("update_available")).is_ok(), "its age is the rule's `for`");
+    assert!(parse_kept(age("scrub")).is_ok(), "it was taken once");
+    let base = || rule(metric(80.0, 70.0, Some(90.0)), None);
+    let raw = || "tank\u{1b}[2J".to_owned();
+    assert_eq!(field(pb::AlertRule { name: raw(), ..base() }), "rule.name");
+    assert_eq!(field(pb::AlertRule { description: raw(), ..base() }), "rule.description");
+    assert_eq!(field(pb::AlertRule { selector: format!("name = \"{}\"", raw()), ..base() }), "rule.selector");
+}
+
+#[test]
 fn what_cannot_be_evaluated_is_refused_with_its_field() {
     let base = || rule(metric(80.0, 70.0, Some(90.0)), None);
     let age = |of: &str| Some(Told::Age(pb::AgeCondition { of: of.to_owned(), limit: Some(wire_days(1)) }));
