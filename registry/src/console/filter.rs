@@ -133,7 +133,7 @@ mod tests {
             "source=truenas&status=offline&label=site%3D%22x%22+OR&label=odd&label=a.b%3Dc&filter=type+%3D+host",
         );
         let terms = terms(&query);
-        assert_eq!(terms.len(), 5, "{terms:?}");
+        assert_eq!(terms.len(), 6, "{terms:?}");
         assert!(Filter::parse(&terms.join(" AND ")).is_ok(), "{terms:?}");
         for wrong in ["source=nonsense&status=", "status=bogus"] {
             let terms = super::terms(&Query::parse(wrong)).join(" AND ");
