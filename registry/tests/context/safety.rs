@@ -1,5 +1,7 @@
 //! What monitored systems tell is data, and secrets are no part of it.
 
+use std::collections::BTreeSet;
+
 use proptest::prelude::*;
 use pulse_proto::pb::resource::v1::{ConnectionState, ConnectionStatus};
 use pulse_registry::context::pack::Packed;
@@ -99,7 +101,7 @@ fn no_text_of_others_becomes_structure() {
 }
 
 /// How secrets come; `{}` stands for one.
-const FORMS: [&str; 22] = [
+const FORMS: [&str; 45] = [
     "restore with password={} please",
     "the password is {}",
     "Password for user bob was changed to {}",
@@ -122,6 +124,29 @@ const FORMS: [&str; 22] = [
     "-----BEGIN OPENSSH PRIVATE KEY----- {} -----END OPENSSH PRIVATE KEY-----",
     "Cookie: session={}",
     "<b>api</b> key {} refused",
+    "pass<b>word: {}",
+    "pass<br>wo<i>rd</i> is {}",
+    "pass*word*: {}",
+    "password → {}",
+    "password -> {}",
+    "password, {}",
+    "the password ({})",
+    "pass word - {}",
+    "Passwort: {}",
+    "le mot de passe est {}",
+    "contraseña: {}",
+    "senha: {}",
+    "wachtwoord {}",
+    "hasło = {}",
+    "пароль: {}",
+    "пароль — {}",
+    "パスワード：{}",
+    "密码是{}",
+    "curl -u bob:{} https://nas/",
+    "mysqldump -u root -p{} db",
+    "['mysql', '-uroot', '-p{}'] returned 1",
+    "sshpass -p '{}' ssh nas",
+    "webhook: {}",
 ];
 /// In every form.
 const SECRETS: [&str; 3] = [
@@ -130,19 +155,27 @@ const SECRETS: [&str; 3] = [
     "hunter2;secret|with'many\"signs",
 ];
 /// By themselves.
-const SHAPES: [&str; 6] = [
+const SHAPES: [&str; 14] = [
     "1-kYzL0kP4mVqTr8sWxAbCdEfGhIjKlMnOpQrStUvWxYz0123456789abcd",
     "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJwdWxzZSJ9.c2lnbmF0dXJl",
     "0123456789abcdef0123456789abcdef01234567",
     "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY",
     "AKIAIOSFODNN7EXAMPLE",
     "ghp_16C7e42F292c6912E7710c838347Ae178B4a",
+    "https://hooks.slack.com/services/T0K1L2M3N/B4P5Q6R7S/abcdEFGHijkl",
+    "https://discord.com/api/webhooks/918273645/zyxwvuts",
+    "https://acme.webhook.office.com/webhookb2/1a2b@3c4d/IncomingWebhook/5e6f",
+    "https://outlook.office.com/webhook/1a2b3c4d/IncomingWebhook/5e6f",
+    "https://chat.example.net/hooks/abcdefghijkl",
+    "$6$saltsalt$qFmFH.bQmmtXzyBY0s9v7Oicd2z",
+    "$2b$12$abcdefghijklmnopqrstuvwxyzABCDE",
+    "$argon2id$v=19$m=65536,t=3,p=4$c2FsdA$aGFzaGhhc2g",
 ];
 /// A piece of a secret of so many characters is one, too.
 const WINDOW: usize = 8;
 
 /// Every piece of the secret, as told and as it may be shown.
-fn windows(secret: &str) -> Vec<String> {
+fn windows(secret: &str) -> BTreeSet<String> {
     let visible: String = secret.chars().filter(|c| c.is_ascii() && !c.is_control()).collect();
     let unmarked: String = visible.chars().filter(|c| !"<>{}[]|".contains(*c)).collect();
     let requoted = unmarked.replace('"', "'");
