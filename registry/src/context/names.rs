@@ -5,6 +5,7 @@ mod roll;
 mod rolls;
 
 pub use roll::Roll;
+pub(super) use roll::own_names;
 pub use rolls::Rolls;
 
 use std::collections::BTreeMap;

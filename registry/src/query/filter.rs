@@ -55,6 +55,11 @@ impl FilterError {
 /// Other words for a comparison, if it has some.
 pub type Reword<'a> = &'a dyn Fn(&Field, &Comparison) -> Result<Option<Expression>, FilterError>;
 
+/// The comparisons of a filter that hold of whatever matches it.
+pub fn required(text: &str) -> Result<Vec<Comparison>, FilterError> {
+    Ok(parse::parse(text)?.map(Expression::required).unwrap_or_default())
+}
+
 /// A checked filter. The empty text is the filter that everything matches.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Filter {

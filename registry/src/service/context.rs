@@ -136,6 +136,9 @@ impl ContextService for Contexts {
                 let known = known(view, memo, &sight, &terms, &asked);
                 let asking = asking(view, &sight, options, &known, &terms);
                 let filter = asking.filter(&asked, &labels)?;
+                if let Some(name) = asking.stranger(&asked)? {
+                    return Err(stranger(&name, &asking, &terms));
+                }
                 let scope = Scope { filter, sight, since, max_tokens: terms.max_tokens, topics };
                 let draft = fleet::draft(view, book, memo, &scope, now);
                 let packed = packed(options, &draft, &terms, &known);
@@ -169,7 +172,7 @@ impl ContextService for Contexts {
                 let asking = asking(view, &scope.sight, options, &known, &terms);
                 let found = asking
                     .resource(&wanted)
-                    .map_err(|lost| unfound(&wanted, &lost, &terms, &options.pseudonyms))?;
+                    .map_err(|lost| unfound(&wanted, &lost, &asking, &terms))?;
                 let draft = single::draft(view, book, &found, &scope)
                     .ok_or_else(|| Status::data_loss(format!("what is stored of {wanted} cannot be read")))?;
                 let packed = packed(options, &draft, &terms, &known);
@@ -193,7 +196,7 @@ const fn asking<'a>(
 }
 
 /// The same whether a name is hidden or nothing is called so.
-fn unfound(wanted: &str, lost: &Lost, terms: &Terms, pseudonyms: &Pseudonyms) -> Status {
+fn unfound(wanted: &str, lost: &Lost, asking: &Asking<'_>, terms: &Terms) -> Status {
     match lost {
         Lost::Nothing => {
             let remedy = if terms.floor == Policy::None {
@@ -201,14 +204,21 @@ fn unfound(wanted: &str, lost: &Lost, terms: &Terms, pseudonyms: &Pseudonyms) ->
             } else {
                 "names are hidden here: write an id or \"<system>/<name>\" as a context shows them, with pseudonyms"
             };
-            error::not_found("pulse.resource.v1.Resource", wanted, remedy)
+            let remedy = format!("{remedy}; {}", asking.systems_shown(terms.policy));
+            error::not_found("pulse.resource.v1.Resource", wanted, &remedy)
         }
         Lost::Ambiguous(ids) => {
-            let ids: Vec<String> = ids.iter().map(|id| answer::id(id, terms, pseudonyms)).collect();
+            let ids: Vec<String> = ids.iter().map(|id| answer::id(id, terms, asking.pseudonyms)).collect();
             let problem = format!("several are called so; ask for one of {}", ids.join(", "));
             error::invalid("resource_id", "AMBIGUOUS_NAME", &problem)
         }
     }
+}
+
+/// A question about a system that is not there: an answer would read as if all were well with it.
+fn stranger(name: &str, asking: &Asking<'_>, terms: &Terms) -> Status {
+    let known = asking.systems_shown(terms.policy);
+    error::invalid("filter", "UNKNOWN_SYSTEM", &format!("no system is called {name:?}; {known}"))
 }
 
 /// A client may not be told.

@@ -170,3 +170,132 @@ fn a_guess_of_a_hidden_name_tells_nothing() {
         assert_eq!(selected(&home(), Policy::Names, filter), Ok(vec!["tank".to_owned()]), "{filter}");
     }
 }
+
+/// A system with names that contexts do not show as they are.
+fn odd() -> World {
+    let mut world = home();
+    let long = format!("nas-{}", "with-a-name-that-goes-on-and-on-".repeat(4));
+    let mut records = vec![
+        host("odd"),
+        crate::world::pool("odd", "ta[n]k", 1, ["ONLINE"; 4], crate::world::scrubbed(1)),
+        crate::world::share("odd", &format!("{long}-share")),
+    ];
+    records.push(crate::world::disk("odd", 7, "ONLINE", 0));
+    world.put("odd", "rack *1* / top", 0, records);
+    world.put("long", &long, 0, vec![host("long")]);
+    world
+}
+
+/// What stands in quotes in a text.
+fn quoted(text: &str) -> Vec<&str> {
+    text.split('"').skip(1).step_by(2).collect()
+}
+
+#[test]
+fn every_name_that_an_answer_shows_can_be_asked_with() {
+    let world = odd();
+    for max_tokens in [256, 1_000, 8_000] {
+        let packed = world.fleet("", Policy::None, max_tokens);
+        let sections = packed.sections.iter();
+        let facts = sections.filter(|section| ["Systems", "Pools", "Wrong now"].contains(&section.title));
+        let mut asked = 0;
+        for fact in facts.flat_map(|section| &section.facts) {
+            let Some(origin) = &fact.fact.origin else { continue };
+            let resource = world.state.view().get(&origin.resource).unwrap().resource;
+            let names = quoted(&fact.text);
+            let is_system = fact.text.to_lowercase().contains("system \"");
+            let name = if is_system { names[0].to_owned() } else { format!("{}/{}", names[1], names[0]) };
+            let found = called(&world, Policy::None, &name);
+            assert_eq!(found.as_deref(), Ok(resource.name()), "{name} of {}", fact.text);
+            let system = if is_system { names[0] } else { names[1] };
+            let selected =
+                selected(&world, Policy::None, &format!("connection_name = \"{}\"", escaped(system)));
+            assert!(selected.unwrap().contains(&resource.name().to_owned()), "{system} of {}", fact.text);
+            asked += 1;
+        }
+        assert!(asked > 0, "{}", packed.text);
+    }
+    for (text, expected) in [
+        ("rack 1 / top", "odd-host"),
+        ("rack 1 / top/tank", "ta[n]k"),
+        ("rack *1* / top/ta[n]k", "ta[n]k"),
+        // By what the system calls itself, by its connection, and alone.
+        ("odd-host/tank", "ta[n]k"),
+        ("odd-host", "odd-host"),
+        ("odd/tank", "ta[n]k"),
+        ("sd7", "sd7"),
+        ("WD-20TB-7", "sd7"),
+        ("odd/WD-20TB-7", "sd7"),
+        ("basement//mnt/tank/media", "tank/media"),
+        ("tank/media", "tank/media"),
+        ("nas-with-a-nam…", "long-host"),
+    ] {
+        assert_eq!(called(&world, Policy::None, text).as_deref(), Ok(expected), "{text}");
+    }
+    let share = called(&world, Policy::None, "odd-host/nas-with…");
+    assert!(share.is_ok_and(|name| name.ends_with("-share")));
+    for (filter, expected) in [
+        ("name = tank AND type = storage", vec!["tank"]),
+        ("name = tank AND connection_name = \"rack 1 / top\"", vec![]),
+        ("connection_name = odd-host AND topology = pool", vec!["ta[n]k"]),
+        ("connection = \"rack 1 / top\" AND topology = pool", vec!["ta[n]k"]),
+        ("connection_name != odd-host AND topology = pool", vec!["attic", "tank"]),
+        ("name = \"nas-with…\" AND type = network_share AND name = none", vec![]),
+    ] {
+        let expected = Ok(expected.into_iter().map(str::to_owned).collect());
+        assert_eq!(selected(&world, Policy::None, filter), expected, "{filter}");
+    }
+    // No system is called so, and no pool; what is shown like it is meant.
+    let mut world = odd();
+    world.put("basement", "basement", 0, vec![host("basement")]);
+    assert_eq!(selected(&world, Policy::None, "name = tank"), Ok(vec!["ta[n]k".to_owned()]));
+    assert_eq!(selected(&world, Policy::None, "name:tan AND type = storage"), Ok(vec!["ta[n]k".to_owned()]));
+    // Where names are hidden, a name that a system gives itself is a guess like any other.
+    for floor in [Policy::Names, Policy::Strict] {
+        for guess in ["odd-host", "odd-host/tank", "odd", "rack 1 / top", "nas-with-a-nam…"] {
+            assert_eq!(called(&world, floor, guess), Err(Lost::Nothing), "{guess}");
+        }
+        let system = world.pseudonyms.of(Kind::System, "rack 1 / top");
+        assert_eq!(called(&world, floor, &system).as_deref(), Ok("odd-host"), "{}", floor.token());
+    }
+}
+
+fn escaped(text: &str) -> String {
+    text.replace('\\', "\\\\").replace('*', "\\*")
+}
+
+#[test]
+fn who_asks_for_a_system_that_is_not_there_is_told_which_are() {
+    let mut world = home();
+    let stranger = |world: &World, floor, filter: &str| {
+        world.asking(floor, |asking| {
+            asking.stranger(filter).unwrap().map(|name| (name, asking.systems_shown(floor)))
+        })
+    };
+    let known = "known systems are \"attic\", \"basement\"".to_owned();
+    for (filter, expected) in [
+        ("connection_name = nowhere", Some("nowhere")),
+        ("connection = nowhere AND severity >= warning", Some("nowhere")),
+        ("connection_name = basement", None),
+        ("connection_name = basement-host", None),
+        // Of these something may match.
+        ("connection_name = nowhere OR type = host", None),
+        ("connection_name != nowhere", None),
+        ("connection_name:nowhere", None),
+        ("severity >= warning", None),
+        ("", None),
+    ] {
+        let expected = expected.map(|name| (name.to_owned(), known.clone()));
+        assert_eq!(stranger(&world, Policy::None, filter), expected, "{filter}");
+    }
+    let hidden =
+        stranger(&world, Policy::Strict, &format!("connection = {}", world.pseudonyms.of(Kind::System, "x")));
+    let shown = ["attic", "basement"].map(|name| world.pseudonyms.of(Kind::System, name));
+    assert_eq!(hidden.unwrap().1, format!("known systems are {}", shown.join(", ")));
+    for number in 0..20 {
+        let name = format!("n{number:02}");
+        world.put(&name, &name, 0, vec![host(&name)]);
+    }
+    let (_, known) = stranger(&world, Policy::None, "connection = nowhere").unwrap();
+    assert!(known.ends_with("\"n07\" and 12 more"), "{known}");
+}

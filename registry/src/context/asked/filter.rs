@@ -3,7 +3,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::Asking;
+use pulse_proto::model::ConnectionId;
+
+use super::system::{is_cut, is_cut_of, name};
+use super::{Asking, is_plain};
 use crate::context::piece::Kind;
 use crate::context::redact::holds_pseudonym;
 use crate::context::say::name_kind;
@@ -13,6 +16,7 @@ use crate::query::filter::syntax::{Comparison, Expression, Literal, Operator};
 use crate::query::filter::{Filter, FilterError};
 use crate::query::value::text;
 use crate::state::resource::Resource;
+use crate::state::view::Shard;
 
 /// Different names that one comparison may mean.
 const MEANT_MAX: usize = 256;
@@ -52,6 +56,7 @@ impl Asking<'_> {
             Field::Texts(TextsField::SourceId) => {
                 Err(refused(comparison, "source_id is made of names, which are hidden here"))
             }
+            Field::Text(TextField::Connection | TextField::ConnectionName) => self.system(field, comparison),
             Field::Label(key) => self.label(key, comparison),
             Field::Text(_) | Field::Texts(TextsField::Tags) | Field::Labels => self.named(field, comparison),
         }
@@ -61,41 +66,88 @@ impl Asking<'_> {
     fn named(&self, field: &Field, comparison: &Comparison) -> Result<Option<Expression>, FilterError> {
         let Comparison { operator, literal, .. } = comparison;
         let wanted = literal.text.as_str();
-        if is_presence(literal) || self.is_open() && !holds_pseudonym(wanted) {
+        let has_pseudonym = holds_pseudonym(wanted);
+        let is_literal = self.is_open() && !has_pseudonym;
+        if is_presence(literal) || is_literal && (literal.wild || !is_name(field)) {
             return Ok(None);
         }
-        if !holds_pseudonym(wanted) && kind_of(field).is_some_and(|kind| self.floor.hides(kind)) {
-            let problem = "what it holds is hidden here: write a pseudonym, as a context shows it";
-            return Err(refused(comparison, problem));
-        }
-        if literal.wild {
-            return Err(refused(comparison, "names are hidden here: compare with a whole one, or with ':'"));
-        }
+        self.allowed(kind_of(field), comparison)?;
         let is_part = *operator == Operator::Has && matches!(field, Field::Text(_));
-        let fits = |shown: &str| if is_part { shown.contains(wanted) } else { shown == wanted };
-        let has_pseudonym = holds_pseudonym(wanted);
+        let fits = |shown: &str| {
+            if is_part { shown.contains(wanted) } else { shown == wanted || is_cut_of(wanted, shown) }
+        };
         let mut seen = BTreeSet::new();
         let mut meant = BTreeSet::new();
         let resources = self.shards().flat_map(|shard| shard.resources.iter());
         for resource in resources {
             for (kind, value) in values(field, resource) {
+                if is_literal && (if is_part { value.contains(wanted) } else { value == wanted }) {
+                    // It is written as it is.
+                    return Ok(None);
+                }
                 // Most are not it; only what may be it is worth its pseudonym.
-                let may_fit = has_pseudonym || value.contains(wanted);
+                let may_fit = has_pseudonym || value.contains(wanted) || !is_plain(value) || is_cut(wanted);
                 let of_type = type_of(field, resource);
-                if may_fit && seen.insert((value, kind, of_type)) && self.shows(kind, value, wanted, fits) {
+                if may_fit && seen.insert((value, kind, of_type)) && self.shows_as(kind, value, wanted, fits)
+                {
                     meant.insert((value, of_type));
                 }
             }
         }
-        if meant.len() > MEANT_MAX {
+        let any = meant.into_iter().map(|(value, of_type)| is(comparison, value, of_type)).collect();
+        self.any(comparison, any).map(Some)
+    }
+
+    /// Of the system, whichever of its names it is called by.
+    fn system(&self, field: &Field, comparison: &Comparison) -> Result<Option<Expression>, FilterError> {
+        let Comparison { operator, literal, .. } = comparison;
+        let wanted = literal.text.as_str();
+        let is_literal = self.is_open() && !holds_pseudonym(wanted);
+        let is_part = *operator == Operator::Has;
+        let own = |shard: &Shard| match field {
+            Field::Text(TextField::Connection) => shard.connection.as_str() == wanted,
+            _ => shard.status.as_ref().is_some_and(|status| status.name == wanted),
+        };
+        if is_presence(literal) || is_literal && (literal.wild || is_part || self.shards().any(own)) {
+            return Ok(None);
+        }
+        self.allowed(Some(Kind::System), comparison)?;
+        let meant: BTreeSet<ConnectionId> = if is_part {
+            let has = |shard: &&Shard| {
+                self.shows_as(Kind::System, name(shard), wanted, |shown| shown.contains(wanted))
+            };
+            self.shards().filter(has).map(|shard| shard.connection.clone()).collect()
+        } else {
+            self.systems(wanted)
+        };
+        let path = vec!["connection".to_owned()];
+        let same = Comparison { path, operator: Operator::Equal, ..comparison.clone() };
+        let any = meant.iter().map(|connection| with_text(&same, connection.as_str())).collect();
+        self.any(comparison, any).map(Some)
+    }
+
+    /// Whether he may ask for it in these words.
+    fn allowed(&self, kind: Option<Kind>, comparison: &Comparison) -> Result<(), FilterError> {
+        if !holds_pseudonym(&comparison.literal.text) && kind.is_some_and(|kind| self.floor.hides(kind)) {
+            let problem = "what it holds is hidden here: write a pseudonym, as a context shows it";
+            return Err(refused(comparison, problem));
+        }
+        if comparison.literal.wild {
+            return Err(refused(comparison, "names are hidden here: compare with a whole one, or with ':'"));
+        }
+        Ok(())
+    }
+
+    /// One of what it may mean, and what it says itself where that is no guess.
+    fn any(&self, comparison: &Comparison, mut any: Vec<Expression>) -> Result<Expression, FilterError> {
+        if any.len() > MEANT_MAX {
             return Err(refused(comparison, "too many names have that in them: write more of it"));
         }
-        let mut any: Vec<Expression> =
-            meant.into_iter().map(|(value, of_type)| is(comparison, value, of_type)).collect();
+        let operator = comparison.operator;
         if self.is_open() {
-            any.push(Expression::Compare(Comparison { operator: positive(*operator), ..comparison.clone() }));
+            any.push(Expression::Compare(Comparison { operator: positive(operator), ..comparison.clone() }));
         }
-        Ok(Some(unless(*operator, Expression::Any(any))))
+        Ok(unless(operator, Expression::Any(any)))
     }
 
     /// Of the value of one label, whose key may be hidden, too.
@@ -127,6 +179,14 @@ impl Asking<'_> {
     }
 }
 
+/// What contexts tell as the name of a thing, or as a place.
+const fn is_name(field: &Field) -> bool {
+    matches!(
+        field,
+        Field::Text(TextField::Name | TextField::DisplayName | TextField::Pool | TextField::Dataset)
+    )
+}
+
 fn is_presence(literal: &Literal) -> bool {
     literal.wild && literal.text.is_empty()
 }
@@ -134,7 +194,6 @@ fn is_presence(literal: &Literal) -> bool {
 /// What every value of the field is; `None` when that depends on the resource.
 fn kind_of(field: &Field) -> Option<Kind> {
     Some(match field {
-        Field::Text(TextField::Connection | TextField::ConnectionName) => Kind::System,
         Field::Text(TextField::Pool) => Kind::Pool,
         Field::Text(TextField::Dataset) => Kind::Path,
         Field::Text(TextField::Serial) => Kind::Serial,

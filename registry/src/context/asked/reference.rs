@@ -17,6 +17,8 @@ pub enum Lost {
     Ambiguous(Vec<ResourceId>),
 }
 
+/// Where datasets are mounted.
+const MOUNTED: &str = "/mnt/";
 /// Ids that are told when a name is not enough.
 const TOLD_MAX: usize = 10;
 
@@ -29,21 +31,35 @@ impl Asking<'_> {
         {
             return Ok(found);
         }
-        let mut found: Vec<(u8, &Resource)> = Vec::new();
+        let mut found = self.called(|shard| self.within(shard, text));
+        if found.is_empty() {
+            found = self.called(|shard| self.within_own(shard, text));
+        }
+        if found.is_empty() {
+            // Where it is may be left out.
+            found = self.called(|_| Some(text));
+        }
+        let Some(best) = found.iter().map(|(rank, _)| *rank).min() else { return Err(Lost::Nothing) };
+        let best: Vec<&Resource> =
+            found.into_iter().filter(|(rank, _)| *rank == best).map(|(_, resource)| resource).collect();
+        match best[..] {
+            [resource] => self.view.get(&resource.id).ok_or(Lost::Nothing),
+            _ => Err(Lost::Ambiguous(
+                best.iter().take(TOLD_MAX).map(|resource| resource.id.clone()).collect(),
+            )),
+        }
+    }
+
+    /// What is called by the rest of the text in the systems that the text begins with.
+    fn called<'t>(&self, rest: impl Fn(&Shard) -> Option<&'t str>) -> Vec<(u8, &Resource)> {
+        let mut found = Vec::new();
         for shard in self.shards() {
-            if let Some(rest) = self.within(shard, text) {
+            if let Some(rest) = rest(shard) {
                 let called = shard.resources.iter().filter(|resource| self.is_called(resource, rest));
                 found.extend(called.map(|resource| (rank(resource), &**resource)));
             }
         }
-        let Some(best) = found.iter().map(|(rank, _)| *rank).min() else { return Err(Lost::Nothing) };
-        found.retain(|(rank, _)| *rank == best);
-        match found[..] {
-            [(_, resource)] => self.view.get(&resource.id).ok_or(Lost::Nothing),
-            _ => Err(Lost::Ambiguous(
-                found.iter().take(TOLD_MAX).map(|(_, resource)| resource.id.clone()).collect(),
-            )),
-        }
+        found
     }
 
     /// The id that is written so, as far as he may know of it.
@@ -52,32 +68,21 @@ impl Asking<'_> {
         self.pseudonyms.unseal(text).or_else(own)
     }
 
-    /// What is left of the text after the name of the system, when it begins with that; empty for the system itself.
-    fn within<'t>(&self, shard: &Shard, text: &'t str) -> Option<&'t str> {
-        let name = shard.status.as_ref().map_or("", |status| status.name.as_str());
-        let id = shard.connection.as_str();
-        if self.is_open()
-            && let Some(rest) = rest_after(text, name).or_else(|| rest_after(text, id))
-        {
-            return Some(rest);
-        }
-        let (first, rest) = text.split_once('/').unwrap_or((text, ""));
-        let name = if name.is_empty() { id } else { name };
-        self.shows(Kind::System, name, first, |shown| shown == first).then_some(rest)
-    }
-
+    /// By its name, a disk also by its serial, a dataset also by where it is mounted.
     fn is_called(&self, resource: &Resource, text: &str) -> bool {
         if text.is_empty() {
             return resource.resource_type() == ResourceType::Host;
         }
-        let name = resource.display_name();
-        self.is_open() && name == text || self.shows(name_kind(resource), name, text, |shown| shown == text)
+        let is_it = |kind: Kind, name: &str| {
+            !name.is_empty() && (self.is_open() && name == text || self.shows(kind, name, text))
+        };
+        let kind = name_kind(resource);
+        is_it(kind, resource.display_name())
+            || kind == Kind::Path
+                && text.strip_prefix(MOUNTED).is_some_and(|inner| self.is_called(resource, inner))
+            || resource.resource_type() == ResourceType::PhysicalDisk
+                && is_it(Kind::Serial, resource.document.serial())
     }
-}
-
-fn rest_after<'t>(text: &'t str, name: &str) -> Option<&'t str> {
-    let rest = text.strip_prefix(name).filter(|_| !name.is_empty())?;
-    if rest.is_empty() { Some(rest) } else { rest.strip_prefix('/') }
 }
 
 /// A pool comes before the dataset at its root, which has the same name.

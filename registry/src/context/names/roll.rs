@@ -73,6 +73,16 @@ impl Roll {
     }
 }
 
+/// What a system calls itself.
+pub(in crate::context) fn own_names(record: &IngestRecord) -> impl Iterator<Item = &str> {
+    let facets = &record.facets;
+    let truenas = facets.truenas.iter().map(|truenas| truenas.hostname.as_str());
+    let agent = facets.agent.iter().map(|agent| agent.hostname.as_str());
+    let hostnames = record.identity.hostnames.iter().map(String::as_str);
+    let all = std::iter::once(record.name.as_str()).chain(hostnames).chain(truenas).chain(agent);
+    all.filter(|name| !name.is_empty())
+}
+
 struct Names<'a> {
     /// What operators call the system.
     system: &'a str,
@@ -104,11 +114,8 @@ impl Names<'_> {
     fn record(&mut self, record: &IngestRecord) {
         let facets = &record.facets;
         if record.resource_type == ResourceType::Host {
-            self.system(&record.name);
-            record.identity.hostnames.iter().for_each(|name| self.system(name));
-            facets.truenas.iter().for_each(|truenas| self.system(&truenas.hostname));
+            own_names(record).for_each(|name| self.system(name));
             if let Some(agent) = &facets.agent {
-                self.system(&agent.hostname);
                 self.thing(Kind::Serial, &agent.serial);
                 for address in agent.interfaces.iter().flat_map(|interface| &interface.addresses) {
                     self.thing(Kind::Address, address.split('/').next().unwrap_or_default());

@@ -73,6 +73,15 @@ impl Operator {
 }
 
 impl Expression {
+    /// Comparisons that hold of whatever satisfies the whole.
+    pub(super) fn required(self) -> Vec<Comparison> {
+        match self {
+            Self::All(parts) => parts.into_iter().flat_map(Self::required).collect(),
+            Self::Compare(comparison) => vec![comparison],
+            Self::Any(_) | Self::Not(_) => Vec::new(),
+        }
+    }
+
     /// With other words for the comparisons that have some.
     pub(super) fn reworded<E>(
         &self,

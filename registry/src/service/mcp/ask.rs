@@ -118,7 +118,7 @@ impl Search {
         let Self { text, kind, severity, system, filter, max_tokens } = self;
         let mut terms = of_system(&system);
         if !text.is_empty() {
-            let text = quoted(&text);
+            let text = quoted(unquoted(&text));
             terms.push(format!("(name:{text} OR display_name:{text})"));
         }
         terms.extend(kind.map(|kind| kind.filter().to_owned()));
@@ -173,11 +173,13 @@ impl Severity {
 }
 
 fn of_system(system: &str) -> Vec<String> {
-    if system.is_empty() {
-        return Vec::new();
-    }
-    // As a text shows it: quotes are not part of a name.
-    vec![format!("connection_name = {}", quoted(system.trim_matches('"')))]
+    let system = unquoted(system);
+    if system.is_empty() { Vec::new() } else { vec![format!("connection_name = {}", quoted(system))] }
+}
+
+/// As a text shows it: quotes around a name are not part of it.
+fn unquoted(text: &str) -> &str {
+    text.strip_prefix('"').and_then(|text| text.strip_suffix('"')).unwrap_or(text)
 }
 
 /// A text in a filter, whatever is in it.
