@@ -1,7 +1,6 @@
 //! Alerts as contexts tell them: cases that are open, and whose they are.
 
 use std::cmp::Reverse;
-use std::sync::Arc;
 
 use pulse_proto::model::{ResourceId, ResourceType};
 
@@ -10,24 +9,27 @@ use super::fleet::{Scope, Told};
 use super::piece::{Kind, Piece, Statement, say, told};
 use super::words::{self, Own};
 use crate::alert::{Book, Case, CaseState};
+use crate::query::filter::field::{EnumField, Field};
 use crate::query::sight::Sight;
-use crate::state::view::View;
+use crate::state::resource::Resource;
+use crate::state::view::{Found, View};
 
 /// Cases at hand; more fit into no budget.
 const CASES_MAX: usize = 500;
 /// Steps of one case that are told of its history.
 const STEPS_MAX: usize = 3;
 
-/// Open cases of what the scope selects, the worst first, then those that began first. A case that another one tells
+/// Open cases that the scope selects, the worst first, then those that began first. A case that another one tells
 /// already is not told.
 pub(super) fn open(book: &Book, view: &View, scope: &Scope) -> Told {
     let most = scope.facts_max().min(CASES_MAX);
-    if !scope.is_filtered() && scope.sight.is_whole() {
+    let selection = Selection::of(scope, view);
+    if selection.is_all() {
         let facts = book.urgent().take(most).map(|case| fact(case, view)).collect();
         return Told { facts, total: book.open_len() as u64 };
     }
     let mut told = Told::default();
-    for case in book.urgent().filter(|case| selects(scope, view, case)) {
+    for case in book.urgent().filter(|case| selection.selects(case)) {
         told.total += 1;
         if told.facts.len() < most {
             told.facts.push(fact(case, view));
@@ -36,19 +38,57 @@ pub(super) fn open(book: &Book, view: &View, scope: &Scope) -> Told {
     told
 }
 
-/// How many of them fire, known or not.
-pub(super) fn firing(book: &Book, view: &View, scope: &Scope) -> u64 {
-    let fires = |case: &&Arc<Case>| case.state == CaseState::Firing && selects(scope, view, case);
-    book.open().filter(fires).count() as u64
+/// How many there are.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Open {
+    pub(super) all: u64,
+    /// Known or not.
+    pub(super) firing: u64,
 }
 
-/// What is gone matches no filter.
-fn selects(scope: &Scope, view: &View, case: &Case) -> bool {
-    let matches = || {
-        let found = view.get(&case.subject.id);
-        found.is_some_and(|found| scope.filter.matches(&found.resource, found.observed_at))
-    };
-    scope.sight.sees(&case.subject.connection) && (!scope.is_filtered() || matches())
+pub(super) fn count(book: &Book, view: &View, scope: &Scope) -> Open {
+    let selection = Selection::of(scope, view);
+    let mut open = Open::default();
+    for case in book.open().filter(|case| selection.selects(case)) {
+        open.all += 1;
+        open.firing += u64::from(case.state == CaseState::Firing);
+    }
+    open
+}
+
+/// Which cases a scope selects: those of what matches its filter, with the severity that the case has itself. What it is
+/// about may be well: the rule that fires says how bad it is.
+struct Selection<'a> {
+    scope: &'a Scope,
+    view: &'a View,
+    asks_severity: bool,
+}
+
+impl<'a> Selection<'a> {
+    fn of(scope: &'a Scope, view: &'a View) -> Self {
+        let severity = Field::Enum(EnumField::Severity);
+        let asks_severity = scope.filter.any(|field, _| *field == severity);
+        Self { scope, view, asks_severity }
+    }
+
+    fn is_all(&self) -> bool {
+        !self.scope.is_filtered() && self.scope.sight.is_whole()
+    }
+
+    fn selects(&self, case: &Case) -> bool {
+        self.scope.sight.sees(&case.subject.connection) && (!self.scope.is_filtered() || self.matches(case))
+    }
+
+    /// What is gone matches no filter.
+    fn matches(&self, case: &Case) -> bool {
+        let Some(Found { resource, observed_at }) = self.view.get(&case.subject.id) else { return false };
+        if self.asks_severity {
+            let as_told = Resource { severity: case.severity, ..Resource::clone(&resource) };
+            self.scope.filter.matches(&as_told, observed_at)
+        } else {
+            self.scope.filter.matches(&resource, observed_at)
+        }
+    }
 }
 
 /// All cases of one resource, open ones first, then the newest.

@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use pulse_proto::model::{Severity, UnixMillis};
 
-use self::counts::Counts;
+use self::counts::{Beside, Counts};
 use super::alerts;
 use super::best::Best;
 use super::fact::{Basis, Fact};
@@ -87,8 +87,13 @@ pub fn draft(view: &View, book: &Book, memo: &Memo, scope: &Scope, now: UnixMill
     for severity in [Severity::Critical, Severity::Warning] {
         wrong.extend(troubles(&parts, scope, |cause| cause.severity.0 == severity));
     }
-    let firing = alerts::firing(book, view, scope);
-    let head = counts.head(&parts, scope.is_filtered(), wrong.is_empty(), firing);
+    let beside = Beside {
+        is_filtered: scope.is_filtered(),
+        is_well: wrong.is_empty(),
+        connections: parts.len() as u64,
+        alerts: alerts::count(book, view, scope),
+    };
+    let head = counts.head(&beside);
     let mut wrong = Some(Told::all(wrong));
     let mut blind = Some(Told::all(blind));
     let section = |topic: Topic| {

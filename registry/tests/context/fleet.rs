@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use pulse_proto::model::ResourceType;
+use pulse_proto::model::{ResourceType, Severity};
 use pulse_proto::pb::resource::v1::storage_facet::Zfs;
 use pulse_proto::pb::resource::v1::{
     ConnectionState, ConnectionStatus, Incident, IngestRecord, StorageFacet,
@@ -310,4 +310,24 @@ fn what_gets_worse_is_told_before_a_rule_fires() {
         of_one("a/tank")
     );
     assert!(of_one("a/sd1").contains("errors grew from 3 to 22, last moments ago"), "{}", of_one("a/sd1"));
+}
+
+#[test]
+fn a_severity_selects_alerts_by_their_own() {
+    let (world, book) = watched("a", |step| {
+        vec![host("a"), pool("a", "tank", 40 + step, ["ONLINE"; 4], scrubbed(1)), disk("a", 1, "FAULTED", 9)]
+    });
+    let found = world.asking(Policy::None, |asking| asking.resource("a/tank")).unwrap().resource;
+    assert_eq!(found.severity, Severity::Healthy);
+    let of_pool = book.open().filter(|case| case.subject.id == found.id && case.suppressed_by.is_none());
+    let worst = of_pool.map(|case| case.severity).max().unwrap();
+    assert!(worst > Severity::Healthy, "a pool that will be full");
+    let told = |filter: &str| world.fleet_with(&book, filter, Policy::None, 4_000).text;
+    let text = told(&format!("topology = pool AND severity >= {}", worst.token()));
+    assert!(text.contains("on pool \"tank\" on \"a\" fires"), "{text}");
+    assert!(text.starts_with("Part of a fleet that matches the filter: 1 open alert.\n"), "{text}");
+    assert!(text.contains("; 1 alert fires") && !text.contains("Nothing is wrong"), "{text}");
+    let text = told("topology = pool AND severity = healthy");
+    assert!(text.contains("1 pool") && !text.contains("## Alerts"), "{text}");
+    assert!(told("type = vm AND severity >= monitor").starts_with("No resource matches the filter."));
 }

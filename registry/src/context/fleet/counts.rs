@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use pulse_proto::model::{Capacity, Freshness, ResourceType, Severity, Status, StorageTopology};
 
-use super::Part;
+use crate::context::alerts;
 use crate::context::fact::Fact;
 use crate::context::piece::{Statement, say};
 use crate::context::say;
@@ -15,6 +15,16 @@ use crate::state::view::tally::Tallies;
 
 #[derive(Clone, Debug, Default)]
 pub(super) struct Counts(Tallies);
+
+/// What is told besides resources.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Beside {
+    pub(super) is_filtered: bool,
+    /// No resource is in trouble.
+    pub(super) is_well: bool,
+    pub(super) connections: u64,
+    pub(super) alerts: alerts::Open,
+}
 
 /// The order in which they are told.
 type Class = (u8, &'static str);
@@ -56,9 +66,10 @@ impl Counts {
     }
 
     /// What is always said.
-    pub(super) fn head(&self, parts: &[Part], is_filtered: bool, is_well: bool, firing: u64) -> Vec<Fact> {
+    pub(super) fn head(&self, beside: &Beside) -> Vec<Fact> {
+        let Beside { is_filtered, connections, alerts, .. } = *beside;
         let total = self.sum(|_| true);
-        if total == 0 && parts.is_empty() {
+        if total == 0 && connections == 0 && alerts.all == 0 {
             let statement = if is_filtered {
                 say!["No resource matches the filter."]
             } else {
@@ -79,28 +90,31 @@ impl Counts {
             statement
         });
         let mut counts: Vec<Statement> = counts.collect();
-        if counts.is_empty() {
+        if counts.is_empty() && connections > 0 {
             // Connections are there, and nothing was read of them.
-            counts.push(say![
-                words::count(parts.len() as u64, "connection"),
-                ", of which no resource is known"
-            ]);
+            counts.push(say![words::count(connections, "connection"), ", of which no resource is known"]);
+        }
+        if counts.is_empty() {
+            // What they are about is well, or gone.
+            counts.push(say![words::count(alerts.all, "open alert")]);
         }
         let mut statement = say![what];
         statement.append(Statement::list(counts, ", ")).add(".");
         let fleet = Fact::derived("fleet", statement).with_value(words::digits(total), "resources");
-        vec![fleet, self.health(is_well, firing)]
+        vec![fleet, self.health(beside)]
     }
 
-    fn health(&self, is_well: bool, firing: u64) -> Fact {
+    fn health(&self, beside: &Beside) -> Fact {
         let severities = [Severity::Critical, Severity::Warning, Severity::Monitor];
         let counts: Vec<(Severity, u64)> = severities
             .into_iter()
             .map(|severity| (severity, self.sum(|profile| profile.severity() == severity)))
             .collect();
         let old = self.sum(|profile| profile.freshness() != Freshness::Fresh);
+        let firing = beside.alerts.firing;
+        let is_well = beside.is_well && firing == 0;
         let mut statement =
-            if is_well && firing == 0 { say!["Nothing is wrong now"] } else { say!["Health of resources"] };
+            if is_well { say!["Nothing is wrong now"] } else { say!["Health of resources"] };
         for (number, (severity, count)) in counts.iter().enumerate() {
             statement.add(if number == 0 { ": " } else { ", " });
             statement.add(words::number(*count)).add(" ").add(severity.token());
