@@ -15,7 +15,7 @@ use crate::state::resource::Resource;
 use crate::state::view::{Found, View};
 
 /// Cases at hand; more fit into no budget.
-const CASES_MAX: usize = 500;
+pub(super) const CASES_MAX: usize = 500;
 /// Steps of one case that are told of its history.
 const STEPS_MAX: usize = 3;
 
@@ -99,7 +99,7 @@ pub(super) fn of_resource(book: &Book, view: &View, id: &ResourceId, sight: &Sig
     cases.into_iter().take(CASES_MAX).map(|case| fact(case, view)).collect()
 }
 
-fn fact(case: &Case, view: &View) -> Fact {
+pub(super) fn fact(case: &Case, view: &View) -> Fact {
     let mut statement = say![
         Own::from(case.severity.token()).capital(),
         ": alert ",

@@ -3,7 +3,7 @@
 pub(super) mod changes;
 mod counts;
 mod list;
-mod reach;
+pub(super) mod reach;
 mod topic;
 pub(super) mod worse;
 
@@ -80,7 +80,7 @@ struct Part {
 
 /// The same view, scope and time make the same draft.
 pub fn draft(view: &View, book: &Book, memo: &Memo, scope: &Scope, now: UnixMillis) -> Draft {
-    let (parts, counts) = parts(view, memo, &scope.filter);
+    let (parts, counts) = parts(view, memo, scope);
     let (unreachable, blind) = reach::facts(&parts, scope, now);
     // Nobody knows how a system is that is not heard of: that comes first.
     let mut wrong = unreachable;
@@ -90,7 +90,7 @@ pub fn draft(view: &View, book: &Book, memo: &Memo, scope: &Scope, now: UnixMill
     let beside = Beside {
         is_filtered: scope.is_filtered(),
         is_well: wrong.is_empty(),
-        connections: parts.len() as u64,
+        silent: parts.iter().filter(|part| part.shard.resources.is_empty()).count() as u64,
         alerts: alerts::count(book, view, scope),
     };
     let head = counts.head(&beside);
@@ -136,7 +136,8 @@ impl Told {
     }
 }
 
-fn parts(view: &View, memo: &Memo, filter: &Filter) -> (Vec<Part>, Counts) {
+fn parts(view: &View, memo: &Memo, scope: &Scope) -> (Vec<Part>, Counts) {
+    let filter = &scope.filter;
     if filter.canonical().is_empty() {
         let whole = |shard: &Arc<Shard>| Part { shard: Arc::clone(shard), sketch: memo.sketch(shard) };
         return (view.shards().map(whole).collect(), Counts::of(view.tallies()));
@@ -155,6 +156,10 @@ fn parts(view: &View, memo: &Memo, filter: &Filter) -> (Vec<Part>, Counts) {
             parts.push(Part { shard, sketch });
         }
     }
+    // No resource of these matches, since there is none: nobody knows whether they would.
+    let silent = view.shards().filter(|shard| reach::is_silent(shard, scope));
+    parts.extend(silent.map(|shard| Part { shard: Arc::clone(shard), sketch: Arc::default() }));
+    parts.sort_by(|left, right| left.shard.connection.cmp(&right.shard.connection));
     (parts, counts)
 }
 

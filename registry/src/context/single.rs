@@ -2,6 +2,7 @@
 //! it, what depends on it, and what happened to it.
 
 mod around;
+pub mod unread;
 
 use std::time::Duration;
 

@@ -8,6 +8,7 @@ mod decide;
 mod entry;
 mod eval;
 pub mod field;
+mod glimpse;
 mod parse;
 mod plan;
 pub mod syntax;
@@ -21,6 +22,7 @@ use pulse_proto::model::{ResourceId, UnixMillis};
 
 pub use alert::{AlertFacts, AlertFilter, AlertOrder};
 pub use entry::EntryFilter;
+pub use glimpse::Glimpse;
 pub use plan::{Candidates, Scan};
 
 use self::field::Field;

@@ -28,7 +28,7 @@ use crate::context::single;
 use crate::error;
 use crate::query::sight::Sight;
 use crate::state::feed::Feed;
-use crate::state::view::View;
+use crate::state::view::{Shard, View};
 
 /// Contexts that are made at the same time.
 const HEAVY_MAX: usize = 4;
@@ -170,14 +170,22 @@ impl ContextService for Contexts {
                 let scope = single::Scope { sight: Sight::of(view, &labels), since, now };
                 let known = known(view, memo, &scope.sight, &terms, &wanted);
                 let asking = asking(view, &scope.sight, options, &known, &terms);
-                let found = asking
-                    .resource(&wanted)
-                    .map_err(|lost| unfound(&wanted, &lost, &asking, &terms))?;
-                let draft = single::draft(view, book, &found, &scope)
+                let (draft, id) = match asking.resource(&wanted) {
+                    Ok(found) => {
+                        let draft = single::draft(view, book, &found, &scope);
+                        (draft, found.resource.id.to_string())
+                    }
+                    Err(Lost::Unread(connection)) => {
+                        let draft = |shard: &Arc<Shard>| single::unread::draft(view, book, shard);
+                        (view.shard(&connection).map(draft), connection.to_string())
+                    }
+                    Err(lost) => return Err(unfound(&wanted, &lost, &asking, &terms)),
+                };
+                let draft = draft
                     .ok_or_else(|| Status::data_loss(format!("what is stored of {wanted} cannot be read")))?;
                 let packed = packed(options, &draft, &terms, &known);
                 let answer = answer::resource(view, &packed, &terms, &options.pseudonyms);
-                Ok((answer, packed, found.resource.id.clone()))
+                Ok((answer, packed, id))
             })
             .await?;
         record((METHOD, id.as_str(), answer.revision), &caller, &terms, &packed);
@@ -198,7 +206,7 @@ const fn asking<'a>(
 /// The same whether a name is hidden or nothing is called so.
 fn unfound(wanted: &str, lost: &Lost, asking: &Asking<'_>, terms: &Terms) -> Status {
     match lost {
-        Lost::Nothing => {
+        Lost::Nothing | Lost::Unread(_) => {
             let remedy = if terms.floor == Policy::None {
                 "ListResources shows what exists; a name is written \"<system>/<name>\""
             } else {

@@ -331,3 +331,48 @@ fn a_severity_selects_alerts_by_their_own() {
     assert!(text.contains("1 pool") && !text.contains("## Alerts"), "{text}");
     assert!(told("type = vm AND severity >= monitor").starts_with("No resource matches the filter."));
 }
+
+#[test]
+fn a_system_that_was_never_read_is_told_wherever_a_filter_may_mean_it() {
+    let mut world = home();
+    let refused = ConnectionStatus {
+        name: "cellar".to_owned(),
+        state: ConnectionState::Refused.into(),
+        reason: "login: the key was revoked".to_owned(),
+        labels: [("site".to_owned(), "harbour".to_owned())].into(),
+        since: ago(3),
+    };
+    world.announce("c-1", refused);
+    let waiting =
+        ConnectionStatus { name: "shed".to_owned(), state: ConnectionState::Connecting.into(), ..Default::default() };
+    world.announce("c-2", waiting);
+    let cellar = "Warning: system \"cellar\" refuses the connection, which needs an operator, since 3 h ago, it says \"login: the key was revoked\"; nothing is known of it.";
+    for filter in [
+        "",
+        "connection = c-1",
+        "connection_name = cellar AND severity >= critical",
+        "labels.site = harbour",
+        "type = host AND freshness != fresh",
+        "severity >= warning",
+        "NOT connection_name = basement",
+    ] {
+        let text = world.fleet(filter, Policy::None, 8_000).text;
+        assert!(text.contains(cellar), "{filter}: {text}");
+        assert!(!text.contains("Nothing is wrong") && !text.contains("No resource matches"), "{filter}: {text}");
+        assert!(text.contains("tells nothing") || text.contains("tell nothing"), "{filter}: {text}");
+    }
+    for filter in ["connection_name = shed", "type = host"] {
+        let text = world.fleet(filter, Policy::None, 8_000).text;
+        assert!(text.contains("Warning: system \"shed\" is not heard of, it was never read; "), "{filter}: {text}");
+    }
+    for filter in ["topology = pool", "connection = basement", "labels.site = elsewhere", "name = tank"] {
+        let text = world.fleet(filter, Policy::None, 8_000).text;
+        assert!(!text.contains("cellar") && !text.contains("shed"), "{filter}: {text}");
+    }
+    // Switched off on purpose: nobody has to be warned.
+    let off = ConnectionStatus { name: "loft".to_owned(), state: ConnectionState::Disabled.into(), ..Default::default() };
+    world.announce("c-3", off);
+    let text = world.fleet("connection = c-3", Policy::None, 8_000).text;
+    assert!(text.contains("System \"loft\" is switched off by an operator"), "{text}");
+    assert!(!text.contains("Warning: "), "{text}");
+}

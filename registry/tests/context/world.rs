@@ -25,6 +25,7 @@ use pulse_registry::query::sight::Sight;
 use pulse_registry::state::{Boundary, Input, State};
 
 pub(crate) const NOW: UnixMillis = UnixMillis::new(1_790_000_000_000);
+const LIMITS: Limits = Limits { batch_records_max: 10_000, batch_bytes_max: 64 << 20 };
 const HOUR: u64 = 3_600_000;
 const TIB: u64 = 1 << 40;
 
@@ -67,6 +68,21 @@ impl World {
         );
     }
 
+    /// A connection of which nothing was read.
+    pub(crate) fn announce(&mut self, connection: &str, status: ConnectionStatus) {
+        self.sequence += 1;
+        let batch = Batch {
+            connection: connection.to_owned(),
+            epoch: self.sequence,
+            sequence: 1,
+            source: DataSource::Truenas.into(),
+            status: Some(status),
+            ..Batch::default()
+        };
+        let input = decode::batch(batch, &CollectorId::parse("c").unwrap(), LIMITS).unwrap();
+        self.state.apply(input, self.now);
+    }
+
     pub(crate) fn put_as(
         &mut self,
         connection: &str,
@@ -98,8 +114,7 @@ impl World {
             status: Some(status),
             ..Batch::default()
         };
-        let limits = Limits { batch_records_max: 10_000, batch_bytes_max: 64 << 20 };
-        let input = decode::batch(batch, &CollectorId::parse("c").unwrap(), limits).unwrap();
+        let input = decode::batch(batch, &CollectorId::parse("c").unwrap(), LIMITS).unwrap();
         let Input::Batch(decoded) = &input else { panic!() };
         assert_eq!(decoded.refused, [], "every record is taken");
         let applied = self.state.apply(input, self.now);

@@ -5,8 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use pulse_proto::model::ConnectionId;
 
-use super::system::{is_cut, is_cut_of, name};
+use super::system::{is_cut, is_cut_of};
 use super::{Asking, is_plain};
+use crate::context::fleet::reach::called as name;
 use crate::context::piece::Kind;
 use crate::context::redact::holds_pseudonym;
 use crate::context::say::name_kind;
@@ -163,9 +164,8 @@ impl Asking<'_> {
             .flat_map(|shard| shard.resources.iter())
             .flat_map(|resource| resource.labels.keys())
             .collect();
-        let is_meant = |own: &&&String| {
-            self.is_open() && own.as_str() == key || self.shows(Kind::Label, own, key, |shown| shown == key)
-        };
+        let is_meant =
+            |own: &&&String| self.is_open() && own.as_str() == key || self.shows(Kind::Label, own, key);
         let meant: Vec<&String> = carried.iter().filter(is_meant).copied().collect();
         let mut any = Vec::new();
         // What a secret is named is shown, and never the secret.

@@ -1,18 +1,21 @@
 //! From what a reader of a context calls a thing back to the thing: an id, or
 //! "<system>/<name>" with names or pseudonyms.
 
-use pulse_proto::model::{ResourceId, ResourceType, StorageTopology};
+use pulse_proto::model::{ConnectionId, ResourceId, ResourceType, StorageTopology};
 
 use super::Asking;
 use crate::context::piece::Kind;
 use crate::context::say::name_kind;
 use crate::state::resource::Resource;
+use crate::state::view::profile::Dimension;
 use crate::state::view::{Found, Shard};
 
 /// Why nothing was found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Lost {
     Nothing,
+    /// It is a system of which no record was ever read.
+    Unread(ConnectionId),
     /// Several have that name; some of their ids.
     Ambiguous(Vec<ResourceId>),
 }
@@ -36,6 +39,9 @@ impl Asking<'_> {
             found = self.called(|shard| self.within_own(shard, text));
         }
         if found.is_empty() {
+            if let Some(connection) = self.unread(text) {
+                return Err(Lost::Unread(connection));
+            }
             // Where it is may be left out.
             found = self.called(|_| Some(text));
         }
@@ -44,10 +50,18 @@ impl Asking<'_> {
             found.into_iter().filter(|(rank, _)| *rank == best).map(|(_, resource)| resource).collect();
         match best[..] {
             [resource] => self.view.get(&resource.id).ok_or(Lost::Nothing),
-            _ => Err(Lost::Ambiguous(
-                best.iter().take(TOLD_MAX).map(|resource| resource.id.clone()).collect(),
-            )),
+            _ => {
+                Err(Lost::Ambiguous(best.iter().take(TOLD_MAX).map(|resource| resource.id.clone()).collect()))
+            }
         }
+    }
+
+    /// A system that is called so and has no record.
+    fn unread(&self, text: &str) -> Option<ConnectionId> {
+        let has_record =
+            |shard: &Shard| shard.resources.any_of(Dimension::Type, 1 << ResourceType::Host as u32).is_some();
+        let mut called = self.shards().filter(|shard| self.within(shard, text) == Some(""));
+        called.find(|shard| !has_record(shard)).map(|shard| shard.connection.clone())
     }
 
     /// What is called by the rest of the text in the systems that the text begins with.
@@ -85,7 +99,10 @@ impl Asking<'_> {
     }
 }
 
-/// A pool comes before the dataset at its root, which has the same name.
+/// A pool comes before the dataset at its root, which has the same name, and what is in a system before the system.
 fn rank(resource: &Resource) -> u8 {
-    u8::from(resource.document.topology() == Some(StorageTopology::Dataset))
+    match resource.resource_type() {
+        ResourceType::Host => 2,
+        _ => u8::from(resource.document.topology() == Some(StorageTopology::Dataset)),
+    }
 }

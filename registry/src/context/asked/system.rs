@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use pulse_proto::model::{ConnectionId, ResourceType};
 
 use super::Asking;
+use crate::context::fleet::reach::called as name;
 use crate::context::names::own_names;
 use crate::context::piece::Kind;
 use crate::context::redact::{Policy, holds_pseudonym};
@@ -22,12 +23,6 @@ use crate::state::view::profile::Dimension;
 const TOLD_MAX: usize = 10;
 /// Where a name was cut.
 const CUT: char = '…';
-
-/// What contexts call a system.
-pub(super) fn name(shard: &Shard) -> &str {
-    let name = shard.status.as_ref().map(|status| status.name.as_str()).filter(|name| !name.is_empty());
-    name.unwrap_or(shard.connection.as_str())
-}
 
 impl Asking<'_> {
     /// What is left of the text after the name of the system, when it begins with that; empty for the system itself.

@@ -22,7 +22,8 @@ pub(super) struct Beside {
     pub(super) is_filtered: bool,
     /// No resource is in trouble.
     pub(super) is_well: bool,
-    pub(super) connections: u64,
+    /// Connections of which no resource is known.
+    pub(super) silent: u64,
     pub(super) alerts: alerts::Open,
 }
 
@@ -67,9 +68,9 @@ impl Counts {
 
     /// What is always said.
     pub(super) fn head(&self, beside: &Beside) -> Vec<Fact> {
-        let Beside { is_filtered, connections, alerts, .. } = *beside;
+        let Beside { is_filtered, silent, alerts, .. } = *beside;
         let total = self.sum(|_| true);
-        if total == 0 && connections == 0 && alerts.all == 0 {
+        if total == 0 && silent == 0 && alerts.all == 0 {
             let statement = if is_filtered {
                 say!["No resource matches the filter."]
             } else {
@@ -90,9 +91,9 @@ impl Counts {
             statement
         });
         let mut counts: Vec<Statement> = counts.collect();
-        if counts.is_empty() && connections > 0 {
+        if silent > 0 {
             // Connections are there, and nothing was read of them.
-            counts.push(say![words::count(connections, "connection"), ", of which no resource is known"]);
+            counts.push(say![words::count(silent, "connection"), ", of which no resource is known"]);
         }
         if counts.is_empty() {
             // What they are about is well, or gone.
@@ -111,24 +112,28 @@ impl Counts {
             .map(|severity| (severity, self.sum(|profile| profile.severity() == severity)))
             .collect();
         let old = self.sum(|profile| profile.freshness() != Freshness::Fresh);
-        let firing = beside.alerts.firing;
-        let is_well = beside.is_well && firing == 0;
+        let Beside { silent, alerts: alerts::Open { firing, .. }, .. } = *beside;
+        let is_well = beside.is_well && firing == 0 && silent == 0;
         let mut statement =
             if is_well { say!["Nothing is wrong now"] } else { say!["Health of resources"] };
         for (number, (severity, count)) in counts.iter().enumerate() {
             statement.add(if number == 0 { ": " } else { ", " });
             statement.add(words::number(*count)).add(" ").add(severity.token());
         }
-        statement.add("; ");
         if firing > 0 {
-            let words = if firing == 1 { " fires; " } else { " fire; " };
-            statement.add(words::count(firing, "alert")).add(words);
+            let words = if firing == 1 { " fires" } else { " fire" };
+            statement.add("; ").add(words::count(firing, "alert")).add(words);
         }
-        if old == 0 {
-            statement.add("everything is up to date.");
-        } else {
-            statement.add(words::number(old)).add(" not up to date, shown as last seen.");
+        if silent > 0 {
+            let words = if silent == 1 { " tells nothing" } else { " tell nothing" };
+            statement.add("; ").add(words::count(silent, "connection")).add(words);
         }
+        match old {
+            0 if self.total() == 0 => statement.add("."),
+            0 if silent > 0 => statement.add("; everything else is up to date."),
+            0 => statement.add("; everything is up to date."),
+            old => statement.add("; ").add(words::number(old)).add(" not up to date, shown as last seen."),
+        };
         let worst =
             counts.iter().find(|(_, count)| *count > 0).map_or(Severity::Healthy, |(worst, _)| *worst);
         Fact::derived("health", statement).with_value(Own::from(worst.token()), "severity")

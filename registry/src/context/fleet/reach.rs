@@ -4,13 +4,14 @@
 use std::collections::BTreeMap;
 
 use pulse_proto::model::{
-    ConnectionState, Freshness, SectionName, SectionOutcome, SectionReport, UnixMillis,
+    ConnectionState, Freshness, ResourceType, SectionName, SectionOutcome, SectionReport, UnixMillis,
 };
 
 use super::{Part, Scope};
 use crate::context::fact::{Basis, Fact};
 use crate::context::piece::{Kind, Piece, Statement, say, told};
 use crate::context::words;
+use crate::query::filter::Glimpse;
 use crate::state::view::Shard;
 
 /// Systems that are not heard of, and what else is not seen.
@@ -22,6 +23,9 @@ pub(super) fn facts(parts: &[Part], scope: &Scope, now: UnixMillis) -> (Vec<Fact
         let shard = &part.shard;
         match silence(shard) {
             Some(fact) => unreachable.push(fact),
+            None if state(shard) == Some(ConnectionState::Disabled) && shard.resources.is_empty() => {
+                late.push(switched_off(shard));
+            }
             None => {
                 for report in shard.sections.values() {
                     match unread(shard, report) {
@@ -70,22 +74,57 @@ pub(super) fn facts(parts: &[Part], scope: &Scope, now: UnixMillis) -> (Vec<Fact
     (unreachable, blind)
 }
 
+/// Whether nothing is known of a system that the scope may be about.
+pub(super) fn is_silent(shard: &Shard, scope: &Scope) -> bool {
+    shard.resources.is_empty()
+        && scope.sight.sees(&shard.connection)
+        && scope.filter.glimpsed(&glimpse(shard)) != Some(false)
+}
+
+/// Of a system of which nothing was read.
+fn glimpse(shard: &Shard) -> Glimpse<'_> {
+    let status = shard.status.as_ref();
+    Glimpse {
+        id: None,
+        resource_type: ResourceType::Host,
+        name: called(shard),
+        technology: None,
+        pool: None,
+        connection: &shard.connection,
+        connection_name: status.map(|status| status.name.as_str()),
+        labels: status.map(|status| &status.labels),
+        source: None,
+        status: None,
+        severity: None,
+    }
+}
+
+fn state(shard: &Shard) -> Option<ConnectionState> {
+    shard.status.as_ref().map(|status| status.state)
+}
+
+/// Of a system that nobody wants to hear of.
+fn switched_off(shard: &Shard) -> Fact {
+    let statement = say!["System ", name(shard), " is switched off by an operator; nothing is known of it."];
+    Fact::derived("unreachable", statement).with_value(words::digits(0), "resources")
+}
+
 /// Of a system that is not heard of.
 fn silence(shard: &Shard) -> Option<Fact> {
-    let state = shard.status.as_ref().map(|status| status.state);
     let tallies = shard.resources.tallies();
     let known: u64 = tallies.iter().map(|(_, tally)| tally.count).sum();
     let fresh = tallies.iter().filter(|(profile, _)| profile.freshness() == Freshness::Fresh);
     let fresh: u64 = fresh.map(|(_, tally)| tally.count).sum();
-    let words = match state {
+    let seen = shard.sections.values().filter_map(|report| report.observed_at).max();
+    let words = match state(shard) {
         Some(ConnectionState::BackingOff) => " cannot be reached",
         Some(ConnectionState::Refused) => " refuses the connection, which needs an operator",
         Some(ConnectionState::Disabled) => return None,
         _ if known > 0 && fresh == 0 => " is not heard of",
+        _ if known == 0 && seen.is_none() => " is not heard of, it was never read",
         _ => return None,
     };
     let mut statement = say!["Warning: system ", name(shard), words];
-    let seen = shard.sections.values().filter_map(|report| report.observed_at).max();
     let since = shard.status.as_ref().and_then(|status| status.since).filter(|_| fresh > 0 || seen.is_none());
     if let Some(at) = seen {
         statement.add(", last seen ").add(Piece::Ago(at));
@@ -98,11 +137,11 @@ fn silence(shard: &Shard) -> Option<Fact> {
         statement.add(", it says ").add(told(Kind::Text, reason));
     }
     statement.add("; ");
-    if known == 0 {
-        statement.add("nothing is known of it.");
-    } else {
-        statement.add(words::count(known, "resource")).add(" of it are shown as last seen.");
-    }
+    match known {
+        0 => statement.add("nothing is known of it."),
+        1 => statement.add("1 resource of it is shown as last seen."),
+        _ => statement.add(words::count(known, "resource")).add(" of it are shown as last seen."),
+    };
     let mut fact = Fact::derived("unreachable", statement).with_value(words::digits(known), "resources");
     // It is about the system, where one is known.
     let host = shard.resources.iter().find(|resource| resource.parent.is_none());
@@ -116,9 +155,14 @@ fn silence(shard: &Shard) -> Option<Fact> {
     Some(fact)
 }
 
-fn name(shard: &Shard) -> Piece {
+/// By the name that operators gave it.
+pub(in crate::context) fn called(shard: &Shard) -> &str {
     let name = shard.status.as_ref().map(|status| status.name.as_str()).filter(|name| !name.is_empty());
-    told(Kind::System, name.unwrap_or(shard.connection.as_str()))
+    name.unwrap_or(shard.connection.as_str())
+}
+
+pub(in crate::context) fn name(shard: &Shard) -> Piece {
+    told(Kind::System, called(shard))
 }
 
 const fn said(outcome: SectionOutcome) -> &'static str {
@@ -133,7 +177,7 @@ const fn said(outcome: SectionOutcome) -> &'static str {
 }
 
 /// Of a section that cannot be read as it should.
-fn unread(shard: &Shard, report: &SectionReport) -> Option<Fact> {
+pub(in crate::context) fn unread(shard: &Shard, report: &SectionReport) -> Option<Fact> {
     use SectionOutcome::{Disabled, Failed, Forbidden, Partial};
     matches!(report.outcome, Failed | Forbidden | Partial | Disabled).then_some(())?;
     let mut statement = say![
