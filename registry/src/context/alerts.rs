@@ -5,7 +5,7 @@ use std::cmp::Reverse;
 use pulse_proto::model::{ResourceId, ResourceType};
 
 use super::fact::{Fact, Origin};
-use super::fleet::{Scope, Told};
+use super::fleet::{Scope, Told, gone};
 use super::piece::{Kind, Piece, Statement, say, told};
 use super::words::{self, Own};
 use crate::alert::{Book, Case, CaseState};
@@ -79,9 +79,10 @@ impl<'a> Selection<'a> {
         self.scope.sight.sees(&case.subject.connection) && (!self.scope.is_filtered() || self.matches(case))
     }
 
-    /// What is gone matches no filter.
     fn matches(&self, case: &Case) -> bool {
-        let Some(Found { resource, observed_at }) = self.view.get(&case.subject.id) else { return false };
+        let Some(Found { resource, observed_at }) = self.view.get(&case.subject.id) else {
+            return gone::matches(&self.scope.filter, case);
+        };
         if self.asks_severity {
             let as_told = Resource { severity: case.severity, ..Resource::clone(&resource) };
             self.scope.filter.matches(&as_told, observed_at)

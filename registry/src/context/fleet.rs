@@ -2,6 +2,7 @@
 
 pub(super) mod changes;
 mod counts;
+pub(super) mod gone;
 mod list;
 pub(super) mod reach;
 mod topic;

@@ -10,6 +10,7 @@ use pulse_proto::model::{Freshness, Incident, SectionOutcome, Severity, SourceBa
 
 use super::alerts as cases;
 use super::fact::{Basis, Fact};
+use super::fleet::gone::Gone;
 use super::fleet::{changes, worse};
 use super::pack::{Draft, Section};
 use super::piece::{Kind, Piece, say, told};
@@ -151,7 +152,7 @@ fn entries(view: &View, found: &Found, scope: &Scope) -> Vec<Fact> {
     page.entries
         .iter()
         .take_while(|entry| entry.at >= scope.since)
-        .map(|entry| changes::fact(view, entry))
+        .map(|entry| changes::fact(view, &Gone::default(), entry))
         .collect()
 }
 

@@ -4,7 +4,9 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use pulse_proto::model::{ConnectionId, DataSource, ResourceId, ResourceType, Revision, UnixMillis};
+use pulse_proto::model::{
+    ConnectionId, DataSource, ResourceId, ResourceType, Revision, Severity, UnixMillis,
+};
 
 use super::change::Change;
 use super::document::Document;
@@ -80,8 +82,7 @@ pub fn entries(revision: Revision, at: UnixMillis, changes: &[Change]) -> Vec<En
                 vec![(EntryKind::Created, steps, cause(after), after)]
             }
             Change::Removed(before) => {
-                let steps = vec![step("status", before.status.token(), ABSENT)];
-                vec![(EntryKind::Removed, steps, "", before)]
+                vec![(EntryKind::Removed, last_steps(before), "", before)]
             }
             Change::Changed { before, after } => {
                 let (state, reason) = state_steps(before, after);
@@ -111,6 +112,25 @@ pub fn entries(revision: Revision, at: UnixMillis, changes: &[Change]) -> Vec<En
         }
     }
     entries
+}
+
+/// What a thing was when it went, as far as nothing that stays says it. Labels are those of the system.
+fn last_steps(before: &Resource) -> Vec<Step> {
+    let gone = |field: &str, from: &str| step(field, from, ABSENT);
+    let mut steps = vec![gone("status", before.status.token())];
+    if before.severity > Severity::Healthy {
+        steps.push(gone("severity", before.severity.token()));
+    }
+    match before.resource_type() {
+        ResourceType::PhysicalDisk if !before.document.pool().is_empty() => {
+            steps.push(gone("pool", before.document.pool()));
+        }
+        ResourceType::Host => {
+            steps.extend(before.labels.iter().map(|(key, value)| gone(&format!("labels.{key}"), value)));
+        }
+        _ => {}
+    }
+    steps
 }
 
 /// Why a resource is as it is.
@@ -207,7 +227,7 @@ fn step(field: &str, from: &str, to: &str) -> Step {
 mod tests {
     use std::sync::Arc;
 
-    use pulse_proto::model::{Freshness, Severity, Status};
+    use pulse_proto::model::{Freshness, Status};
 
     use super::*;
     use crate::query::fixture::{Seed, capacity};
@@ -241,10 +261,15 @@ mod tests {
             before: Arc::clone(before),
             after: Arc::clone(after),
         };
-        let table: [(Change, &[&str]); 11] = [
+        let host = Seed::new(ResourceType::Host, 1, "a").build();
+        let table: [(Change, &[&str]); 12] = [
             (Change::Added(Arc::clone(&good)), &["created: status absent>online ()"]),
             (Change::Added(Arc::clone(&bad)), &["created: status absent>offline (the pool is not well)"]),
-            (Change::Removed(Arc::clone(&bad)), &["removed: status offline>absent ()"]),
+            (
+                Change::Removed(Arc::clone(&bad)),
+                &["removed: status offline>absent, severity critical>absent ()"],
+            ),
+            (Change::Removed(host), &["removed: status online>absent, labels.site dc-1>absent ()"]),
             (
                 changed(&good, &bad),
                 &[

@@ -376,3 +376,75 @@ fn a_system_that_was_never_read_is_told_wherever_a_filter_may_mean_it() {
     assert!(text.contains("System \"loft\" is switched off by an operator"), "{text}");
     assert!(!text.contains("Warning: "), "{text}");
 }
+
+#[test]
+fn what_went_is_selected_by_what_it_was() {
+    let mut world = World::new();
+    let status = |name: &str| ConnectionStatus {
+        name: name.to_owned(),
+        state: ConnectionState::Live.into(),
+        labels: [("site".to_owned(), format!("{name}-site"))].into(),
+        ..ConnectionStatus::default()
+    };
+    let (bad, good) = (["ONLINE", "FAULTED", "ONLINE", "ONLINE"], ["ONLINE"; 4]);
+    let full = |connection: &str| {
+        vec![
+            host(connection),
+            pool(connection, "tank", 10, bad, scrubbed(1)),
+            pool(connection, "spare", 10, good, scrubbed(1)),
+            disk(connection, 1, "ONLINE", 0),
+        ]
+    };
+    world.put_as("c-1", status("nas-1"), 0, full("c-1"));
+    world.put_as("c-2", status("nas-2"), 0, full("c-2"));
+    world.put_as("c-1", status("nas-1"), 0, vec![host("c-1")]);
+    world.remove("c-2");
+    let told = |filter: &str| {
+        let text = world.fleet(filter, Policy::None, 8_000).text;
+        let went = text.lines().filter(|line| line.contains(" went away "));
+        let mut names: Vec<String> = went.map(|line| line.trim_start_matches("- ").split(" went").next().unwrap().to_owned()).collect();
+        names.sort();
+        names
+    };
+    let (tank, spare, disk) = ("Pool \"tank\" on \"nas-1\"", "Pool \"spare\" on \"nas-1\"", "Disk \"sd1\" on \"nas-1\"");
+    let of_gone = ["Disk \"sd1\" on \"nas-2\"", "Pool \"spare\" on \"nas-2\"", "Pool \"tank\" on \"nas-2\"", "System \"nas-2\""];
+    for (filter, expected) in [
+        ("connection_name = nas-1", vec![disk, spare, tank]),
+        ("connection = c-1 AND topology = pool", vec![spare, tank]),
+        ("labels.site = nas-1-site AND type = physical_disk", vec![disk]),
+        ("connection = c-1 AND name = tank", vec![tank]),
+        ("connection = c-1 AND severity >= warning", vec![tank]),
+        ("connection = c-1 AND pool = tank", vec![disk, tank]),
+        ("connection_name = nas-2", of_gone.to_vec()),
+        ("labels.site = nas-2-site", of_gone.to_vec()),
+        ("type = host", vec!["System \"nas-2\""]),
+        ("connection_name = nas-3", vec![]),
+        ("temperature_celsius > 10", vec![]),
+    ] {
+        assert_eq!(told(filter), expected, "{filter}");
+    }
+    // A system that went is no stranger.
+    for name in ["nas-2", "c-2"] {
+        let filter = format!("connection_name = {name}");
+        assert_eq!(world.asking(Policy::None, |asking| asking.stranger(&filter)), Ok(None), "{name}");
+    }
+}
+
+#[test]
+fn alerts_of_what_went_are_selected_by_what_it_was() {
+    let (mut world, book) = watched("a", |step| {
+        vec![host("a"), pool("a", "tank", 40 + step, ["ONLINE"; 4], scrubbed(1)), dataset("a", "tank/x", 1)]
+    });
+    world.put("a", "a", 0, vec![host("a")]);
+    let fires = |filter: &str| world.fleet_with(&book, filter, Policy::None, 8_000).text.contains("on pool \"tank\" on \"a\" fires");
+    for (filter, expected) in [
+        ("", true),
+        ("connection_name = a", true),
+        ("topology = pool AND name = tank", true),
+        ("severity >= monitor", true),
+        ("topology = dataset", false),
+        ("connection_name = b", false),
+    ] {
+        assert_eq!(fires(filter), expected, "{filter}");
+    }
+}

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use pulse_proto::model::{CollectorId, Revision, UnixMillis};
+use pulse_proto::model::{CollectorId, ConnectionId, Epoch, Revision, Sequence, UnixMillis};
 use pulse_proto::pb::registry::v1::Batch;
 use pulse_proto::pb::resource::v1::{
     AgentFacet, AlertLevel, Capacity, Certificate, ConnectionState, ConnectionStatus, DataSource, Incident,
@@ -22,7 +22,7 @@ use pulse_registry::health::Tables;
 use pulse_registry::ingest::{Limits, decode};
 use pulse_registry::query::filter::Filter;
 use pulse_registry::query::sight::Sight;
-use pulse_registry::state::{Boundary, Input, State};
+use pulse_registry::state::{Boundary, Input, Removal, State};
 
 pub(crate) const NOW: UnixMillis = UnixMillis::new(1_790_000_000_000);
 const LIMITS: Limits = Limits { batch_records_max: 10_000, batch_bytes_max: 64 << 20 };
@@ -81,6 +81,18 @@ impl World {
         };
         let input = decode::batch(batch, &CollectorId::parse("c").unwrap(), LIMITS).unwrap();
         self.state.apply(input, self.now);
+    }
+
+    /// The connection goes with all that it brought.
+    pub(crate) fn remove(&mut self, connection: &str) {
+        self.sequence += 1;
+        let removal = Removal {
+            connection: ConnectionId::parse(connection).unwrap(),
+            epoch: Epoch(self.sequence),
+            sequence: Sequence(1),
+        };
+        self.state.apply(Input::Removal(removal), self.now);
+        assert!(self.state.view().shards().all(|shard| shard.connection.as_str() != connection));
     }
 
     pub(crate) fn put_as(

@@ -2,6 +2,7 @@
 //! gives itself, or by an id of it. A system that went is known as long as the timeline tells of it.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use pulse_proto::model::{ConnectionId, ResourceType};
 
@@ -15,7 +16,7 @@ use crate::context::sketch::with;
 use crate::query::filter::field::{Field, TextField};
 use crate::query::filter::syntax::{Literal, Operator};
 use crate::query::filter::{FilterError, required};
-use crate::state::timeline::EntryKind;
+use crate::state::timeline::{Entry, EntryKind};
 use crate::state::view::Shard;
 use crate::state::view::profile::Dimension;
 
@@ -50,9 +51,9 @@ impl Asking<'_> {
                 is_it.then_some(rest)
             })
         };
-        hosts.iter().find_map(|row| {
-            with(&shard.resources[row], |thing| own_names(thing.record).find_map(within))
-        })
+        hosts
+            .iter()
+            .find_map(|row| with(&shard.resources[row], |thing| own_names(thing.record).find_map(within)))
     }
 
     /// Connections of what is called so. Several systems may have one name.
@@ -86,7 +87,8 @@ impl Asking<'_> {
                 && self.view.shard(&entry.connection).is_none()
         });
         let is_it = |name: &str| self.is_open() && name == wanted || self.shows(Kind::System, name, wanted);
-        went.filter(|entry| is_it(&entry.name)).map(|entry| entry.connection.clone()).collect()
+        let is_meant = |entry: &&Arc<Entry>| is_it(&entry.name) || is_it(entry.connection.as_str());
+        went.filter(is_meant).map(|entry| entry.connection.clone()).collect()
     }
 
     /// The system that a filter is about, when there is none and never was as far as anybody remembers.
@@ -110,7 +112,7 @@ impl Asking<'_> {
         if all.is_empty() {
             return "no system is known".to_owned();
         }
-        all.sort_by_key(|shard| name(shard));
+        all.sort_by(|left, right| name(left).cmp(name(right)));
         let shown = |shard: &&Shard| {
             let shown = self.showing(policy.max(self.floor)).show(Kind::System, name(shard));
             let text = shown.cut(Kind::System.chars_max());
@@ -173,6 +175,8 @@ mod tests {
         for (text, expected) in cases {
             assert_eq!(divisions(text).collect::<Vec<_>>(), expected, "{text}");
         }
-        assert!(is_cut_of("nas-wi…", "nas-with-a-name") && !is_cut_of("…", "nas") && !is_cut_of("nas", "nas"));
+        assert!(
+            is_cut_of("nas-wi…", "nas-with-a-name") && !is_cut_of("…", "nas") && !is_cut_of("nas", "nas")
+        );
     }
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use pulse_proto::model::{Freshness, ResourceId, ResourceType};
 
+use super::gone::Gone;
 use super::{Scope, Told};
 use crate::context::fact::{Basis, Fact, Origin};
 use crate::context::piece::{Kind, Piece, Statement, say, told};
@@ -26,9 +27,11 @@ pub(super) fn facts(view: &View, scope: &Scope) -> Told {
     let mut facts = Vec::new();
     let mut told: BTreeMap<&ResourceId, u32> = BTreeMap::new();
     let mut selected = 0;
+    let gone = Gone::since(view, scope.since);
     let entries = view.past.timeline.chunks().flat_map(|chunk| chunk.items.iter().rev());
     for entry in entries.take(ENTRIES_MAX).take_while(|entry| is_news(entry)) {
-        if !scope.sight.sees(&entry.connection) || scope.is_filtered() && !selects(view, scope, entry) {
+        if !scope.sight.sees(&entry.connection) || scope.is_filtered() && !selects(view, &gone, scope, entry)
+        {
             continue;
         }
         selected += 1;
@@ -38,7 +41,7 @@ pub(super) fn facts(view: &View, scope: &Scope) -> Told {
         let times = told.entry(&entry.id).or_default();
         *times += 1;
         if *times <= PER_RESOURCE_MAX {
-            facts.push(((entry.kind != EntryKind::StateTransition), fact(view, entry)));
+            facts.push(((entry.kind != EntryKind::StateTransition), fact(view, &gone, entry)));
         }
     }
     // What went from one state to another matters more than what came and went.
@@ -61,18 +64,22 @@ fn news(view: &View, is_news: impl Fn(&Entry) -> bool) -> u64 {
     count
 }
 
-/// What is gone matches no filter.
-fn selects(view: &View, scope: &Scope, entry: &Entry) -> bool {
-    view.get(&entry.id).is_some_and(|found| scope.filter.matches(&found.resource, found.observed_at))
+/// By what a thing is, or was when it went.
+fn selects(view: &View, gone: &Gone<'_>, scope: &Scope, entry: &Entry) -> bool {
+    match view.get(&entry.id) {
+        Some(found) => scope.filter.matches(&found.resource, found.observed_at),
+        None => gone.matches(view, &scope.filter, entry),
+    }
 }
 
 /// "2 h ago pool "tank" on "nas-1" went from online to warning: ..."
-pub(in crate::context) fn fact(view: &View, entry: &Entry) -> Fact {
+pub(in crate::context) fn fact(view: &View, gone: &Gone<'_>, entry: &Entry) -> Fact {
     let mut statement =
         say![words::Own::from(noun(entry)).capital(), " ", told(name_kind(entry), &*entry.name)];
     if entry.resource_type != ResourceType::Host {
         let shard = view.shard(&entry.connection).and_then(|shard| shard.status.as_ref());
         let system = shard.map(|status| status.name.as_str()).filter(|name| !name.is_empty());
+        let system = system.or_else(|| gone.name(&entry.connection));
         statement.add(" on ").add(told(Kind::System, system.unwrap_or(entry.connection.as_str())));
     }
     match entry.kind {
