@@ -53,7 +53,10 @@ pub fn draft(view: &View, book: &Book, found: &Found, scope: &Scope) -> Option<D
             section(
                 "Getting worse",
                 15,
-                worse::of_resource(resource, book.outlook(&resource.id), scope.now),
+                worse::of_resource(resource, book.outlook(&resource.id), scope.now)
+                    .into_iter()
+                    .chain(worse::of_task(&thing, scope.now))
+                    .collect(),
                 larger,
             ),
             section("Alerts", 15, cases::of_resource(book, view, &resource.id, &scope.sight), larger),

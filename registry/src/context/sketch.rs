@@ -188,14 +188,19 @@ impl Sketch {
     }
 
     fn task(&mut self, resource: &Resource) {
-        with(resource, |thing| {
-            let task = thing.record.facets.protection_task.as_deref()?;
-            let fact = say::profile(thing)?;
-            let (since, period) = (task.state_since, period(&task.schedule));
-            let enabled = task.enabled != Some(false);
-            self.tasks.push(TaskLine { fact, run: Run::of(task), enabled, since, period });
-            Some(())
-        });
+        self.tasks.extend(with(resource, TaskLine::of));
+    }
+}
+
+impl TaskLine {
+    pub(super) fn of(thing: &Thing<'_>) -> Option<Self> {
+        let task = thing.record.facets.protection_task.as_deref()?;
+        let fact = say::profile(thing)?;
+        let run = Run::of(task);
+        // What goes on, or waits, has done so at least since its record changed last.
+        let changed = || run.is_open().then_some(thing.resource.updated_at);
+        let since = task.state_since.or_else(changed);
+        Some(Self { fact, run, enabled: task.enabled != Some(false), since, period: period(&task.schedule) })
     }
 }
 

@@ -448,3 +448,52 @@ fn alerts_of_what_went_are_selected_by_what_it_was() {
         assert_eq!(fires(filter), expected, "{filter}");
     }
 }
+
+#[test]
+fn a_task_that_hangs_is_told() {
+    let worse = |records: Vec<IngestRecord>| {
+        let mut world = World::new();
+        world.now = ago_millis(24 * 20);
+        world.put("a", "a", 0, [vec![host("a")], records.clone()].concat());
+        world.now = NOW;
+        world.put("a", "a", 0, [vec![host("a")], records].concat());
+        let packed = world.fleet("", Policy::None, 8_000);
+        let section = packed.sections.iter().find(|section| section.title == "Getting worse").unwrap();
+        let facts = section.facts.iter().filter(|fact| fact.fact.code.starts_with("task_"));
+        let of_fleet: Vec<String> = facts.map(|fact| fact.text.clone()).collect();
+        let of_one = world.single("a/nightly to attic", Policy::None, 8_000).text;
+        assert!(of_fleet.iter().all(|text| of_one.contains(text.as_str())), "{of_fleet:?} {of_one}");
+        of_fleet.join("\n")
+    };
+    let with = |state: &str, hours: Option<u64>, schedule: &str| {
+        let mut task = task("a", state, hours.unwrap_or(1), "");
+        let facet = task.protection_task.as_mut().unwrap();
+        schedule.clone_into(&mut facet.schedule);
+        facet.state_since = hours.and_then(ago);
+        worse(vec![task])
+    };
+    let (daily, none) = ("0 2 * * *", "");
+    for (state, hours, schedule, expected) in [
+        ("RUNNING", Some(24 * 20), daily, ["running since 20 d ago", "That is longer than usual: it should run every 24 h."]),
+        ("RUNNING", Some(24 * 20), none, ["running since 20 d ago", "That is longer than usual: it may hang."]),
+        ("RUNNING", None, daily, ["running, ", "That is longer than usual"]),
+        ("WAITING", Some(24 * 3), daily, ["state WAITING since 3 d ago", "It waits longer than usual: it should run every 24 h."]),
+        ("PENDING", Some(24 * 3), daily, ["has not run yet, waiting since 3 d ago", "It waits longer than usual"]),
+        ("PENDING", None, daily, ["has not run yet, ", "It waits longer than usual"]),
+    ] {
+        let text = with(state, hours, schedule);
+        assert!(expected.iter().all(|part| text.contains(part)), "{state} {hours:?}: {text}");
+    }
+    for (state, hours, schedule) in [
+        ("RUNNING", Some(30), daily),
+        ("WAITING", Some(30), daily),
+        ("RUNNING", Some(24 * 6), none),
+        ("RUNNING", Some(24 * 20), "0 2 1 * *"),
+        ("ERROR", Some(24 * 20), daily),
+    ] {
+        assert_eq!(with(state, hours, schedule), "", "{state} {hours:?}");
+    }
+    let mut off = task("a", "RUNNING", 24 * 20, "");
+    off.protection_task.as_mut().unwrap().enabled = Some(false);
+    assert_eq!(worse(vec![off]), "");
+}

@@ -11,8 +11,8 @@ use crate::alert::outlook::{Filling, Growth, Outlook};
 use crate::context::best::Best;
 use crate::context::fact::{Fact, Origin};
 use crate::context::piece::Piece;
-use crate::context::say;
 use crate::context::say::protection::Run;
+use crate::context::say::{self, Thing};
 use crate::context::sketch::TaskLine;
 use crate::context::words;
 use crate::state::resource::Resource;
@@ -113,22 +113,35 @@ fn old_backups(parts: &[Part], scope: &Scope, now: UnixMillis) -> Told {
     Told { total: late.seen(), facts: late.into_sorted().map(is_late).collect() }
 }
 
-/// Its last good run is longer ago than it should be.
+/// Its last good run is longer ago than it should be, or it runs or waits for so long: while it does there is no newer one.
 pub(super) fn overdue(task: &TaskLine, now: UnixMillis) -> bool {
-    let Some(since) = task.since.filter(|_| task.enabled && task.run == Run::Good) else { return false };
+    let is_counted = task.enabled && (task.run == Run::Good || task.run.is_open());
+    let Some(since) = task.since.filter(|_| is_counted) else { return false };
     let limit = task.period.map_or(UNSCHEDULED_AGE_MAX, |period| period * LATE_PERIODS + LATE_GRACE);
     now.since(since) > limit
 }
 
+/// The same of one task.
+pub(in crate::context) fn of_task(thing: &Thing<'_>, now: UnixMillis) -> Option<Fact> {
+    TaskLine::of(thing).filter(|task| overdue(task, now)).map(|task| is_late(&task))
+}
+
 fn is_late(task: &TaskLine) -> Fact {
     let mut statement = task.fact.statement.clone();
-    let code = if let Some(period) = task.period {
-        statement.add(" It is late: it should run every ").add(words::span(period)).add(".");
-        "task_late"
-    } else {
-        statement.add(" That is old, and no schedule is known that runs it.");
-        "task_old"
+    let (code, words) = match (task.run, task.period) {
+        (Run::Active, Some(_)) => ("task_hanging", " That is longer than usual"),
+        (Run::Active, None) => ("task_hanging", " That is longer than usual: it may hang."),
+        (Run::Never | Run::Other, Some(_)) => ("task_waiting", " It waits longer than usual"),
+        (Run::Never | Run::Other, None) => {
+            ("task_waiting", " It waits longer than usual, and no schedule is known that runs it.")
+        }
+        (_, Some(_)) => ("task_late", " It is late"),
+        (_, None) => ("task_old", " That is old, and no schedule is known that runs it."),
     };
+    statement.add(words);
+    if let Some(period) = task.period {
+        statement.add(": it should run every ").add(words::span(period)).add(".");
+    }
     Fact { code, statement, ..task.fact.clone() }
 }
 

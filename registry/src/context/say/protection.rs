@@ -28,9 +28,10 @@ pub(crate) fn task(thing: &Thing<'_>, task: &Task) -> Option<Fact> {
     Some(thing.fact("task", thing.sentence(details)?).with_value(value, "unix_ms"))
 }
 
-/// "last run failed 3 h ago".
+/// "last run failed 3 h ago", "running since 3 h ago".
 pub(crate) fn outcome(task: &Task) -> Statement {
-    let mut statement = match Run::of(task) {
+    let run = Run::of(task);
+    let mut statement = match run {
         Run::Untold => return Statement::default(),
         Run::Good => say!["last run went well"],
         Run::Bad => say!["last run failed"],
@@ -38,14 +39,13 @@ pub(crate) fn outcome(task: &Task) -> Statement {
         Run::Never => say!["has not run yet"],
         Run::Other => say!["state ", state(&task.state)],
     };
-    match (Run::of(task), task.state_since) {
-        (Run::Active, Some(at)) => {
-            statement.add(", since ").add(Piece::Ago(at));
-        }
-        (_, Some(at)) => {
-            statement.add(" ").add(Piece::Ago(at));
-        }
-        _ => {}
+    if let Some(at) = task.state_since {
+        statement.add(match run {
+            Run::Good | Run::Bad | Run::Untold => " ",
+            Run::Active | Run::Other => " since ",
+            Run::Never => ", waiting since ",
+        });
+        statement.add(Piece::Ago(at));
     }
     if let Some(percent) = task.progress_percent {
         statement.add(", ").add(words::rounded(percent)).add(" % done");
@@ -77,6 +77,11 @@ impl Run {
             "PENDING" => Self::Never,
             _ => Self::Other,
         }
+    }
+
+    /// It has begun or waits, and came to nothing yet.
+    pub(crate) const fn is_open(self) -> bool {
+        matches!(self, Self::Active | Self::Never | Self::Other)
     }
 }
 
