@@ -7,7 +7,7 @@ use pulse_registry::context::piece::Kind;
 use pulse_registry::context::redact::Policy;
 use pulse_registry::context::single::unread;
 
-use crate::world::{ago, home};
+use crate::world::{World, ago, home, host, pool, scrubbed, task};
 
 #[test]
 fn a_degraded_pool_reads_like_this() {
@@ -61,8 +61,41 @@ fn a_system_that_was_never_read_says_what_is_known_of_its_connection() {
         let draft = unread::draft(world.state.view(), &Book::default(), shard);
         let text = world.render(&draft, Policy::None, 4_000).text;
         assert!(text.starts_with("System \"cellar\": it was never read"), "{text}");
-        for part in ["since 3 h ago", "it says \"login: the key was revoked\"", remedy, "Label \"site\" is \"harbour\""] {
+        for part in [
+            "since 3 h ago",
+            "it says \"login: the key was revoked\"",
+            remedy,
+            "Label \"site\" is \"harbour\"",
+        ] {
             assert!(text.contains(part), "{part}: {text}");
         }
+    }
+}
+
+#[test]
+fn what_a_task_does_on_another_system_hangs_on_nothing_here() {
+    let mut world = World::new();
+    let records = |direction: &str, source: &str, target: &str| {
+        let mut task = task("a", "FINISHED", 1, "");
+        let facet = task.protection_task.as_mut().unwrap();
+        direction.clone_into(&mut facet.direction);
+        "SSH".clone_into(&mut facet.transport);
+        facet.source_datasets = vec![source.to_owned()];
+        target.clone_into(&mut facet.target);
+        let pools = ["tank", "dr"].map(|name| pool("a", name, 1, ["ONLINE"; 4], scrubbed(1)));
+        [vec![host("a"), task], pools.to_vec()].concat()
+    };
+    for (direction, source, target, of_tank, of_dr) in [
+        ("PUSH", "tank/media", "dr/media", true, false),
+        ("PULL", "tank/media", "dr/media", false, true),
+        ("PULL", "far/media", "tank", true, false),
+        ("PUSH", "dr", "tank/media", false, true),
+    ] {
+        world.put("a", "a", 0, records(direction, source, target));
+        let hangs = |name: &str| {
+            let text = world.single(name, Policy::None, 8_000).text;
+            text.split("## Depends on it").nth(1).is_some_and(|text| text.contains("nightly to attic"))
+        };
+        assert_eq!((hangs("a/tank"), hangs("a/dr")), (of_tank, of_dr), "{direction} {source} {target}");
     }
 }

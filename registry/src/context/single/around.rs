@@ -2,7 +2,7 @@
 
 use std::cmp::Reverse;
 
-use pulse_proto::model::{IngestRecord, ResourceType, StorageTopology, Zfs};
+use pulse_proto::model::{IngestRecord, ResourceType, StorageTopology, Task, Zfs};
 
 use crate::context::fact::Fact;
 use crate::context::piece::{Kind, say, told};
@@ -133,15 +133,48 @@ fn lies_in(record: &IngestRecord, place: &str) -> bool {
                 .iter()
                 .any(|extent| path(extent) || below(extent.trim_start_matches("zvol/"), place))
     }) || facets.protection_task.as_ref().is_some_and(|task| {
-        task.source_datasets.iter().any(|dataset| below(dataset, place) || below(place, dataset))
-            || below(&task.target, place)
+        let meets = |dataset: &str| below(dataset, place) || below(place, dataset);
+        let (reads, writes) = ends_here(task);
+        reads && task.source_datasets.iter().any(|dataset| meets(dataset)) || writes && meets(&task.target)
     }) || facets.app.as_ref().is_some_and(|app| app.volumes.iter().any(|volume| path(&volume.source)))
         || facets.vm.as_ref().is_some_and(|vm| below(&vm.dataset, place))
+}
+
+/// Which ends of a task are on its own system: what it reads, and what it writes to. Names on another system are nobody's
+/// here.
+fn ends_here(task: &Task) -> (bool, bool) {
+    // Other tasks name what they keep here as their source, whichever way they copy.
+    if task.kind != "replication" {
+        return (true, false);
+    }
+    let is_local = task.transport == "LOCAL" || task.direction.is_empty() && task.remote.is_empty();
+    let pulls = task.direction == "PULL";
+    (is_local || !pulls, is_local || pulls)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_task_has_its_ends_where_its_direction_says() {
+        for (kind, direction, transport, remote, expected) in [
+            ("replication", "PUSH", "SSH", "far", (true, false)),
+            ("replication", "PULL", "SSH", "far", (false, true)),
+            ("replication", "PULL", "SSH+NETCAT", "", (false, true)),
+            ("replication", "PUSH", "LOCAL", "", (true, true)),
+            ("replication", "", "", "", (true, true)),
+            ("replication", "", "", "far", (true, false)),
+            ("cloud-sync", "PULL", "B2", "", (true, false)),
+            ("rsync", "PUSH", "SSH", "far", (true, false)),
+            ("snapshot", "", "", "", (true, false)),
+        ] {
+            let [kind, direction, transport, remote] =
+                [kind, direction, transport, remote].map(str::to_owned);
+            let task = Task { kind, direction, transport, remote, ..Task::default() };
+            assert_eq!(ends_here(&task), expected, "{task:?}");
+        }
+    }
 
     #[test]
     fn a_place_holds_what_lies_below_it() {
