@@ -110,8 +110,10 @@ impl Fact {
         }
     }
 
+    /// What has no value has no unit.
     #[must_use]
     pub fn with_value(self, value: Own, unit: &'static str) -> Self {
+        let unit = if value.as_str().is_empty() { "" } else { unit };
         Self { value, unit, ..self }
     }
 

@@ -234,16 +234,12 @@ pub(super) fn capacity(capacity: &Capacity) -> Statement {
     match (capacity.used_bytes, capacity.total_bytes) {
         (Some(used), Some(total)) if total > 0 => {
             let free = capacity.available_bytes.unwrap_or(total.saturating_sub(used));
-            say![
-                words::size(used),
-                " of ",
-                words::size(total),
-                " used (",
-                words::percent(words::share(used, total).unwrap_or_default()),
-                "), ",
-                words::size(free),
-                " free",
-            ]
+            let mut statement = say![words::size(used), " of ", words::size(total), " used"];
+            if let Some(percent) = words::share(used, total) {
+                statement.add(" (").add(words::percent(percent)).add(")");
+            }
+            statement.add(", ").add(words::size(free)).add(" free");
+            statement
         }
         (Some(used), _) => say![words::size(used), " used"],
         (None, Some(total)) => say![words::size(total), " in size"],

@@ -110,8 +110,9 @@ impl Sketch {
             Some(thing.fact("snapshots", statement).with_value(words::digits(bytes), "bytes"))
         });
         let disks = of(Dimension::Type, 1 << ResourceType::PhysicalDisk as u32);
-        let heat =
-            disks.iter().filter_map(|row| Some((tenths(rows[*row].document.temperature_celsius()?)?, *row)));
+        let heat = disks
+            .iter()
+            .filter_map(|row| Some((tenths(rows[*row].document.temperature_celsius()?, 200.0)?, *row)));
         sketch.hottest = top(heat.collect(), rows, |thing, tenths| {
             let mut statement = say::capital(&thing.called());
             statement.add(" is at ").add(words::digits((tenths + 5) / 10)).add(" °C.");
@@ -143,7 +144,7 @@ impl Sketch {
             let metrics = facets.metrics.as_deref();
             let ranked = |weight, fact| Ranked { severity, weight, fact };
             self.systems.extend(say::profile(thing).map(|fact| ranked(0, fact)));
-            let cpu = metrics.and_then(|metrics| tenths(metrics.cpu_percent?));
+            let cpu = metrics.and_then(|metrics| tenths(metrics.cpu_percent?, 100.5));
             self.busiest.extend(cpu.map(|tenths| {
                 let mut statement = say::capital(&thing.called());
                 statement.add(" uses ").add(words::digits((tenths + 5) / 10)).add(" % of its processors.");
@@ -251,8 +252,8 @@ fn sizes(resource: &Resource) -> Option<Sizes> {
 }
 
 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the range is checked first")]
-fn tenths(value: f64) -> Option<u64> {
-    (0.0..1e6).contains(&value).then(|| (value * 10.0).round() as u64)
+fn tenths(value: f64, most: f64) -> Option<u64> {
+    (0.0..=most).contains(&value).then(|| (value * 10.0).round() as u64)
 }
 
 /// What matters more comes first.

@@ -11,10 +11,31 @@ const CHARS_MAX: usize = 4_096;
 /// One line of characters that can be seen, compatible forms made one (NFKC). Markup and quotes still stand.
 pub(super) fn plain(text: &str) -> String {
     if text.len() <= CHARS_MAX && text.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
-        return text.to_owned();
+        return with_slashes(text.to_owned());
     }
     let seen = text.chars().filter_map(seen).take(CHARS_MAX);
-    seen.nfkc().filter_map(self::seen).collect()
+    with_slashes(seen.nfkc().filter_map(self::seen).collect())
+}
+
+/// `\\nas\share` as `//nas/share`: as markup its backslashes would go.
+fn with_slashes(text: String) -> String {
+    if !text.contains("\\\\") {
+        return text;
+    }
+    let mut slashed = String::with_capacity(text.len());
+    let mut before = ' ';
+    let mut rest = text.chars().peekable();
+    let mut is_path = false;
+    while let Some(letter) = rest.next() {
+        let next = rest.peek().copied();
+        is_path = match letter {
+            '\\' => is_path || next == Some('\\') && before != '\\' && !before.is_alphanumeric(),
+            _ => is_path && letter != ' ' && !"\"'`<>|".contains(letter),
+        };
+        slashed.push(if is_path && letter == '\\' { '/' } else { letter });
+        before = letter;
+    }
+    slashed
 }
 
 fn seen(letter: char) -> Option<char> {
@@ -182,6 +203,8 @@ mod tests {
             ("“smart” «quotes»", "'smart' 'quotes'"),
             ("＂ｗｉｄｅ＂ ＜b＞", "'wide'"),
             ("na\u{ad}s-\u{200b}1", "nas-1"),
+            (r"see \\nas\share\a, not a\\b or \_c\_", "see //nas/share/a, not ab or _c_"),
+            (r"'\\nas\share' x\y", "'//nas/share' xy"),
             ("  \t ", ""),
         ] {
             assert_eq!(tame(text), expected, "{text:?}");

@@ -90,10 +90,13 @@ pub(crate) fn size(bytes: u64) -> Own {
     Own::new(format!("{value:.1} {}", UNITS[unit]))
 }
 
-/// A share in whole percent, rounded; `None` of nothing.
+/// More is no share of anything.
+const SHARE_PERCENT_MAX: u64 = 1_000;
+
+/// A share in whole percent, rounded; `None` of nothing, and where the figures cannot be.
 pub(crate) fn share(part: u64, whole: u64) -> Option<u64> {
     let rounded = (u128::from(part) * 100 + u128::from(whole) / 2).checked_div(u128::from(whole))?;
-    u64::try_from(rounded).ok()
+    u64::try_from(rounded).ok().filter(|percent| *percent <= SHARE_PERCENT_MAX)
 }
 
 /// "37 %".
@@ -101,20 +104,36 @@ pub(crate) fn percent(value: u64) -> Own {
     Own::new(format!("{value} %"))
 }
 
-/// A measured value without decimals.
-pub(crate) fn rounded(value: f64) -> Own {
-    Own::new(format!("{value:.0}"))
+/// Measured percent without decimals; `None` where it cannot be.
+pub(crate) fn rounded_percent(value: f64) -> Option<Own> {
+    (0.0..=100.5).contains(&value).then(|| whole(value))
 }
 
-/// A measured value with one decimal.
-pub(crate) fn tenths(value: f64) -> Own {
-    Own::new(format!("{value:.1}"))
+/// A temperature without decimals; `None` where it cannot be.
+pub(crate) fn celsius(value: f64) -> Option<Own> {
+    (-100.0..=200.0).contains(&value).then(|| whole(value))
 }
+
+fn whole(value: f64) -> Own {
+    // There is no zero below zero.
+    Own::new(format!("{:.0}", value.round() + 0.0))
+}
+
+/// A measured value with one decimal; `None` where it cannot be.
+pub(crate) fn tenths(value: f64) -> Option<Own> {
+    (0.0..1e6).contains(&value).then(|| Own::new(format!("{value:.1}")))
+}
+
+/// Longer than anything is watched, in days.
+const SPAN_DAYS_MAX: u64 = 36_500;
 
 /// "5 h".
 pub(crate) fn span(duration: Duration) -> Own {
     let seconds = duration.as_secs();
     let (minutes, hours, days) = (seconds / 60, seconds / 3_600, seconds / 86_400);
+    if days > SPAN_DAYS_MAX {
+        return Own::from("more than 100 years");
+    }
     Own::new(match () {
         () if minutes == 0 => "less than 1 min".to_owned(),
         () if minutes < 60 => format!("{minutes} min"),
@@ -158,6 +177,25 @@ mod tests {
         assert_eq!(size(3 << 39).as_str(), "1.5 TiB");
         assert_eq!(size(u64::MAX).as_str(), "16.0 EiB");
         assert_eq!((share(1, 3), share(1, 0)), (Some(33), None));
+    }
+
+    #[test]
+    fn figures_that_cannot_be_are_not_shown() {
+        for value in [f64::NAN, f64::INFINITY, 1e30, -1e30] {
+            assert_eq!(
+                (rounded_percent(value), celsius(value), tenths(value)),
+                (None, None, None),
+                "{value}"
+            );
+        }
+        let shown = |own: Option<Own>| own.map(|own| own.to_string()).unwrap_or_default();
+        assert_eq!(
+            (shown(rounded_percent(37.4)), shown(rounded_percent(-1.0))),
+            ("37".into(), String::new())
+        );
+        assert_eq!((shown(celsius(-0.2)), shown(celsius(-4.6))), ("0".into(), "-5".into()));
+        assert_eq!((share(u64::MAX, 1), share(5, 4)), (None, Some(125)));
+        assert_eq!(span(Duration::from_secs(u64::MAX)).as_str(), "more than 100 years");
     }
 
     #[test]

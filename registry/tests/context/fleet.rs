@@ -497,3 +497,30 @@ fn a_task_that_hangs_is_told() {
     off.protection_task.as_mut().unwrap().enabled = Some(false);
     assert_eq!(worse(vec![off]), "");
 }
+
+#[test]
+fn figures_that_cannot_be_are_left_out() {
+    let mut world = World::new();
+    let mut odd = host("a");
+    let metrics = odd.metrics.as_mut().unwrap();
+    metrics.cpu_percent = Some(1e30);
+    metrics.memory_used_bytes = Some(u64::MAX);
+    metrics.memory_total_bytes = Some(1);
+    metrics.uptime_seconds = Some(u64::MAX);
+    let mut hot = disk("a", 1, "ONLINE", 0);
+    hot.physical_disk.as_mut().unwrap().temperature_celsius = Some(-1e30);
+    let mut tank = pool("a", "tank", 10, ["ONLINE"; 4], scrubbed(1));
+    let capacity = tank.capacity.as_mut().unwrap();
+    (capacity.used_bytes, capacity.total_bytes) = (Some(u64::MAX), Some(1));
+    let mut running = task("a", "RUNNING", 1, "");
+    running.protection_task.as_mut().unwrap().progress_percent = Some(-40.0);
+    world.put("a", "a", 0, vec![odd, hot, tank, running]);
+    let packed = world.fleet("", Policy::None, 8_000);
+    for (part, is_there) in [("CPU", false), ("000000", false), (" %", false), ("more than 100 years", true)] {
+        assert_eq!(packed.text.contains(part), is_there, "{part}: {}", packed.text);
+    }
+    let facts = packed.sections.iter().flat_map(|section| &section.facts);
+    for fact in facts.filter(|fact| fact.fact.value.as_str().is_empty()) {
+        assert_eq!(fact.fact.unit, "", "{}", fact.text);
+    }
+}

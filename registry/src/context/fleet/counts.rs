@@ -114,8 +114,7 @@ impl Counts {
         let old = self.sum(|profile| profile.freshness() != Freshness::Fresh);
         let Beside { silent, alerts: alerts::Open { firing, .. }, .. } = *beside;
         let is_well = beside.is_well && firing == 0 && silent == 0;
-        let mut statement =
-            if is_well { say!["Nothing is wrong now"] } else { say!["Health of resources"] };
+        let mut statement = if is_well { say!["Nothing is wrong now"] } else { say!["Health of resources"] };
         for (number, (severity, count)) in counts.iter().enumerate() {
             statement.add(if number == 0 { ": " } else { ", " });
             statement.add(words::number(*count)).add(" ").add(severity.token());
@@ -149,7 +148,14 @@ impl Counts {
                 let count: u64 = of.map(|(_, count)| count).sum();
                 (count > 0).then(|| say![words::number(count), " ", status.token()])
             });
-            statement.append(Statement::list(by_status, ", ")).add(".");
+            statement.append(Statement::list(by_status, ", "));
+            // A status says less than a severity.
+            let critical = found.iter().filter(|(profile, _)| profile.severity() == Severity::Critical);
+            let critical: u64 = critical.map(|(_, count)| count).sum();
+            if critical > 0 {
+                statement.add(", ").add(words::number(critical)).add(" of them critical");
+            }
+            statement.add(".");
             Fact::derived("inventory", statement).with_value(words::digits(total), class)
         };
         self.by_class().into_iter().map(line).collect()

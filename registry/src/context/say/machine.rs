@@ -37,7 +37,7 @@ pub(crate) fn host(thing: &Thing<'_>) -> Option<Fact> {
         details.push(say!["update to ", told(Kind::Word, &update.version), " available"]);
     }
     let cpu = facets.metrics.as_ref().and_then(|metrics| metrics.cpu_percent);
-    let value = cpu.map(words::rounded).unwrap_or_default();
+    let value = cpu.and_then(words::rounded_percent).unwrap_or_default();
     Some(thing.fact("system", thing.sentence(details)?).with_value(value, "percent"))
 }
 
@@ -66,7 +66,8 @@ pub(crate) fn high_availability(truenas: &TrueNas) -> Statement {
 }
 
 fn load(metrics: &Metrics) -> impl Iterator<Item = Statement> {
-    let cpu = metrics.cpu_percent.map(|percent| say!["CPU ", words::rounded(percent), " %"]);
+    let cpu = metrics.cpu_percent.and_then(words::rounded_percent);
+    let cpu = cpu.map(|percent| say!["CPU ", percent, " %"]);
     let memory = metrics.memory_used_bytes.zip(metrics.memory_total_bytes).and_then(|(used, total)| {
         let percent = words::share(used, total)?;
         Some(say!["memory ", words::percent(percent), " of ", words::size(total), " used"])
@@ -95,7 +96,7 @@ pub(crate) fn host_details(thing: &Thing<'_>) -> Vec<Fact> {
         if let Some(ups) = &truenas.ups {
             let mut details = vec![say!["UPS ", told(Kind::Label, &ups.identifier)]];
             let figure = |what: &'static str, value: Option<f64>| {
-                value.map(|value| say![what, words::rounded(value), " %"])
+                value.and_then(words::rounded_percent).map(|value| say![what, value, " %"])
             };
             details.extend(figure("charge ", ups.charge_percent));
             details.extend(figure("load ", ups.load_percent));
@@ -178,7 +179,8 @@ fn traffic(metrics: &Metrics) -> Vec<Statement> {
         value.map(|bytes| say![what, words::size(bytes), " a second"])
     };
     let arc = metrics.memory_arc_bytes.map(|bytes| say!["ZFS cache ", words::size(bytes)]);
-    let load = metrics.load_5m.map(|load| say!["load average over 5 minutes ", words::tenths(load)]);
+    let load = metrics.load_5m.and_then(words::tenths);
+    let load = load.map(|load| say!["load average over 5 minutes ", load]);
     [
         load,
         arc,
@@ -237,10 +239,9 @@ pub(crate) fn disk(thing: &Thing<'_>, disk: &Disk) -> Option<Fact> {
         details.push(say!["missing"]);
     }
     details.push(errors(disk));
-    if let Some(celsius) = disk.temperature_celsius {
-        details.push(say![words::rounded(celsius), " °C"]);
-    }
-    let value = disk.temperature_celsius.map(words::rounded).unwrap_or_default();
+    let celsius = disk.temperature_celsius.and_then(words::celsius);
+    details.extend(celsius.clone().map(|celsius| say![celsius, " °C"]));
+    let value = celsius.unwrap_or_default();
     Some(thing.fact("disk", thing.sentence(details)?).with_value(value, "celsius"))
 }
 

@@ -47,8 +47,8 @@ pub(crate) fn outcome(task: &Task) -> Statement {
         });
         statement.add(Piece::Ago(at));
     }
-    if let Some(percent) = task.progress_percent {
-        statement.add(", ").add(words::rounded(percent)).add(" % done");
+    if let Some(percent) = task.progress_percent.and_then(words::rounded_percent) {
+        statement.add(", ").add(percent).add(" % done");
     }
     if !task.message.is_empty() {
         statement.add(", it says ").add(told(Kind::Text, &task.message));

@@ -25,7 +25,7 @@ pub(crate) fn pool(thing: &Thing<'_>, pool: &Pool) -> Option<Fact> {
     details.push(redundancy(pool));
     details.push(scan(pool.scan.as_ref()));
     details.push(expansion(pool.expansion.as_ref()));
-    if let Some(percent @ 30..) = pool.fragmentation_percent {
+    if let Some(percent @ 30..=100) = pool.fragmentation_percent {
         details.push(say![words::percent(percent.into()), " fragmented"]);
     }
     let value = used_percent(thing.record.capacity.as_ref());
@@ -119,8 +119,8 @@ pub(crate) fn expansion(expansion: Option<&Expansion>) -> Statement {
 
 fn progress(percentage: Option<f64>, seconds_left: Option<u64>) -> Statement {
     let mut progress = Statement::default();
-    if let Some(percentage) = percentage {
-        progress.add(", ").add(words::rounded(percentage)).add(" % done");
+    if let Some(percentage) = percentage.and_then(words::rounded_percent) {
+        progress.add(", ").add(percentage).add(" % done");
     }
     if let Some(seconds) = seconds_left.filter(|seconds| *seconds > 0) {
         progress.add(", about ").add(words::span(Duration::from_secs(seconds))).add(" left");
@@ -199,8 +199,8 @@ pub(crate) fn dataset_settings(thing: &Thing<'_>, dataset: &Dataset) -> Option<F
     }
     if !dataset.compression.is_empty() {
         let mut compression = say!["compression ", told(Kind::Word, &dataset.compression)];
-        if let Some(ratio) = dataset.compress_ratio {
-            compression.add(" with ratio ").add(words::tenths(ratio));
+        if let Some(ratio) = dataset.compress_ratio.and_then(words::tenths) {
+            compression.add(" with ratio ").add(ratio);
         }
         details.push(compression);
     }
