@@ -25,6 +25,8 @@ fn calls() -> Value {
         {"name": "resource_context", "arguments": {"resource": "rack-1/nothing"}},
         {"name": "infrastructure_context", "arguments": {"filter": "colour = red"}},
         {"name": "alerts", "arguments": {"sytem": "rack-1"}},
+        {"name": "alerts", "arguments": {"system": "nowhere"}},
+        {"name": "alerts", "arguments": {"system": "\"rack-1\""}},
     ])
 }
 
@@ -56,6 +58,8 @@ fn check(answer: &Value) {
         (5, false, &["## Recent changes", "tank"]),
         (6, true, &["NotFound", "rack-1/nothing"]),
         (7, true, &["InvalidArgument", "colour"]),
+        (9, true, &["no system is called \"nowhere\"; known systems are \"rack-1\""]),
+        (10, false, &["## Wrong now"]),
         (8, true, &["unknown field `sytem`", "`system`, `severity`, `max_tokens`"]),
     ] {
         assert_eq!(results[at]["error"], is_error, "{at}: {}", results[at]);

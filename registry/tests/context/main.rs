@@ -8,5 +8,6 @@ mod filled;
 mod fleet;
 mod redaction;
 mod safety;
+mod scope;
 mod single;
 mod world;
