@@ -1,9 +1,11 @@
 //! What things are called: which names stand for one thing, how a name is
 //! spelled for its pseudonym, and where known names stand inside other texts.
 
+mod remote;
 mod roll;
 mod rolls;
 
+pub(super) use remote::{Remote, is_common_user, short_name};
 pub use roll::Roll;
 pub(super) use roll::own_names;
 pub use rolls::Rolls;
@@ -53,9 +55,27 @@ pub(super) fn spelling(kind: Kind, text: &str) -> String {
 
 impl Known {
     pub fn of<'a>(rolls: impl IntoIterator<Item = &'a Arc<Roll>>) -> Self {
-        let mut known = Self::default();
-        rolls.into_iter().flat_map(|roll| roll.names()).for_each(|(name, meaning)| known.add(name, meaning));
+        let (mut known, mut heard) = (Self::default(), Self::default());
+        for roll in rolls {
+            roll.names().for_each(|(name, meaning)| known.add(name, meaning));
+            roll.heard().for_each(|(name, meaning)| heard.add(name, meaning));
+        }
+        known.hear(heard);
         known
+    }
+
+    /// Names that others use, unless they are known: what they mean by one is perhaps known by another.
+    fn hear(&mut self, heard: Self) {
+        for (name, meanings) in heard.names {
+            for Meaning { kind, of } in meanings {
+                let of = self.as_kind(kind, &of).map_or(of, |known| known.of.clone());
+                let known = self.names.entry(name.clone()).or_default();
+                if known.iter().all(|known| known.kind != kind) {
+                    known.push(Meaning { kind, of });
+                    known.sort_by_key(|meaning| meaning.kind);
+                }
+            }
+        }
     }
 
     pub(super) fn add(&mut self, name: &str, meaning: &Meaning) {

@@ -55,10 +55,10 @@ impl<'a> Renderer<'a> {
     fn local(&self, statement: &Statement) -> Known {
         let mut local = Known::default();
         for piece in statement.pieces() {
-            if let Piece::Told(kind, told) = piece
-                && let Some((name, meaning)) = self.showing().meaning(*kind, told)
-            {
-                local.add(&name, &meaning);
+            if let Piece::Told(kind, told) = piece {
+                for (name, meaning) in self.showing().meanings(*kind, told) {
+                    local.add(&name, &meaning);
+                }
             }
         }
         local

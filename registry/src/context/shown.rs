@@ -3,7 +3,7 @@
 
 use pulse_proto::model::ResourceId;
 
-use super::names::{Known, Meaning, Stretch, find, folded, spelling};
+use super::names::{Known, Meaning, Remote, Stretch, find, folded, is_common_user, short_name, spelling};
 use super::piece::Kind;
 use super::redact::{Policy, Pseudonyms};
 use super::secret::without_secrets;
@@ -85,24 +85,35 @@ impl Showing<'_> {
         Shown { parts, is_hidden: true }
     }
 
-    /// What it is of that a sentence tells by name; for the names in its texts.
-    pub(super) fn meaning(&self, kind: Kind, text: &str) -> Option<(String, Meaning)> {
-        let is_name = matches!(
-            kind,
-            Kind::System
-                | Kind::Workload
-                | Kind::Share
-                | Kind::User
-                | Kind::Pool
-                | Kind::Serial
-                | Kind::Address
-        );
-        let name = || {
-            let of =
-                self.known.as_kind(kind, text).map_or_else(|| tame(text).into(), |known| known.of.clone());
-            (folded(text), Meaning { kind, of })
-        };
-        (is_name && self.policy.hides(kind)).then(name)
+    /// What it is of that a sentence tells by name, by each of the names that follow from that; for the names in its texts.
+    pub(super) fn meanings(&self, kind: Kind, text: &str) -> Vec<(String, Meaning)> {
+        if !self.policy.hides(kind) {
+            return Vec::new();
+        }
+        let name = |kind: Kind, text: &str, of: Box<str>| (folded(text), Meaning { kind, of });
+        match kind {
+            Kind::System => {
+                let Remote { user, host } = Remote::of(text);
+                let of = self.of(kind, if self.known.as_kind(kind, text).is_some() { text } else { host });
+                let names = [Some(text), Some(host), short_name(host)].into_iter().flatten();
+                // Parts of what is shown in parts.
+                let names = names.filter(|name| user.is_empty() || *name != text);
+                let mut all: Vec<_> = names.map(|text| name(kind, text, of.clone())).collect();
+                if !user.is_empty() && !is_common_user(user) {
+                    all.push(name(Kind::User, user, tame(user).into()));
+                }
+                all
+            }
+            Kind::Workload | Kind::Share | Kind::User | Kind::Pool | Kind::Serial | Kind::Address => {
+                vec![name(kind, text, self.of(kind, text))]
+            }
+            Kind::Path | Kind::Label | Kind::Text | Kind::Word | Kind::Id => Vec::new(),
+        }
+    }
+
+    /// The one name of what is called so.
+    fn of(&self, kind: Kind, text: &str) -> Box<str> {
+        self.known.as_kind(kind, text).map_or_else(|| tame(text).into(), |known| known.of.clone())
     }
 
     /// A text that is nothing but the name of something that is hidden.
@@ -130,11 +141,31 @@ impl Showing<'_> {
                 _ => vec![self.thing(kind, text)],
             },
             Kind::Label | Kind::Text => vec![self.thing(kind, text)],
+            Kind::System => self.system(text),
             _ => match self.known.as_kind(kind, text) {
                 Some(meaning) => vec![self.name(kind, &meaning.of)],
                 None => vec![self.name(kind, text)],
             },
         }
+    }
+
+    /// As it is known, or by its host: `bob@nas` is a user and a system.
+    fn system(&self, text: &str) -> Vec<Part> {
+        let kind = Kind::System;
+        let remote = Remote::of(text);
+        if self.known.as_kind(kind, text).is_some() || remote.host.is_empty() {
+            return vec![self.name(kind, &self.of(kind, text))];
+        }
+        let host = self.name(kind, &self.of(kind, remote.host));
+        if remote.user.is_empty() || !remote.is_all_of(text) {
+            return vec![host];
+        }
+        let user = if is_common_user(remote.user) {
+            Part::Text(remote.user.to_owned())
+        } else {
+            self.name(Kind::User, remote.user)
+        };
+        vec![user, Part::Text("@".to_owned()), host]
     }
 
     /// One dataset has one pseudonym, wherever it is mounted; that at the root of a pool is the pool's.

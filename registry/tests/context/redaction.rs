@@ -3,10 +3,11 @@
 
 use std::collections::BTreeMap;
 
+use pulse_registry::context::piece::Kind;
 use pulse_registry::context::redact::Policy;
 
 use crate::filled::records;
-use crate::world::{World, home, host, pool, scrubbed, share};
+use crate::world::{World, home, host, pool, scrubbed, share, task};
 
 const BUDGET: usize = 60_000;
 
@@ -203,6 +204,50 @@ fn a_changed_name_is_told_as_what_it_names() {
         !names.contains("payroll") && !names.contains("salaries") && names.contains("name share-"),
         "{names}"
     );
+}
+
+#[test]
+fn the_other_end_of_a_task_is_named_nowhere() {
+    let mut world = World::new();
+    let with_remote = |number: u32, remote: &str| {
+        let mut task =
+            task("basement", "ERROR", 5, "ssh: bob@vault: no route to host VAULT (vault.example.net)");
+        task.source_id = format!("system:basement/replication:{number}");
+        task.protection_task.as_mut().unwrap().remote = remote.to_owned();
+        task
+    };
+    let mut commented = share("basement", "media");
+    commented.network_share.as_mut().unwrap().comment = "bob copies it to vault".to_owned();
+    let records = vec![
+        host("basement"),
+        with_remote(1, "bob@vault.example.net"),
+        with_remote(2, "ssh://bob@vault.example.net:22/tank"),
+        with_remote(3, "root@attic-host"),
+        commented,
+    ];
+    world.put("basement", "basement", 0, records);
+    world.put("attic", "attic", 0, vec![host("attic")]);
+    for policy in [Policy::Names, Policy::Strict] {
+        let mut texts = vec![world.fleet("", policy, BUDGET).text];
+        let ids = world.state.view().iter().map(|(_, resource)| resource.id.as_str().to_owned());
+        texts.extend(ids.map(|id| world.single(&id, policy, BUDGET).text));
+        let text = texts.join("\n");
+        for name in ["bob", "vault", "VAULT", "attic-host"] {
+            assert!(!text.contains(name), "{name} under {}:\n{text}", policy.token());
+        }
+        let of = |kind, name: &str| world.pseudonyms.of(kind, name);
+        let (bob, vault) = (of(Kind::User, "bob"), of(Kind::System, "vault.example.net"));
+        assert!(text.contains(&format!(", on {bob}@{vault}")), "{text}");
+        // What it is called there is a name of a system that is known here.
+        assert!(text.contains(&format!(", on root@{}", of(Kind::System, "attic"))), "{text}");
+        if policy == Policy::Names {
+            assert!(
+                text.contains(&format!("ssh: {bob}@{vault}: no route to host {vault} ({vault})")),
+                "{text}"
+            );
+            assert!(text.contains(&format!("{bob} copies it to {vault}")), "{text}");
+        }
+    }
 }
 
 #[test]

@@ -1,10 +1,10 @@
 //! The names that the resources of one connection bring.
 
 use std::collections::BTreeSet;
-use std::net::IpAddr;
 
 use pulse_proto::model::{IngestRecord, ResourceType, StorageTopology};
 
+use super::remote::{Remote, is_common_user, short_name};
 use super::{Meaning, folded};
 use crate::context::piece::Kind;
 use crate::context::say::name_kind;
@@ -13,12 +13,16 @@ use crate::state::view::Shard;
 use crate::state::view::bits::Bits;
 use crate::state::view::profile::Dimension;
 
-/// Ascending by name. Equal for what has the same names.
+/// Equal for what has the same names.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Roll(Box<[(Box<str>, Meaning)]>);
+pub struct Roll {
+    own: Named,
+    /// Names of the other ends of tasks: perhaps of systems that nobody watches.
+    heard: Named,
+}
 
-/// Of everybody's systems: not worth a pseudonym in a sentence.
-const COMMON_USERS: [&str; 6] = ["root", "nobody", "admin", "guest", "wheel", "truenas_admin"];
+/// Ascending by name.
+type Named = Box<[(Box<str>, Meaning)]>;
 
 /// Whose names stand in other texts. Datasets are too many; their names are paths, and paths are told as such.
 const NAMED: [ResourceType; 8] = [
@@ -37,7 +41,7 @@ impl Roll {
         let status = shard.status.as_ref().map_or("", |status| status.name.as_str());
         let connection = shard.connection.as_str();
         let mut names =
-            Names { system: if status.is_empty() { connection } else { status }, all: BTreeSet::new() };
+            Names { system: if status.is_empty() { connection } else { status }, ..Names::default() };
         names.system(status);
         names.system(connection);
         let rows = &shard.resources;
@@ -65,11 +69,16 @@ impl Roll {
         }
         let meaning =
             |(name, kind, of): (String, Kind, String)| (name.into(), Meaning { kind, of: of.into() });
-        Self(names.all.into_iter().map(meaning).collect())
+        let named = |all: BTreeSet<_>| all.into_iter().map(meaning).collect();
+        Self { own: named(names.all), heard: named(names.heard) }
     }
 
     pub(super) fn names(&self) -> impl Iterator<Item = (&str, &Meaning)> {
-        self.0.iter().map(|(name, meaning)| (&**name, meaning))
+        self.own.iter().map(|(name, meaning)| (&**name, meaning))
+    }
+
+    pub(super) fn heard(&self) -> impl Iterator<Item = (&str, &Meaning)> {
+        self.heard.iter().map(|(name, meaning)| (&**name, meaning))
     }
 }
 
@@ -83,10 +92,12 @@ pub(in crate::context) fn own_names(record: &IngestRecord) -> impl Iterator<Item
     all.filter(|name| !name.is_empty())
 }
 
+#[derive(Default)]
 struct Names<'a> {
     /// What operators call the system.
     system: &'a str,
     all: BTreeSet<(String, Kind, String)>,
+    heard: BTreeSet<(String, Kind, String)>,
 }
 
 impl Names<'_> {
@@ -102,12 +113,22 @@ impl Names<'_> {
             return;
         }
         self.all.insert((folded(name), Kind::System, self.system.to_owned()));
-        if name.parse::<IpAddr>().is_err()
-            && let Some((first, rest)) = name.split_once('.')
-            && !first.is_empty()
-            && !rest.contains(char::is_whitespace)
-        {
-            self.all.insert((folded(first), Kind::System, self.system.to_owned()));
+        if let Some(short) = short_name(name) {
+            self.all.insert((folded(short), Kind::System, self.system.to_owned()));
+        }
+    }
+
+    fn remote(&mut self, text: &str) {
+        let Remote { user, host } = Remote::of(text);
+        self.user(user);
+        for name in [Some(host), short_name(host)].into_iter().flatten().filter(|name| !name.is_empty()) {
+            self.heard.insert((folded(name), Kind::System, host.to_owned()));
+        }
+    }
+
+    fn user(&mut self, name: &str) {
+        if !is_common_user(name) {
+            self.thing(Kind::User, name);
         }
     }
 
@@ -123,15 +144,12 @@ impl Names<'_> {
             }
         }
         if let Some(share) = &facets.network_share {
-            let users = [&share.map_root_user, &share.map_all_user];
-            let own = users.into_iter().filter(|user| !COMMON_USERS.contains(&user.as_str()));
-            own.for_each(|user| self.thing(Kind::User, user));
+            for user in [&share.map_root_user, &share.map_all_user] {
+                self.user(user);
+            }
         }
-        if let Some(task) = &facets.protection_task
-            && !task.remote.is_empty()
-        {
-            // Perhaps a system that nobody watches.
-            self.all.insert((folded(&task.remote), Kind::System, task.remote.clone()));
+        if let Some(task) = &facets.protection_task {
+            self.remote(&task.remote);
         }
     }
 }
