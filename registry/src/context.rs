@@ -26,4 +26,5 @@ pub mod single;
 mod sketch;
 mod tame;
 pub mod tokens;
+mod vocabulary;
 mod words;

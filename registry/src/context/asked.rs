@@ -48,7 +48,7 @@ impl Asking<'_> {
             return fits(Policy::None);
         }
         let policies = Policy::ALL.into_iter().filter(|policy| *policy >= self.floor.max(Policy::Names));
-        policies.filter(|policy| has_pseudonym || !policy.hides(kind)).any(fits)
+        policies.filter(|policy| has_pseudonym || !policy.hides_text(kind, text)).any(fits)
     }
 
     fn shards(&self) -> impl Iterator<Item = &Shard> {

@@ -26,7 +26,8 @@ pub enum Kind {
     Label,
     /// Sentences: alerts, messages, comments.
     Text,
-    /// A word of a vocabulary or of a product (states, models, versions, kernel names of devices): nobody's secret.
+    /// Meant to be a word of a vocabulary or of a product: states, models, versions, kernel names of devices. One that is
+    /// no such word somebody chose.
     Word,
     /// Of a resource.
     Id,

@@ -10,6 +10,7 @@ use pulse_proto::model::ResourceId;
 use sha2::Sha256;
 
 use super::piece::Kind;
+use super::vocabulary::is_common;
 
 pub const KEY_BYTES: usize = 32;
 
@@ -40,18 +41,26 @@ impl Policy {
     }
 
     /// From this policy on texts of the kind are pseudonyms.
-    const fn hiding(kind: Kind) -> Option<Self> {
+    const fn hiding(kind: Kind) -> Self {
         match kind {
-            Kind::System | Kind::Workload | Kind::Share | Kind::User | Kind::Id => Some(Self::Names),
-            Kind::Pool | Kind::Path | Kind::Serial | Kind::Address | Kind::Label | Kind::Text => {
-                Some(Self::Strict)
-            }
-            Kind::Word => None,
+            Kind::System | Kind::Workload | Kind::Share | Kind::User | Kind::Id => Self::Names,
+            Kind::Pool
+            | Kind::Path
+            | Kind::Serial
+            | Kind::Address
+            | Kind::Label
+            | Kind::Text
+            | Kind::Word => Self::Strict,
         }
     }
 
     pub fn hides(self, kind: Kind) -> bool {
-        Self::hiding(kind).is_some_and(|from| self >= from)
+        self >= Self::hiding(kind)
+    }
+
+    /// Words of products are shown as what they are.
+    pub fn hides_text(self, kind: Kind, text: &str) -> bool {
+        self.hides(kind) && !(kind == Kind::Word && is_common(text))
     }
 }
 
@@ -187,7 +196,9 @@ mod tests {
             assert!(!Policy::None.hides(kind));
         }
         assert!(Policy::Names.hides(Kind::System) && !Policy::Names.hides(Kind::Serial));
-        assert!(Policy::Strict.hides(Kind::Serial) && !Policy::Strict.hides(Kind::Word));
+        assert!(Policy::Strict.hides(Kind::Serial) && Policy::Strict.hides(Kind::Word));
+        let hides = |word| Policy::ALL.map(|policy| policy.hides_text(Kind::Word, word));
+        assert_eq!([hides("ONLINE"), hides("wwn-0x5000c500a1b2c3d4")], [[false; 3], [false, false, true]]);
     }
 
     #[test]

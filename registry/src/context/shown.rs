@@ -65,6 +65,9 @@ impl Part {
     }
 }
 
+/// As devices are listed.
+const BETWEEN_WORDS: &str = "; ";
+
 /// What is a path of, where it is mounted or served.
 const MOUNTS: [&str; 4] = ["/mnt/", "/dev/zvol/", "zvol/", "/"];
 
@@ -75,7 +78,10 @@ impl Showing<'_> {
 
     /// Beside others of the same sentence, whose names stand in it, too.
     pub(super) fn show_among(&self, kind: Kind, text: &str, local: &Known) -> Shown {
-        let parts = if self.policy.hides(kind) {
+        let parts = if self.policy.hides_text(kind, text) {
+            if kind == Kind::Word && text.contains(BETWEEN_WORDS) {
+                return self.words(text, local);
+            }
             self.hidden(kind, text.trim())
         } else if let Some(meaning) = self.whole(kind, text) {
             vec![self.name(meaning.kind, &meaning.of)]
@@ -83,6 +89,20 @@ impl Showing<'_> {
             return Shown { parts: self.told(text, local), is_hidden: false };
         };
         Shown { parts, is_hidden: true }
+    }
+
+    /// A list of words, some of which are shown.
+    fn words(&self, text: &str, local: &Known) -> Shown {
+        let mut all = Shown { parts: Vec::new(), is_hidden: true };
+        for word in text.split(BETWEEN_WORDS) {
+            let shown = self.show_among(Kind::Word, word, local);
+            if !all.parts.is_empty() {
+                all.parts.push(Part::Text(BETWEEN_WORDS.to_owned()));
+            }
+            all.parts.extend(shown.parts);
+            all.is_hidden &= shown.is_hidden;
+        }
+        all
     }
 
     /// What it is of that a sentence tells by name, by each of the names that follow from that; for the names in its texts.
@@ -140,7 +160,7 @@ impl Showing<'_> {
                 }
                 _ => vec![self.thing(kind, text)],
             },
-            Kind::Label | Kind::Text => vec![self.thing(kind, text)],
+            Kind::Label | Kind::Text | Kind::Word => vec![self.thing(kind, text)],
             Kind::System => self.system(text),
             _ => match self.known.as_kind(kind, text) {
                 Some(meaning) => vec![self.name(kind, &meaning.of)],

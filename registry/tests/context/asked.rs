@@ -299,3 +299,41 @@ fn who_asks_for_a_system_that_is_not_there_is_told_which_are() {
     let (_, known) = stranger(&world, Policy::None, "connection = nowhere").unwrap();
     assert!(known.ends_with("\"n07\" and 12 more"), "{known}");
 }
+
+#[test]
+fn a_guess_of_what_a_system_tells_as_a_word_tells_nothing_where_it_is_hidden() {
+    let mut world = World::new();
+    let mut odd = crate::world::disk("nas", 1, "BROKEN-AT-BOBS", 12);
+    "wwn-0x5000c500a1b2c3d4".clone_into(&mut odd.name);
+    odd.physical_disk.as_mut().unwrap().model = "Vault 9 S3Z8NB0K".to_owned();
+    world.put("nas", "nas", 0, vec![host("nas"), odd, crate::world::disk("nas", 2, "FAULTED", 1)]);
+    let strict = Policy::Strict;
+    for filter in [
+        "state = BROKEN-AT-BOBS",
+        "state:BROKEN",
+        "model = \"Vault 9 S3Z8NB0K\"",
+        "model:Vault",
+        "model:S3Z8",
+        "name = wwn-0x5000c500a1b2c3d4",
+        "name:5000",
+    ] {
+        assert_eq!(selected(&world, Policy::None, filter).map(|names| names.len()), Ok(1), "{filter}");
+        assert_eq!(selected(&world, strict, filter), Ok(vec![]), "{filter}");
+    }
+    let word = |text: &str| world.pseudonyms.of(Kind::Word, text);
+    let odd = Ok(vec!["wwn-0x5000c500a1b2c3d4".to_owned()]);
+    for floor in Policy::ALL {
+        for filter in [
+            format!("model = {}", word("Vault 9 S3Z8NB0K")),
+            format!("name = {}", word("wwn-0x5000c500a1b2c3d4")),
+            format!("state = {} AND type = physical_disk", word("BROKEN-AT-BOBS")),
+            "type = physical_disk AND state != FAULTED".to_owned(),
+        ] {
+            assert_eq!(selected(&world, floor, &filter), odd, "{filter} under {}", floor.token());
+        }
+        for filter in ["state = FAULTED", "state:FAULT", "klass:x OR name = sd2", "model:20TB AND name = sd2"]
+        {
+            assert_eq!(selected(&world, floor, filter), Ok(vec!["sd2".to_owned()]), "{filter}");
+        }
+    }
+}

@@ -12,6 +12,7 @@ use crate::context::piece::Kind;
 use crate::context::redact::holds_pseudonym;
 use crate::context::say::name_kind;
 use crate::context::secret::names_secret;
+use crate::context::vocabulary::is_common;
 use crate::query::filter::field::{Field, TextField, TextsField};
 use crate::query::filter::syntax::{Comparison, Expression, Literal, Operator};
 use crate::query::filter::{Filter, FilterError};
@@ -39,14 +40,7 @@ impl Asking<'_> {
                     None => Err(refused(comparison, "ids are hidden here: write one as a context shows it")),
                 }
             }
-            Field::Text(
-                TextField::Technology
-                | TextField::State
-                | TextField::Model
-                | TextField::Version
-                | TextField::Bus,
-            )
-            | Field::Texts(TextsField::IncidentKlass | TextsField::ReasonCode)
+            Field::Texts(TextsField::ReasonCode)
             | Field::Enum(_)
             | Field::Number(_)
             | Field::UsedRatio
@@ -59,8 +53,23 @@ impl Asking<'_> {
             }
             Field::Text(TextField::Connection | TextField::ConnectionName) => self.system(field, comparison),
             Field::Label(key) => self.label(key, comparison),
-            Field::Text(_) | Field::Texts(TextsField::Tags) | Field::Labels => self.named(field, comparison),
+            // Nobody hides it, and most ask for no more.
+            _ if kind_of(field) == Some(Kind::Word) && literal.wild && !self.floor.hides(Kind::Word) => {
+                Ok(None)
+            }
+            _ if kind_of(field) == Some(Kind::Word) && self.is_shown_word(field, comparison) => Ok(None),
+            Field::Text(_) | Field::Texts(_) | Field::Labels => self.named(field, comparison),
         }
+    }
+
+    /// Whether it compares with a whole word of a product, which is what it is called everywhere.
+    fn is_shown_word(&self, field: &Field, comparison: &Comparison) -> bool {
+        let Comparison { operator, literal, .. } = comparison;
+        let is_whole = *operator != Operator::Has || matches!(field, Field::Texts(_));
+        is_whole
+            && !literal.wild
+            && is_common(&literal.text)
+            && self.known.hidden(self.floor, &literal.text).is_none()
     }
 
     /// Of a field that holds names.
@@ -129,7 +138,9 @@ impl Asking<'_> {
 
     /// Whether he may ask for it in these words.
     fn allowed(&self, kind: Option<Kind>, comparison: &Comparison) -> Result<(), FilterError> {
-        if !holds_pseudonym(&comparison.literal.text) && kind.is_some_and(|kind| self.floor.hides(kind)) {
+        // What is not shown of words is not found, whether it is there or not.
+        let is_hidden = |kind| kind != Kind::Word && self.floor.hides(kind);
+        if !holds_pseudonym(&comparison.literal.text) && kind.is_some_and(is_hidden) {
             let problem = "what it holds is hidden here: write a pseudonym, as a context shows it";
             return Err(refused(comparison, problem));
         }
@@ -197,6 +208,10 @@ fn kind_of(field: &Field) -> Option<Kind> {
         Field::Text(TextField::Pool) => Kind::Pool,
         Field::Text(TextField::Dataset) => Kind::Path,
         Field::Text(TextField::Serial) => Kind::Serial,
+        Field::Text(
+            TextField::Technology | TextField::State | TextField::Model | TextField::Version | TextField::Bus,
+        )
+        | Field::Texts(TextsField::IncidentKlass) => Kind::Word,
         Field::Texts(_) | Field::Label(_) | Field::Labels => Kind::Label,
         _ => return None,
     })
@@ -207,6 +222,7 @@ fn values<'r>(field: &Field, resource: &'r Resource) -> Vec<(Kind, &'r str)> {
     let values: Vec<&str> = match field {
         Field::Text(field) => vec![text(*field, resource)],
         Field::Texts(TextsField::Tags) => resource.document.tags().collect(),
+        Field::Texts(TextsField::IncidentKlass) => resource.document.incident_klasses().collect(),
         Field::Label(key) => resource.labels.get(key).map(String::as_str).into_iter().collect(),
         Field::Labels => resource.labels.keys().map(String::as_str).collect(),
         _ => Vec::new(),
