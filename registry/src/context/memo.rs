@@ -52,7 +52,7 @@ impl Memo {
         self.names.want();
     }
 
-    /// Names of all things in sight.
+    /// Names of all things, as who sees so much may know them.
     pub fn names(&self, view: &View, sight: &Sight) -> Arc<Known> {
         self.names.known(view, sight)
     }

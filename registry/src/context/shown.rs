@@ -7,7 +7,7 @@ use super::names::{Known, Meaning, Remote, Stretch, find, folded, is_common_user
 use super::piece::Kind;
 use super::redact::{Policy, Pseudonyms};
 use super::secret::without_secrets;
-use super::tame::{plain, tame, unmarked};
+use super::tame::{has_parting_tags, plain, tame, unmarked};
 
 /// What decides how a text is shown.
 #[derive(Clone, Copy, Debug)]
@@ -223,8 +223,8 @@ impl Showing<'_> {
         Part::Name { pseudonym, stands_for: harmless(of) }
     }
 
-    /// The words of others without the names in them. What is markup may part a name from its neighbours or from
-    /// itself, so names are looked for before it goes and after.
+    /// The words of others without the names in them. Names are looked for through the markup; where markup is a blank
+    /// of the name, after it is gone.
     fn told(&self, text: &str, local: &Known) -> Vec<Part> {
         let plain = plain(text);
         let clean = without_secrets(&plain);
@@ -235,6 +235,7 @@ impl Showing<'_> {
         for stretch in find(&clean, self.policy, self.known, local) {
             match stretch {
                 Stretch::Name(meaning) => parts.push(self.name(meaning.kind, &meaning.of)),
+                Stretch::Plain(rest) if !has_parting_tags(rest) => parts.push(Part::Text(unmarked(rest))),
                 Stretch::Plain(rest) => {
                     let rest = unmarked(rest);
                     let stretches = find(&rest, self.policy, self.known, local);

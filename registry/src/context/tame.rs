@@ -160,6 +160,27 @@ pub(super) fn untagged(plain: &str) -> Option<(String, Vec<usize>)> {
     has_tags.then_some((joined, places))
 }
 
+/// A letter of a text that is shown of it, and where it stands there.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Seen {
+    pub letter: char,
+    pub start: usize,
+    pub end: usize,
+}
+
+/// What is shown of a text, and nothing of its markup.
+pub(super) fn letters(plain: &str) -> impl Iterator<Item = Seen> {
+    tokens(plain).filter_map(|(start, token)| match token {
+        Token::Letter(letter) => Some(Seen { letter: shown(letter)?, start, end: start + letter.len_utf8() }),
+        Token::Tag(_) => None,
+    })
+}
+
+/// Whether markup in it parts words.
+pub(super) fn has_parting_tags(plain: &str) -> bool {
+    plain.contains('<') && tokens(plain).any(|(_, token)| matches!(token, Token::Tag(true)))
+}
+
 /// The character as it may be shown; `None`: not at all.
 fn shown(letter: char) -> Option<char> {
     match letter {

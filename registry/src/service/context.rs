@@ -84,7 +84,7 @@ fn packed(options: &Options, draft: &Draft, terms: &Terms, known: &Known) -> Pac
     pack(draft, terms.max_tokens, rendering)
 }
 
-/// Names in sight, where some are hidden or asked for by pseudonym.
+/// Names of things, where some are hidden or asked for by pseudonym.
 fn known(view: &View, memo: &Memo, sight: &Sight, terms: &Terms, asked: &str) -> Arc<Known> {
     let is_open = terms.policy.max(terms.floor) == Policy::None && !holds_pseudonym(asked);
     if is_open { Arc::default() } else { memo.names(view, sight) }

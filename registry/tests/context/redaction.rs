@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use pulse_proto::pb::resource::v1::storage_facet;
+use pulse_proto::pb::resource::v1::{ConnectionState, ConnectionStatus, IngestRecord, storage_facet};
 use pulse_registry::context::piece::Kind;
 use pulse_registry::context::redact::Policy;
 
@@ -109,7 +109,8 @@ fn strict_hides_serials_pools_and_messages_too() {
 }
 
 /// What names are made of that a search for words would miss, and how texts spell them.
-const NAMES: [&str; 6] = ["nas-1", "the rack", "my_nas", "Büro NAS", "na\u{ad}s\u{200b}.two", "存储一"];
+const NAMES: [&str; 8] =
+    ["nas-1", "the rack", "my_nas", "Büro NAS", "na\u{ad}s\u{200b}.two", "存储一", "Schloß-1", "νάσος"];
 
 #[test]
 fn a_name_is_in_no_text_however_it_is_spelled() {
@@ -117,9 +118,11 @@ fn a_name_is_in_no_text_however_it_is_spelled() {
         let clean = name.replace(['\u{ad}', '\u{200b}'], "");
         let split: String = clean.chars().flat_map(|letter| [letter, '\u{ad}']).collect();
         let text = format!(
-            "x {name} {}: {name}-backup {name}_old old-{name} ({name}) \\\\{name}\\y {split} {name}.example.net, <{name}> {}",
+            "x {name} {}: {name}-backup {name}_old old-{name} ({name}) \\\\{name}\\y {split} {name}.example.net, <{name}> {} {} {}x<b>{name}</b>x",
             name.to_uppercase(),
             clean.replace('a', "[a]"),
+            clean.chars().flat_map(|letter| ['<', 'b', '>', letter]).collect::<String>(),
+            clean.chars().flat_map(|letter| [letter, '<', 'b', 'r', '>']).collect::<String>(),
         );
         let mut world = World::new();
         // Every field but the names of things themselves.
@@ -132,7 +135,8 @@ fn a_name_is_in_no_text_however_it_is_spelled() {
         }
         for packed in contexts {
             let shown = packed.text.to_lowercase();
-            for hidden in [clean.to_lowercase(), "c-1".to_owned(), "example.net".to_owned()] {
+            let folded = [clean.to_lowercase(), clean.to_uppercase().to_lowercase()];
+            for hidden in folded.into_iter().chain(["c-1".to_owned(), "example.net".to_owned()]) {
                 let at = shown.find(&hidden);
                 assert!(
                     at.is_none(),
@@ -238,6 +242,61 @@ fn the_other_end_of_a_task_is_named_nowhere() {
             assert!(text.contains(&format!("{bob} copies it to {vault}")), "{text}");
         }
     }
+}
+
+#[test]
+fn former_names_are_hidden_as_long_as_the_past_is_remembered() {
+    let mut world = World::new();
+    let commented = |comment: &str| {
+        let mut record = share("a", "media");
+        record.network_share.as_mut().unwrap().comment = comment.to_owned();
+        record
+    };
+    let mut payroll = share("a", "payroll");
+    "system:a/share:smb:9".clone_into(&mut payroll.source_id);
+    world.put("a", "the rack", 0, vec![host("a"), commented(""), payroll]);
+    world.put("gone", "old barn", 0, vec![host("gone")]);
+    world.put("a", "cellar", 0, vec![host("a"), commented("payroll was on the rack, and in the old barn")]);
+    world.put("gone", "old barn", 0, vec![]);
+    world.put("gone", "new barn", 0, vec![]);
+    let open = world.single("cellar/media", Policy::None, BUDGET).text;
+    assert!(open.contains("payroll was on the rack"), "{open}");
+    for packed in
+        [world.single("cellar/media", Policy::Names, BUDGET), world.fleet("", Policy::Names, BUDGET)]
+    {
+        for name in ["payroll", "the rack", "old barn"] {
+            assert!(!packed.text.contains(name), "{name} in {}", packed.text);
+        }
+    }
+}
+
+#[test]
+fn who_sees_less_is_told_no_more_names() {
+    let mut world = World::new();
+    let labels = |site: &str| BTreeMap::from([("site".to_owned(), site.to_owned())]);
+    let mut put = |connection: &str, name: &str, records: Vec<IngestRecord>| {
+        let status = ConnectionStatus {
+            name: name.to_owned(),
+            labels: labels(connection).into_iter().collect(),
+            state: ConnectionState::Live.into(),
+            ..ConnectionStatus::default()
+        };
+        world.put_as(connection, status, 0, records);
+    };
+    let message = "ssh: theirs-host: refused, ask Vault 9 or ours-host";
+    put("ours", "ours", vec![host("ours"), task("ours", "ERROR", 5, message)]);
+    put("theirs", "Vault 9", vec![host("theirs")]);
+    let of = |name: &str| world.pseudonyms.of(Kind::System, name);
+    let whole = world.fleet("", Policy::Names, BUDGET).text;
+    let (vault, ours) = (of("Vault 9"), of("ours"));
+    assert!(whole.contains(&format!("ssh: {vault}: refused, ask {vault} or {ours}")), "{whole}");
+    let part = world.part(&labels("ours"), Policy::Names, BUDGET);
+    // Nor that two names that he does not see are of one system.
+    let host = of("theirs-host");
+    assert!(part.text.contains(&format!("ssh: {host}: refused, ask {vault} or {ours}")), "{}", part.text);
+    let stands_for =
+        part.pseudonyms.iter().find(|(pseudonym, _)| *pseudonym == host).map(|(_, name)| &**name);
+    assert_eq!(stands_for, Some("theirs-host"));
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! A registry's state without sockets, and a home with two systems to feed it.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use pulse_proto::model::{CollectorId, ConnectionId, Epoch, Revision, Sequence, UnixMillis};
@@ -155,6 +156,24 @@ impl World {
         let since = UnixMillis::new(NOW.get() - 24 * HOUR);
         let scope = Scope { filter, sight: Sight::whole(), since, max_tokens, topics: Topics::default() };
         self.render(&fleet::draft(self.state.view(), book, &self.memo, &scope, NOW), policy, max_tokens)
+    }
+
+    /// The fleet for somebody who is limited to these labels.
+    pub(crate) fn part(
+        &self,
+        labels: &BTreeMap<String, String>,
+        policy: Policy,
+        max_tokens: usize,
+    ) -> Packed {
+        let view = self.state.view();
+        let sight = Sight::of(view, labels);
+        let known = self.memo.names(view, &sight);
+        let filter = Filter::parse_reworded("", labels, &|_, _| Ok(None)).unwrap();
+        let since = UnixMillis::new(NOW.get() - 24 * HOUR);
+        let scope = Scope { filter, sight, since, max_tokens, topics: Topics::default() };
+        let draft = fleet::draft(view, &Book::default(), &self.memo, &scope, NOW);
+        let rendering = Rendering { now: NOW, policy, pseudonyms: &self.pseudonyms, known: &known };
+        pack(&draft, max_tokens, rendering)
     }
 
     pub(crate) fn single(&self, name: &str, policy: Policy, max_tokens: usize) -> Packed {

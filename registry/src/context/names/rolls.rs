@@ -6,7 +6,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use pulse_proto::model::ConnectionId;
 
-use super::{Known, Roll};
+use super::former::Former;
+use super::{Alone, Known, Roll};
 use crate::query::sight::Sight;
 use crate::state::view::{Rows, Shard, View};
 
@@ -18,8 +19,11 @@ struct Kept {
     /// Somebody asks for them: where nothing is hidden nobody does.
     are_wanted: bool,
     rolls: BTreeMap<ConnectionId, Entry>,
-    /// Of all connections.
-    whole: Option<(Vec<Arc<Roll>>, Arc<Known>)>,
+    former: Former,
+    /// Of all connections, for who sees all of them.
+    whole: Option<Made>,
+    /// The same for who sees some: that two names are of one thing is not for him to find out.
+    strangers: Option<Made>,
 }
 
 #[derive(Debug)]
@@ -29,24 +33,62 @@ struct Entry {
     roll: Arc<Roll>,
 }
 
+/// Names, and what they were made of.
+#[derive(Clone, Debug)]
+struct Made {
+    rolls: Vec<Arc<Roll>>,
+    former: Arc<Known>,
+    known: Arc<Known>,
+}
+
+impl Made {
+    fn is_of(&self, rolls: &[Arc<Roll>], former: &Arc<Known>) -> bool {
+        self.rolls.len() == rolls.len()
+            && self.rolls.iter().zip(rolls).all(|(made, roll)| Arc::ptr_eq(made, roll))
+            && Arc::ptr_eq(&self.former, former)
+    }
+}
+
 impl Rolls {
-    /// Names of all things in sight. That a word is the name of another's system is not for somebody else to find out.
+    /// Names of all things, whoever asks: who sees less is not told more names. Of what is out of sight each stands for
+    /// itself.
     pub fn known(&self, view: &View, sight: &Sight) -> Arc<Known> {
         self.want();
-        let shards = view.shards().filter(|shard| sight.sees(&shard.connection));
-        let rolls: Vec<Arc<Roll>> = shards.map(|shard| self.roll(shard)).collect();
-        let is_same = |kept: &[Arc<Roll>]| {
-            kept.len() == rolls.len() && kept.iter().zip(&rolls).all(|(kept, roll)| Arc::ptr_eq(kept, roll))
-        };
-        if let Some((kept, known)) = &self.lock().whole
-            && is_same(kept)
-        {
-            return Arc::clone(known);
-        }
-        let known = Arc::new(Known::of(&rolls));
+        let rolls: Vec<Arc<Roll>> = view.shards().map(|shard| self.roll(shard)).collect();
+        let former = self.lock().former.known(&view.past);
         if sight.is_whole() {
-            self.lock().whole = Some((rolls, Arc::clone(&known)));
+            let of = |rolls: &[Arc<Roll>]| Known::of(rolls);
+            return self.made(|kept| &mut kept.whole, rolls, former, of);
         }
+        let seen: Vec<Arc<Roll>> = view
+            .shards()
+            .zip(&rolls)
+            .filter(|(shard, _)| sight.sees(&shard.connection))
+            .map(|(_, roll)| Arc::clone(roll))
+            .collect();
+        let alone = |rolls: &[Arc<Roll>]| {
+            let names = rolls.iter().flat_map(|roll| roll.names().chain(roll.heard()));
+            let names: Vec<Alone> = names.map(|(name, meaning)| Alone::of(name, meaning)).collect();
+            Known::alone(&names)
+        };
+        let strangers = self.made(|kept| &mut kept.strangers, rolls, former, alone);
+        Arc::new(Known::of(&seen).and_beyond(strangers))
+    }
+
+    /// As they were made before, if nothing of them changed.
+    fn made(
+        &self,
+        place: fn(&mut Kept) -> &mut Option<Made>,
+        rolls: Vec<Arc<Roll>>,
+        former: Arc<Known>,
+        make: impl FnOnce(&[Arc<Roll>]) -> Known,
+    ) -> Arc<Known> {
+        if let Some(made) = place(&mut self.lock()).as_ref().filter(|made| made.is_of(&rolls, &former)) {
+            return Arc::clone(&made.known);
+        }
+        // Made outside of the lock: another reader is not held up.
+        let known = Arc::new(make(&rolls).and_beyond(Arc::clone(&former)));
+        *place(&mut self.lock()) = Some(Made { rolls, former, known: Arc::clone(&known) });
         known
     }
 
