@@ -101,7 +101,7 @@ fn no_text_of_others_becomes_structure() {
 }
 
 /// How secrets come; `{}` stands for one.
-const FORMS: [&str; 45] = [
+const FORMS: [&str; 22] = [
     "restore with password={} please",
     "the password is {}",
     "Password for user bob was changed to {}",
@@ -124,6 +124,9 @@ const FORMS: [&str; 45] = [
     "-----BEGIN OPENSSH PRIVATE KEY----- {} -----END OPENSSH PRIVATE KEY-----",
     "Cookie: session={}",
     "<b>api</b> key {} refused",
+];
+/// The same with other signs, in other languages, and as options of commands.
+const OTHER_FORMS: [&str; 23] = [
     "pass<b>word: {}",
     "pass<br>wo<i>rd</i> is {}",
     "pass*word*: {}",
@@ -193,16 +196,19 @@ fn answer(packed: &Packed) -> String {
     format!("{}\n{:?}\n{facts:?}", packed.text, packed.pseudonyms)
 }
 
-#[test]
-fn no_piece_of_a_secret_planted_in_every_field_is_in_any_context() {
-    let formed = FORMS.iter().enumerate().map(|(number, form)| {
+fn formed(forms: &[&str]) -> Vec<(String, &'static str)> {
+    let form = |(number, form): (usize, &&str)| {
         let secret = SECRETS[number % SECRETS.len()];
         // A name and a password in a word of their own end with the word.
         let secret = if form.contains("@attic") { "hunter2,x9;y8z7&more" } else { secret };
         (form.replace("{}", secret), secret)
-    });
-    let shaped = SHAPES.iter().map(|secret| (format!("seen {secret} there"), *secret));
-    for (text, secret) in formed.chain(shaped) {
+    };
+    forms.iter().enumerate().map(form).collect()
+}
+
+/// Of texts that are planted in every field, each with its secret.
+fn none_is_shown(texts: Vec<(String, &str)>) {
+    for (text, secret) in texts {
         let world = world(&|path| format!("{path} {text}"));
         for policy in Policy::ALL {
             for packed in contexts(&world, policy) {
@@ -212,6 +218,21 @@ fn no_piece_of_a_secret_planted_in_every_field_is_in_any_context() {
             }
         }
     }
+}
+
+#[test]
+fn no_piece_of_a_secret_that_a_word_announces_is_in_any_context() {
+    none_is_shown(formed(&FORMS));
+}
+
+#[test]
+fn no_piece_of_a_secret_that_is_announced_in_another_way_is_in_any_context() {
+    none_is_shown(formed(&OTHER_FORMS));
+}
+
+#[test]
+fn no_piece_of_a_secret_that_is_one_by_its_shape_is_in_any_context() {
+    none_is_shown(SHAPES.map(|secret| (format!("seen {secret} there"), secret)).into());
 }
 
 #[test]
