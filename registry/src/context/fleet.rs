@@ -88,7 +88,9 @@ pub fn draft(view: &View, book: &Book, memo: &Memo, scope: &Scope, now: UnixMill
     for severity in [Severity::Critical, Severity::Warning] {
         wrong.extend(troubles(&parts, scope, |cause| cause.severity.0 == severity));
     }
+    let hides = |shard: &&Arc<Shard>| counts.total() == 0 && reach::may_hold(shard, scope);
     let beside = Beside {
+        unseen: view.shards().filter(hides).count() as u64,
         is_filtered: scope.is_filtered(),
         is_well: wrong.is_empty(),
         silent: parts.iter().filter(|part| part.shard.resources.is_empty()).count() as u64,

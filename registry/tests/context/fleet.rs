@@ -121,6 +121,14 @@ fn what_is_not_heard_of_is_said_first_and_is_no_recovery() {
     assert!(text.contains("Warning: system \"basement\" cannot be reached, last seen 3 h ago, it says \"connect: timed out\""), "{text}");
     assert!(text.contains("3 resources of it are shown as last seen"), "{text}");
     assert!(text.contains("That is what was last seen."), "{text}");
+    let status = ConnectionStatus {
+        name: "basement".to_owned(),
+        state: ConnectionState::BackingOff.into(),
+        ..ConnectionStatus::default()
+    };
+    world.put_as("basement", status, 3, vec![host("basement")]);
+    let text = world.fleet("", Policy::None, 4_000).text;
+    assert!(text.contains("; 1 resource of it is shown as last seen."), "{text}");
 }
 
 #[test]

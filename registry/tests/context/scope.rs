@@ -73,6 +73,18 @@ fn a_system_that_was_never_read_is_told_wherever_a_filter_may_mean_it() {
         let text = world.fleet(filter, Policy::None, 8_000).text;
         assert!(!text.contains("cellar") && !text.contains("shed"), "{filter}: {text}");
     }
+    // What is in them nobody knows.
+    for (filter, begin) in [
+        (
+            "connection_name = cellar AND topology = pool",
+            "No resource matches the filter; 1 connection that tells nothing may have some.",
+        ),
+        ("name = nothing", "No resource matches the filter; 2 connections that tell nothing may have some."),
+        ("connection = attic AND type = vm", "No resource matches the filter.\n"),
+    ] {
+        let text = world.fleet(filter, Policy::None, 8_000).text;
+        assert!(text.starts_with(begin), "{filter}: {text}");
+    }
     // Switched off on purpose: nobody has to be warned.
     let off = ConnectionStatus {
         name: "loft".to_owned(),

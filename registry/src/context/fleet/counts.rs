@@ -22,6 +22,8 @@ pub(super) struct Beside {
     pub(super) is_filtered: bool,
     /// No resource is in trouble.
     pub(super) is_well: bool,
+    /// Connections that may have what is asked for, where nothing matches.
+    pub(super) unseen: u64,
     /// Connections of which no resource is known.
     pub(super) silent: u64,
     pub(super) alerts: alerts::Open,
@@ -71,10 +73,14 @@ impl Counts {
         let Beside { is_filtered, silent, alerts, .. } = *beside;
         let total = self.sum(|_| true);
         if total == 0 && silent == 0 && alerts.all == 0 {
-            let statement = if is_filtered {
-                say!["No resource matches the filter."]
-            } else {
-                say!["No system is known yet: nothing was taken in."]
+            let statement = match beside.unseen {
+                _ if !is_filtered => say!["No system is known yet: nothing was taken in."],
+                0 => say!["No resource matches the filter."],
+                1 => say!["No resource matches the filter; 1 connection that tells nothing may have some."],
+                unseen => {
+                    let connections = words::count(unseen, "connection");
+                    say!["No resource matches the filter; ", connections, " that tell nothing may have some."]
+                }
             };
             return vec![Fact::derived("fleet", statement).with_value(words::digits(0), "resources")];
         }

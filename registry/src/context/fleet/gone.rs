@@ -53,8 +53,8 @@ impl<'a> Gone<'a> {
         let unsaid = (entry.kind == EntryKind::Removed).then_some(Severity::Healthy);
         let glimpse = Glimpse {
             id: Some(&entry.id),
-            resource_type: entry.resource_type,
-            name: &entry.name,
+            resource_type: Some(entry.resource_type),
+            name: Some(&entry.name),
             technology: Some(&entry.technology),
             pool: last("pool"),
             connection: &entry.connection,
@@ -81,8 +81,8 @@ pub(in crate::context) fn matches(filter: &Filter, case: &Case) -> bool {
     let subject = &case.subject;
     let glimpse = Glimpse {
         id: Some(&subject.id),
-        resource_type: subject.resource_type,
-        name: &subject.name,
+        resource_type: Some(subject.resource_type),
+        name: Some(&subject.name),
         technology: Some(&subject.technology),
         pool: Some(&subject.pool).filter(|pool| !pool.is_empty()).map(|pool| &**pool),
         connection: &subject.connection,

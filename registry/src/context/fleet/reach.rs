@@ -81,13 +81,21 @@ pub(super) fn is_silent(shard: &Shard, scope: &Scope) -> bool {
         && scope.filter.glimpsed(&glimpse(shard)) != Some(false)
 }
 
+/// Whether something in such a system may be what the scope is about.
+pub(super) fn may_hold(shard: &Shard, scope: &Scope) -> bool {
+    let anything = Glimpse { resource_type: None, name: None, ..glimpse(shard) };
+    shard.resources.is_empty()
+        && scope.sight.sees(&shard.connection)
+        && scope.filter.glimpsed(&anything) != Some(false)
+}
+
 /// Of a system of which nothing was read.
 fn glimpse(shard: &Shard) -> Glimpse<'_> {
     let status = shard.status.as_ref();
     Glimpse {
         id: None,
-        resource_type: ResourceType::Host,
-        name: called(shard),
+        resource_type: Some(ResourceType::Host),
+        name: Some(called(shard)),
         technology: None,
         pool: None,
         connection: &shard.connection,

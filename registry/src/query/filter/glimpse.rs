@@ -17,9 +17,9 @@ use super::field::{EnumField, Field, NumberField, TextField};
 #[derive(Clone, Copy, Debug)]
 pub struct Glimpse<'a> {
     pub id: Option<&'a ResourceId>,
-    pub resource_type: ResourceType,
+    pub resource_type: Option<ResourceType>,
     /// What people call it.
-    pub name: &'a str,
+    pub name: Option<&'a str>,
     pub technology: Option<&'a str>,
     pub pool: Option<&'a str>,
     pub connection: &'a ConnectionId,
@@ -84,21 +84,21 @@ impl Glimpse<'_> {
     fn text(&self, field: TextField) -> Option<&str> {
         match field {
             TextField::Id => self.id.map(ResourceId::as_str),
-            TextField::Name | TextField::DisplayName => Some(self.name),
+            TextField::Name | TextField::DisplayName => self.name,
             TextField::Technology => self.technology,
             TextField::Connection => Some(self.connection.as_str()),
             TextField::ConnectionName => self.connection_name,
             TextField::Pool => match self.topology() {
                 _ if self.pool.is_some() => self.pool,
-                Said::Is(StorageTopology::Pool) => Some(self.name),
-                Said::Is(StorageTopology::Dataset) => self.name.split('/').next(),
-                _ => (self.resource_type == ResourceType::Host).then_some(""),
+                Said::Is(StorageTopology::Pool) => self.name,
+                Said::Is(StorageTopology::Dataset) => self.name?.split('/').next(),
+                _ => self.is(ResourceType::Host).then_some(""),
             },
             TextField::Dataset => match self.topology() {
-                Said::Is(StorageTopology::Pool | StorageTopology::Dataset) => Some(self.name),
-                _ => (self.resource_type == ResourceType::Host).then_some(""),
+                Said::Is(StorageTopology::Pool | StorageTopology::Dataset) => self.name,
+                _ => self.is(ResourceType::Host).then_some(""),
             },
-            TextField::Bus => (self.resource_type != ResourceType::PhysicalDisk).then_some(""),
+            TextField::Bus => self.is_no(ResourceType::PhysicalDisk).then_some(""),
             TextField::State
             | TextField::ParentId
             | TextField::Serial
@@ -110,7 +110,7 @@ impl Glimpse<'_> {
     /// The number on the wire.
     fn word(&self, field: EnumField) -> Said<i32> {
         match field {
-            EnumField::Type => Said::Is(self.resource_type.to_wire()),
+            EnumField::Type => Said::of(self.resource_type.map(ResourceType::to_wire)),
             EnumField::Topology => match self.topology() {
                 Said::Unknown => Said::Unknown,
                 Said::Lacks => Said::Lacks,
@@ -125,24 +125,31 @@ impl Glimpse<'_> {
 
     fn topology(&self) -> Said<StorageTopology> {
         match self.technology {
-            _ if self.resource_type != ResourceType::Storage => Said::Lacks,
+            _ if self.is_no(ResourceType::Storage) => Said::Lacks,
+            _ if !self.is(ResourceType::Storage) => Said::Unknown,
             Some("zfs-pool") => Said::Is(StorageTopology::Pool),
             Some("zfs-dataset") => Said::Is(StorageTopology::Dataset),
             _ => Said::Unknown,
         }
     }
 
+    fn is(&self, resource_type: ResourceType) -> bool {
+        self.resource_type == Some(resource_type)
+    }
+
+    fn is_no(&self, resource_type: ResourceType) -> bool {
+        self.resource_type.is_some_and(|own| own != resource_type)
+    }
+
     /// Figures that things of its type never have.
     fn lacks(&self, field: NumberField) -> bool {
         match field {
             NumberField::TotalBytes | NumberField::UsedBytes | NumberField::AvailableBytes => {
-                self.resource_type == ResourceType::Host
+                self.is(ResourceType::Host)
             }
-            NumberField::Temperature => self.resource_type != ResourceType::PhysicalDisk,
-            NumberField::SnapshotCount => self.resource_type != ResourceType::Storage,
-            NumberField::CpuPercent | NumberField::MemoryUsedPercent => {
-                self.resource_type != ResourceType::Host
-            }
+            NumberField::Temperature => self.is_no(ResourceType::PhysicalDisk),
+            NumberField::SnapshotCount => self.is_no(ResourceType::Storage),
+            NumberField::CpuPercent | NumberField::MemoryUsedPercent => self.is_no(ResourceType::Host),
             NumberField::Revision => false,
         }
     }
@@ -158,8 +165,8 @@ mod tests {
         let labels = BTreeMap::from([("site".to_owned(), "attic".to_owned())]);
         let system = Glimpse {
             id: None,
-            resource_type: ResourceType::Host,
-            name: "nas-1",
+            resource_type: Some(ResourceType::Host),
+            name: Some("nas-1"),
             technology: None,
             pool: None,
             connection: &connection,
@@ -170,8 +177,8 @@ mod tests {
             severity: None,
         };
         let pool = Glimpse {
-            resource_type: ResourceType::Storage,
-            name: "tank",
+            resource_type: Some(ResourceType::Storage),
+            name: Some("tank"),
             technology: Some("zfs-pool"),
             status: Some(Status::Online),
             source: Some(DataSource::Truenas),
@@ -204,6 +211,16 @@ mod tests {
         ] {
             let parsed = Filter::parse(filter).expect(filter);
             assert_eq!((parsed.glimpsed(&system), parsed.glimpsed(&pool)), (of_system, of_pool), "{filter}");
+        }
+        let thing = Glimpse { resource_type: None, name: None, ..system };
+        for (filter, expected) in [
+            ("connection = c-1", Some(true)),
+            ("connection = c-2 AND topology = pool", Some(false)),
+            ("topology = pool AND pool = tank", None),
+            ("type = vm OR name = x", None),
+            ("temperature_celsius > 40 AND bus = sata", None),
+        ] {
+            assert_eq!(Filter::parse(filter).expect(filter).glimpsed(&thing), expected, "{filter}");
         }
     }
 }
