@@ -5,6 +5,7 @@ use std::error::Error;
 use std::path::PathBuf;
 
 use prost::Message as _;
+use prost_types::field_descriptor_proto::Type;
 use prost_types::{DescriptorProto, FileDescriptorSet};
 
 const FILES: [&str; 12] = [
@@ -37,7 +38,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let served = serving(&all);
     tonic_prost_build::configure().btree_map(".").bytes(".").emit_package(true).compile_fds(all)?;
 
-    // The read side once more, for a server that holds its resources encoded.
+    // The server's side once more: it holds its resources encoded, and looks at records before it decodes them.
     let folder = out.join("served");
     std::fs::create_dir_all(&folder)?;
     let mut build = tonic_prost_build::configure()
@@ -62,16 +63,27 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Messages that hold resources.
-const ENCODED: [&str; 3] = ["GetResourceResponse", "ListResourcesResponse", "ResourceEvent"];
+/// Messages that hold resources or records.
+const ENCODED: [&str; 5] =
+    ["GetResourceResponse", "ListResourcesResponse", "ResourceEvent", "Batch", "IngestRequest"];
 /// The message that is put together of encoded parts.
 const IN_PARTS: &str = "WatchResourcesResponse";
 
-/// The whole contract, with the one service that is generated twice.
+/// The services that are generated twice.
+const SERVED: [&str; 2] = ["resource_service.proto", "ingest_service.proto"];
+
+/// The whole contract, with the services that are generated twice. On the wire a message and its bytes are the same.
 fn serving(all: &FileDescriptorSet) -> FileDescriptorSet {
     let mut set = all.clone();
-    for file in set.file.iter_mut().filter(|file| !file.name().ends_with("resource_service.proto")) {
-        file.service.clear();
+    for file in &mut set.file {
+        if !SERVED.iter().any(|served| file.name().ends_with(served)) {
+            file.service.clear();
+        }
+        let batch = file.message_type.iter_mut().filter(|message| message.name() == "Batch");
+        for upserts in batch.flat_map(|batch| &mut batch.field).filter(|field| field.name() == "upserts") {
+            upserts.set_type(Type::Bytes);
+            upserts.type_name = None;
+        }
     }
     set
 }

@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use proptest::prelude::*;
+use prost::Message as _;
 use pulse_collector::batch::Told;
 use pulse_collector::uplink::{Core, Update};
 use pulse_proto::model::{
@@ -17,7 +18,8 @@ use pulse_proto::model::{
     SourceId, Status, UnixMillis,
 };
 use pulse_proto::pb::registry::v1 as pb;
-use pulse_registry::ingest::{Limits, decode};
+use pulse_proto::served::registry::v1 as served;
+use pulse_registry::ingest::{Limits, Recall, decode};
 use pulse_registry::state::judge::{Judge, Judgement, Subject};
 use pulse_registry::state::{Answer, Boundary, Change, Resource, Retention, State};
 use pulse_registry::store::Store;
@@ -262,7 +264,10 @@ impl World {
         let Some(message) = self.core.poll(self.instant()) else { return false };
         let collector = CollectorId::parse("c").unwrap();
         let input = match message {
-            pb::ingest_request::Message::Batch(batch) => decode::batch(batch, &collector, Limits::default()),
+            pb::ingest_request::Message::Batch(batch) => {
+                let batch = served::Batch::decode(batch.encode_to_vec().as_slice()).unwrap();
+                decode::batch(batch, &collector, Limits::default(), &mut Recall::default())
+            }
             pb::ingest_request::Message::Heartbeat(heartbeat) => decode::heartbeat(heartbeat),
             pb::ingest_request::Message::ConnectionRemoval(removal) => decode::removal(&removal),
             pb::ingest_request::Message::Hello(_) => panic!("the core sends no Hello"),

@@ -33,7 +33,7 @@ pub mod pb {
     }
 }
 
-/// The server's side of the read services, with resources that are encoded already.
+/// The server's side of some services: resources that are encoded already, records that are not decoded yet.
 #[allow(clippy::all, clippy::pedantic, unreachable_pub, unused_qualifications, rust_2018_idioms)]
 pub mod served {
     pub mod registry {

@@ -15,7 +15,7 @@ use pulse_proto::model::{ConnectionId, DataSource};
 use pulse_proto::pb::admin::v1::log_service_server::LogServiceServer;
 use pulse_proto::pb::registry::v1::alert_service_server::AlertServiceServer;
 use pulse_proto::pb::registry::v1::context_service_server::ContextServiceServer;
-use pulse_proto::pb::registry::v1::ingest_service_server::IngestServiceServer;
+use pulse_proto::served::registry::v1::ingest_service_server::IngestServiceServer;
 use pulse_shell::calls::Calls;
 use pulse_shell::logs::service::LogApi;
 use pulse_shell::probes::{self, Readiness, Ready};
@@ -193,7 +193,8 @@ impl App {
         );
         let resource_writer = handle.clone();
         let options = ingest_options(&config, hidden);
-        let ingest = IngestApi::new(handle, &registry_id, options, observer, streams, draining.clone());
+        let ingest =
+            IngestApi::new(handle, feed.clone(), &registry_id, options, observer, streams, draining.clone());
         let resource = ResourceApi::new(feed, &registry_id, resource_options(&config), draining.clone())
             .counting(judged)
             .with_writer(resource_writer);

@@ -2,7 +2,9 @@
 //! commit, publish, answer. Refuses to know sockets and what records mean.
 
 pub mod decode;
+mod recall;
 pub mod writer;
 
 pub use decode::Limits;
+pub use recall::Recall;
 pub use writer::{Handle, Observer, Statement, Writer};

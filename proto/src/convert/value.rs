@@ -17,7 +17,7 @@ const INTERVAL_MAX: Duration = Duration::from_hours(7 * 24);
 /// One line of text: names, states, codes, paths.
 pub(super) fn line(text: String) -> Result<String, ProtocolError> {
     bounded(&text, NAME_BYTES_MAX)?;
-    if text.chars().any(char::is_control) {
+    if has_control(&text) {
         return Err(ProtocolError::invalid("control characters are not allowed"));
     }
     Ok(text)
@@ -26,10 +26,17 @@ pub(super) fn line(text: String) -> Result<String, ProtocolError> {
 /// Free text; line breaks and tabs are allowed.
 pub(super) fn prose(text: String) -> Result<String, ProtocolError> {
     bounded(&text, TEXT_BYTES_MAX)?;
-    if text.chars().any(|c| c.is_control() && c != '\n' && c != '\t') {
+    if has_control(&text) && text.chars().any(|c| c.is_control() && c != '\n' && c != '\t') {
         return Err(ProtocolError::invalid("control characters are not allowed"));
     }
     Ok(text)
+}
+
+/// Whether any character is a control character.
+pub(crate) fn has_control(text: &str) -> bool {
+    // Nearly every text is printable ASCII, which is told without a branch for each byte.
+    let printable = text.bytes().fold(true, |all, byte| all & (byte >= b' ') & (byte < 0x7f));
+    !printable && text.chars().any(char::is_control)
 }
 
 fn bounded(text: &str, max: usize) -> Result<(), ProtocolError> {
@@ -112,6 +119,16 @@ pub(super) fn interval_to_wire(interval: Duration) -> prost_types::Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn control_characters_are_found_in_any_company() {
+        for good in ["", "tank/käse", "日本", "a~ z"] {
+            assert!(!has_control(good), "{good:?}");
+        }
+        for bad in ["\0", "a\u{7f}", "tank\n", "käse\u{9b}2J", "\u{1b}[31m"] {
+            assert!(has_control(bad), "{bad:?}");
+        }
+    }
 
     #[test]
     fn times_outside_the_calendar_are_refused() {

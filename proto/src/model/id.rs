@@ -146,7 +146,7 @@ fn check_source_id(text: &str) -> Result<(), ProtocolError> {
     if text.len() > SOURCE_ID_BYTES_MAX {
         return Err(ProtocolError::invalid(format!("longer than {SOURCE_ID_BYTES_MAX} bytes")));
     }
-    if text.chars().any(char::is_control) {
+    if crate::convert::has_control(text) {
         return Err(ProtocolError::invalid("control characters are not allowed"));
     }
     Ok(())

@@ -2,6 +2,7 @@
 //! batch costs itself; nothing here ends a stream.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use prost::Message as _;
 use pulse_proto::ProtocolError;
@@ -12,11 +13,17 @@ use pulse_proto::model::{
     SectionReport, Sequence, SourceId,
 };
 use pulse_proto::pb::registry::v1 as wire;
+use pulse_proto::pb::resource::v1::IngestRecord as WireRecord;
+use pulse_proto::served::registry::v1::Batch as WireBatch;
 
-use crate::state::{Answer, Batch, Heartbeat, Input, RejectReason, Rejected, Removal};
+use super::recall::Recall;
+use crate::state::document::read::Message;
+use crate::state::{Answer, Batch, Heartbeat, Input, Print, RejectReason, Rejected, Removal, Upsert};
 
 /// Sections one connection may have.
 const SECTIONS_MAX: usize = 64;
+/// Field of an `IngestRecord`.
+const SOURCE_ID: u32 = 1;
 /// How much of a malformed id is quoted back.
 const QUOTE_CHARS_MAX: usize = 200;
 
@@ -34,7 +41,12 @@ impl Default for Limits {
 }
 
 /// The answer when a message as a whole is refused.
-pub fn batch(batch: wire::Batch, collector: &CollectorId, limits: Limits) -> Result<Input, Answer> {
+pub fn batch(
+    batch: WireBatch,
+    collector: &CollectorId,
+    limits: Limits,
+    recall: &mut Recall,
+) -> Result<Input, Answer> {
     let origin =
         Origin { connection: quote(&batch.connection), epoch: batch.epoch, sequence: batch.sequence };
     let records = batch.upserts.len() + batch.removals.len();
@@ -48,11 +60,19 @@ pub fn batch(batch: wire::Batch, collector: &CollectorId, limits: Limits) -> Res
         let message = format!("a batch of {bytes} bytes; at most {} are taken", limits.batch_bytes_max);
         return Err(origin.reject(RejectReason::TooLarge, message));
     }
-    decode(batch, collector).map_err(|error| origin.reject(RejectReason::Invalid, error.to_string()))
+    if batch.snapshot_begin {
+        recall.begin(&batch.connection, batch.upserts.len());
+    }
+    let ends = batch.snapshot_end.then(|| batch.connection.clone());
+    let decoded = decode(batch, collector, recall);
+    if let Some(connection) = ends {
+        recall.end(&connection);
+    }
+    decoded.map_err(|error| origin.reject(RejectReason::Invalid, error.to_string()))
 }
 
-fn decode(batch: wire::Batch, collector: &CollectorId) -> Result<Input, ProtocolError> {
-    let wire::Batch {
+fn decode(batch: WireBatch, collector: &CollectorId, recall: &Recall) -> Result<Input, ProtocolError> {
+    let WireBatch {
         connection,
         epoch,
         sequence,
@@ -70,11 +90,16 @@ fn decode(batch: wire::Batch, collector: &CollectorId) -> Result<Input, Protocol
     } = batch;
     let mut refused = Vec::new();
     let mut records = Vec::with_capacity(upserts.len());
+    let held = recall.of(&connection);
     for record in upserts {
-        let source_id = quote(&record.source_id);
-        match IngestRecord::try_from(record) {
-            Ok(record) => records.push(record.into()),
-            Err(error) => refused.push(rejected(source_id, &error)),
+        let print = Print::of(&record);
+        if let Some(document) = held.and_then(|held| held.get(&print)) {
+            records.push(Upsert::again(Arc::clone(document)));
+            continue;
+        }
+        match upsert(&record) {
+            Ok(told) => records.push(Upsert::new(told, print)),
+            Err(error) => refused.push(rejected(quote(Message::new(&record).text(SOURCE_ID)), &error)),
         }
     }
     let mut gone = Vec::with_capacity(removals.len());
@@ -105,6 +130,11 @@ fn decode(batch: wire::Batch, collector: &CollectorId) -> Result<Input, Protocol
             .map_err(|error| error.at("kept_parts"))?,
         refused,
     })))
+}
+
+fn upsert(record: &[u8]) -> Result<IngestRecord, ProtocolError> {
+    let record = WireRecord::decode(record).map_err(|error| ProtocolError::invalid(error.to_string()))?;
+    IngestRecord::try_from(record)
 }
 
 pub fn heartbeat(heartbeat: wire::Heartbeat) -> Result<Input, Answer> {

@@ -10,9 +10,10 @@ use prometheus_client::metrics::gauge::Gauge;
 use pulse_proto::PROTOCOL_VERSION;
 use pulse_proto::model::{CollectorId, ConnectionId};
 use pulse_proto::pb::registry::v1 as wire;
-use pulse_proto::pb::registry::v1::ingest_request::Message;
 use pulse_proto::pb::registry::v1::ingest_response::Message as Said;
-use pulse_proto::pb::registry::v1::ingest_service_server::IngestService;
+use pulse_proto::served::registry::v1::ingest_request::Message;
+use pulse_proto::served::registry::v1::ingest_service_server::IngestService;
+use pulse_proto::served::registry::v1::{Batch, IngestRequest};
 use pulse_shell::access::Caller;
 use pulse_shell::trace;
 use tokio::sync::mpsc;
@@ -25,9 +26,9 @@ use tracing::{Instrument as _, Span, debug, info, warn};
 
 use crate::error;
 use crate::ingest::writer::{Closed, Outcome, StreamId};
-use crate::ingest::{Handle, Limits, Observer, decode};
+use crate::ingest::{Handle, Limits, Observer, Recall, decode};
 use crate::state::lease::Cursor;
-use crate::state::{Answer, Input, RejectReason, Rejected};
+use crate::state::{Answer, Feed, Input, RejectReason, Rejected};
 
 /// A client that connects says hello within this time.
 const HELLO_DEADLINE: Duration = Duration::from_secs(10);
@@ -53,6 +54,7 @@ pub struct Options {
 #[derive(Clone)]
 pub struct IngestApi {
     writer: Handle,
+    feed: Feed,
     registry_id: Arc<str>,
     options: Options,
     observer: Arc<dyn Observer>,
@@ -64,13 +66,14 @@ impl IngestApi {
     /// `observer` hears of what is refused before the writer sees it; `streams` counts what is open.
     pub fn new(
         writer: Handle,
+        feed: Feed,
         registry_id: &str,
         options: Options,
         observer: Arc<dyn Observer>,
         streams: Gauge,
         draining: CancellationToken,
     ) -> Self {
-        Self { writer, registry_id: Arc::from(registry_id), options, observer, streams, draining }
+        Self { writer, feed, registry_id: Arc::from(registry_id), options, observer, streams, draining }
     }
 }
 
@@ -83,7 +86,7 @@ impl IngestService for IngestApi {
 
     async fn ingest(
         &self,
-        request: Request<Streaming<wire::IngestRequest>>,
+        request: Request<Streaming<IngestRequest>>,
     ) -> Result<Response<Self::IngestStream>, Status> {
         let caller = Caller::of(request.extensions());
         let inbound = request.into_inner();
@@ -106,7 +109,7 @@ impl IngestApi {
     async fn converse(
         &self,
         caller: &Caller,
-        mut inbound: Streaming<wire::IngestRequest>,
+        mut inbound: Streaming<IngestRequest>,
         outbox: &Outbox,
     ) -> Result<(), Status> {
         let hello = tokio::time::timeout(HELLO_DEADLINE, inbound.message());
@@ -167,13 +170,14 @@ impl IngestApi {
         caller: &Caller,
         collector: &CollectorId,
         stream: &StreamId,
-        inbound: &mut Streaming<wire::IngestRequest>,
+        inbound: &mut Streaming<IngestRequest>,
         outbox: &Outbox,
     ) -> Result<(), Status> {
         let pending_max = self.options.unacked_batches_max.max(1);
         let (reply, mut answers) = mpsc::channel::<Outcome>(pending_max);
         // Of what was handed over and is not answered, in that order.
         let mut pending: VecDeque<Span> = VecDeque::new();
+        let mut recall = Recall::new(self.feed.clone());
         let mut reading = true;
         while reading || !pending.is_empty() {
             tokio::select! {
@@ -195,7 +199,7 @@ impl IngestApi {
                 message = inbound.message(), if reading && pending.len() < pending_max => match message {
                     Ok(Some(message)) => {
                         let span = span(&message);
-                        match span.in_scope(|| self.decode(message, caller, collector)) {
+                        match span.in_scope(|| self.decode(message, caller, collector, &mut recall)) {
                             Ok(Some(input)) => {
                                 let submitted = self.writer.submit(stream, input, reply.clone());
                                 submitted.instrument(span.clone()).await.map_err(|_stopped| draining())?;
@@ -233,9 +237,10 @@ impl IngestApi {
     /// `None` for a second Hello.
     fn decode(
         &self,
-        request: wire::IngestRequest,
+        request: IngestRequest,
         caller: &Caller,
         collector: &CollectorId,
+        recall: &mut Recall,
     ) -> Result<Option<Input>, Answer> {
         if let Some((connection, epoch, sequence)) = about(&request)
             && !caller.may_bring(connection)
@@ -252,7 +257,9 @@ impl IngestApi {
             Some(Message::Batch(batch)) if !self.options.enable_truenas && is_truenas(&batch) => {
                 off(&batch.connection, batch.epoch, batch.sequence)
             }
-            Some(Message::Batch(batch)) => decode::batch(batch, collector, self.options.limits).map(Some),
+            Some(Message::Batch(batch)) => {
+                decode::batch(batch, collector, self.options.limits, recall).map(Some)
+            }
             Some(Message::Heartbeat(heartbeat)) if self.is_hidden(&heartbeat.connection) => {
                 off(&heartbeat.connection, heartbeat.epoch, 0)
             }
@@ -268,7 +275,7 @@ impl IngestApi {
 }
 
 /// Goes on with the trace of what a batch tells; heartbeats have none.
-fn span(request: &wire::IngestRequest) -> Span {
+fn span(request: &IngestRequest) -> Span {
     let Some(Message::Batch(batch)) = &request.message else { return Span::none() };
     let span = tracing::info_span!(
         target: trace::TARGET, "ingest", otel.kind = "server",
@@ -279,7 +286,7 @@ fn span(request: &wire::IngestRequest) -> Span {
 }
 
 /// What a message is about: connection, epoch, sequence.
-fn about(request: &wire::IngestRequest) -> Option<(&str, u64, u64)> {
+fn about(request: &IngestRequest) -> Option<(&str, u64, u64)> {
     match request.message.as_ref()? {
         Message::Hello(_) => None,
         Message::Batch(batch) => Some((&batch.connection, batch.epoch, batch.sequence)),
@@ -293,7 +300,7 @@ fn is_gone(status: &Status) -> bool {
     matches!(status.code(), Code::Cancelled | Code::Unknown | Code::Unavailable)
 }
 
-fn is_truenas(batch: &wire::Batch) -> bool {
+fn is_truenas(batch: &Batch) -> bool {
     batch.source() == pulse_proto::pb::resource::v1::DataSource::Truenas
 }
 

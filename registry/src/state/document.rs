@@ -3,6 +3,7 @@
 //! decodes them but a judge who must look again.
 
 mod facts;
+mod print;
 pub mod read;
 
 use std::fmt;
@@ -14,7 +15,10 @@ use pulse_proto::convert::{record_from_fields, record_to_fields};
 use pulse_proto::model::{Capacity, IngestRecord, ResourceType, SectionName, SourceId, StorageTopology};
 use pulse_proto::pb::resource::v1 as wire;
 
+use self::print::Known;
 use self::read::{Message, number};
+
+pub use self::print::Print;
 
 #[derive(Clone, PartialEq, Eq)]
 pub struct Document {
@@ -26,6 +30,7 @@ pub struct Document {
     topology: Option<StorageTopology>,
     /// A `pulse.resource.v1.Resource` that has the fields of the record alone.
     body: Box<[u8]>,
+    print: Known,
 }
 
 impl Document {
@@ -42,7 +47,18 @@ impl Document {
                 .map(|storage| storage.topology)
                 .filter(|_| record.resource_type == ResourceType::Storage),
             body: record_to_fields(record, technology(record)).encode_to_vec().into(),
+            print: Known::default(),
         }
+    }
+
+    /// Of the record that it is, when that is known.
+    pub fn print(&self) -> Option<Print> {
+        self.print.get()
+    }
+
+    /// From a document that says the same.
+    pub(super) fn learn(&self, other: &Self) {
+        self.print.learn(&other.print);
     }
 
     /// From stored parts. The body is taken as it is: whoever stored it had it from [`Self::of`].
@@ -56,7 +72,8 @@ impl Document {
         let kind = i32::try_from(kind).map_err(|_| ProtocolError::invalid("unknown value").at("type"))?;
         let resource_type = ResourceType::from_wire(kind).map_err(|error| error.at("type"))?;
         let topology = topology(resource_type, Message::new(&body));
-        Ok(Self { source_id, parent_source_id, section, resource_type, topology, body })
+        let print = Known::default();
+        Ok(Self { source_id, parent_source_id, section, resource_type, topology, body, print })
     }
 
     /// Decodes everything. Fails only on bytes that were never a record.
@@ -118,12 +135,32 @@ impl fmt::Debug for Document {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Upsert {
     pub document: Arc<Document>,
-    pub record: Box<IngestRecord>,
+    /// `None` where the document was held already: decoded if it is needed after all.
+    pub record: Option<Box<IngestRecord>>,
+}
+
+impl Upsert {
+    pub fn new(record: IngestRecord, print: Print) -> Self {
+        let document = Document { print: Known::of(print), ..Document::of(&record) };
+        Self { document: Arc::new(document), record: Some(Box::new(record)) }
+    }
+
+    /// What is held, told once more.
+    pub const fn again(document: Arc<Document>) -> Self {
+        Self { document, record: None }
+    }
+
+    pub(super) fn take_record(&mut self) -> Result<Box<IngestRecord>, ProtocolError> {
+        match self.record.take() {
+            Some(record) => Ok(record),
+            None => self.document.record().map(Box::new),
+        }
+    }
 }
 
 impl From<IngestRecord> for Upsert {
     fn from(record: IngestRecord) -> Self {
-        Self { document: Arc::new(Document::of(&record)), record: Box::new(record) }
+        Self { document: Arc::new(Document::of(&record)), record: Some(Box::new(record)) }
     }
 }
 

@@ -39,7 +39,7 @@ pub(super) struct Fresh {
 
 #[derive(Clone, Debug, Default)]
 pub(super) struct Seen {
-    pub(super) ids: BTreeSet<SourceId>,
+    pub(super) ids: Table<SourceId, ()>,
     /// Sections that this snapshot says it read completely.
     pub(super) complete: BTreeSet<SectionName>,
 }
@@ -109,7 +109,8 @@ impl Holding {
         holding.set_status(status);
         holding.sections = sections;
         holding.freshness = freshness;
-        for RecordRow { document, stamp } in records {
+        for RecordRow { mut document, stamp } in records {
+            holding.share_texts(&mut document);
             holding.place(document, Fresh { record: None, stamp });
         }
         holding
@@ -141,9 +142,25 @@ impl Holding {
     }
 
     /// Takes a record, new or changed.
-    pub(super) fn put(&mut self, upsert: Upsert, stamp: Stamp) {
-        let Upsert { document, record } = upsert;
-        self.place(document, Fresh { record: Some(record), stamp });
+    pub(super) fn put(&mut self, mut upsert: Upsert, stamp: Stamp) {
+        let record = upsert.take_record().ok();
+        self.place(upsert.document, Fresh { record, stamp });
+    }
+
+    /// Texts that the connection has already are not kept once more: some hundred bytes of each record.
+    pub(super) fn share_texts(&self, document: &mut Arc<Document>) {
+        let Some(new) = Arc::get_mut(document) else { return };
+        if let Some((held, _)) = self.entries.get_key_value(&new.source_id) {
+            new.source_id = held.clone();
+        }
+        if let Some(parent) = &mut new.parent_source_id
+            && let Some((held, _)) = self.entries.get_key_value(parent)
+        {
+            *parent = held.clone();
+        }
+        if let Some((held, _)) = self.sections.get_key_value(&new.section) {
+            new.section = held.clone();
+        }
     }
 
     fn place(&mut self, document: Arc<Document>, mut fresh: Fresh) {

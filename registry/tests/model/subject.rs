@@ -11,11 +11,11 @@ use prometheus_client::metrics::gauge::Gauge;
 use pulse_proto::pb::registry::v1::ingest_request::Message;
 use pulse_proto::pb::registry::v1::ingest_response::Message as Answered;
 use pulse_proto::pb::registry::v1::ingest_service_client::IngestServiceClient;
-use pulse_proto::pb::registry::v1::ingest_service_server::IngestServiceServer;
 use pulse_proto::pb::registry::v1::reject::Reason;
 use pulse_proto::pb::registry::v1::resource_service_client::ResourceServiceClient;
 use pulse_proto::pb::registry::v1::{self as pb, IngestRequest, IngestResponse};
 use pulse_proto::pb::resource::v1 as wire;
+use pulse_proto::served::registry::v1::ingest_service_server::IngestServiceServer;
 use pulse_registry::clock::Clock;
 use pulse_registry::health::Tables;
 use pulse_registry::ingest::{Limits, Observer, Writer};
@@ -189,6 +189,7 @@ impl Running {
         };
         let ingest = IngestApi::new(
             handle.clone(),
+            feed.clone(),
             "registry",
             options,
             Arc::new(Silent),

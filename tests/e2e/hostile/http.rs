@@ -10,6 +10,8 @@ use super::{Besieged, attacker, serves};
 /// Longer than a connection may take to begin, or a head to end.
 const PATIENCE: Duration = Duration::from_secs(25);
 const MANY: usize = 400;
+/// How HTTP/2 begins, with an empty SETTINGS.
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
 /// From one address, as the service allows.
 const PER_ADDRESS_MAX: usize = 2_048;
 
@@ -45,7 +47,10 @@ async fn more_connections_than_an_address_may_have_are_closed() -> anyhow::Resul
     let addr = siege.registry.grpc();
     let mut streams = Vec::new();
     for _ in 0..PER_ADDRESS_MAX + 300 {
-        streams.push(attacker(addr).await?);
+        let mut stream = attacker(addr).await?;
+        // Who begins to speak HTTP/2 is not let go for its silence while the others come. The last ones are told nothing.
+        drop(stream.write_all(PREFACE).await);
+        streams.push(stream);
         if streams.len() % 500 == 0 {
             serves(addr).await?;
         }

@@ -148,8 +148,12 @@ impl State {
     fn note_seen(&mut self, batch: &Batch, refused: &[Rejected]) {
         let holding = self.holdings.get_mut(&batch.connection);
         let Some(seen) = holding.and_then(|holding| holding.seen.as_mut()) else { return };
-        seen.ids.extend(batch.upserts.iter().map(|upsert| upsert.document.source_id.clone()));
-        seen.ids.extend(refused.iter().filter_map(|rejected| SourceId::parse(&rejected.source_id).ok()));
+        for upsert in &batch.upserts {
+            seen.ids.insert(upsert.document.source_id.clone(), ());
+        }
+        for id in refused.iter().filter_map(|rejected| SourceId::parse(&rejected.source_id).ok()) {
+            seen.ids.insert(id, ());
+        }
     }
 
     fn upsert(
@@ -165,14 +169,21 @@ impl State {
         let (source, labels) = (holding.source, Arc::clone(&holding.labels));
         belongs(connection, source, &upsert.document.source_id, &self.foreign)?;
         let old = holding.entries.get(&upsert.document.source_id).map(|entry| Arc::clone(&entry.document));
-        if !kept.is_empty()
-            && let Some(held) = old.as_ref().and_then(|old| old.record().ok())
-        {
-            upsert = with_kept(*upsert.record, &held, kept).into();
+        if let Some(old) = &old {
+            if Arc::ptr_eq(old, &upsert.document) {
+                return Ok(());
+            }
+            if !kept.is_empty()
+                && let (Ok(told), Ok(held)) = (upsert.take_record(), old.record())
+            {
+                upsert = with_kept(*told, &held, kept).into();
+            }
+            if *old == upsert.document {
+                old.learn(&upsert.document);
+                return Ok(());
+            }
         }
-        if old.as_ref().is_some_and(|old| *old == upsert.document) {
-            return Ok(());
-        }
+        holding.share_texts(&mut upsert.document);
         let document = Arc::clone(&upsert.document);
         if holding.is_below(&document) {
             let message = "the parent lies below this record".to_owned();
@@ -285,7 +296,8 @@ impl State {
         let holding = self.holdings.get_mut(connection)?;
         let seen = holding.seen.take()?;
         let unnamed = holding.entries.values().filter(|entry| {
-            !seen.ids.contains(&entry.document.source_id) && seen.complete.contains(&entry.document.section)
+            seen.ids.get(&entry.document.source_id).is_none()
+                && seen.complete.contains(&entry.document.section)
         });
         let mut unnamed: Vec<SourceId> = unnamed.map(|entry| entry.document.source_id.clone()).collect();
         unnamed.sort_unstable();

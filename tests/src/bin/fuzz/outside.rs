@@ -7,7 +7,8 @@ use std::sync::LazyLock;
 use prost::Message as _;
 use pulse_proto::model::CollectorId;
 use pulse_proto::pb::registry::v1 as pb;
-use pulse_registry::ingest::{Limits, decode};
+use pulse_proto::served::registry::v1 as served;
+use pulse_registry::ingest::{Limits, Recall, decode};
 use pulse_registry::query::filter::{EntryFilter, Filter};
 use pulse_registry::query::mask::Mask;
 use pulse_registry::query::order::Order;
@@ -102,12 +103,12 @@ fn token(input: &[u8]) {
 }
 
 fn ingest(input: &[u8]) {
-    use pb::ingest_request::Message;
+    use served::ingest_request::Message;
     let collector = CollectorId::parse("c").expect("an id");
     let limits = Limits { batch_records_max: 100, batch_bytes_max: 1024 * 1024 };
-    let Ok(request) = pb::IngestRequest::decode(input) else { return };
+    let Ok(request) = served::IngestRequest::decode(input) else { return };
     match request.message {
-        Some(Message::Batch(batch)) => drop(decode::batch(batch, &collector, limits)),
+        Some(Message::Batch(batch)) => drop(decode::batch(batch, &collector, limits, &mut Recall::default())),
         Some(Message::Heartbeat(heartbeat)) => drop(decode::heartbeat(heartbeat)),
         Some(Message::ConnectionRemoval(removal)) => drop(decode::removal(&removal)),
         Some(Message::Hello(_)) | None => {}

@@ -1,0 +1,183 @@
+//! A snapshot that tells what is held: known by its bytes, taken as what it is,
+//! and never as more than that.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use prost::Message as _;
+use pulse_proto::model::{CollectorId, ConnectionId, UnixMillis};
+use pulse_proto::pb::registry::v1 as pb;
+use pulse_proto::pb::resource::v1 as wire;
+use pulse_proto::served::registry::v1 as served;
+use pulse_registry::health::Tables;
+use pulse_registry::ingest::{Limits, Recall, decode};
+use pulse_registry::state::{
+    Answer, Applied, Boundary, Document, Input, Publisher, RecordRow, State, Write, feed,
+};
+
+const CONNECTION: &str = "nas";
+
+struct Registry {
+    state: State,
+    publisher: Publisher,
+    recall: Recall,
+    sequence: u64,
+}
+
+impl Registry {
+    fn new() -> Self {
+        let state = State::new(Arc::new(Tables::default()), Boundary::default());
+        let (publisher, feed) = feed::channel(state.view().clone());
+        Self { state, publisher, recall: Recall::new(feed), sequence: 0 }
+    }
+
+    /// As it is after a restart, where nothing is known of bytes.
+    fn restarted(self) -> Self {
+        let kept = self.state.snapshot().connections;
+        let due = UnixMillis::new(u64::MAX >> 1);
+        let judge: Arc<Tables> = Arc::default();
+        let revision = self.state.view().revision;
+        let restored = kept.into_iter().map(|(id, row, records)| {
+            let anew = |row: RecordRow| RecordRow { document: Arc::new(anew(&row.document)), ..row };
+            (id, row, records.into_iter().map(anew).collect())
+        });
+        let past = Default::default();
+        let state =
+            State::restore((judge, Boundary::default()), revision, restored.collect(), Vec::new(), past, due);
+        let (publisher, feed) = feed::channel(state.view().clone());
+        Self { state, publisher, recall: Recall::new(feed), sequence: self.sequence }
+    }
+
+    /// How many records were known by their bytes, and what was answered, written and changed.
+    fn snapshot(&mut self, records: &[wire::IngestRecord]) -> Told {
+        let Input::Batch(batch) = self.decoded(records) else { panic!("a batch") };
+        let known = batch.upserts.iter().filter(|upsert| upsert.record.is_none()).count();
+        let applied = self.apply(Input::Batch(batch));
+        Told {
+            known,
+            refused: applied.answers.iter().filter(|answer| !matches!(answer, Answer::Ack { .. })).count(),
+            written: applied.writes.iter().filter(|write| matches!(write, Write::Record(..))).count(),
+            changed: applied.changes.map_or(0, |changes| changes.items.len()),
+        }
+    }
+
+    fn apply(&mut self, input: Input) -> Applied {
+        let applied = self.state.apply(input, UnixMillis::new(1_000 + self.sequence));
+        self.publisher.publish(Arc::new(self.state.view().clone()), applied.changes.clone());
+        applied
+    }
+
+    fn decoded(&mut self, records: &[wire::IngestRecord]) -> Input {
+        self.sequence += 1;
+        let batch = pb::Batch {
+            connection: CONNECTION.to_owned(),
+            epoch: 1,
+            sequence: self.sequence,
+            source: wire::DataSource::Truenas.into(),
+            snapshot_begin: true,
+            snapshot_end: true,
+            upserts: records.to_vec(),
+            sections: vec![wire::SectionReport {
+                section: "pools".to_owned(),
+                outcome: wire::SectionOutcome::Fresh.into(),
+                observed_at: Some(prost_types::Timestamp { seconds: 1, nanos: 0 }),
+                interval: Some(prost_types::Duration { seconds: 3_600, nanos: 0 }),
+                ..wire::SectionReport::default()
+            }],
+            ..pb::Batch::default()
+        };
+        let batch = served::Batch::decode(Bytes::from(batch.encode_to_vec())).unwrap();
+        let collector = CollectorId::parse("c").unwrap();
+        decode::batch(batch, &collector, Limits::default(), &mut self.recall).unwrap()
+    }
+
+    fn states(&self) -> Vec<String> {
+        let view = self.state.view();
+        let shard = view.shard(&ConnectionId::parse(CONNECTION).unwrap()).unwrap();
+        let mut states: Vec<_> =
+            shard.resources.iter().map(|resource| resource.document.state().to_owned()).collect();
+        states.sort_unstable();
+        states
+    }
+}
+
+#[derive(Debug, PartialEq)]
+struct Told {
+    known: usize,
+    refused: usize,
+    written: usize,
+    changed: usize,
+}
+
+/// Read back from its parts, as from disk.
+fn anew(document: &Document) -> Document {
+    let parts = (document.source_id.clone(), document.parent_source_id.clone(), document.section.clone());
+    Document::restore(parts.0, parts.1, parts.2, document.body().into()).unwrap()
+}
+
+fn pool(number: u32, state: &str) -> wire::IngestRecord {
+    wire::IngestRecord {
+        source_id: format!("system:{CONNECTION}/pool:tank-{number}"),
+        r#type: wire::ResourceType::Storage.into(),
+        name: format!("tank-{number}"),
+        section: "pools".to_owned(),
+        state: state.to_owned(),
+        storage: Some(wire::StorageFacet {
+            topology: wire::StorageTopology::Pool.into(),
+            r#type: "zfs-pool".to_owned(),
+            ..wire::StorageFacet::default()
+        }),
+        ..wire::IngestRecord::default()
+    }
+}
+
+#[test]
+fn what_is_told_once_more_changes_nothing_and_is_not_decoded() {
+    let mut registry = Registry::new();
+    let all = [pool(1, "ONLINE"), pool(2, "ONLINE"), pool(3, "ONLINE")];
+    assert_eq!(registry.snapshot(&all), Told { known: 0, refused: 0, written: 3, changed: 3 });
+    assert_eq!(registry.snapshot(&all), Told { known: 3, refused: 0, written: 0, changed: 0 });
+
+    let one_differs = [pool(1, "ONLINE"), pool(2, "DEGRADED"), pool(3, "ONLINE")];
+    assert_eq!(registry.snapshot(&one_differs), Told { known: 2, refused: 0, written: 1, changed: 1 });
+    assert_eq!(registry.states(), ["DEGRADED", "ONLINE", "ONLINE"]);
+
+    // What is known by its bytes is named all the same: only what is not named goes.
+    assert_eq!(registry.snapshot(&one_differs[1..]), Told { known: 2, refused: 0, written: 0, changed: 1 });
+    assert_eq!(registry.states(), ["DEGRADED", "ONLINE"]);
+}
+
+#[test]
+fn after_a_restart_bytes_are_learnt_by_the_first_snapshot() {
+    let mut registry = Registry::new();
+    let all = [pool(1, "ONLINE"), pool(2, "ONLINE")];
+    registry.snapshot(&all);
+    let mut registry = registry.restarted();
+    assert_eq!(registry.snapshot(&all), Told { known: 0, refused: 0, written: 0, changed: 0 });
+    assert_eq!(registry.snapshot(&all), Told { known: 2, refused: 0, written: 0, changed: 0 });
+}
+
+#[test]
+fn a_record_that_changed_between_reading_and_applying_is_taken_as_it_was_told() {
+    let mut registry = Registry::new();
+    registry.snapshot(&[pool(1, "ONLINE")]);
+    // Decoded while ONLINE is held; by the time it is applied, it is FAULTED.
+    registry.sequence += 1;
+    let overtaken = registry.decoded(&[pool(1, "ONLINE")]);
+    let Input::Batch(batch) = &overtaken else { panic!("a batch") };
+    assert!(batch.upserts[0].record.is_none());
+    registry.sequence -= 2;
+    assert_eq!(
+        registry.snapshot(&[pool(1, "FAULTED")]),
+        Told { known: 0, refused: 0, written: 1, changed: 1 }
+    );
+    let applied = registry.apply(overtaken);
+    assert!(matches!(applied.answers[..], [Answer::Ack { .. }, ..]), "{:?}", applied.answers);
+    assert_eq!(registry.states(), ["ONLINE"]);
+    // And a record whose bytes say nothing else costs itself alone.
+    let mut broken = pool(2, "ONLINE");
+    broken.name.clear();
+    registry.sequence += 1;
+    let told = registry.snapshot(&[pool(1, "ONLINE"), broken]);
+    assert_eq!((told.known, told.refused), (1, 1));
+}
