@@ -23,6 +23,11 @@ pub trait Store: Send + Sync + 'static {
     /// again and again.
     fn recover(&self) -> Result<(), StoreError>;
 
+    /// Whether [`Self::begin_checkpoint`] would begin one. Cheap.
+    fn wants_checkpoint(&self) -> bool {
+        false
+    }
+
     /// Whether everything should be written anew, as the last commit left it. Nothing may be committed between the
     /// answer and the moment at which those rows are taken.
     fn begin_checkpoint(&self) -> Result<Option<Ticket>, StoreError> {

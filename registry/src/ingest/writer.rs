@@ -1,34 +1,34 @@
 //! The one writer. Gathers what waits into a group, applies it, commits it with
 //! one sync, then publishes and answers: nothing is said before it is durable.
+//! While one group is on its way to the disk the next one is applied, so that
+//! neither waits for the other; it counts for nothing until the first is there.
 
 mod checkpoint;
+mod group;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use pulse_proto::model::{CollectorId, ConnectionId, Epoch, Revision, Sequence, UnixMillis};
+use pulse_proto::model::{CollectorId, ConnectionId, Revision, UnixMillis};
 use pulse_shell::trace;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 use tracing::Span;
 
 use self::checkpoint::Checkpoints;
+use self::group::{GROUP_WRITES_MAX, Group, Origin, Question};
 use crate::clock::Clock;
 use crate::state::judge::Judge;
 use crate::state::lease::Cursor;
 use crate::state::{
-    Answer, Changes, Input, Link, LinkError, Note, Pair, Publisher, RejectReason, Stand, State, Write,
+    Answer, Input, Link, LinkError, Note, Pair, Publisher, Stand, State, Write,
 };
-use crate::store::{Loaded, Store, StoreError, Ticket};
+use crate::store::{Loaded, Store, Ticket};
 
 /// Inputs that may wait for the writer, over all streams.
 pub const QUEUE_MAX: usize = 256;
-/// Inputs in one commit.
-const GROUP_INPUTS_MAX: usize = 128;
-/// Rows in one commit, beyond which no further input joins it.
-const GROUP_WRITES_MAX: usize = 50_000;
 /// Times of observation are on disk at most this late.
 const FLUSH_INTERVAL: Duration = Duration::from_secs(15);
 /// After a failed commit the store is asked again this often.
@@ -198,28 +198,8 @@ pub struct Writer {
     /// The last commit failed: memory was thrown away and the store must be read again first.
     broken: bool,
     checkpoints: Checkpoints,
-    /// Room for the next group's writes, so that a group does not begin with new memory.
+    /// Room for the writes of the group after next, so that a group does not begin with new memory.
     spare: Vec<Write>,
-}
-
-/// What is committed together.
-#[derive(Default)]
-struct Group {
-    writes: Vec<Write>,
-    changes: Vec<Arc<Changes>>,
-    answers: Vec<(Origin, Vec<Answer>, Reply)>,
-    questions: Vec<(Vec<ConnectionId>, Cursors)>,
-    links: Vec<(Result<Revision, LinkError>, Linked)>,
-    keeps: Vec<(Result<(), String>, Kept)>,
-    inputs: usize,
-}
-
-/// What must be known of an input to refuse it after all.
-struct Origin {
-    connection: ConnectionId,
-    epoch: Epoch,
-    sequence: Option<Sequence>,
-    span: Span,
 }
 
 impl Writer {
@@ -251,10 +231,12 @@ impl Writer {
 
     /// Runs until every handle is gone; then everything accepted is durable and answered.
     pub async fn run(mut self) {
+        let mut group = Group::default();
         loop {
             let next_tick = self.state.next_tick();
             let first = tokio::select! {
                 biased;
+                () = std::future::ready(()), if !group.is_empty() => None,
                 request = self.requests.recv() => match request {
                     Some(request) => Some(request),
                     None => break,
@@ -267,7 +249,7 @@ impl Writer {
             if self.broken {
                 self.recover().await;
             }
-            self.round(first).await;
+            group = self.round(first, group).await;
         }
         let writes = self.state.unwritten();
         if !self.broken && !writes.is_empty() {
@@ -277,15 +259,16 @@ impl Writer {
         self.checkpoints.finish(&*self.observer).await;
     }
 
-    async fn round(&mut self, first: Option<Request>) {
-        let mut group = Group { writes: std::mem::take(&mut self.spare), ..Group::default() };
+    /// Finishes a group; returns what was applied of the next one meanwhile.
+    async fn round(&mut self, first: Option<Request>, mut group: Group) -> Group {
         let now = self.clock.now();
-        let mut next = first;
-        while let Some(request) = next.take() {
+        if let Some(request) = first {
             self.take_in(request, &mut group, now);
-            if group.inputs < GROUP_INPUTS_MAX && group.writes.len() < GROUP_WRITES_MAX {
-                next = self.requests.try_recv().ok();
-            }
+        }
+        while group.has_room()
+            && let Ok(request) = self.requests.try_recv()
+        {
+            self.take_in(request, &mut group, now);
         }
         if !self.broken {
             while group.writes.len() < GROUP_WRITES_MAX
@@ -299,7 +282,7 @@ impl Writer {
                 self.flushed = Instant::now();
             }
         }
-        self.finish(group).await;
+        self.finish(group).await
     }
 
     fn take_in(&mut self, request: Request, group: &mut Group, now: UnixMillis) {
@@ -307,7 +290,7 @@ impl Writer {
             Request::Open(stream, ids, reply) => {
                 self.streams.insert(stream.collector, stream.number);
                 // What was applied in this group is not durable yet: told after the commit.
-                group.questions.push((ids, reply));
+                group.questions.push(Question { ids, known: None, reply });
             }
             Request::Link(statement, reply) => {
                 group.inputs += 1;
@@ -365,73 +348,85 @@ impl Writer {
         Ok(self.state.view().revision)
     }
 
-    /// Makes the group durable, shows it, answers it.
-    async fn finish(&mut self, mut group: Group) {
+    /// Makes the group durable, shows it, answers it. Returns what was applied of the next one meanwhile.
+    async fn finish(&mut self, group: Group) -> Group {
+        let mut next = Group { writes: std::mem::take(&mut self.spare), ..Group::default() };
+        let shown = group.shows().then(|| Arc::new(self.state.view().clone()));
+        let mut group = self.say_cursors(group);
         if !group.writes.is_empty() {
-            let started = Instant::now();
-            let store = Arc::clone(&self.store);
-            let revision = self.state.view().revision;
             let writes = std::mem::take(&mut group.writes);
-            let rows = writes.len();
-            let may_begin = self.checkpoints.may_begin();
+            let (inputs, rows, started) = (group.inputs, writes.len(), Instant::now());
             let committing: Vec<Span> =
                 group.answers.iter().map(|(origin, ..)| origin.committing(rows)).collect();
-            let commit = tokio::task::spawn_blocking(move || {
-                let committed = store.commit(revision, &writes);
-                let begun = if committed.is_ok() && may_begin { store.begin_checkpoint() } else { Ok(None) };
-                (committed.map(|()| begun), writes)
-            });
-            let outcome = match commit.await {
-                Ok((outcome, writes)) => {
-                    self.keep_room(writes);
-                    outcome.map_err(|error| error.to_string())
-                }
-                Err(panic) => Err(panic.to_string()),
-            };
+            let outcome = self.commit(writes, &mut next).await;
             drop(committing);
             match outcome {
                 Ok(begun) => {
-                    self.observer.committed(started.elapsed(), group.inputs, rows);
+                    self.observer.committed(started.elapsed(), inputs, rows);
                     self.begin_checkpoint(begun);
                 }
                 Err(error) => {
                     self.observer.failed(&error);
                     self.broken = true;
-                    group.changes.clear();
-                    for (origin, answers, _) in &mut group.answers {
-                        *answers = origin.exhausted(&error);
-                    }
-                    for (outcome, _) in &mut group.keeps {
-                        *outcome = Err(error.clone());
-                    }
-                    for (outcome, _) in &mut group.links {
-                        *outcome = Err(LinkError::Store(error.clone()));
-                    }
+                    group.refuse(&error);
+                    // It was applied to what is not there.
+                    next.refuse(&error);
                 }
             }
         }
-        if !self.broken && (group.inputs > 0 || !group.changes.is_empty()) {
+        if let Some(view) = shown.filter(|_| !self.broken) {
             let changes: usize = group.changes.iter().map(|changes| changes.items.len()).sum();
-            let view = Arc::new(self.state.view().clone());
             self.observer.published(view.revision, changes);
-            self.publisher.publish(view, group.changes);
+            self.publisher.publish(view, std::mem::take(&mut group.changes));
         }
-        for (_, answers, reply) in group.answers {
-            self.observer.answered(&answers);
-            // A stream that has ended needs no answer.
-            drop(reply.try_send(Outcome::Answered(answers)));
+        group.answer(&*self.observer);
+        if self.broken {
+            std::mem::take(&mut next).answer(&*self.observer);
         }
-        for (outcome, reply) in group.links {
-            drop(reply.send(outcome));
+        next
+    }
+
+    /// Makes rows durable. What comes in meanwhile is applied for the next group, unless a checkpoint may begin: that is
+    /// made of the state as this commit leaves it.
+    async fn commit(&mut self, writes: Vec<Write>, next: &mut Group) -> Result<Option<Ticket>, String> {
+        let store = Arc::clone(&self.store);
+        let revision = self.state.view().revision;
+        let alone = self.checkpoints.may_begin() && self.store.wants_checkpoint();
+        let mut commit = tokio::task::spawn_blocking(move || {
+            let committed = store.commit(revision, &writes);
+            let begun = if committed.is_ok() && alone { store.begin_checkpoint() } else { Ok(None) };
+            (committed.map(|()| begun), writes)
+        });
+        let committed = loop {
+            tokio::select! {
+                biased;
+                committed = &mut commit => break committed,
+                Some(request) = self.requests.recv(), if !alone && next.has_room() => {
+                    let now = self.clock.now();
+                    self.take_in(request, next, now);
+                }
+            }
+        };
+        match committed {
+            Ok((outcome, writes)) => {
+                self.keep_room(writes);
+                let begun = outcome.map_err(|error| error.to_string())?;
+                Ok(begun.unwrap_or_else(|error| {
+                    self.checkpoints.failed(&error.to_string(), &*self.observer);
+                    None
+                }))
+            }
+            Err(panic) => Err(panic.to_string()),
         }
-        for (outcome, reply) in group.keeps {
-            drop(reply.send(outcome));
-        }
-        for (ids, reply) in group.questions {
+    }
+
+    /// Who asks how far a connection has come is told what holds as of this group, once it is durable.
+    fn say_cursors(&self, mut group: Group) -> Group {
+        for question in &mut group.questions {
             let cursor = |id: &ConnectionId| Some((id.clone(), self.state.cursor(id)?.clone()));
-            let known = (!self.broken).then(|| ids.iter().filter_map(cursor).collect());
-            drop(reply.send(known));
+            question.known = (!self.broken).then(|| question.ids.iter().filter_map(cursor).collect());
         }
+        group
     }
 
     fn keep_room(&mut self, mut writes: Vec<Write>) {
@@ -441,15 +436,10 @@ impl Writer {
     }
 
     /// The state is what was just committed.
-    fn begin_checkpoint(&mut self, begun: Result<Option<Ticket>, StoreError>) {
-        match begun {
-            Ok(None) => {}
-            Ok(Some(ticket)) => {
-                let (store, rows) = (Arc::clone(&self.store), self.state.snapshot());
-                self.checkpoints.begin(store, ticket, rows, &*self.observer);
-            }
-            Err(error) => self.checkpoints.failed(&error.to_string(), &*self.observer),
-        }
+    fn begin_checkpoint(&mut self, begun: Option<Ticket>) {
+        let Some(ticket) = begun else { return };
+        let (store, rows) = (Arc::clone(&self.store), self.state.snapshot());
+        self.checkpoints.begin(store, ticket, rows, &*self.observer);
     }
 
     /// Throws away what could not be made durable and reads back what is.
@@ -474,39 +464,5 @@ impl Writer {
             Ok(Err(error)) => self.observer.failed(&error.to_string()),
             Err(panic) => self.observer.failed(&panic.to_string()),
         }
-    }
-}
-
-impl Origin {
-    fn of(input: &Input) -> Self {
-        let (connection, epoch, sequence) = match input {
-            Input::Batch(batch) => (&batch.connection, batch.epoch, Some(batch.sequence)),
-            Input::Heartbeat(heartbeat) => (&heartbeat.connection, heartbeat.epoch, None),
-            Input::Removal(removal) => (&removal.connection, removal.epoch, Some(removal.sequence)),
-        };
-        Self { connection: connection.clone(), epoch, sequence, span: Span::none() }
-    }
-
-    /// A step of the trace, where there is one: what has none, such as a heartbeat, begins none here.
-    fn traced(&self, step: impl FnOnce(&Span) -> Span) -> Span {
-        if self.span.is_disabled() { Span::none() } else { step(&self.span) }
-    }
-
-    /// What the disk takes is part of every trace in the group.
-    fn committing(&self, rows: usize) -> Span {
-        self.traced(|parent| tracing::info_span!(target: trace::TARGET, parent: parent, "commit", rows))
-    }
-
-    /// A heartbeat needs no refusal: the next one says the same.
-    fn exhausted(&self, why: &str) -> Vec<Answer> {
-        let refusal = self.sequence.map(|sequence| Answer::Reject {
-            connection: self.connection.to_string(),
-            epoch: self.epoch,
-            sequence,
-            reason: RejectReason::Exhausted,
-            message: why.to_owned(),
-            records: Vec::new(),
-        });
-        refusal.into_iter().collect()
     }
 }

@@ -51,6 +51,10 @@ impl Store for Hiding {
         self.store.recover()
     }
 
+    fn wants_checkpoint(&self) -> bool {
+        self.store.wants_checkpoint()
+    }
+
     fn begin_checkpoint(&self) -> Result<Option<Ticket>, StoreError> {
         self.store.begin_checkpoint()
     }

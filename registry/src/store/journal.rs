@@ -160,6 +160,10 @@ impl Store for Journal {
         held(&self.tail).recover(&self.place)
     }
 
+    fn wants_checkpoint(&self) -> bool {
+        held(&self.tail).wants_checkpoint(self.options.checkpoint_bytes_min)
+    }
+
     fn begin_checkpoint(&self) -> Result<Option<Ticket>, StoreError> {
         let mark = held(&self.tail).begin_checkpoint(&self.place, self.options.checkpoint_bytes_min)?;
         Ok(mark.map(|Mark { segment, commit, revision, written }| Ticket {

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use prost::Message as _;
 use pulse_proto::model::{CollectorId, ConnectionId, Epoch, Revision, Sequence, UnixMillis};
 use pulse_proto::pb::registry::v1::Batch;
 use pulse_proto::pb::resource::v1::{
@@ -11,6 +12,7 @@ use pulse_proto::pb::resource::v1::{
     SectionOutcome, SectionReport, StorageFacet, StorageTopology, TrueNasFacet, Vdev, VdevGroup, ZfsDataset,
     ZfsPool, ZfsScan, storage_facet,
 };
+use pulse_proto::served::registry::v1 as served;
 use pulse_registry::alert::Book;
 use pulse_registry::context::asked::Asking;
 use pulse_registry::context::fleet::{self, Scope, Topics};
@@ -20,7 +22,7 @@ use pulse_registry::context::redact::{Policy, Pseudonyms};
 use pulse_registry::context::render::Rendering;
 use pulse_registry::context::single;
 use pulse_registry::health::Tables;
-use pulse_registry::ingest::{Limits, decode};
+use pulse_registry::ingest::{Limits, Recall, decode};
 use pulse_registry::query::filter::Filter;
 use pulse_registry::query::sight::Sight;
 use pulse_registry::state::{Boundary, Input, Removal, State};
@@ -127,6 +129,7 @@ impl World {
             status: Some(status),
             ..Batch::default()
         };
+use prost::Message as _;
         let input = decode::batch(batch, &CollectorId::parse("c").unwrap(), LIMITS).unwrap();
         let Input::Batch(decoded) = &input else { panic!() };
         assert_eq!(decoded.refused, [], "every record is taken");

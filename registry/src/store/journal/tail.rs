@@ -152,10 +152,15 @@ impl Tail {
         Ok(())
     }
 
-    /// Begins a checkpoint when more than `least` bytes, and more than the last one has, came after it.
-    pub(super) fn begin_checkpoint(&mut self, place: &Place, least: u64) -> Result<Option<Mark>, StoreError> {
+    /// More than `least` bytes, and more than the last checkpoint has, came after it.
+    pub(super) fn wants_checkpoint(&self, least: u64) -> bool {
         let since = self.written - self.checkpointed;
-        if since <= least.max(self.checkpoint_bytes) || self.trust != Trust::Whole {
+        since > least.max(self.checkpoint_bytes) && self.trust == Trust::Whole
+    }
+
+    /// Begins a checkpoint when one is wanted.
+    pub(super) fn begin_checkpoint(&mut self, place: &Place, least: u64) -> Result<Option<Mark>, StoreError> {
+        if !self.wants_checkpoint(least) {
             return Ok(None);
         }
         self.roll(place)?;
