@@ -22,9 +22,7 @@ use self::group::{GROUP_WRITES_MAX, Group, Origin, Question};
 use crate::clock::Clock;
 use crate::state::judge::Judge;
 use crate::state::lease::Cursor;
-use crate::state::{
-    Answer, Input, Link, LinkError, Note, Pair, Publisher, Stand, State, Write,
-};
+use crate::state::{Answer, Input, Link, LinkError, Note, Pair, Publisher, Stand, State, Write};
 use crate::store::{Loaded, Store, Ticket};
 
 /// Inputs that may wait for the writer, over all streams.

@@ -28,6 +28,12 @@ use pulse_registry::query::sight::Sight;
 use pulse_registry::state::{Boundary, Input, Removal, State};
 
 pub(crate) const NOW: UnixMillis = UnixMillis::new(1_790_000_000_000);
+/// As a registry decodes it.
+fn decoded(batch: &Batch) -> Input {
+    let batch = served::Batch::decode(batch.encode_to_vec().as_slice()).unwrap();
+    decode::batch(batch, &CollectorId::parse("c").unwrap(), LIMITS, &mut Recall::default()).unwrap()
+}
+
 const LIMITS: Limits = Limits { batch_records_max: 10_000, batch_bytes_max: 64 << 20 };
 const HOUR: u64 = 3_600_000;
 const TIB: u64 = 1 << 40;
@@ -82,7 +88,7 @@ impl World {
             status: Some(status),
             ..Batch::default()
         };
-        let input = decode::batch(batch, &CollectorId::parse("c").unwrap(), LIMITS).unwrap();
+        let input = decoded(&batch);
         self.state.apply(input, self.now);
     }
 
@@ -129,8 +135,7 @@ impl World {
             status: Some(status),
             ..Batch::default()
         };
-use prost::Message as _;
-        let input = decode::batch(batch, &CollectorId::parse("c").unwrap(), LIMITS).unwrap();
+        let input = decoded(&batch);
         let Input::Batch(decoded) = &input else { panic!() };
         assert_eq!(decoded.refused, [], "every record is taken");
         let applied = self.state.apply(input, self.now);
