@@ -35,8 +35,8 @@ pub(super) fn prose(text: String) -> Result<String, ProtocolError> {
 /// Whether any character is a control character.
 pub(crate) fn has_control(text: &str) -> bool {
     // Nearly every text is printable ASCII, which is told without a branch for each byte.
-    let printable = text.bytes().fold(true, |all, byte| all & (byte >= b' ') & (byte < 0x7f));
-    !printable && text.chars().any(char::is_control)
+    let others = text.bytes().filter(|byte| !(b' '..0x7f).contains(byte)).count();
+    others > 0 && text.chars().any(char::is_control)
 }
 
 fn bounded(text: &str, max: usize) -> Result<(), ProtocolError> {
