@@ -1,5 +1,6 @@
 //! A snapshot that tells what is held: known by its bytes, taken as what it is,
 //! and never as more than that.
+#![allow(clippy::unwrap_used, reason = "a test that fails here has failed")]
 
 use std::sync::Arc;
 
@@ -12,7 +13,8 @@ use pulse_proto::served::registry::v1 as served;
 use pulse_registry::health::Tables;
 use pulse_registry::ingest::{Limits, Recall, decode};
 use pulse_registry::state::{
-    Answer, Applied, Boundary, Document, Input, Publisher, RecordRow, State, Write, feed,
+    Answer, Applied, Boundary, Document, Input, Publisher, RecordRow, Remembered, Retention, State, Write,
+    feed,
 };
 
 const CONNECTION: &str = "nas";
@@ -41,7 +43,7 @@ impl Registry {
             let anew = |row: RecordRow| RecordRow { document: Arc::new(anew(&row.document)), ..row };
             (id, row, records.into_iter().map(anew).collect())
         });
-        let past = Default::default();
+        let past = (Remembered::default(), Retention::default());
         let state =
             State::restore((judge, Boundary::default()), revision, restored.collect(), Vec::new(), past, due);
         let (publisher, feed) = feed::channel(state.view().clone());
