@@ -231,6 +231,8 @@ impl Lens<'_> {
 pub(super) enum Since {
     /// It grows older from here on; what it is the age of.
     Then(UnixMillis, String),
+    /// It is at least as old as that; how much older is not told.
+    Before(UnixMillis, String),
     /// It ends there.
     Until(UnixMillis, String),
     /// It holds now, whatever its age.
@@ -274,11 +276,17 @@ impl AgeOf {
                 if task.enabled == Some(false) || !scheduled {
                     return Some(Since::Nothing("it is not scheduled"));
                 }
-                let good = matches!(task.state.as_str(), "FINISHED" | "SUCCESS");
-                if !good {
-                    return None;
+                match task.state.as_str() {
+                    "FINISHED" | "SUCCESS" => {
+                        Some(Since::Then(task.state_since?, "last good run".to_owned()))
+                    }
+                    // What hangs came to nothing since it began.
+                    "RUNNING" | "WAITING" | "PENDING" | "HOLD" => {
+                        let what = format!("last good run, before it was {},", task.state);
+                        Some(Since::Before(task.state_since?, what))
+                    }
+                    _ => None,
                 }
-                Some(Since::Then(task.state_since?, "last good run".to_owned()))
             }
             Self::Certificate => {
                 if !lens.is(ResourceType::Host) {

@@ -46,6 +46,13 @@ pub(super) fn aged(
             }
             (told(format!("{name}: {what} is older than {}.", long(limit)), &what, Some(at)), None)
         }
+        Some(Since::Before(at, what)) => {
+            let due = at + limit;
+            if now < due {
+                return (Said::Unknown, Some(due));
+            }
+            (told(format!("{name}: {what} is older than {}.", long(limit)), &what, Some(at)), None)
+        }
         Some(Since::Until(at, what)) => {
             let due = UnixMillis::new(at.get().saturating_sub(millis(limit)));
             if now < due {

@@ -175,6 +175,15 @@ impl Counted {
         grown.map(|(key, at)| (&**key, at)).filter(move |(_, at)| is_young(*at))
     }
 
+    /// Whether one that has errors does not tell how it stands: its own counter is not told, or no device is.
+    pub(super) fn has_errors_untold(&self, told: &[DeviceErrors<'_>]) -> bool {
+        self.devices.iter().any(|(key, device)| {
+            let now = told.iter().find(|one| *one.key == **key).map(|one| one.errors);
+            let now = now.or_else(|| told.is_empty().then(Errors::default));
+            now.is_some_and(|now| device.errors.untold_by(now).is_any())
+        })
+    }
+
     /// Whether a device that grew is there and does not tell how it stands.
     pub(super) fn grew_and_is_silent(&self, counter: Counter, told: &[DeviceErrors<'_>]) -> bool {
         let silent = told.iter().filter(|one| counter.of(one.errors).is_none());

@@ -9,6 +9,9 @@ use crate::alert::source;
 use crate::query::filter::Filter;
 use crate::state::Resource;
 
+/// The reason that health makes of error counters.
+const ERRORS: &str = "zfs_device_errors";
+
 /// `of_freshness`: it asks nothing that grows old, so silence is an answer.
 pub(super) fn expression(
     filter: &Filter,
@@ -92,7 +95,7 @@ pub(super) fn reason(
     }
     // That there is none is known when all that could bring one was read.
     let read = codes.iter().map(|code| read_at(code)).collect::<Option<Vec<UnixMillis>>>();
-    let (true, Some(read)) = (fits.is_empty(), read) else {
+    let (true, Some(read)) = (fits.is_empty() && !has_errors_untold(codes, question), read) else {
         return Answer::unknown(question.now);
     };
     let clear = question.clear(|| Contrary {
@@ -104,6 +107,12 @@ pub(super) fn reason(
         ]),
     });
     Answer::of(clear, read.into_iter().min().unwrap_or(question.now))
+}
+
+/// Health knows what a read tells. That errors are gone is told by a counter, and not by its absence.
+fn has_errors_untold(codes: &[String], question: &Question<'_>) -> bool {
+    codes.iter().any(|code| code == ERRORS)
+        && question.memory.is_some_and(|memory| memory.counted.has_errors_untold(&question.lens.devices()))
 }
 
 /// The services, certificates or devices that a reason names, without what it says of each.

@@ -31,6 +31,13 @@ impl Errors {
         Self(self.0.map(|told| told.filter(|count| *count == 0)))
     }
 
+    /// Those that the other does not tell.
+    pub(in crate::alert) fn untold_by(self, other: Self) -> Self {
+        let mut own = self;
+        own.0.iter_mut().zip(other.0).for_each(|(own, other)| *own = own.filter(|_| other.is_none()));
+        own
+    }
+
     pub(in crate::alert) fn is_any(self) -> bool {
         self.0.iter().flatten().any(|count| *count > 0)
     }

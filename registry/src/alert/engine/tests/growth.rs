@@ -309,3 +309,36 @@ proptest! {
         }
     }
 }
+
+/// The same, as health finds it.
+fn judged(told: Told) -> Arc<Resource> {
+    let pool = counted(told);
+    let reason = HealthReason {
+        code: "zfs_device_errors",
+        severity: Severity::Warning,
+        summary: "sd0 has errors".to_owned(),
+        evidence: BTreeMap::new(),
+    };
+    let has_errors = told.iter().flatten().any(|errors| *errors > 0);
+    Arc::new(Resource { reasons: has_errors.then_some(reason).into_iter().collect(), ..(*pool).clone() })
+}
+
+#[test]
+fn errors_that_are_not_told_any_more_are_there_until_a_counter_says_otherwise() {
+    const ERRORS: &str = "pool-errors";
+    let read = |scene: &mut Scene, pool: &Arc<Resource>| {
+        for _ in 0..4 {
+            scene.later(STEP, std::slice::from_ref(pool));
+        }
+    };
+    let mut scene = Scene::new();
+    read(&mut scene, &judged([Some(7), Some(0)]));
+    assert_eq!(scene.state(ERRORS), Some(CaseState::Firing));
+    read(&mut scene, &judged([None, Some(0)]));
+    assert_eq!(scene.state(ERRORS), Some(CaseState::Firing), "its counter is not told");
+    scene.restart();
+    read(&mut scene, &pool(0));
+    assert_eq!(scene.state(ERRORS), Some(CaseState::Firing), "no device is told");
+    read(&mut scene, &judged([Some(0), None]));
+    assert_eq!(scene.state(ERRORS), Some(CaseState::Resolved), "somebody cleared it");
+}

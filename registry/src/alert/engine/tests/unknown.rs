@@ -1,6 +1,8 @@
 //! What is absent or stale says nothing: neither to a condition nor to a selector. And
 //! one read is one observation of all that it brings.
 
+use pulse_proto::model::Task;
+
 use super::*;
 
 fn expression(text: &str) -> pb::AlertRule {
@@ -159,4 +161,44 @@ fn a_reason_that_a_stale_section_brought_neither_fires_nor_resolves() {
     scene.unread.clear();
     scene.later(MINUTE, &[hot(&[])]);
     assert_eq!(scene.state("mine"), Some(CaseState::Resolved));
+}
+
+/// A task that runs once a day, in this state since then.
+fn task(state: &str, since: UnixMillis) -> Arc<Resource> {
+    told(&Seed::new(ResourceType::ProtectionTask, 3, "nas").build(), |record| {
+        record.facets.protection_task = Some(Box::new(Task {
+            kind: "replication".to_owned(),
+            schedule: "0 0 * * *".to_owned(),
+            enabled: Some(true),
+            state: state.to_owned(),
+            state_since: Some(since),
+            ..Task::default()
+        }));
+    })
+}
+
+#[test]
+fn a_task_that_hangs_has_had_no_good_run_since_it_began() {
+    const DAY: Duration = Duration::from_hours(24);
+    for state in ["RUNNING", "WAITING", "PENDING", "HOLD"] {
+        let mut scene = Scene::new();
+        let hangs = task(state, START);
+        for _ in 0..7 {
+            scene.later(DAY, &[Arc::clone(&hangs)]);
+            assert_eq!(scene.state("task-age"), None, "{state}: the run before may have been a good one");
+        }
+        scene.later(2 * DAY, &[Arc::clone(&hangs)]);
+        scene.later(MINUTE, &[Arc::clone(&hangs)]);
+        assert_eq!(scene.state("task-age"), Some(CaseState::Firing), "{state}");
+        // That it began anew does not say that it went well before.
+        let began = scene.now;
+        scene.later(MINUTE, &[task(state, began)]);
+        scene.later(MINUTE, &[task(state, began)]);
+        assert_eq!(scene.state("task-age"), Some(CaseState::Firing), "{state} anew");
+        let ended = scene.now;
+        for _ in 0..3 {
+            scene.later(MINUTE, &[task("FINISHED", ended)]);
+        }
+        assert_eq!(scene.state("task-age"), Some(CaseState::Resolved), "{state}, then a good run");
+    }
 }
