@@ -65,6 +65,11 @@ impl Part {
     }
 }
 
+/// What ZFS says of a device that does not work.
+fn is_state(word: &str) -> bool {
+    matches!(word, "ONLINE" | "DEGRADED" | "FAULTED" | "OFFLINE" | "UNAVAIL" | "REMOVED" | "MISSING")
+}
+
 /// As devices are listed.
 const BETWEEN_WORDS: &str = "; ";
 
@@ -79,7 +84,9 @@ impl Showing<'_> {
     /// Beside others of the same sentence, whose names stand in it, too.
     pub(super) fn show_among(&self, kind: Kind, text: &str, local: &Known) -> Shown {
         let parts = if self.policy.hides_text(kind, text) {
-            if kind == Kind::Word && text.contains(BETWEEN_WORDS) {
+            let is_list =
+                text.contains(BETWEEN_WORDS) || text.rsplit_once(' ').is_some_and(|(_, end)| is_state(end));
+            if kind == Kind::Word && is_list {
                 return self.words(text, local);
             }
             self.hidden(kind, text.trim())
@@ -94,12 +101,22 @@ impl Showing<'_> {
     /// A list of words, some of which are shown.
     fn words(&self, text: &str, local: &Known) -> Shown {
         let mut all = Shown { parts: Vec::new(), is_hidden: true };
-        for word in text.split(BETWEEN_WORDS) {
-            let shown = self.show_among(Kind::Word, word, local);
+        for one in text.split(BETWEEN_WORDS) {
             if !all.parts.is_empty() {
                 all.parts.push(Part::Text(BETWEEN_WORDS.to_owned()));
             }
+            // "sda FAULTED": a device has one pseudonym in whatever state it is.
+            let (device, state) = match one.rsplit_once(' ') {
+                Some((device, state)) if is_state(state) && !device.is_empty() => {
+                    (device, &one[device.len()..])
+                }
+                _ => (one, ""),
+            };
+            let shown = self.show_among(Kind::Word, device, local);
             all.parts.extend(shown.parts);
+            if !state.is_empty() {
+                all.parts.push(Part::Text(state.to_owned()));
+            }
             all.is_hidden &= shown.is_hidden;
         }
         all

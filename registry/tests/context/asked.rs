@@ -331,7 +331,8 @@ fn a_guess_of_what_a_system_tells_as_a_word_tells_nothing_where_it_is_hidden() {
         ] {
             assert_eq!(selected(&world, floor, &filter), odd, "{filter} under {}", floor.token());
         }
-        for filter in ["state = FAULTED", "state:FAULT", "klass:x OR name = sd2", "model:20TB AND name = sd2"]
+        for filter in
+            ["state = FAULTED", "state:FAULT", "incidents.klass:x OR name = sd2", "model:20TB AND name = sd2"]
         {
             assert_eq!(selected(&world, floor, filter), Ok(vec!["sd2".to_owned()]), "{filter}");
         }

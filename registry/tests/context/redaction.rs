@@ -70,7 +70,7 @@ fn strict_shows_words_of_products_alone() {
     }
     // Of devices in a list each is shown or hidden by itself.
     let word = world.pseudonyms.of(Kind::Word, BY_ID);
-    assert!(strict.contains(&format!("\"{word}; sd3\"")), "{strict}");
+    assert!(strict.contains(&format!("\"{word} FAULTED; sd3 FAULTED\"")), "{strict}");
 }
 
 #[test]
@@ -283,12 +283,12 @@ fn who_sees_less_is_told_no_more_names() {
         };
         world.put_as(connection, status, 0, records);
     };
-    let message = "ssh: theirs-host: refused, ask Vault 9 or ours-host";
+    let message = "ssh: theirs-host: refused, ask vault 9 or ours-host";
     put("ours", "ours", vec![host("ours"), task("ours", "ERROR", 5, message)]);
-    put("theirs", "Vault 9", vec![host("theirs")]);
+    put("theirs", "vault 9", vec![host("theirs")]);
     let of = |name: &str| world.pseudonyms.of(Kind::System, name);
     let whole = world.fleet("", Policy::Names, BUDGET).text;
-    let (vault, ours) = (of("Vault 9"), of("ours"));
+    let (vault, ours) = (of("vault 9"), of("ours"));
     assert!(whole.contains(&format!("ssh: {vault}: refused, ask {vault} or {ours}")), "{whole}");
     let part = world.part(&labels("ours"), Policy::Names, BUDGET);
     // Nor that two names that he does not see are of one system.

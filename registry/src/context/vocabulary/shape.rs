@@ -46,8 +46,9 @@ pub(super) fn is_version(word: &str) -> bool {
 /// What kernels and ZFS call devices and interfaces by their order: `sda1`, `nvme0n1`, `raidz2-0`, `enp3s0f0`.
 pub(super) fn is_kernel_name(word: &str) -> bool {
     const LETTERED: [&str; 4] = ["sd", "vd", "hd", "xvd"];
-    const NUMBERED: [&str; 66] = [
+    const NUMBERED: [&str; 67] = [
         "ada",
+        "sd",
         "da",
         "nvd",
         "nda",
