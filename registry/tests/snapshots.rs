@@ -18,6 +18,8 @@ use pulse_registry::state::{
 };
 
 const CONNECTION: &str = "nas";
+/// Field of a `Batch`.
+const UPSERTS: u32 = 7;
 
 struct Registry {
     state: State,
@@ -70,8 +72,19 @@ impl Registry {
     }
 
     fn decoded(&mut self, records: &[wire::IngestRecord]) -> Input {
+        let batch = self.batch(records);
+        self.taken(&batch.encode_to_vec())
+    }
+
+    fn taken(&mut self, batch: &[u8]) -> Input {
+        let batch = served::Batch::decode(Bytes::copy_from_slice(batch)).unwrap();
+        let collector = CollectorId::parse("c").unwrap();
+        decode::batch(batch, &collector, Limits::default(), &mut self.recall).unwrap()
+    }
+
+    fn batch(&mut self, records: &[wire::IngestRecord]) -> pb::Batch {
         self.sequence += 1;
-        let batch = pb::Batch {
+        pb::Batch {
             connection: CONNECTION.to_owned(),
             epoch: 1,
             sequence: self.sequence,
@@ -87,10 +100,7 @@ impl Registry {
                 ..wire::SectionReport::default()
             }],
             ..pb::Batch::default()
-        };
-        let batch = served::Batch::decode(Bytes::from(batch.encode_to_vec())).unwrap();
-        let collector = CollectorId::parse("c").unwrap();
-        decode::batch(batch, &collector, Limits::default(), &mut self.recall).unwrap()
+        }
     }
 
     fn states(&self) -> Vec<String> {
@@ -182,4 +192,51 @@ fn a_record_that_changed_between_reading_and_applying_is_taken_as_it_was_told() 
     registry.sequence += 1;
     let told = registry.snapshot(&[pool(1, "ONLINE"), broken]);
     assert_eq!((told.known, told.refused), (1, 1));
+}
+
+#[test]
+fn a_refused_version_of_a_record_keeps_what_is_held_of_it() {
+    let mut registry = Registry::new();
+    let mut long = pool(1, "ONLINE");
+    long.source_id = format!("system:{CONNECTION}/dataset:{}", "deep/".repeat(150));
+    registry.snapshot(&[long.clone(), pool(2, "ONLINE")]);
+    // Refused for its name; and the other tells its id last, as it may.
+    long.name.clear();
+    let mut batch = registry.batch(&[long]).encode_to_vec();
+    let nameless = wire::IngestRecord { source_id: String::new(), name: String::new(), ..pool(2, "ONLINE") };
+    let id = wire::IngestRecord { source_id: pool(2, "").source_id, ..wire::IngestRecord::default() };
+    let record = [nameless.encode_to_vec(), id.encode_to_vec()].concat();
+    prost::encoding::bytes::encode(UPSERTS, &record, &mut batch);
+    let input = registry.taken(&batch);
+    let applied = registry.apply(input);
+    let Answer::Reject { records, .. } = &applied.answers[0] else { panic!("{:?}", applied.answers) };
+    assert_eq!(records.len(), 2, "{records:?}");
+    assert_eq!(registry.states(), ["ONLINE", "ONLINE"], "nothing is gone");
+}
+
+#[test]
+fn a_snapshot_that_lost_its_beginning_is_not_taken_for_the_senders_state() {
+    let mut registry = Registry::new();
+    registry.snapshot(&[pool(1, "ONLINE"), pool(2, "ONLINE")]);
+    let digest = vec![7; 32];
+    let end = pb::Batch {
+        snapshot_begin: false,
+        digest: digest.clone().into(),
+        ..registry.batch(&[pool(1, "ONLINE")])
+    };
+    let input = registry.taken(&end.encode_to_vec());
+    let applied = registry.apply(input);
+    assert!(
+        matches!(applied.answers[..], [Answer::Ack { .. }, Answer::Resync { .. }]),
+        "{:?}",
+        applied.answers
+    );
+    let beat = pb::Heartbeat {
+        connection: CONNECTION.to_owned(),
+        epoch: 1,
+        digest: digest.into(),
+        ..Default::default()
+    };
+    let applied = registry.apply(decode::heartbeat(beat).unwrap());
+    assert!(matches!(applied.answers[..], [Answer::Resync { .. }]), "{:?}", applied.answers);
 }

@@ -8,6 +8,7 @@ use prost::Message as _;
 use pulse_proto::ProtocolError;
 use pulse_proto::convert::timestamp_from_wire;
 use pulse_proto::digest::Digest;
+use pulse_proto::model::id::SOURCE_ID_BYTES_MAX;
 use pulse_proto::model::{
     CollectorId, ConnectionId, ConnectionStatus, DataSource, Epoch, IngestRecord, RecordPart, SectionName,
     SectionReport, Sequence, SourceId,
@@ -18,7 +19,9 @@ use pulse_proto::served::registry::v1::Batch as WireBatch;
 
 use super::recall::Recall;
 use crate::state::document::read::Message;
-use crate::state::{Answer, Batch, Heartbeat, Input, Print, RejectReason, Rejected, Removal, Upsert};
+use crate::state::{
+    Answer, Batch, Document, Heartbeat, Input, Print, RejectReason, Rejected, Removal, Upsert,
+};
 
 /// Sections one connection may have.
 const SECTIONS_MAX: usize = 64;
@@ -93,13 +96,16 @@ fn decode(batch: WireBatch, collector: &CollectorId, recall: &Recall) -> Result<
     let held = recall.of(&connection);
     for record in upserts {
         let print = Print::of(&record);
-        if let Some(document) = held.and_then(|held| held.get(&print)) {
+        // The id as well: texts of others are in a record, and a print is no proof against who chooses them.
+        let is_of =
+            |document: &&Arc<Document>| Message::new(&record).text(SOURCE_ID) == document.source_id.as_str();
+        if let Some(document) = held.and_then(|held| held.get(&print)).filter(is_of) {
             records.push(Upsert::again(Arc::clone(document)));
             continue;
         }
         match upsert(&record) {
             Ok(told) => records.push(Upsert::new(told, print)),
-            Err(error) => refused.push(rejected(quote(Message::new(&record).text(SOURCE_ID)), &error)),
+            Err(error) => refused.push(rejected(id_of(&record), &error)),
         }
     }
     let mut gone = Vec::with_capacity(removals.len());
@@ -130,6 +136,15 @@ fn decode(batch: WireBatch, collector: &CollectorId, recall: &Recall) -> Result<
             .map_err(|error| error.at("kept_parts"))?,
         refused,
     })))
+}
+
+/// Of a record that is refused: a snapshot that names it must not sweep away what is held of it.
+fn id_of(record: &[u8]) -> String {
+    let told = match WireRecord::decode(record) {
+        Ok(record) => record.source_id,
+        Err(_) => Message::new(record).text(SOURCE_ID).to_owned(),
+    };
+    told.chars().take(SOURCE_ID_BYTES_MAX).collect()
 }
 
 fn upsert(record: &[u8]) -> Result<IngestRecord, ProtocolError> {

@@ -234,6 +234,8 @@ impl Writer {
             let next_tick = self.state.next_tick();
             let first = tokio::select! {
                 biased;
+                // First, once for each: under load something else is always ready.
+                () = self.checkpoints.ended(&*self.observer) => continue,
                 () = std::future::ready(()), if !group.is_empty() => None,
                 request = self.requests.recv() => match request {
                     Some(request) => Some(request),
@@ -242,7 +244,6 @@ impl Writer {
                 () = self.clock.reaches(next_tick), if !self.broken => None,
                 () = tokio::time::sleep_until(self.flushed + FLUSH_INTERVAL), if !self.broken => None,
                 () = tokio::time::sleep(RETRY_INTERVAL), if self.broken => None,
-                () = self.checkpoints.ended(&*self.observer) => continue,
             };
             if self.broken {
                 self.recover().await;
@@ -269,7 +270,9 @@ impl Writer {
             self.take_in(request, &mut group, now);
         }
         if !self.broken {
-            while group.writes.len() < GROUP_WRITES_MAX
+            // However full it is: who is silent grows stale also while others send all the time.
+            let full = group.writes.len() + GROUP_WRITES_MAX;
+            while group.writes.len() < full
                 && let Some(applied) = self.state.tick(now)
             {
                 group.writes.extend(applied.writes);

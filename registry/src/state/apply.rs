@@ -197,10 +197,13 @@ impl State {
         if digest != holding.cursor.digest {
             return resync(connection, "the state held here is another one");
         }
+        let mut writes = Vec::new();
         if epoch > holding.cursor.epoch {
             // A new holder with the same state takes the lease without sending anything.
             holding.cursor.epoch = epoch;
             holding.cursor.sequence = Sequence(0);
+            // The one before stays fenced also after a restart.
+            writes.push(Write::Connection(connection.clone(), Box::new(holding.row())));
         }
         for (section, observed_at) in observations {
             if let Some(report) = holding.sections.get_mut(&section) {
@@ -208,7 +211,7 @@ impl State {
             }
         }
         holding.unwritten = true;
-        self.renew(&connection, Touched::new(), Vec::new(), Vec::new(), now)
+        self.renew(&connection, Touched::new(), Vec::new(), writes, now)
     }
 
     fn removal(&mut self, removal: &Removal, now: UnixMillis) -> Applied {

@@ -190,11 +190,12 @@ impl Model {
         }
         said.push(Said::Ack);
         if draft.end {
-            match line.snapshot.take() {
-                Some((named, complete)) => {
-                    line.records.retain(|what, _| named.contains(what) || !complete[what.section()]);
-                }
-                None => said.push(Said::Resync),
+            if let Some((named, complete)) = line.snapshot.take() {
+                line.records.retain(|what, _| named.contains(what) || !complete[what.section()]);
+            } else {
+                said.push(Said::Resync);
+                // Nobody may take what is held for the sender's state.
+                line.digest = None;
             }
         }
         said

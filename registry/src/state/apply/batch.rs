@@ -77,12 +77,15 @@ impl State {
         }
         let mut answers = Vec::new();
         if batch.snapshot_end {
-            match self.sweep(&connection, &mut touched, &mut writes) {
-                Some(swept) => gone.extend(swept),
-                None => answers.push(Answer::Resync {
-                    connection: connection.clone(),
-                    reason: "a snapshot ended that had not begun",
-                }),
+            if let Some(swept) = self.sweep(&connection, &mut touched, &mut writes) {
+                gone.extend(swept);
+            } else {
+                let reason = "a snapshot ended that had not begun";
+                answers.push(Answer::Resync { connection: connection.clone(), reason });
+                // What is held has more than the sender's state: nobody may take one for the other.
+                if let Some(holding) = self.holdings.get_mut(&connection) {
+                    holding.cursor.digest = None;
+                }
             }
         }
         if let Some(holding) = self.holdings.get_mut(&connection) {

@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 
 use twox_hash::XxHash3_128;
 
-/// 128 bits, not keyed: whoever makes two of its own records collide deceives nobody but itself.
+/// 128 bits, not keyed: who compares compares the id of the record, too.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Print([u8; 16]);
 
