@@ -330,7 +330,8 @@ fn belongs(
     }
     match foreign.get(&(source, id.clone())) {
         Some(owner) if owner != connection => {
-            Err(rejected(id, "source_id", format!("connection {owner} brings this record")))
+            // Not which: it may be somebody else's customer.
+            Err(rejected(id, "source_id", "another connection brings this record".to_owned()))
         }
         _ => Ok(()),
     }
