@@ -75,12 +75,11 @@ fn ids_are_taken_as_they_are_shown() {
     }
 }
 
-#[test]
-fn filters_take_what_is_shown() {
+/// A home with a share that is called like a pool, and a system that is called like its pool.
+fn namesakes() -> World {
     let mut world = home();
-    // A share that is called like a pool, and a system that is called like its pool.
     let mut tank = crate::world::share("attic", "tank");
-    tank.source_id = "system:attic/share:smb:7".to_owned();
+    "system:attic/share:smb:7".clone_into(&mut tank.source_id);
     world.put(
         "attic",
         "attic",
@@ -91,6 +90,12 @@ fn filters_take_what_is_shown() {
             crate::world::pool("attic", "attic", 1, ["ONLINE"; 4], crate::world::scrubbed(1)),
         ],
     );
+    world
+}
+
+#[test]
+fn filters_take_what_is_shown() {
+    let world = namesakes();
     let of = |kind, name: &str| world.pseudonyms.of(kind, name);
     let (system, pool, media) =
         (of(Kind::System, "basement"), of(Kind::Pool, "tank"), of(Kind::Path, "tank/media"));
@@ -118,19 +123,7 @@ fn filters_take_what_is_shown() {
 
 #[test]
 fn a_guess_of_a_hidden_name_tells_nothing() {
-    let mut world = home();
-    let mut tank = crate::world::share("attic", "tank");
-    tank.source_id = "system:attic/share:smb:7".to_owned();
-    world.put(
-        "attic",
-        "attic",
-        0,
-        vec![
-            host("attic"),
-            tank,
-            crate::world::pool("attic", "attic", 1, ["ONLINE"; 4], crate::world::scrubbed(1)),
-        ],
-    );
+    let world = namesakes();
     // Refused as such, whether it is right or not.
     for (floor, field) in [
         (Policy::Names, "connection_name"),

@@ -28,15 +28,15 @@ use pulse_registry::query::sight::Sight;
 use pulse_registry::state::{Boundary, Input, Removal, State};
 
 pub(crate) const NOW: UnixMillis = UnixMillis::new(1_790_000_000_000);
+const LIMITS: Limits = Limits { batch_records_max: 10_000, batch_bytes_max: 64 << 20 };
+const HOUR: u64 = 3_600_000;
+const TIB: u64 = 1 << 40;
+
 /// As a registry decodes it.
 fn decoded(batch: &Batch) -> Input {
     let batch = served::Batch::decode(batch.encode_to_vec().as_slice()).unwrap();
     decode::batch(batch, &CollectorId::parse("c").unwrap(), LIMITS, &mut Recall::default()).unwrap()
 }
-
-const LIMITS: Limits = Limits { batch_records_max: 10_000, batch_bytes_max: 64 << 20 };
-const HOUR: u64 = 3_600_000;
-const TIB: u64 = 1 << 40;
 
 #[allow(clippy::unnecessary_wraps, reason = "as fields of messages want it")]
 pub(crate) fn ago(hours: u64) -> Option<prost_types::Timestamp> {
