@@ -30,4 +30,5 @@ mod rules;
 mod secrets;
 mod timeline;
 mod transport;
+mod upgrade;
 mod write_back;

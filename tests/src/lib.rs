@@ -8,4 +8,5 @@ pub mod evidence;
 pub mod fuzz;
 pub mod harness;
 pub mod soak;
+pub mod stores;
 pub mod task;

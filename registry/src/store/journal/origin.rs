@@ -9,7 +9,7 @@ use tracing::{info, warn};
 
 use super::disk::Disk;
 use super::header::{HEADER_BYTES, fits, unreadable};
-use super::place::{Place, segment, segments};
+use super::place::{Place, clear_unfinished, segment, segments};
 use super::{checkpoint, tail};
 use crate::state::Write;
 use crate::store::redb::{FILE_NAME, Redb};
@@ -33,6 +33,7 @@ pub(super) fn begin(
     let mut damaged = Vec::new();
     if !exists(&place.checkpoint())? {
         refuse_orphans(folder)?;
+        clear_unfinished(folder, &**disk)?;
         let mut loaded = Loaded { registry_id: new_id.to_owned(), ..Loaded::default() };
         if exists(&old_file)? {
             info!(file = %old_file.display(), "taking over what the engine before this one holds");
