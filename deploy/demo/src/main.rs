@@ -4,6 +4,7 @@
 mod fleet;
 mod story;
 
+use std::pin::{Pin, pin};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -17,8 +18,11 @@ use pulse_shell::logs::{self, Format};
 use pulse_shell::table::{complain, print};
 use pulse_shell::{serve, trace};
 
-/// Longest stop before the process just ends.
+use self::fleet::Member;
+
+/// Longest stop of a service before the process just ends.
 const STOP: Duration = Duration::from_secs(5);
+const HINT: &str = "another registry or demo may be running; stop it, or use --any-ports";
 
 /// Simulated TrueNAS systems, collected and served over gRPC on loopback.
 #[derive(Debug, Parser)]
@@ -65,11 +69,7 @@ fn free_port() -> anyhow::Result<u16> {
 #[tokio::main]
 async fn main() -> ExitCode {
     let cli = Cli::parse_from(without_separator(std::env::args()));
-    let told = tokio::select! {
-        told = run(&cli) => told,
-        stopped = serve::stop_signal() => stopped,
-    };
-    match told {
+    match run(&cli).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             complain(&format!("demo: {error:#}"));
@@ -78,6 +78,7 @@ async fn main() -> ExitCode {
     }
 }
 
+/// What is running when a stop comes is stopped, and waited for: a registry may be writing.
 async fn run(cli: &Cli) -> anyhow::Result<()> {
     logs::start(logs::Options {
         service: "pulse-demo",
@@ -86,37 +87,48 @@ async fn run(cli: &Cli) -> anyhow::Result<()> {
         audit: None,
         traces: &trace::Config::default(),
     })?;
+    let mut stop = pin!(serve::stop_signal());
     let folder = tempfile::tempdir().context("make a folder for the demo's data")?;
-    let fleet = fleet::start(cli.appliances).await?;
-
+    let fleet = tokio::select! {
+        fleet = fleet::start(cli.appliances) => fleet?,
+        stopped = &mut stop => return stopped,
+    };
     let mut config = RegistryConfig::embedded(&folder.path().join("registry"));
     if !cli.any_ports {
         config.grpc.listen.set_port(7660);
         config.http.listen.set_port(7661);
     }
-    let hint = "another registry or demo may be running; stop it, or use --any-ports";
     let collector_port = if cli.any_ports { free_port()? } else { 7670 };
     config.console.collectors = vec![format!("http://127.0.0.1:{collector_port}")];
-    let registry = Registry::start(config).await.context(hint)?;
+    let registry = Registry::start(config).await.context(HINT)?;
     let mut config = CollectorConfig::embedded(&folder.path().join("collector"), registry.grpc_addr());
     config.grpc.listen.set_port(collector_port);
     if !cli.any_ports {
         config.http.listen.set_port(7671);
     }
-    let collector = Collector::start(config).await.context(hint)?;
+    let told = collect(cli, &fleet, &registry, config, stop).await;
+    registry.shutdown();
+    match tokio::time::timeout(STOP, registry.wait()).await {
+        Ok(stopped) => told.and(stopped),
+        Err(_late) => told,
+    }
+}
 
+async fn collect(
+    cli: &Cli,
+    fleet: &[Member],
+    registry: &Registry,
+    config: CollectorConfig,
+    mut stop: Pin<&mut impl Future<Output = anyhow::Result<()>>>,
+) -> anyhow::Result<()> {
+    let collector = Collector::start(config).await.context(HINT)?;
     let told = tokio::select! {
-        told = story::tell(cli, &fleet, registry.grpc_addr(), registry.http_addr(), collector.grpc_addr()) => told,
-        stopped = serve::stop_signal() => stopped,
+        told = story::tell(cli, fleet, registry.grpc_addr(), registry.http_addr(), collector.grpc_addr()) => told,
+        stopped = &mut stop => stopped,
     };
     print(&["stopping ...".to_owned()])?;
     collector.shutdown();
-    let stopping = async {
-        collector.wait().await?;
-        registry.shutdown();
-        registry.wait().await
-    };
-    match tokio::time::timeout(STOP, stopping).await {
+    match tokio::time::timeout(STOP, collector.wait()).await {
         Ok(stopped) => told.and(stopped),
         Err(_late) => told,
     }
