@@ -8,11 +8,12 @@ pub mod service;
 use std::io::IsTerminal as _;
 
 use anyhow::Context as _;
-use tracing::{Level, Metadata};
-use tracing_subscriber::filter::{FilterExt as _, filter_fn};
+use tracing::{Level, Metadata, Subscriber};
+use tracing_subscriber::filter::{FilterExt as _, LevelFilter, filter_fn};
 use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt as _;
-use tracing_subscriber::{EnvFilter, Layer as _, fmt, reload};
+use tracing_subscriber::{EnvFilter, Layer, fmt, reload};
 
 use self::control::Control;
 use crate::audit::file::Log;
@@ -95,12 +96,9 @@ pub fn start(options: Options<'_>) -> anyhow::Result<Option<trace::Exporting>> {
     let is_told = move |metadata: &Metadata<'_>| {
         is_discreet(metadata) && (has_traces || metadata.target() != trace::TARGET)
     };
-    let filter = filter.and(filter_fn(is_told));
-    let audit =
-        audit.map(|audit| audit.with_filter(filter_fn(|metadata| metadata.target() == audit::TARGET)));
-    let traces =
-        traces.map(|traces| traces.with_filter(filter_fn(|metadata| metadata.target() == trace::TARGET)));
-    let registry = tracing_subscriber::registry().with(audit).with(traces);
+    let filter = filter.and(filter_fn(is_told).with_max_level_hint(LevelFilter::TRACE));
+    let registry =
+        tracing_subscriber::registry().with(only(audit::TARGET, audit)).with(only(trace::TARGET, traces));
     if json {
         let layer = layer.json().flatten_event(true).with_current_span(has_traces).with_span_list(false);
         registry.with(layer.with_filter(filter)).try_init()?;
@@ -109,6 +107,18 @@ pub fn start(options: Options<'_>) -> anyhow::Result<Option<trace::Exporting>> {
     }
     Control::new(level, Box::new(move |filter| handle.reload(filter))).install();
     Ok(exporting)
+}
+
+/// A layer of one target, all of which is told at level `info`. The filter is around the option, and has a level: a layer that is
+/// not there, or one without, would have every frame of HTTP/2 looked at.
+fn only<S, L>(target: &'static str, layer: Option<L>) -> impl Layer<S>
+where
+    S: Subscriber + for<'span> LookupSpan<'span>,
+    L: Layer<S>,
+{
+    let is_there = layer.is_some();
+    let is_wanted = move |metadata: &Metadata<'_>| is_there && metadata.target() == target;
+    layer.with_filter(filter_fn(is_wanted).with_max_level_hint(LevelFilter::INFO))
 }
 
 fn open(config: &audit::config::Config) -> anyhow::Result<AuditLayer> {
@@ -135,5 +145,28 @@ mod tests {
             assert_eq!(with_audit(level), want);
             assert!(EnvFilter::try_new(want).is_ok());
         }
+    }
+
+    #[test]
+    fn what_no_level_wants_is_dropped_where_it_arises() -> anyhow::Result<()> {
+        let folder = tempfile::tempdir()?;
+        let file = folder.path().join("audit.log");
+        let rotation = audit::file::Rotation { file_bytes_max: 1 << 20, files_max: 1 };
+        let audit = audit::config::Config { file, rotation };
+        let traces = trace::Config::default();
+        let options = Options {
+            service: "test",
+            format: Format::Json,
+            level: "info,pulse_shell=debug",
+            audit: Some(&audit),
+            traces: &traces,
+        };
+        assert!(start(options)?.is_none());
+        assert_eq!(LevelFilter::current(), LevelFilter::DEBUG, "the most that anybody wants");
+        assert!(tracing::enabled!(target: audit::TARGET, Level::INFO));
+        assert!(!tracing::enabled!(target: trace::TARGET, Level::INFO), "nobody asked for traces");
+        assert!(!tracing::enabled!(target: "h2", Level::DEBUG));
+        assert!(tracing::enabled!(target: "pulse_shell", Level::DEBUG));
+        Ok(())
     }
 }
