@@ -13,7 +13,7 @@ mod value;
 use std::borrow::Cow;
 use std::fmt;
 
-pub use resource::{record_from_fields, record_to_fields};
+pub use resource::{record_from_fields, record_to_fields, told_to_fields};
 pub(crate) use value::has_control;
 pub use value::{timestamp_from_wire, timestamp_to_wire};
 

@@ -3,6 +3,7 @@
 
 use proptest::prelude::*;
 use prost::Message as _;
+use pulse_proto::convert::{record_from_fields, record_to_fields, told_to_fields};
 use pulse_proto::model::IngestRecord;
 use pulse_proto::pb::resource::v1 as wire;
 
@@ -78,9 +79,20 @@ prop_compose! {
         boot in time(),
         level in prop_oneof![any::<i32>(), 0_i32..9],
         facets in any::<(bool, bool, bool)>(),
+        others in any::<[bool; 8]>(),
     ) -> wire::IngestRecord {
         let (source_id, parent_source_id, name, state) = ids;
+        let [identity, capacity, truenas, app, vm, network_share, protection_task, metrics] = others;
+        let hostnames = || vec!["nas".to_owned(); usize::from(facets.0)];
         wire::IngestRecord {
+            identity: identity.then(|| wire::Identity { hostnames: hostnames(), ..Default::default() }),
+            capacity: capacity.then(|| wire::Capacity { total_bytes: Some(0), ..Default::default() }),
+            truenas: truenas.then(wire::TrueNasFacet::default),
+            app: app.then(|| wire::AppFacet { id: "a".to_owned(), ..Default::default() }),
+            vm: vm.then(|| wire::VmFacet { vcpus: Some(3), ..Default::default() }),
+            network_share: network_share.then(wire::NetworkShareFacet::default),
+            protection_task: protection_task.then(wire::ProtectionTaskFacet::default),
+            metrics: metrics.then(|| wire::Metrics { observed_at: boot, ..Default::default() }),
             source_id, parent_source_id, r#type, name, section, state, tags, storage,
             incidents: if facets.0 { vec![wire::Incident { level, ..Default::default() }] } else { vec![] },
             agent: facets.1.then(|| wire::AgentFacet { boot_time: boot, ..Default::default() }),
@@ -96,6 +108,19 @@ proptest! {
         if let Ok(decoded) = IngestRecord::try_from(message) {
             let again = IngestRecord::try_from(wire::IngestRecord::from(&decoded));
             prop_assert_eq!(again, Ok(decoded));
+        }
+    }
+
+    #[test]
+    fn what_is_kept_of_a_record_as_it_was_told_is_the_record(message in record()) {
+        if let Ok(decoded) = IngestRecord::try_from(message.clone()) {
+            let fields = wire::Resource::decode(&*told_to_fields(&message, "zfs-pool")).expect("a resource");
+            let (parent, section) = (decoded.parent_source_id.as_ref(), &decoded.section);
+            prop_assert_eq!(&fields.technology, "zfs-pool");
+            let kept = record_from_fields(&decoded.source_id, parent, section, fields);
+            prop_assert_eq!(kept.as_ref(), Ok(&decoded));
+            let again = told_to_fields(&wire::IngestRecord::from(&decoded), "x");
+            prop_assert_eq!(again, record_to_fields(&decoded, "x".to_owned()).encode_to_vec());
         }
     }
 

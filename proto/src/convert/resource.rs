@@ -1,6 +1,11 @@
 //! The fields of a resource that its record alone decides, as clients get
 //! them, and the way back. What else a resource has is the registry's to add.
 
+use std::collections::BTreeSet;
+
+use prost::Message;
+use prost::encoding::{WireType, encode_key, encode_varint, int32, message};
+
 use super::ProtocolError;
 use super::record::identity_to_wire;
 use crate::model::{Facets, HealthReason, IngestRecord, SectionName, SourceBadge, SourceId};
@@ -43,6 +48,73 @@ pub fn record_to_fields(record: &IngestRecord, technology: String) -> wire::Reso
         metrics: metrics.as_deref().map(Into::into),
         ..wire::Resource::default()
     }
+}
+
+/// The same of a record as it was told, encoded: what `record_to_fields` of the record that it is encodes to, with its times as exact
+/// as they were told. Copies nothing on the way, for every changed record passes here.
+pub fn told_to_fields(record: &wire::IngestRecord, technology: &str) -> Vec<u8> {
+    let wire::IngestRecord {
+        source_id: _,
+        parent_source_id: _,
+        section: _,
+        r#type,
+        name,
+        state,
+        identity,
+        capacity,
+        tags,
+        incidents,
+        agent,
+        truenas,
+        storage,
+        physical_disk,
+        app,
+        vm,
+        network_share,
+        protection_task,
+        metrics,
+    } = record;
+    let mut out = Vec::with_capacity(record.encoded_len() + technology.len());
+    if *r#type != 0 {
+        int32::encode(2, r#type, &mut out);
+    }
+    text(3, technology, &mut out);
+    text(4, name, &mut out);
+    text(6, state, &mut out);
+    one(19, identity.as_ref().filter(|identity| **identity != wire::Identity::default()), &mut out);
+    one(20, capacity.as_ref(), &mut out);
+    for tag in tags.iter().collect::<BTreeSet<_>>() {
+        bytes(21, tag, &mut out);
+    }
+    message::encode_repeated(23, incidents, &mut out);
+    one(24, agent.as_ref(), &mut out);
+    one(25, truenas.as_ref(), &mut out);
+    one(26, storage.as_ref(), &mut out);
+    one(27, physical_disk.as_ref(), &mut out);
+    one(31, app.as_ref(), &mut out);
+    one(32, vm.as_ref(), &mut out);
+    one(33, network_share.as_ref(), &mut out);
+    one(34, protection_task.as_ref(), &mut out);
+    one(35, metrics.as_ref(), &mut out);
+    out
+}
+
+fn one(field: u32, value: Option<&impl Message>, out: &mut Vec<u8>) {
+    if let Some(value) = value {
+        message::encode(field, value, out);
+    }
+}
+
+fn text(field: u32, value: &str, out: &mut Vec<u8>) {
+    if !value.is_empty() {
+        bytes(field, value, out);
+    }
+}
+
+fn bytes(field: u32, value: &str, out: &mut Vec<u8>) {
+    encode_key(field, WireType::LengthDelimited, out);
+    encode_varint(value.len() as u64, out);
+    out.extend_from_slice(value.as_bytes());
 }
 
 /// The record that has these fields; the ids and the section are what a resource does not show of it.

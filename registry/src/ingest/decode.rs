@@ -10,8 +10,8 @@ use pulse_proto::convert::timestamp_from_wire;
 use pulse_proto::digest::Digest;
 use pulse_proto::model::id::SOURCE_ID_BYTES_MAX;
 use pulse_proto::model::{
-    CollectorId, ConnectionId, ConnectionStatus, DataSource, Epoch, IngestRecord, RecordPart, SectionName,
-    SectionReport, Sequence, SourceId,
+    CollectorId, ConnectionId, ConnectionStatus, DataSource, Epoch, RecordPart, SectionName, SectionReport,
+    Sequence, SourceId,
 };
 use pulse_proto::pb::registry::v1 as wire;
 use pulse_proto::pb::resource::v1::IngestRecord as WireRecord;
@@ -103,8 +103,8 @@ fn decode(batch: WireBatch, collector: &CollectorId, recall: &Recall) -> Result<
             records.push(Upsert::again(Arc::clone(document)));
             continue;
         }
-        match upsert(&record) {
-            Ok(told) => records.push(Upsert::new(told, print)),
+        match upsert(&record, print) {
+            Ok(told) => records.push(told),
             Err(error) => refused.push(rejected(id_of(&record), &error)),
         }
     }
@@ -147,9 +147,9 @@ fn id_of(record: &[u8]) -> String {
     told.chars().take(SOURCE_ID_BYTES_MAX).collect()
 }
 
-fn upsert(record: &[u8]) -> Result<IngestRecord, ProtocolError> {
+fn upsert(record: &[u8], print: Print) -> Result<Upsert, ProtocolError> {
     let record = WireRecord::decode(record).map_err(|error| ProtocolError::invalid(error.to_string()))?;
-    IngestRecord::try_from(record)
+    Upsert::told(record, print)
 }
 
 pub fn heartbeat(heartbeat: wire::Heartbeat) -> Result<Input, Answer> {

@@ -6,12 +6,13 @@ mod facts;
 mod print;
 pub mod read;
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
 use prost::Message as _;
 use pulse_proto::ProtocolError;
-use pulse_proto::convert::{record_from_fields, record_to_fields};
+use pulse_proto::convert::{record_from_fields, record_to_fields, told_to_fields};
 use pulse_proto::model::{Capacity, IngestRecord, ResourceType, SectionName, SourceId, StorageTopology};
 use pulse_proto::pb::resource::v1 as wire;
 
@@ -35,6 +36,11 @@ pub struct Document {
 
 impl Document {
     pub fn of(record: &IngestRecord) -> Self {
+        let technology = technology(record.resource_type, &Kinds::of(record)).into_owned();
+        Self::with(record, record_to_fields(record, technology).encode_to_vec(), Known::default())
+    }
+
+    fn with(record: &IngestRecord, body: Vec<u8>, print: Known) -> Self {
         Self {
             source_id: record.source_id.clone(),
             parent_source_id: record.parent_source_id.clone(),
@@ -46,8 +52,8 @@ impl Document {
                 .as_ref()
                 .map(|storage| storage.topology)
                 .filter(|_| record.resource_type == ResourceType::Storage),
-            body: record_to_fields(record, technology(record)).encode_to_vec().into(),
-            print: Known::default(),
+            body: body.into(),
+            print,
         }
     }
 
@@ -140,9 +146,14 @@ pub struct Upsert {
 }
 
 impl Upsert {
-    pub fn new(record: IngestRecord, print: Print) -> Self {
-        let document = Document { print: Known::of(print), ..Document::of(&record) };
-        Self { document: Arc::new(document), record: Some(Box::new(record)) }
+    /// As it was told.
+    pub fn told(record: wire::IngestRecord, print: Print) -> Result<Self, ProtocolError> {
+        // What is no type is refused below, together with everything else that is wrong.
+        let kind = ResourceType::from_wire(record.r#type).unwrap_or(ResourceType::Host);
+        let body = told_to_fields(&record, &technology(kind, &Kinds::told(&record)));
+        let record = IngestRecord::try_from(record)?;
+        let document = Document::with(&record, body, Known::of(print));
+        Ok(Self { document: Arc::new(document), record: Some(Box::new(record)) })
     }
 
     /// What is held, told once more.
@@ -172,25 +183,50 @@ fn topology(resource_type: ResourceType, fields: Message<'_>) -> Option<StorageT
     StorageTopology::from_wire(i32::try_from(topology).ok()?).ok()
 }
 
-fn technology(record: &IngestRecord) -> String {
-    let facets = &record.facets;
-    if let Some(storage) = &facets.storage
-        && !storage.kind.is_empty()
-    {
-        return storage.kind.clone();
-    }
-    if let Some(share) = &facets.network_share {
-        return share.protocol.clone();
-    }
-    if let Some(task) = &facets.protection_task {
-        return task.kind.clone();
-    }
-    match record.resource_type {
-        ResourceType::AppContainer if facets.app.is_some() => "docker".to_owned(),
-        ResourceType::Host if facets.truenas.is_some() => "truenas".to_owned(),
-        ResourceType::PhysicalDisk => {
-            facets.physical_disk.as_ref().map_or_else(String::new, |disk| disk.disk_type.to_lowercase())
+/// What facets say of the kind of a thing.
+struct Kinds<'a> {
+    storage: Option<&'a str>,
+    share: Option<&'a str>,
+    task: Option<&'a str>,
+    disk: Option<&'a str>,
+    is_app: bool,
+    is_truenas: bool,
+}
+
+impl<'a> Kinds<'a> {
+    fn of(record: &'a IngestRecord) -> Self {
+        let facets = &record.facets;
+        Self {
+            storage: facets.storage.as_ref().map(|storage| storage.kind.as_str()),
+            share: facets.network_share.as_ref().map(|share| share.protocol.as_str()),
+            task: facets.protection_task.as_ref().map(|task| task.kind.as_str()),
+            disk: facets.physical_disk.as_ref().map(|disk| disk.disk_type.as_str()),
+            is_app: facets.app.is_some(),
+            is_truenas: facets.truenas.is_some(),
         }
-        other => other.token().to_owned(),
+    }
+
+    fn told(record: &'a wire::IngestRecord) -> Self {
+        Self {
+            storage: record.storage.as_ref().map(|storage| storage.r#type.as_str()),
+            share: record.network_share.as_ref().map(|share| share.protocol.as_str()),
+            task: record.protection_task.as_ref().map(|task| task.kind.as_str()),
+            disk: record.physical_disk.as_ref().map(|disk| disk.disk_type.as_str()),
+            is_app: record.app.is_some(),
+            is_truenas: record.truenas.is_some(),
+        }
+    }
+}
+
+fn technology<'a>(resource_type: ResourceType, kinds: &Kinds<'a>) -> Cow<'a, str> {
+    let named = kinds.storage.filter(|kind| !kind.is_empty()).or(kinds.share).or(kinds.task);
+    if let Some(named) = named {
+        return Cow::Borrowed(named);
+    }
+    match resource_type {
+        ResourceType::AppContainer if kinds.is_app => Cow::Borrowed("docker"),
+        ResourceType::Host if kinds.is_truenas => Cow::Borrowed("truenas"),
+        ResourceType::PhysicalDisk => Cow::Owned(kinds.disk.unwrap_or_default().to_lowercase()),
+        other => Cow::Borrowed(other.token()),
     }
 }
