@@ -1,12 +1,14 @@
 //! A resource as clients get it: the few fields the registry adds are encoded
 //! here, the rest lies encoded in its document.
 
+use std::sync::LazyLock;
+
 use bytes::Bytes;
 use prost::Message as _;
 use prost::encoding::{WireType, encode_key, encode_varint};
 use pulse_proto::convert::timestamp_to_wire;
 use pulse_proto::encoded::EncodedResource;
-use pulse_proto::model::{SourceBadge, UnixMillis};
+use pulse_proto::model::{DataSource, SourceBadge, UnixMillis};
 use pulse_proto::pb::registry::v1::{ChangeStep, ResourceChange};
 use pulse_proto::pb::resource::v1 as wire;
 
@@ -18,6 +20,8 @@ use crate::state::view::View;
 
 /// About what the added fields take.
 const ADDED_BYTES: usize = 384;
+/// About what a status of a source takes beside its texts.
+const STATUS_BYTES: usize = 96;
 
 /// When things were last read changes without the resource changing, so it is not part of it: `observed_at` is of the
 /// resource's own section, `view` tells it of the further sources, where it has any.
@@ -117,7 +121,7 @@ fn add(resource: &Resource, observed_at: Option<UnixMillis>, view: &View, out: &
         connection,
         connection_name,
         labels,
-        parts: _,
+        parts,
         created_at,
         updated_at,
         revision,
@@ -148,9 +152,10 @@ fn add(resource: &Resource, observed_at: Option<UnixMillis>, view: &View, out: &
         }
     }
     for part in resource.sources() {
-        let is_leading = (part.connection, part.source_id) == (connection, &resource.document.source_id);
+        let is_leading = parts.is_none()
+            || (part.connection, part.source_id) == (connection, &resource.document.source_id);
         let seen = if is_leading { observed } else { view.seen(&part).map(timestamp_to_wire) };
-        message(16, &source_status(part, seen), out);
+        source_status(16, part, seen.as_ref(), out);
     }
     text(17, connection.as_str(), out);
     text(18, connection_name, out);
@@ -165,17 +170,34 @@ fn add(resource: &Resource, observed_at: Option<UnixMillis>, view: &View, out: &
     number(30, revision.0, out);
 }
 
-fn source_status(part: SourcePart<'_>, last_seen: Option<prost_types::Timestamp>) -> wire::SourceStatus {
+/// A `SourceStatus`, as every resource has one.
+fn source_status(
+    field: u32,
+    part: SourcePart<'_>,
+    last_seen: Option<&prost_types::Timestamp>,
+    out: &mut Vec<u8>,
+) {
     let SourcePart { source, source_id, connection, section: _, freshness, error } = part;
-    wire::SourceStatus {
-        source: source.to_wire(),
-        source_id: source_id.as_str().to_owned(),
-        connection: connection.as_str().to_owned(),
-        freshness: freshness.to_wire(),
-        last_seen,
-        error: error.to_owned(),
-        badge: Some(SourceBadge::of(source).into()),
+    let mut status = Vec::with_capacity(STATUS_BYTES + source_id.as_str().len() + error.len());
+    word(1, source.to_wire(), &mut status);
+    text(2, source_id.as_str(), &mut status);
+    text(3, connection.as_str(), &mut status);
+    word(4, freshness.to_wire(), &mut status);
+    if let Some(last_seen) = last_seen {
+        message(5, last_seen, &mut status);
     }
+    text(6, error, &mut status);
+    bytes(7, badge(source), &mut status);
+    bytes(field, &status, out);
+}
+
+/// A `SourceBadge`: there are few, and every resource shows one.
+fn badge(source: DataSource) -> &'static [u8] {
+    static ENCODED: LazyLock<Vec<Vec<u8>>> = LazyLock::new(|| {
+        let encoded = |source: &DataSource| wire::SourceBadge::from(SourceBadge::of(*source)).encode_to_vec();
+        DataSource::ALL.iter().map(encoded).collect()
+    });
+    &ENCODED[source as usize]
 }
 
 fn number(field: u32, value: u64, out: &mut Vec<u8>) {
@@ -204,4 +226,46 @@ fn bytes(field: u32, value: &[u8], out: &mut Vec<u8>) {
     encode_key(field, WireType::LengthDelimited, out);
     encode_varint(value.len() as u64, out);
     out.extend_from_slice(value);
+}
+
+#[cfg(test)]
+mod tests {
+    use pulse_proto::model::{ConnectionId, Freshness, SectionName, SourceId};
+
+    use super::*;
+
+    #[test]
+    fn a_status_of_every_source_is_what_the_contract_decodes() {
+        let source_id = SourceId::parse("system:a/pool:tank").unwrap();
+        let connection = ConnectionId::parse("a").unwrap();
+        let section = SectionName::parse("pools").unwrap();
+        let seen = prost_types::Timestamp { seconds: 7, nanos: 5_000_000 };
+        for source in DataSource::ALL {
+            for (freshness, last_seen, error) in
+                [(Freshness::Fresh, Some(seen), ""), (Freshness::Stale, None, "timed out")]
+            {
+                let part = SourcePart {
+                    source: *source,
+                    source_id: &source_id,
+                    connection: &connection,
+                    section: &section,
+                    freshness,
+                    error,
+                };
+                let mut out = Vec::new();
+                source_status(16, part, last_seen.as_ref(), &mut out);
+                let expected = wire::SourceStatus {
+                    source: source.to_wire(),
+                    source_id: "system:a/pool:tank".to_owned(),
+                    connection: "a".to_owned(),
+                    freshness: freshness.to_wire(),
+                    last_seen,
+                    error: error.to_owned(),
+                    badge: Some(SourceBadge::of(*source).into()),
+                };
+                let shown = wire::Resource::decode(out.as_slice()).unwrap();
+                assert_eq!(shown.source_status, [expected]);
+            }
+        }
+    }
 }
