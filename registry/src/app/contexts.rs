@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
 use rand::Rng as _;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::context::memo::Memo;
@@ -20,6 +21,8 @@ use crate::state::Feed;
 const FILE: &str = "context.key";
 /// Sketches are brought up to date so often at most, so that a question finds few to make.
 const PAUSE: Duration = Duration::from_millis(250);
+/// While nobody asks, that may take one part in so many of a processor: the next question makes what is missing.
+const IDLE_SHARE: u32 = 50;
 
 /// The key of this deployment; made once. A damaged one is told and not replaced.
 pub(super) fn pseudonyms(data_dir: &Path) -> anyhow::Result<Pseudonyms> {
@@ -67,11 +70,13 @@ pub(super) async fn keep_ready(mut feed: Feed, memo: Arc<Memo>, stop: Cancellati
         let view = feed.view();
         let revision = view.revision;
         let known = Arc::clone(&memo);
+        let began = Instant::now();
         if tokio::task::spawn_blocking(move || known.refresh(&view)).await.is_err() {
             return;
         }
+        let pause = if memo.is_warm() { PAUSE } else { PAUSE.max(began.elapsed() * IDLE_SHARE) };
         let next = async {
-            tokio::time::sleep(PAUSE).await;
+            tokio::time::sleep(pause).await;
             feed.beyond(revision).await
         };
         tokio::select! {

@@ -3,16 +3,22 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Duration;
 
 use pulse_proto::model::ConnectionId;
+use tokio::time::Instant;
 
 use super::names::{Known, Rolls};
 use super::sketch::Sketch;
 use crate::query::sight::Sight;
 use crate::state::view::{Rows, Shard, View};
 
+/// Who asked so lately will ask again.
+const WARM: Duration = Duration::from_mins(5);
+
 #[derive(Debug, Default)]
 pub struct Memo {
+    asked: Mutex<Option<Instant>>,
     sketches: Mutex<Kept>,
     names: Rolls,
 }
@@ -45,6 +51,17 @@ impl Memo {
         };
         view.shards().filter(missing).for_each(|shard| drop(self.sketch(shard)));
         self.names.refresh(view);
+    }
+
+    /// Somebody asks for a context.
+    pub fn ask(&self) {
+        *self.asked.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+    }
+
+    /// Another question is likely to come soon.
+    pub fn is_warm(&self) -> bool {
+        let asked = *self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+        asked.is_some_and(|asked| asked.elapsed() < WARM)
     }
 
     /// Names will be asked for.

@@ -64,6 +64,7 @@ impl Contexts {
         work: impl FnOnce(&View, &Book, &Memo, &Options) -> Result<T, Status> + Send + 'static,
     ) -> Result<T, Status> {
         let failed = |what: &str| Status::internal(format!("the context could not be made: {what}"));
+        self.memo.ask();
         let permit = Arc::clone(&self.heavy).acquire_owned().await.map_err(|_closed| failed("stopping"))?;
         let (view, book) = (self.feed.view(), self.alerts.book());
         let (memo, options) = (Arc::clone(&self.memo), self.options.clone());
