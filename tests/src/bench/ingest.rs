@@ -15,6 +15,7 @@ const STREAMS: usize = 4;
 /// More resources than this are audited by sample.
 const AUDIT_MAX: u64 = 100_000;
 const SAMPLE: u32 = 47;
+const ROUNDS_ALONE: usize = 5;
 
 #[derive(Clone, Copy, Debug)]
 pub struct Plan {
@@ -84,6 +85,21 @@ pub async fn measure(plan: Plan) -> anyhow::Result<Measured> {
         audit(&bed, &load, plan).await?;
     }
     Ok(Measured { changes, heartbeats, snapshots, cores: cores.unwrap_or_default() })
+}
+
+/// Changes at the smallest size, told round by round, with the process that a profiler may join.
+pub async fn alone(plan: Plan) -> anyhow::Result<()> {
+    let bed = Bed::start().await?;
+    let mut load = Load::open(&bed.address(), STREAMS, plan.per_connection).await?;
+    load.grow(plan.sizes[0]).await?;
+    eprintln!("process {}", bed.pid()?);
+    for _ in 0..ROUNDS_ALONE {
+        let shares = Shares::begin(bed.pid()?)?;
+        let run = load.change_for(plan.time / 4).await?;
+        let used = shares.end()?;
+        eprintln!("{:.0} changed records a second; registry {:.2} cores", run.per_second(), used.0);
+    }
+    audit(&bed, &load, plan).await
 }
 
 /// Every record is listed with its last acked change, and nothing else is.

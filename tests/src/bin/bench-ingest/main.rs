@@ -7,10 +7,22 @@ use pulse_tests::bench::postgres::Postgres;
 use pulse_tests::bench::{ingest, missing};
 use pulse_tests::task::bench::{Arguments, Figure, print};
 
+#[derive(Debug, Parser)]
+struct Asked {
+    #[command(flatten)]
+    arguments: Arguments,
+    /// Changes at the smallest size for some seconds, without references: for a profiler
+    #[arg(long)]
+    alone: bool,
+}
+
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
-    let arguments = Arguments::parse();
+    let Asked { arguments, alone } = Asked::parse();
     let plan = if arguments.quick { ingest::Plan::QUICK } else { ingest::Plan::FULL };
+    if alone {
+        return ingest::alone(plan).await;
+    }
     print(&figures(plan).await?, arguments.json)
 }
 
