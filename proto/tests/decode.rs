@@ -97,7 +97,6 @@ prop_compose! {
             incidents: if facets.0 { vec![wire::Incident { level, ..Default::default() }] } else { vec![] },
             agent: facets.1.then(|| wire::AgentFacet { boot_time: boot, ..Default::default() }),
             physical_disk: facets.2.then(|| wire::PhysicalDiskFacet { temperature_celsius: temperature, ..Default::default() }),
-            ..Default::default()
         }
     }
 }
