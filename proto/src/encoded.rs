@@ -6,13 +6,31 @@ use bytes::{Buf, BufMut, Bytes};
 use prost::DecodeError;
 use prost::encoding::{DecodeContext, WireType, decode_varint, encode_key, encode_varint};
 
-/// The bytes of a `Resource` message.
+/// The bytes of a `Resource` message: those the registry adds, and those of the record, which lie where they are kept until they
+/// are written to a client.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct EncodedResource(pub Bytes);
+pub struct EncodedResource {
+    pub added: Bytes,
+    pub body: Bytes,
+}
+
+impl EncodedResource {
+    /// One message after the other, which is one message.
+    pub fn bytes(&self) -> Vec<u8> {
+        [&*self.added, &*self.body].concat()
+    }
+}
+
+impl From<Vec<u8>> for EncodedResource {
+    fn from(whole: Vec<u8>) -> Self {
+        Self { added: whole.into(), body: Bytes::new() }
+    }
+}
 
 impl prost::Message for EncodedResource {
     fn encode_raw(&self, buf: &mut impl BufMut) {
-        buf.put_slice(&self.0);
+        buf.put_slice(&self.added);
+        buf.put_slice(&self.body);
     }
 
     fn merge_field(
@@ -22,18 +40,18 @@ impl prost::Message for EncodedResource {
         buf: &mut impl Buf,
         _context: DecodeContext,
     ) -> Result<(), DecodeError> {
-        let mut bytes = Vec::from(std::mem::take(&mut self.0));
+        let mut bytes = self.bytes();
         keep(tag, wire_type, buf, &mut bytes)?;
-        self.0 = bytes.into();
+        *self = bytes.into();
         Ok(())
     }
 
     fn encoded_len(&self) -> usize {
-        self.0.len()
+        self.added.len() + self.body.len()
     }
 
     fn clear(&mut self) {
-        self.0.clear();
+        *self = Self::default();
     }
 }
 
@@ -112,10 +130,8 @@ mod tests {
     #[test]
     fn clients_read_what_was_encoded_before() {
         let resource = Resource { id: "storage-1".to_owned(), child_count: 7, ..Resource::default() };
-        let answer = served::GetResourceResponse {
-            resource: Some(EncodedResource(resource.encode_to_vec().into())),
-            revision: 3,
-        };
+        let answer =
+            served::GetResourceResponse { resource: Some(resource.encode_to_vec().into()), revision: 3 };
         let bytes = answer.encode_to_vec();
         assert_eq!(
             GetResourceResponse::decode(bytes.as_slice()),

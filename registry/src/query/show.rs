@@ -1,18 +1,19 @@
 //! A resource as clients get it: the few fields the registry adds are encoded
 //! here, the rest lies encoded in its document.
 
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
-use bytes::Bytes;
+use bytes::{Buf as _, Bytes};
 use prost::Message as _;
 use prost::encoding::{WireType, encode_key, encode_varint};
 use pulse_proto::convert::timestamp_to_wire;
 use pulse_proto::encoded::EncodedResource;
-use pulse_proto::model::{DataSource, SourceBadge, UnixMillis};
+use pulse_proto::model::{DataSource, HealthReason, SourceBadge, UnixMillis};
 use pulse_proto::pb::registry::v1::{ChangeStep, ResourceChange};
 use pulse_proto::pb::resource::v1 as wire;
 
 use super::mask::Mask;
+use crate::state::document::Document;
 use crate::state::past::Tombstone;
 use crate::state::resource::{Resource, SourcePart};
 use crate::state::timeline::{Entry, Step};
@@ -31,19 +32,25 @@ pub fn resource(
     view: &View,
     mask: &Mask,
 ) -> EncodedResource {
-    let body = resource.document.body();
-    let mut out = Vec::with_capacity(ADDED_BYTES + body.len());
-    add(resource, observed_at, view, &mut out);
-    let bytes = if mask.is_whole() {
-        out.extend_from_slice(body);
-        out
-    } else {
-        let mut kept = Vec::new();
-        mask.prune(&out, &mut kept);
-        mask.prune(body, &mut kept);
-        kept
-    };
-    EncodedResource(Bytes::from(bytes))
+    let mut added = Vec::with_capacity(ADDED_BYTES);
+    add(resource, observed_at, view, &mut added);
+    if mask.is_whole() {
+        let body = Bytes::from_owner(Body(Arc::clone(&resource.document)));
+        return EncodedResource { added: added.into(), body };
+    }
+    let mut kept = Vec::new();
+    mask.prune(&added, &mut kept);
+    mask.prune(resource.document.body(), &mut kept);
+    kept.into()
+}
+
+/// The bytes of a document, held for as long as somebody writes them.
+struct Body(Arc<Document>);
+
+impl AsRef<[u8]> for Body {
+    fn as_ref(&self) -> &[u8] {
+        self.0.body()
+    }
 }
 
 /// What is remembered of a resource that is gone.
@@ -65,11 +72,11 @@ pub fn tombstone(tombstone: &Tombstone, mask: &Mask) -> EncodedResource {
     };
     let whole = resource.encode_to_vec();
     if mask.is_whole() {
-        return EncodedResource(whole.into());
+        return whole.into();
     }
     let mut kept = Vec::new();
     mask.prune(&whole, &mut kept);
-    EncodedResource(kept.into())
+    kept.into()
 }
 
 /// One entry of the timeline.
@@ -101,9 +108,9 @@ pub fn change(entry: &Entry) -> ResourceChange {
 
 /// A resource, decoded: for readers in this process.
 pub fn decoded(resource: &Resource, observed_at: Option<UnixMillis>) -> wire::Resource {
-    let EncodedResource(bytes) = self::resource(resource, observed_at, &View::default(), &Mask::default());
+    let shown = self::resource(resource, observed_at, &View::default(), &Mask::default());
     // Both directions are the same generated code, so this cannot fail.
-    wire::Resource::decode(bytes).unwrap_or_default()
+    wire::Resource::decode(shown.added.chain(shown.body)).unwrap_or_default()
 }
 
 fn add(resource: &Resource, observed_at: Option<UnixMillis>, view: &View, out: &mut Vec<u8>) {
@@ -131,7 +138,7 @@ fn add(resource: &Resource, observed_at: Option<UnixMillis>, view: &View, out: &
     text(5, resource.display_name(), out);
     word(7, severity.to_wire(), out);
     for reason in reasons {
-        message(8, &wire::HealthReason::from(reason), out);
+        self::reason(8, reason, out);
     }
     word(9, freshness.to_wire(), out);
     let observed = observed_at.map(timestamp_to_wire);
@@ -160,14 +167,32 @@ fn add(resource: &Resource, observed_at: Option<UnixMillis>, view: &View, out: &
     text(17, connection.as_str(), out);
     text(18, connection_name, out);
     for (key, value) in labels.iter() {
-        let mut entry = Vec::with_capacity(key.len() + value.len() + 8);
-        text(1, key, &mut entry);
-        text(2, value, &mut entry);
-        bytes(22, &entry, out);
+        pair(22, key, value, out);
     }
     message(28, &timestamp_to_wire(*created_at), out);
     message(29, &timestamp_to_wire(*updated_at), out);
     number(30, revision.0, out);
+}
+
+/// A `HealthReason`, as every resource in trouble has one.
+fn reason(field: u32, reason: &HealthReason, out: &mut Vec<u8>) {
+    let HealthReason { code, severity, summary, evidence } = reason;
+    let mut told = Vec::with_capacity(STATUS_BYTES + summary.len());
+    text(1, code, &mut told);
+    word(2, severity.to_wire(), &mut told);
+    text(3, summary, &mut told);
+    for (key, value) in evidence {
+        pair(4, key, value, &mut told);
+    }
+    bytes(field, &told, out);
+}
+
+/// An entry of a map.
+fn pair(field: u32, key: &str, value: &str, out: &mut Vec<u8>) {
+    let mut entry = Vec::with_capacity(key.len() + value.len() + 8);
+    text(1, key, &mut entry);
+    text(2, value, &mut entry);
+    bytes(field, &entry, out);
 }
 
 /// A `SourceStatus`, as every resource has one.
@@ -230,9 +255,25 @@ fn bytes(field: u32, value: &[u8], out: &mut Vec<u8>) {
 
 #[cfg(test)]
 mod tests {
-    use pulse_proto::model::{ConnectionId, Freshness, SectionName, SourceId};
+    use pulse_proto::model::{ConnectionId, Freshness, SectionName, Severity, SourceId};
 
     use super::*;
+
+    #[test]
+    fn a_reason_is_what_the_contract_decodes() {
+        let evidence = |pairs: &[(&str, &str)]| {
+            pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
+        };
+        for evidence in [evidence(&[]), evidence(&[("pool", "tank"), ("state", "")])] {
+            let summary = "Pool tank is degraded.".to_owned();
+            let told =
+                HealthReason { code: "zfs_pool_state", severity: Severity::Critical, summary, evidence };
+            let mut out = Vec::new();
+            reason(8, &told, &mut out);
+            let shown = wire::Resource::decode(out.as_slice()).unwrap();
+            assert_eq!(shown.reasons, [wire::HealthReason::from(&told)]);
+        }
+    }
 
     #[test]
     fn a_status_of_every_source_is_what_the_contract_decodes() {
