@@ -8,6 +8,7 @@ use pulse_proto::model::{
 };
 
 use super::{Tables, example, vdev};
+use crate::state::Document;
 use crate::state::judge::{Judge as _, Subject, WorstChild};
 
 fn word() -> impl Strategy<Value = String> + Clone {
@@ -114,10 +115,16 @@ fn pool() -> impl Strategy<Value = IngestRecord> {
 fn dataset() -> impl Strategy<Value = IngestRecord> {
     let told = || prop::option::of(any::<bool>());
     let flags = (told(), told(), told(), told(), told(), any::<bool>());
-    (word(), word(), flags, count(), count()).prop_map(|(kind, mountpoint, flags, used, quota)| {
+    let own = (word(), word(), count(), count());
+    (word(), word(), flags, count(), count(), own).prop_map(|(kind, mountpoint, flags, used, quota, own)| {
         example::dataset(|dataset| {
             let (mounted, readonly, encrypted, locked, key_loaded, replication_target) = flags;
+            let (name, pool, used_by_dataset_bytes, refquota_bytes) = own;
             *dataset = Dataset {
+                name,
+                pool,
+                used_by_dataset_bytes,
+                refquota_bytes,
                 kind,
                 mountpoint,
                 mounted,
@@ -135,16 +142,21 @@ fn dataset() -> impl Strategy<Value = IngestRecord> {
 }
 
 fn disk() -> impl Strategy<Value = IngestRecord> {
-    let words = (word(), word(), word(), word());
-    (words, count(), any::<bool>(), prop::option::of(any::<bool>()), prop::option::of(any::<f64>())).prop_map(
-        |((vdev_state, pool, pool_role, bus), errors, missing, spare_in_use, temperature_celsius)| {
+    let words = (word(), word(), word(), word(), word());
+    let counts = (count(), count(), count());
+    (words, counts, any::<bool>(), prop::option::of(any::<bool>()), prop::option::of(any::<f64>())).prop_map(
+        |((name, vdev_state, pool, pool_role, bus), errors, missing, spare_in_use, temperature_celsius)| {
+            let (read_errors, write_errors, checksum_errors) = errors;
             example::disk(|disk| {
                 *disk = Disk {
+                    name,
                     vdev_state,
                     pool,
                     pool_role,
                     bus,
-                    read_errors: errors,
+                    read_errors,
+                    write_errors,
+                    checksum_errors,
                     missing,
                     spare_in_use,
                     temperature_celsius,
@@ -170,7 +182,9 @@ fn plain() -> impl Strategy<Value = IngestRecord> {
 }
 
 fn record() -> impl Strategy<Value = IngestRecord> {
-    (prop_oneof![pool(), dataset(), disk(), host(), plain()], vec(incident(), 0..4))
+    // Boxed: side by side on the stack they are too large for it.
+    let kinds = [pool().boxed(), dataset().boxed(), disk().boxed(), host().boxed(), plain().boxed()];
+    (prop::strategy::Union::new(kinds), vec(incident(), 0..4))
         .prop_map(|(record, incidents)| IngestRecord { incidents, ..record })
 }
 
@@ -196,6 +210,20 @@ proptest! {
         }
         if judgement.severity >= Severity::Warning {
             prop_assert_ne!(judgement.status, Status::Online);
+        }
+    }
+
+    #[test]
+    fn what_is_read_of_a_kept_record_is_judged_as_the_record(record in record()) {
+        let document = Document::of(&record);
+        if let Ok(decoded) = document.record() {
+            let read = document.judged().expect("what can be decoded can be read");
+            let [of_read, of_record] = [read, decoded].map(|record| {
+                let tables = Tables::default();
+                let judgement = tables.judge(&example::subject(&record));
+                (judgement, format!("{:?}", tables.unknown_values()))
+            });
+            prop_assert_eq!(of_read, of_record);
         }
     }
 

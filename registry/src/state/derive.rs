@@ -15,6 +15,7 @@ use super::merge::fold::fold;
 use super::merge::{Holdings, Key, Merge};
 use super::resource::{Parent, Resource};
 use super::row::Stamp;
+use super::table::Table;
 
 pub(super) struct Deriving<'a> {
     pub(super) connection: &'a ConnectionId,
@@ -22,7 +23,11 @@ pub(super) struct Deriving<'a> {
     pub(super) judge: &'a dyn Judge,
     pub(super) holdings: &'a Holdings,
     pub(super) merge: &'a Merge,
+    /// Ids of those in `holding` that have children, where it shows none yet.
+    pub(super) parents: Option<&'a Parents>,
 }
+
+pub(super) type Parents = Table<SourceId, ResourceId>;
 
 impl Deriving<'_> {
     /// What the entry shows now, with what other sources say of the same thing when it leads them. `None`: the stored
@@ -54,7 +59,7 @@ impl Deriving<'_> {
     fn at(&self, (connection, id): &Key) -> Option<(Self, &'_ Entry)> {
         let (connection, holding) = self.holdings.get_key_value(connection)?;
         let entry = holding.entries.get(id)?;
-        Some((Self { connection, holding, ..*self }, entry))
+        Some((Self { connection, holding, parents: None, ..*self }, entry))
     }
 
     /// What the entry is by itself. `machine` are the records of the machine it is, when it is one.
@@ -65,7 +70,7 @@ impl Deriving<'_> {
         let record: &IngestRecord = if let Some(record) = fresh {
             record
         } else {
-            decoded = entry.document.record().ok()?;
+            decoded = entry.document.judged().ok()?;
             &decoded
         };
         let stamp: Stamp = entry.stamp()?;
@@ -105,7 +110,7 @@ impl Deriving<'_> {
         })
     }
 
-    fn id(&self, entry: &Entry) -> ResourceId {
+    pub(super) fn id(&self, entry: &Entry) -> ResourceId {
         let document = &entry.document;
         if document.resource_type != ResourceType::PhysicalDisk
             && let Some(shown) = entry.resource.as_ref()
@@ -126,7 +131,9 @@ impl Deriving<'_> {
             let (at, parent) = self.at(leader)?;
             return Some(Parent { id: at.id(parent), name: parent.document.name().into() });
         }
-        Some(Parent { id: self.id(parent), name: parent.document.name().into() })
+        let known = self.parents.and_then(|parents| parents.get(&parent.document.source_id));
+        let id = known.cloned().unwrap_or_else(|| self.id(parent));
+        Some(Parent { id, name: parent.document.name().into() })
     }
 
     /// Children that other records lead are told where those are.

@@ -3,6 +3,7 @@
 //! decodes them but a judge who must look again.
 
 mod facts;
+mod judged;
 mod print;
 pub mod read;
 

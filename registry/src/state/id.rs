@@ -1,7 +1,5 @@
 //! Which resource a record is about. Ids are Pulse's, bit by bit.
 
-use std::fmt::Write as _;
-
 use pulse_proto::model::{DataSource, ResourceId, ResourceType, SourceId};
 use sha2::{Digest as _, Sha256};
 
@@ -65,9 +63,14 @@ pub fn scoped(source: DataSource, resource_type: ResourceType, source_id: &Sourc
 
 fn derived(resource_type: ResourceType, stable: &str) -> ResourceId {
     let hash = Sha256::digest(stable);
-    let mut text = format!("{}-", resource_type.token());
+    let kind = resource_type.token();
+    let mut text = String::with_capacity(kind.len() + 17);
+    text.push_str(kind);
+    text.push('-');
     for byte in &hash[..8] {
-        let _infallible = write!(text, "{byte:02x}");
+        for digit in [byte >> 4, byte & 15] {
+            text.push(char::from(b"0123456789abcdef"[usize::from(digit)]));
+        }
     }
     ResourceId::parse(&text).expect("a type token and sixteen hex digits")
 }

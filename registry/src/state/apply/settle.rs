@@ -153,7 +153,8 @@ impl State {
     }
 
     pub(super) fn deriving<'a>(&'a self, connection: &'a ConnectionId, holding: &'a Holding) -> Deriving<'a> {
-        Deriving { connection, holding, judge: &*self.judge, holdings: &self.holdings, merge: &self.merge }
+        let (judge, holdings, merge) = (&*self.judge, &self.holdings, &self.merge);
+        Deriving { connection, holding, judge, holdings, merge, parents: None }
     }
 
     fn publish(&mut self, settling: Settling, writes: &mut Vec<Write>) -> Option<Arc<Changes>> {

@@ -8,6 +8,7 @@ use std::thread;
 use pulse_proto::model::{ConnectionId, ResourceType, SourceId};
 
 use super::State;
+use crate::state::derive::{Deriving, Parents};
 use crate::state::holding::{Entry, Holding};
 use crate::state::resource::Resource;
 use crate::state::row::KeptConnection;
@@ -46,8 +47,15 @@ impl State {
         let entries = holding.entries.iter().filter(|(id, _)| {
             holding.hosts.contains(*id) == hosts && self.merge.leader(connection, id).is_none()
         });
+        // Nothing is shown yet that a child could have its parent's id of.
+        let mut parents = Parents::default();
+        let deriving = self.deriving(connection, holding);
+        for entry in holding.children.keys().filter_map(|id| holding.entries.get(id)) {
+            parents.insert(entry.document.source_id.clone(), deriving.id(entry));
+        }
+        let deriving = Deriving { parents: Some(&parents), ..deriving };
         let derive = |(id, entry): (&SourceId, &Entry)| {
-            let resource = self.deriving(connection, holding).resource(entry)?;
+            let resource = deriving.resource(entry)?;
             Some((id.clone(), Arc::new(resource)))
         };
         entries.filter_map(derive).collect()

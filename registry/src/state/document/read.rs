@@ -27,7 +27,7 @@ pub struct Message<'a>(&'a [u8]);
 
 /// A field as it lies there.
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum Value<'a> {
+pub(super) enum Value<'a> {
     Varint(u64),
     Bytes(&'a [u8]),
     Fixed64(u64),
@@ -92,6 +92,11 @@ impl<'a> Message<'a> {
                 }
             }
         }
+    }
+
+    /// All fields in one walk, for who wants many of them.
+    pub(super) fn fields(self) -> impl Iterator<Item = (u32, Value<'a>)> {
+        Fields(self.0)
     }
 
     fn all(self, wanted: u32) -> impl Iterator<Item = &'a [u8]> {
