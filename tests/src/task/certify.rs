@@ -3,6 +3,7 @@
 pub mod figures;
 pub mod outcome;
 pub mod page;
+pub mod runner;
 pub mod verdict;
 
 use std::io::{BufRead as _, BufReader, Read as _};
@@ -13,16 +14,17 @@ use clap::{Args, ValueEnum};
 use tokio::time::Instant;
 
 use self::figures::{Measured, TARGETS};
-use self::outcome::Reader;
 use self::page::Setting;
 use self::verdict::{Claim, Evidence, Step};
 use super::bench::Name;
 use super::{cargo, root};
-use crate::evidence::{quoted, rows, tests_of};
+use crate::evidence::{TestId, ids, quoted, rows, tests_of};
 
 /// Parts of the matrix.
 const CASES: [&str; 3] = ["lines", "states", "faults"];
 const DOCUMENT: &str = "docs/certification.md";
+/// Longer ones are taken for several.
+const LINE_BYTES_MAX: u64 = 1 << 20;
 
 /// What is measured.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -55,13 +57,10 @@ pub fn run(options: Options) -> anyhow::Result<ExitCode> {
         std::fs::copy(xtask, &to)?;
         to
     };
-    for task in ["check", "test"] {
-        let mut reader = Reader::default();
-        let step =
-            step(&format!("cargo xtask {task}"), Command::new(&xtask).arg(task), |line| reader.line(line))?;
-        evidence.steps.push(step);
-        evidence.outcomes.extend(reader.outcomes());
-    }
+    evidence.steps.push(step("cargo xtask check", Command::new(&xtask).arg("check"), |_| {})?);
+    let ran = runner::run("cargo xtask test", Command::new(&xtask).arg("test"))?;
+    evidence.steps.push(ran.step);
+    (evidence.listed, evidence.outcomes) = (ran.listed, ran.outcomes);
     if options.figures != Figures::None {
         for bench in benches() {
             let name = bench.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default();
@@ -96,31 +95,20 @@ pub fn run(options: Options) -> anyhow::Result<ExitCode> {
 fn step(line: &str, command: &mut Command, mut read: impl FnMut(&str)) -> anyhow::Result<Step> {
     println!("== {line}");
     let began = Instant::now();
-    let command = command.current_dir(root()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    // One pipe for both: what is said of a binary stays before what the binary says.
+    let (output, input) = std::io::pipe()?;
+    let command = command.current_dir(root()).stdout(input.try_clone()?).stderr(input);
     let mut child = command.spawn().with_context(|| format!("start `{line}`"))?;
-    let (out, err) = (child.stdout.take().context("its output")?, child.stderr.take().context("its output")?);
-    let (sender, lines) = std::sync::mpsc::sync_channel::<String>(1_024);
-    let follow = |stream: Box<dyn std::io::Read + Send>, sender: std::sync::mpsc::SyncSender<String>| {
-        std::thread::spawn(move || {
-            let mut stream = BufReader::new(stream);
-            let mut bytes = Vec::new();
-            // A line that is no text is no line of ours.
-            while stream.by_ref().take(1 << 20).read_until(b'\n', &mut bytes).is_ok_and(|count| count > 0) {
-                let text = String::from_utf8_lossy(&bytes).into_owned();
-                bytes.clear();
-                if sender.send(text).is_err() {
-                    return;
-                }
-            }
-        })
-    };
-    let followers = [follow(Box::new(out), sender.clone()), follow(Box::new(err), sender)];
-    for line in lines {
-        print!("{line}");
-        read(&plain(&line));
-    }
-    for follower in followers {
-        drop(follower.join());
+    // Its ends here are closed, so that the output ends with the child's.
+    command.stdout(Stdio::null()).stderr(Stdio::null());
+    let mut output = BufReader::new(output);
+    let mut bytes = Vec::new();
+    // A line that is no text is no line of ours.
+    while output.by_ref().take(LINE_BYTES_MAX).read_until(b'\n', &mut bytes)? > 0 {
+        let text = String::from_utf8_lossy(&bytes);
+        print!("{text}");
+        read(&plain(&text));
+        bytes.clear();
     }
     let code = child.wait()?.code();
     Ok(Step { command: line.to_owned(), code, seconds: began.elapsed().as_secs_f64() })
@@ -159,8 +147,10 @@ fn only_promised(bench: Name, printed: Vec<Measured>, quick: bool) -> Vec<Measur
 /// Every case of the matrix is one test of its own.
 fn cases() -> anyhow::Result<Vec<(String, Vec<Claim>)>> {
     let part = |part: &str| {
-        let text = std::fs::read_to_string(root().join(format!("tests/matrix/{part}.rs")))?;
-        let claim = |name: String| Claim { name: name.replace('_', " "), tests: vec![name] };
+        let file = format!("tests/matrix/{part}.rs");
+        let text = std::fs::read_to_string(root().join(&file))?;
+        let claim =
+            |name: String| Claim { name: name.replace('_', " "), tests: needed(&format!("{file}::{name}")) };
         anyhow::Ok((part.to_owned(), tests_of(&text).into_iter().map(claim).collect()))
     };
     CASES.into_iter().map(part).collect()
@@ -170,13 +160,16 @@ fn cases() -> anyhow::Result<Vec<(String, Vec<Claim>)>> {
 fn plan() -> anyhow::Result<Vec<Claim>> {
     let text = std::fs::read_to_string(root().join("docs/plan.md"))?;
     let claim = |row: crate::evidence::Row| {
-        let tests = row
-            .cells
-            .last()
-            .map(|cell| quoted(cell).filter_map(|name| Some(name.rsplit_once("::")?.1.to_owned())).collect());
+        let tests = row.cells.last().map(|cell| quoted(cell).flat_map(needed).collect());
         Claim { name: format!("{}: {}", row.heading, row.cells[0]), tests: tests.unwrap_or_default() }
     };
     Ok(rows(&text).into_iter().map(claim).collect())
+}
+
+/// What a document names. A test that is not there has a name that none has.
+fn needed(name: &str) -> Vec<TestId> {
+    let ids = ids(name);
+    if ids.is_empty() { vec![TestId { binary: String::new(), test: name.to_owned() }] } else { ids }
 }
 
 fn said(command: &mut Command) -> anyhow::Result<String> {
@@ -222,9 +215,15 @@ mod tests {
     fn a_step_tells_its_lines_and_its_code() {
         let mut lines = Vec::new();
         let mut command = Command::new("sh");
-        command.args(["-c", "echo out; printf '\\033[32mPASS\\033[0m x\\n' >&2; exit 3"]);
+        command.args([
+            "-c",
+            "for at in 1 2 3; do echo out; printf '\\033[32mPASS\\033[0m x\\n' >&2; done; exit 3",
+        ]);
         let step = step("sh", &mut command, |line| lines.push(line.trim().to_owned())).expect("it runs");
-        lines.sort();
-        assert_eq!((step.code, lines), (Some(3), vec!["PASS x".to_owned(), "out".to_owned()]));
+        // In the order in which they were said, whichever way.
+        assert_eq!(
+            (step.code, lines),
+            (Some(3), ["out", "PASS x"].repeat(3).iter().map(ToString::to_string).collect())
+        );
     }
 }

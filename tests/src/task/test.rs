@@ -22,7 +22,8 @@ pub fn all(filter: &[String]) -> anyhow::Result<()> {
     }
 }
 
-fn has_nextest() -> bool {
+/// Whether tests are run by nextest here.
+pub fn has_nextest() -> bool {
     Command::new("cargo-nextest")
         .args(["nextest", "--version"])
         .stdout(Stdio::null())

@@ -1,50 +1,86 @@
-//! What a run of the tests printed, test by test. Pure; knows both runners.
+//! What a run of the tests left behind, test by test. Pure; knows both runners.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::Value;
+
+use crate::evidence::TestId;
 
 /// How one test ended.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Outcome {
-    /// The test's binary, without its crate: `e2e`, `matrix`, `lib`.
-    pub binary: String,
-    /// Its whole name, modules included.
-    pub test: String,
+    pub id: TestId,
     pub passed: bool,
     /// Only the one runner says it for each.
     pub seconds: Option<f64>,
 }
 
-impl Outcome {
-    /// The function, without its modules.
-    pub fn function(&self) -> &str {
-        self.test.rsplit("::").next().unwrap_or(&self.test)
-    }
+/// From the report that nextest writes.
+pub fn of_junit(xml: &str) -> Vec<Outcome> {
+    let cases = xml.split("<testcase").skip(1).filter_map(|case| {
+        let (head, rest) = case.split_once('>')?;
+        let attribute = |name: &str| {
+            let (_, behind) = head.split_once(&format!(" {name}=\""))?;
+            behind.split('"').next().map(unescaped)
+        };
+        // What a test printed is escaped: these words are the report's own.
+        let body =
+            if head.ends_with('/') { "" } else { rest.split("</testcase>").next().unwrap_or_default() };
+        let passed = !["<failure", "<error", "<skipped"].iter().any(|mark| body.contains(mark));
+        let id = TestId { binary: attribute("classname")?, test: attribute("name")? };
+        Some(Outcome { id, passed, seconds: attribute("time").and_then(|time| time.parse().ok()) })
+    });
+    cases.collect()
 }
 
-/// Reads a line at a time.
+fn unescaped(text: &str) -> String {
+    let pairs = [("&lt;", "<"), ("&gt;", ">"), ("&quot;", "\""), ("&apos;", "'"), ("&amp;", "&")];
+    pairs.iter().fold(text.to_owned(), |text, (from, to)| text.replace(from, to))
+}
+
+/// The tests that nextest would run, from its list in JSON.
+pub fn listed_by_nextest(json: &str) -> Option<BTreeSet<TestId>> {
+    let list: Value = serde_json::from_str(json).ok()?;
+    let mut listed = BTreeSet::new();
+    for (binary, suite) in list.get("rust-suites")?.as_object()? {
+        for (test, what) in suite.get("testcases")?.as_object()? {
+            if what.get("ignored").and_then(Value::as_bool) == Some(false) {
+                listed.insert(TestId { binary: binary.clone(), test: test.clone() });
+            }
+        }
+    }
+    Some(listed)
+}
+
+/// Reads what `cargo test` prints, a line at a time: a run, or with `--list` what there is.
 #[derive(Debug, Default)]
 pub struct Reader {
+    package: String,
     binary: String,
-    outcomes: BTreeMap<(String, String), Outcome>,
+    outcomes: BTreeMap<TestId, Outcome>,
+    listed: BTreeSet<TestId>,
 }
 
 impl Reader {
     pub fn line(&mut self, line: &str) {
         let line = line.trim();
-        if let Some(outcome) = nextest(line) {
-            self.put(outcome);
-        } else if let Some(target) = line.strip_prefix("Running ") {
-            self.binary = binary_of(target);
+        if let Some(target) = line.strip_prefix("Running ") {
+            self.running(target);
+        } else if let Some(package) = line.strip_prefix("Doc-tests ") {
+            self.binary = format!("{}::doc", package.replace('_', "-"));
+        } else if let Some(test) = line.strip_suffix(": test") {
+            self.listed.insert(TestId { binary: self.binary.clone(), test: test.to_owned() });
         } else if let Some((test, ended)) =
             line.strip_prefix("test ").and_then(|rest| rest.split_once(" ... "))
         {
-            let passed = match ended.split(' ').next() {
+            let passed = match ended.split([' ', ',']).next() {
                 Some("ok") => true,
                 Some("FAILED") => false,
                 _ => return,
             };
-            let (binary, test) = (self.binary.clone(), test.to_owned());
-            self.put(Outcome { binary, test, passed, seconds: None });
+            // The runner says so of some in the name's place.
+            let test = test.trim_end_matches(" - should panic").to_owned();
+            self.put(Outcome { id: TestId { binary: self.binary.clone(), test }, passed, seconds: None });
         }
     }
 
@@ -53,82 +89,119 @@ impl Reader {
         self.outcomes.into_values().collect()
     }
 
+    pub fn listed(self) -> BTreeSet<TestId> {
+        self.listed
+    }
+
+    /// `unittests src/lib.rs (target/debug/deps/pulse_shell-0f…)`, `tests/e2e/main.rs (…/e2e-0f…)`. A package's library comes
+    /// before what else it has.
+    fn running(&mut self, target: &str) {
+        let file = target.rsplit('/').next().unwrap_or_default().trim_end_matches(')');
+        let name = file.rsplit_once('-').map_or(file, |(name, _)| name);
+        self.binary = if target.starts_with("unittests src/lib.rs") {
+            self.package = name.replace('_', "-");
+            self.package.clone()
+        } else if target.starts_with("unittests ") {
+            format!("{}::bin/{name}", self.package)
+        } else {
+            format!("{}::{name}", self.package)
+        };
+    }
+
     /// A failure is never overwritten: it may be told twice, and a captured output may look like a line of ours.
     fn put(&mut self, outcome: Outcome) {
-        let key = (outcome.binary.clone(), outcome.test.clone());
-        if self.outcomes.get(&key).is_none_or(|known| known.passed && !outcome.passed) {
-            self.outcomes.insert(key, outcome);
+        if self.outcomes.get(&outcome.id).is_none_or(|known| known.passed && !outcome.passed) {
+            self.outcomes.insert(outcome.id.clone(), outcome);
         }
     }
-}
-
-/// `PASS [   5.825s] (22/28) pulse-tests::matrix lines::line_25_04`
-fn nextest(line: &str) -> Option<Outcome> {
-    let (word, rest) = line.split_once(' ')?;
-    let passed = match word {
-        "PASS" => true,
-        "FAIL" | "TIMEOUT" | "ABORT" | "SIGABRT" | "SIGSEGV" | "SIGKILL" | "SIGTERM" => false,
-        _ => return None,
-    };
-    let (seconds, rest) = rest.trim_start().strip_prefix('[')?.split_once(']')?;
-    let seconds = seconds.trim().trim_start_matches('>').trim_end_matches('s').parse().ok();
-    let mut words = rest.split_whitespace().rev();
-    let (test, binary) = (words.next()?, words.next()?);
-    let binary = binary.rsplit("::").next().filter(|_| binary.contains("::")).unwrap_or("lib");
-    Some(Outcome { binary: binary.to_owned(), test: test.to_owned(), passed, seconds })
-}
-
-/// `unittests src/lib.rs (target/debug/deps/pulse_shell-0f…)`, `tests/e2e/main.rs (…/e2e-0f…)`
-fn binary_of(target: &str) -> String {
-    if target.starts_with("unittests src/lib.rs") {
-        return "lib".to_owned();
-    }
-    let file = target.rsplit('/').next().unwrap_or_default().trim_end_matches(')');
-    file.rsplit_once('-').map_or(file, |(name, _)| name).to_owned()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn read(text: &str) -> Vec<(String, String, bool, Option<f64>)> {
-        let mut reader = Reader::default();
-        text.lines().for_each(|line| reader.line(line));
-        reader.outcomes().into_iter().map(|o| (o.binary, o.test, o.passed, o.seconds)).collect()
+    fn id(binary: &str, test: &str) -> TestId {
+        TestId { binary: binary.to_owned(), test: test.to_owned() }
     }
 
     #[test]
-    fn both_runners_are_understood() {
-        let text = "\
-            \n        PASS [   5.825s] ( 22/28) pulse-tests::matrix lines::line_25_04
-            \n        FAIL [ 126.198s] (28/28) pulse-tests::matrix faults::tls_is_garbage
-            \n    test faults::tls_is_garbage ... FAILED
-            \n        PASS [   0.010s] (27/28) pulse-shell calls::tests::a_call\n";
-        let own =
-            |binary: &str, test: &str, passed, seconds| (binary.to_owned(), test.to_owned(), passed, seconds);
-        let read_once = read(text);
-        assert!(read_once.contains(&own("matrix", "lines::line_25_04", true, Some(5.825))));
-        assert!(read_once.contains(&own("matrix", "faults::tls_is_garbage", false, Some(126.198))));
-        assert!(read_once.contains(&own("lib", "calls::tests::a_call", true, Some(0.01))));
-
-        let text = "\
-            \n     Running unittests src/lib.rs (target/debug/deps/pulse_shell-0f1e)
-            \ntest calls::tests::a_call ... ok
-            \n     Running tests/matrix/main.rs (target/debug/deps/matrix-77aa)
-            \ntest lines::line_25_04 ... ok\ntest faults::tls_is_garbage ... FAILED\ntest slow ... ignored\n";
+    fn a_report_is_read_test_by_test() {
+        let xml = "\
+<testsuites name=\"nextest-run\" tests=\"4\">
+  <testsuite name=\"pulse-registry\" tests=\"1\">
+    <testcase name=\"config::tests::same\" classname=\"pulse-registry\" timestamp=\"x\" time=\"0.010\">
+    </testcase>
+  </testsuite>
+  <testsuite name=\"pulse-collector\">
+    <testcase name=\"config::tests::same\" classname=\"pulse-collector\" time=\"0.010\"/>
+  </testsuite>
+  <testsuite name=\"pulse-tests::matrix\">
+    <testcase name=\"lines::a\" classname=\"pulse-tests::matrix\" time=\"5.825\"><system-out>&lt;failure&gt;</system-out></testcase>
+    <testcase name=\"faults::b\" classname=\"pulse-tests::matrix\" time=\"1\"><failure type=\"test failure\"/></testcase>
+  </testsuite>
+</testsuites>";
+        let outcome = |binary: &str, test: &str, passed, seconds| Outcome {
+            id: id(binary, test),
+            passed,
+            seconds: Some(seconds),
+        };
         assert_eq!(
-            read(text),
+            of_junit(xml),
             [
-                own("lib", "calls::tests::a_call", true, None),
-                own("matrix", "faults::tls_is_garbage", false, None),
-                own("matrix", "lines::line_25_04", true, None),
+                outcome("pulse-registry", "config::tests::same", true, 0.01),
+                outcome("pulse-collector", "config::tests::same", true, 0.01),
+                outcome("pulse-tests::matrix", "lines::a", true, 5.825),
+                outcome("pulse-tests::matrix", "faults::b", false, 1.0),
             ]
         );
     }
 
     #[test]
+    fn what_is_ignored_is_not_listed() {
+        let json = r#"{"rust-suites": {"pulse-shell": {"testcases": {
+            "calls::tests::a": {"ignored": false}, "calls::tests::b": {"ignored": true}}},
+            "pulse-tests::matrix": {"testcases": {"lines::a": {"ignored": false}}}}}"#;
+        let listed = listed_by_nextest(json).expect("a list");
+        assert_eq!(
+            listed,
+            [id("pulse-shell", "calls::tests::a"), id("pulse-tests::matrix", "lines::a")].into()
+        );
+        assert_eq!(listed_by_nextest("error: no such command"), None);
+    }
+
+    #[test]
+    fn tests_of_one_name_in_two_packages_are_two() {
+        let text = "\
+            \n     Running unittests src/lib.rs (target/debug/deps/pulse_collector-0f1e)
+            \ntest config::tests::same ... ok
+            \n     Running unittests src/lib.rs (target/debug/deps/pulse_tests-0f1e)
+            \ntest config::tests::same ... FAILED
+            \n     Running unittests src/bin/xtask.rs (target/debug/deps/xtask-0f1e)
+            \n     Running tests/matrix/main.rs (target/debug/deps/matrix-77aa)
+            \ntest lines::a ... ok\ntest faults::b - should panic ... ok\ntest slow ... ignored\ntest slow ... ignored, why
+            \n   Doc-tests pulse_fixtures
+            \ntest fixtures/src/appliance.rs - appliance (line 4) - compile ... ok\n";
+        let (mut ran, mut list) = (Reader::default(), Reader::default());
+        text.lines().for_each(|line| ran.line(line));
+        let told: Vec<(TestId, bool)> = ran.outcomes().into_iter().map(|o| (o.id, o.passed)).collect();
+        let wanted = [
+            (id("pulse-collector", "config::tests::same"), true),
+            (id("pulse-fixtures::doc", "fixtures/src/appliance.rs - appliance (line 4) - compile"), true),
+            (id("pulse-tests", "config::tests::same"), false),
+            (id("pulse-tests::matrix", "faults::b"), true),
+            (id("pulse-tests::matrix", "lines::a"), true),
+        ];
+        assert_eq!(told, wanted);
+
+        let text = "Running unittests src/lib.rs (target/debug/deps/pulse_tests-0f1e)\na::b: test\n1 test, 0 benchmarks\n";
+        text.lines().for_each(|line| list.line(line));
+        assert_eq!(list.listed(), [id("pulse-tests", "a::b")].into());
+    }
+
+    #[test]
     fn what_failed_once_has_failed() {
-        let text = "FAIL [ 1.0s] (1/1) a::b c::d\nPASS [ 1.0s] (1/1) a::b c::d\n";
-        assert_eq!(read(text), [("b".to_owned(), "c::d".to_owned(), false, Some(1.0))]);
+        let mut reader = Reader::default();
+        "test c::d ... FAILED\ntest c::d ... ok\n".lines().for_each(|line| reader.line(line));
+        assert!(reader.outcomes().iter().all(|outcome| !outcome.passed));
     }
 }

@@ -40,7 +40,7 @@ pub fn page(setting: &Setting, evidence: &Evidence, cases: &[(String, Vec<Claim>
         let _ = writeln!(text, "| `{}` | {code} | {:.0} |", step.command, step.seconds);
     }
     let passed = evidence.outcomes.iter().filter(|outcome| outcome.passed).count();
-    let _ = writeln!(text, "\nTests: {passed} of {} passed.\n", evidence.outcomes.len());
+    let _ = writeln!(text, "\nTests: {passed} of {} passed.\n", evidence.listed.len());
     let _ = writeln!(
         text,
         "## Matrix\n\nEach case goes from the configuration over fetch, ingest, query, watch, alert and context to the console (`tests/matrix`). Where one fails, its output names the stage.\n"
@@ -118,13 +118,14 @@ fn put_figures(text: &mut String, evidence: &Evidence) {
 mod tests {
     use super::super::outcome::Outcome;
     use super::*;
+    use crate::evidence::TestId;
 
     #[test]
     fn the_page_says_what_failed() {
-        let claim = Claim { name: "Packets: TN-01 client".to_owned(), tests: vec!["works".to_owned()] };
-        let case = Claim { name: "works".to_owned(), tests: vec!["works".to_owned()] };
-        let outcome =
-            Outcome { binary: "e2e".to_owned(), test: "a::works".to_owned(), passed: false, seconds: None };
+        let works = TestId { binary: "e2e".to_owned(), test: "a::works".to_owned() };
+        let claim = Claim { name: "Packets: TN-01 client".to_owned(), tests: vec![works.clone()] };
+        let case = Claim { name: "works".to_owned(), tests: vec![works.clone()] };
+        let outcome = Outcome { id: works, passed: false, seconds: None };
         let evidence = Evidence { outcomes: vec![outcome], claims: vec![claim], ..Evidence::default() };
         let setting = Setting {
             version: "1".to_owned(),
@@ -137,7 +138,7 @@ mod tests {
         let text = page(&setting, &evidence, &[("lines".to_owned(), vec![case])]);
         for wanted in [
             "## Verdict: NO_GO",
-            "- `e2e::a::works` failed",
+            "- `e2e a::works` failed",
             "### lines\n\n| case | tests passed | result |\n| --- | --- | --- |\n| works | 0 of 1 | FAIL |",
             "### Packets\n\n| line | tests passed | result |\n| --- | --- | --- |\n| TN-01 client | 0 of 1 | FAIL |",
             "| ratio_vs_etcd | `cargo xtask bench ingest` | - | at least 3 x | not measured |",

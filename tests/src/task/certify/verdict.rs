@@ -1,9 +1,14 @@
 //! GO, GO_WITH_CONDITIONS or NO_GO, from what came out. Pure: nobody types it.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use super::figures::{Measured, TARGETS, Target};
 use super::outcome::Outcome;
+use crate::evidence::TestId;
+
+/// So many tests are named where a list would be too long.
+const NAMED_MAX: usize = 5;
 
 /// A command and how it ended.
 #[derive(Clone, Debug, PartialEq)]
@@ -18,14 +23,16 @@ pub struct Step {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Claim {
     pub name: String,
-    /// Functions; each must have passed wherever it ran, and have run.
-    pub tests: Vec<String>,
+    /// Each must have run, and passed.
+    pub tests: Vec<TestId>,
 }
 
 /// Everything that the verdict follows from.
 #[derive(Clone, Debug, Default)]
 pub struct Evidence {
     pub steps: Vec<Step>,
+    /// What should have run.
+    pub listed: BTreeSet<TestId>,
     pub outcomes: Vec<Outcome>,
     pub claims: Vec<Claim>,
     pub figures: Vec<Measured>,
@@ -75,8 +82,8 @@ pub struct Verdict {
 impl Claim {
     /// Passed and needed.
     pub fn held(&self, outcomes: &[Outcome]) -> (usize, usize) {
-        let passes = |test: &&String| {
-            let mut runs = outcomes.iter().filter(|outcome| outcome.function() == test.as_str()).peekable();
+        let passes = |test: &&TestId| {
+            let mut runs = outcomes.iter().filter(|outcome| outcome.id == **test).peekable();
             runs.peek().is_some() && runs.all(|outcome| outcome.passed)
         };
         (self.tests.iter().filter(passes).count(), self.tests.len())
@@ -93,6 +100,24 @@ impl Evidence {
         self.figures.iter().find(|measured| measured.figure == target.figure).map(|measured| measured.value)
     }
 
+    /// Each test that is there has run once, and nothing else has.
+    fn miscounted(&self) -> Option<String> {
+        let ran: BTreeSet<TestId> = self.outcomes.iter().map(|outcome| outcome.id.clone()).collect();
+        let (there, counted) = (self.listed.len(), self.outcomes.len());
+        let name = |what: &str, tests: Vec<&TestId>| {
+            let more = if tests.len() > NAMED_MAX { " and more" } else { "" };
+            let named: Vec<String> = tests.iter().take(NAMED_MAX).map(|test| format!("`{test}`")).collect();
+            (!named.is_empty()).then(|| format!("; {what}: {}{more}", named.join(", ")))
+        };
+        let missing = name("without an outcome", self.listed.difference(&ran).collect());
+        let unknown = name("not listed", ran.difference(&self.listed).collect());
+        if there == counted && missing.is_none() && unknown.is_none() {
+            return None;
+        }
+        let which = [missing, unknown].into_iter().flatten().collect::<String>();
+        Some(format!("{there} tests are there and {counted} outcomes were read{which}"))
+    }
+
     pub fn verdict(&self) -> Verdict {
         let mut against = Vec::new();
         for step in self.steps.iter().filter(|step| step.code != Some(0)) {
@@ -103,7 +128,8 @@ impl Evidence {
             against.push("nothing was tried".to_owned());
         }
         let failed = self.outcomes.iter().filter(|outcome| !outcome.passed);
-        against.extend(failed.map(|outcome| format!("`{}::{}` failed", outcome.binary, outcome.test)));
+        against.extend(failed.map(|outcome| format!("`{}` failed", outcome.id)));
+        against.extend(self.miscounted());
         for claim in self.claims.iter().filter(|claim| !claim.holds(&self.outcomes)) {
             let (passed, needed) = claim.held(&self.outcomes);
             against.push(format!("{}: {passed} of {needed} tests passed", claim.name));
@@ -140,13 +166,27 @@ mod tests {
     use super::super::figures::Good;
     use super::*;
 
+    fn id(binary: &str, test: &str) -> TestId {
+        TestId { binary: binary.to_owned(), test: test.to_owned() }
+    }
+
+    fn ended(id: TestId, passed: bool) -> Outcome {
+        Outcome { id, passed, seconds: None }
+    }
+
+    /// Another test, listed, which ended so.
+    fn with(evidence: &mut Evidence, other: &TestId, passed: bool) {
+        evidence.listed.insert(other.clone());
+        evidence.outcomes.push(ended(other.clone(), passed));
+    }
+
     fn good() -> Evidence {
-        let outcome =
-            Outcome { binary: "e2e".to_owned(), test: "a::works".to_owned(), passed: true, seconds: None };
+        let works = id("e2e", "a::works");
         Evidence {
             steps: vec![Step { command: "x".to_owned(), code: Some(0), seconds: 1.0 }],
-            outcomes: vec![outcome],
-            claims: vec![Claim { name: "TN-01".to_owned(), tests: vec!["works".to_owned()] }],
+            listed: [works.clone()].into(),
+            outcomes: vec![ended(works.clone(), true)],
+            claims: vec![Claim { name: "TN-01".to_owned(), tests: vec![works] }],
             figures: TARGETS
                 .iter()
                 .map(|target| Measured { figure: target.figure.to_owned(), value: target.value })
@@ -159,20 +199,29 @@ mod tests {
     #[test]
     fn a_verdict_follows_from_what_came_out() {
         type Change = fn(&mut Evidence);
-        let cases: [(&str, Change, Word); 12] = [
+        let cases: [(&str, Change, Word); 17] = [
             ("all is well", |_| {}, Word::Go),
             ("a command failed", |e| e.steps[0].code = Some(101), Word::NoGo),
             ("a command was killed", |e| e.steps[0].code = None, Word::NoGo),
             ("a test failed", |e| e.outcomes[0].passed = false, Word::NoGo),
+            ("another test failed", |e| with(e, &id("lib", "b::other"), false), Word::NoGo),
+            ("a test was listed and has no outcome", |e| e.listed.extend([id("e2e", "b")]), Word::NoGo),
+            ("nothing was listed", |e| e.listed.clear(), Word::NoGo),
+            ("one ran that is not listed", |e| e.outcomes.push(ended(id("e2e", "b"), true)), Word::NoGo),
+            ("one was counted twice", |e| e.outcomes.push(e.outcomes[0].clone()), Word::NoGo),
             (
-                "another test failed",
+                "a test of that name passed in another binary",
                 |e| {
-                    let (binary, test) = ("lib".to_owned(), "b::other".to_owned());
-                    e.outcomes.push(Outcome { binary, test, passed: false, seconds: None });
+                    with(e, &id("lib", "a::works"), true);
+                    e.outcomes[0].passed = false;
                 },
                 Word::NoGo,
             ),
-            ("a test that is needed did not run", |e| e.claims[0].tests.push("gone".to_owned()), Word::NoGo),
+            (
+                "a test that is needed did not run",
+                |e| e.claims[0].tests.push(id("lib", "a::works")),
+                Word::NoGo,
+            ),
             ("a line of the plan has no test", |e| e.claims[0].tests.clear(), Word::NoGo),
             ("nothing ran", |e| *e = Evidence::default(), Word::NoGo),
             ("a figure is missing", |e| drop(e.figures.pop()), Word::GoWithConditions),
