@@ -1,7 +1,8 @@
-//! The command line: serve, check the settings, rotate the master key, and
-//! keep connections without grpcurl.
+//! The command line: serve, check the settings, rotate the master key, back up
+//! and restore, and keep connections without grpcurl.
 
 mod alerts;
+mod backup;
 mod connections;
 mod import;
 mod secrets;
@@ -62,6 +63,10 @@ enum Command {
     /// Keep the key that encrypts stored credentials. The collector must not be running.
     #[command(subcommand)]
     Keys(KeysCommand),
+    /// Write the stored connections, encrypted as they are, into one file; the collector may be running.
+    Backup(backup::BackupArgs),
+    /// Put a backup of connections into data_dir, where no collector may be running.
+    Restore(backup::RestoreArgs),
 }
 
 #[derive(Debug, Subcommand)]
@@ -132,6 +137,15 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             let rotated = tokio::task::spawn_blocking(move || rotate(&config, &key)).await??;
             table::print(&[format!("{rotated} connections are encrypted with a new key")])?;
         }
+        Some(Command::Backup(arguments)) => {
+            let config = cli.settings.read().0?;
+            tokio::task::spawn_blocking(move || backup::save(&config, &arguments)).await??;
+        }
+        Some(Command::Restore(arguments)) => {
+            let config = cli.settings.read().0?;
+            let key = config.connections.key().await?;
+            tokio::task::spawn_blocking(move || backup::restore(&config, &key, &arguments)).await??;
+        }
         Some(Command::Health(arguments)) => {
             let config = cli.settings.read().0?;
             let has_tls = config.tls.files.is_some();
@@ -157,15 +171,16 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
 }
 
 fn rotate(config: &Config, key: &KeySource) -> anyhow::Result<usize> {
-    let remedy = |error: StoreError| {
-        let remedy = error.remedy();
-        anyhow::Error::new(error).context(remedy)
-    };
-    let (store, loaded) = Store::open(&config.data_dir, key).map_err(remedy)?;
+    let (store, loaded) = Store::open(&config.data_dir, key).map_err(remedied)?;
     let connections: BTreeMap<_, _> =
         loaded.connections.into_iter().map(|settings| (settings.id.clone(), Arc::new(settings))).collect();
-    store.rotate_key(loaded.revision, &connections, &loaded.damaged).map_err(remedy)?;
+    store.rotate_key(loaded.revision, &connections, &loaded.damaged).map_err(remedied)?;
     Ok(connections.len())
+}
+
+fn remedied(error: StoreError) -> anyhow::Error {
+    let remedy = error.remedy();
+    anyhow::Error::new(error).context(remedy)
 }
 
 async fn serve_until_stopped(config: Config) -> anyhow::Result<()> {

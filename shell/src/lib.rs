@@ -15,6 +15,7 @@ pub mod probes;
 pub mod serve;
 pub mod settings;
 pub mod socket;
+pub mod stream;
 pub mod table;
 pub mod tls;
 pub mod trace;

@@ -12,7 +12,10 @@ use pulse_tests::harness::process::{Process, binary};
 use pulse_tests::harness::within;
 use pulse_tests::task::{image, root};
 use tempfile::TempDir;
+use tokio::io::AsyncWriteExt as _;
 use tokio::process::Command;
+
+use crate::manifests::{built, list};
 
 /// The mounts of a pod, then the service in place of the shell. A pod's runtime makes the places of mounts, too.
 const POD: &str = r#"
@@ -151,10 +154,30 @@ async fn a_pod_serves_from_the_image_with_nothing_but_its_mounts() -> anyhow::Re
     assert!(plain.is_err() || plain.is_ok_and(|(status, _)| status != 200), "plain text is answered");
     let (code, said) = pod.run(&[&start[..], &["tokens", "list"]].concat()).await?;
     assert_eq!(code, 0, "{said}");
+    let save = [&start[..], &["backup", "--to", "-"]].concat();
+    let saved = within("a backup", pod.command(&save).output()).await?;
+    let (code, said) = restored("restore/registry", &saved.stdout).await?;
+    assert!(code == Some(0) && said.starts_with("restored registry "), "{said}{saved:?}");
     registry.terminate().await?;
     let (code, said) = pod.run(&health[..6]).await?;
     assert_eq!(code, 1, "{said}");
     Ok(())
+}
+
+/// What the pod of that build does with these bytes on its standard input.
+async fn restored(build: &str, backup: &[u8]) -> anyhow::Result<(Option<i32>, String)> {
+    let (_, documents) = built(build)?;
+    let container = &list(&documents[0]["spec"], "containers")[0];
+    let line = list(container, "command").iter().chain(list(container, "args"));
+    let line: Vec<&str> = line.filter_map(serde_json::Value::as_str).collect();
+    let pod = Pod::new()?;
+    let mut child = pod.command(&line).stdin(std::process::Stdio::piped()).spawn()?;
+    let mut input = child.stdin.take().context("a pipe")?;
+    input.write_all(backup).await?;
+    drop(input);
+    let output = within("a restore", child.wait_with_output()).await?;
+    let said = [output.stdout, output.stderr].concat();
+    Ok((output.status.code(), String::from_utf8_lossy(&said).into_owned()))
 }
 
 #[test]

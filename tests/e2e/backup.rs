@@ -1,21 +1,28 @@
 //! A backup of a registry that runs, and what becomes of it: put back where the
 //! registry was, and beside it.
 
+use std::path::Path;
+use std::process::Stdio;
+
 use pulse_fixtures::appliance::{Appliance, ApplianceConfig};
 use pulse_fixtures::line::ApiLine;
 use pulse_proto::pb::registry::v1::{ListResourcesRequest, WatchResourcesRequest};
 use pulse_proto::pb::resource::v1::ConnectionState;
 use pulse_tests::harness::command::{Ran, run};
-use pulse_tests::harness::fleet::Pair;
+use pulse_tests::harness::fleet::{Pair, Service};
+use pulse_tests::harness::process::binary;
 use pulse_tests::harness::view::{Mirror, client};
+use pulse_tests::harness::within;
+use tokio::io::AsyncWriteExt as _;
+use tokio::process::Command;
 
 async fn registry(arguments: &[&str]) -> anyhow::Result<Ran> {
     run("pulse-registry", arguments, &[], "").await
 }
 
-async fn held(pair: &Pair) -> anyhow::Result<(Vec<String>, u64)> {
+async fn held(registry: &Service) -> anyhow::Result<(Vec<String>, u64)> {
     let request = ListResourcesRequest { page_size: 1_000, ..ListResourcesRequest::default() };
-    let list = client(pair.registry.grpc()).await?.list_resources(request).await?.into_inner();
+    let list = client(registry.grpc()).await?.list_resources(request).await?.into_inner();
     Ok((list.resources.into_iter().map(|resource| resource.id).collect(), list.revision))
 }
 
@@ -41,7 +48,7 @@ async fn a_running_registry_is_saved_and_comes_back_as_another_one() -> anyhow::
     assert!(refused.stderr.contains("in use by another process"), "{refused:?}");
 
     let token = mirror.resume_token.clone();
-    let (ids, revision) = held(&pair).await?;
+    let (ids, revision) = held(&pair.registry).await?;
     pair.registry.terminate().await?;
     let refused = registry(&["restore", "--data-dir", &data, "--from", &file]).await?;
     assert_eq!(refused.code, 1, "{refused:?}");
@@ -51,7 +58,7 @@ async fn a_running_registry_is_saved_and_comes_back_as_another_one() -> anyhow::
     assert!(restored.stdout.contains("what was there before is now"), "{restored:?}");
 
     pair.registry.up().await?;
-    let (again, came_back_at) = held(&pair).await?;
+    let (again, came_back_at) = held(&pair.registry).await?;
     assert_eq!(again, ids);
     assert!(came_back_at <= revision);
     // Its revisions are not those of the registry that gave the token.
@@ -64,5 +71,128 @@ async fn a_running_registry_is_saved_and_comes_back_as_another_one() -> anyhow::
     let mut mirror = Mirror::open(pair.registry.grpc(), "", "").await?;
     pair.collector.up().await?;
     mirror.until("the dataset", |m| m.named("zfs-dataset", "tank/after-restore").is_some()).await?;
+    Ok(())
+}
+
+/// `backup` or `restore` at the end of a pipe.
+fn piped(service: &str, arguments: &[&str], data: &Path) -> anyhow::Result<Command> {
+    let mut command = Command::new(binary(service)?);
+    command.args(arguments).arg("--data-dir").arg(data).env_clear().kill_on_drop(true);
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    Ok(command)
+}
+
+const BACKUP: [&str; 3] = ["backup", "--to", "-"];
+const RESTORE: [&str; 3] = ["restore", "--from", "-"];
+
+#[tokio::test]
+async fn a_backup_goes_through_a_pipe_into_an_empty_folder() -> anyhow::Result<()> {
+    let appliance = Appliance::start(ApplianceConfig::of(ApiLine::V25_10)).await?;
+    let mut pair = Pair::start().await?;
+    let mut mirror = Mirror::open(pair.registry.grpc(), "", "").await?;
+    let created = pair.add("nas", &appliance).await?;
+    pair.until_state(&created.id, ConnectionState::Live).await?;
+    mirror.until("the disks", |m| m.resources.values().any(|r| r.physical_disk.is_some())).await?;
+    pair.collector.kill9().await?;
+    let (ids, _) = held(&pair.registry).await?;
+
+    let home = pair.folder.path().join("other");
+    let mut backup = piped("pulse-registry", &BACKUP, &pair.registry.data())?.spawn()?;
+    let between: Stdio = backup.stdout.take().expect("a pipe").try_into()?;
+    let restored = piped("pulse-registry", &RESTORE, &home.join("data"))?.stdin(between).output();
+    let restored = within("the restore", restored).await?;
+    let told = String::from_utf8_lossy(&restored.stdout);
+    assert!(restored.status.success() && told.starts_with("restored registry "), "{restored:?}");
+    let saved = within("the backup", backup.wait_with_output()).await?;
+    let told = String::from_utf8_lossy(&saved.stderr);
+    assert!(saved.status.success() && told.contains(" to standard output ("), "{saved:?}");
+
+    let other = Service::start("pulse-registry", &home, "").await?;
+    assert_eq!(held(&other).await?.0, ids);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_stream_that_is_not_whole_leaves_nothing_behind() -> anyhow::Result<()> {
+    let folder = tempfile::tempdir()?;
+    let mut registry = Service::start("pulse-registry", &folder.path().join("registry"), "").await?;
+    let whole =
+        within("the backup", piped("pulse-registry", &BACKUP, &registry.data())?.output()).await?.stdout;
+    registry.terminate().await?;
+    let data = folder.path().join("data");
+    let last = whole.len() - 1;
+    let more = [&whole[..], b"x"].concat();
+    for bytes in [&whole[..0], &whole[..100], &whole[..last / 2], &whole[..last], &more] {
+        let (code, told) = fed(piped("pulse-registry", &RESTORE, &data)?, bytes).await?;
+        assert!(code == Some(1) && told.contains("standard input"), "{told}");
+        assert_eq!(std::fs::read_dir(&data)?.count(), 0, "{} bytes left something", bytes.len());
+    }
+    let (code, told) = fed(piped("pulse-registry", &RESTORE, &data)?, &whole).await?;
+    assert_eq!(code, Some(0), "{told}");
+    Ok(())
+}
+
+/// Runs a command with bytes on its standard input: its code and what it said.
+async fn fed(mut command: Command, bytes: &[u8]) -> anyhow::Result<(Option<i32>, String)> {
+    let mut child = command.stdin(Stdio::piped()).spawn()?;
+    let mut input = child.stdin.take().expect("a pipe");
+    // It may have seen enough before it has it all.
+    drop(input.write_all(bytes).await);
+    drop(input);
+    let output = within("the command", child.wait_with_output()).await?;
+    let said = [output.stdout, output.stderr].concat();
+    Ok((output.status.code(), String::from_utf8_lossy(&said).into_owned()))
+}
+
+#[tokio::test]
+async fn the_connections_of_a_running_collector_go_through_a_pipe_and_open_with_their_key()
+-> anyhow::Result<()> {
+    let folder = tempfile::tempdir()?;
+    // Nobody is there: what is looked at here is what is stored.
+    let settings = "[registry]\naddress = \"http://127.0.0.1:9\"\n";
+    let env = |key: &'static str| [("PULSE_COLLECTOR_KEY", key)];
+    let key = "AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=";
+    let home = folder.path().join("collector");
+    let running = Service::start_with_env("pulse-collector", &home, settings, &env(key)).await?;
+    let at = running.grpc().to_string();
+    for (name, host) in [("one", "192.0.2.1"), ("two", "192.0.2.2")] {
+        let add = ["connections", "add", "--name", name, "--host", host, "--username", "pulse"];
+        let add = [&add[..], &["--api-key-stdin", "--address", &at]].concat();
+        let ran = run("pulse-collector", &add, &[], "1-key").await?;
+        assert_eq!(ran.code, 0, "{ran:?}");
+    }
+    let collector = |arguments: &[&str], data: &Path, key: &'static str| {
+        let mut command = piped("pulse-collector", arguments, data)?;
+        command.envs(env(key));
+        anyhow::Ok(command)
+    };
+    let saved = within("the backup", collector(&BACKUP, &running.data(), key)?.output()).await?;
+    assert!(saved.status.success(), "{saved:?}");
+    let whole = saved.stdout;
+    let (code, told) = fed(collector(&RESTORE, &running.data(), key)?, &whole).await?;
+    assert!(code == Some(1) && told.contains("in use by another collector"), "{told}");
+
+    let home = folder.path().join("other");
+    let data = home.join("data");
+    for bytes in [&whole[..0], &whole[..whole.len() / 2], &whole[..whole.len() - 1]] {
+        let (code, told) = fed(collector(&RESTORE, &data, key)?, bytes).await?;
+        assert!(code == Some(1) && told.contains("the backup cannot be read as a whole"), "{told}");
+        assert!(!data.exists(), "{} bytes left something", bytes.len());
+    }
+    let other_key = "AgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgI=";
+    let (code, told) = fed(collector(&RESTORE, &data, other_key)?, &whole).await?;
+    assert!(code == Some(1) && told.contains("was written with key"), "{told}");
+    let (code, told) = fed(collector(&RESTORE, &data, key)?, &whole).await?;
+    assert!(code == Some(0) && told.contains("restored 2 connections"), "{told}");
+    let (code, told) = fed(collector(&RESTORE, &data, key)?, &whole).await?;
+    assert!(code == Some(1) && told.contains("--force"), "{told}");
+    let forced = [&RESTORE[..], &["--force"]].concat();
+    let (code, told) = fed(collector(&forced, &data, key)?, &whole).await?;
+    assert!(code == Some(0) && told.contains("connections.json.replaced-1"), "{told}");
+
+    let other = Service::start_with_env("pulse-collector", &home, settings, &env(key)).await?;
+    let at = other.grpc().to_string();
+    let listed = run("pulse-collector", &["connections", "list", "--address", &at], &[], "").await?;
+    assert!(listed.stdout.contains("one") && listed.stdout.contains("two"), "{listed:?}");
     Ok(())
 }

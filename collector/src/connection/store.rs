@@ -13,6 +13,7 @@ use serde_json::Value;
 
 use super::settings::Settings;
 
+pub mod archive;
 mod error;
 mod file;
 mod keyring;

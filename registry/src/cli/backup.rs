@@ -4,14 +4,14 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use pulse_shell::{serve, table};
+use pulse_shell::{serve, stream, table};
 
 use crate::config::Config;
 use crate::store::journal;
 
 #[derive(Debug, Args)]
 pub(super) struct BackupArgs {
-    /// The backup. A file of that name is replaced once the new one is complete.
+    /// The backup. A file of that name is replaced once the new one is complete; `-`: standard output.
     #[arg(long, value_name = "FILE")]
     to: PathBuf,
 }
@@ -20,7 +20,7 @@ pub(super) struct BackupArgs {
 /// tokens of before are refused, clients list again, and collectors send what the backup does not have.
 #[derive(Debug, Args)]
 pub(super) struct RestoreArgs {
-    /// A file that `backup` wrote.
+    /// A file that `backup` wrote; `-`: standard input.
     #[arg(long, value_name = "FILE")]
     from: PathBuf,
     /// Restore although data_dir holds data, which is kept beside it under another name.
@@ -29,21 +29,29 @@ pub(super) struct RestoreArgs {
 }
 
 pub(super) fn save(config: &Config, arguments: &BackupArgs) -> anyhow::Result<()> {
+    if stream::is_meant(&arguments.to) {
+        let saved = journal::save_stream(&config.data_dir, stream::output()?)?;
+        table::complain(&told(&saved, "standard output"));
+        return Ok(());
+    }
     let saved = journal::save(&config.data_dir, &arguments.to)?;
-    table::print(&[format!(
-        "saved registry {} at revision {} to {} ({})",
-        saved.registry_id,
-        saved.revision,
-        arguments.to.display(),
-        table::size(saved.bytes),
-    )])?;
+    table::print(&[told(&saved, &arguments.to.display().to_string())])?;
     Ok(())
 }
 
+fn told(saved: &journal::Saved, to: &str) -> String {
+    let journal::Saved { registry_id, revision, bytes } = saved;
+    format!("saved registry {registry_id} at revision {revision} to {to} ({})", table::size(*bytes))
+}
+
 pub(super) fn restore(config: &Config, arguments: &RestoreArgs) -> anyhow::Result<()> {
-    serve::own_folder(&config.data_dir)?;
     let new_id = uuid::Uuid::new_v4().to_string();
-    let restored = journal::restore(&config.data_dir, &arguments.from, &new_id, arguments.force)?;
+    serve::own_folder(&config.data_dir)?;
+    let restored = if stream::is_meant(&arguments.from) {
+        journal::restore_stream(&config.data_dir, stream::input()?, &new_id, arguments.force)?
+    } else {
+        journal::restore(&config.data_dir, &arguments.from, &new_id, arguments.force)?
+    };
     let mut lines = vec![format!(
         "restored registry {} as {} at revision {}: {} connections, {} records",
         restored.saved_id, restored.registry_id, restored.revision, restored.connections, restored.records,

@@ -27,7 +27,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use pulse_proto::model::Revision;
 use tracing::warn;
 
-pub use self::archive::{Restored, Saved, restore, save};
+pub use self::archive::{Restored, Saved, restore, restore_stream, save, save_stream};
 use self::disk::{Disk, OsDisk};
 use self::header::unreadable;
 use self::place::Place;

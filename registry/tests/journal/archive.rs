@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use pulse_proto::model::Revision;
-use pulse_registry::store::journal::{FOLDER, Journal, restore, save};
+use pulse_registry::store::journal::{FOLDER, Journal, restore, restore_stream, save, save_stream};
 use pulse_registry::store::redb::{FILE_NAME, Redb};
 use pulse_registry::store::{Store, StoreError};
 
@@ -135,10 +135,10 @@ fn a_damaged_backup_is_refused_before_anything_is_touched() {
     for at in 0..whole.len() {
         let mut bytes = whole.clone();
         bytes[at] ^= 1;
-        for bytes in [&bytes[..], &whole[..at]] {
-            std::fs::write(&file, bytes).unwrap();
-            restore(folder.path(), &file, "new", true).unwrap_err();
-        }
+        std::fs::write(&file, bytes).unwrap();
+        restore(folder.path(), &file, "new", true).unwrap_err();
+        let stream = std::io::Cursor::new(whole[..at].to_vec());
+        restore_stream(folder.path(), stream, "new", true).unwrap_err();
     }
     assert_eq!(reopened(folder.path()), after(1));
     let left: Vec<_> = std::fs::read_dir(folder.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
@@ -149,8 +149,49 @@ fn a_damaged_backup_is_refused_before_anything_is_touched() {
 fn a_restore_that_was_interrupted_is_not_followed_by_an_empty_registry() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::create_dir(folder.path().join("journal.restoring")).unwrap();
-    let error = Journal::open(folder.path(), "x").unwrap_err();
-    assert!(error.to_string().contains("restore` again"), "{error}");
+    let refused = || {
+        let error = Journal::open(folder.path(), "x").unwrap_err();
+        assert!(error.to_string().contains("restore` again"), "{error}");
+    };
+    refused();
+    // One that fails after it does not take its place.
+    let source = tempfile::tempdir().unwrap();
+    commit(&open(source.path()), 1);
+    let file = source.path().join("backup");
+    save(source.path(), &file).unwrap();
+    let mut bytes = std::fs::read(&file).unwrap();
+    let end = bytes.pop();
+    restore_stream(folder.path(), std::io::Cursor::new(bytes.clone()), "new", false).unwrap_err();
+    refused();
+    bytes.extend(end);
+    restore_stream(folder.path(), std::io::Cursor::new(bytes), "new", false).unwrap();
+    assert_eq!(reopened(folder.path()), after(1));
+}
+
+/// Takes so many bytes, then nothing.
+#[derive(Debug)]
+struct Full(usize);
+
+impl std::io::Write for Full {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        let taken = bytes.len().min(self.0);
+        self.0 -= taken;
+        if taken == 0 { Err(std::io::ErrorKind::BrokenPipe.into()) } else { Ok(taken) }
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn a_backup_whose_reader_went_away_has_failed() {
+    let folder = tempfile::tempdir().unwrap();
+    commit(&open(folder.path()), 1);
+    let bytes = save_stream(folder.path(), Full(usize::MAX)).unwrap().bytes;
+    for room in [0, 200, usize::try_from(bytes).unwrap() - 1] {
+        save_stream(folder.path(), Full(room)).unwrap_err();
+    }
 }
 
 #[test]

@@ -23,6 +23,10 @@ pub enum StoreError {
     Damaged { path: PathBuf, why: String },
     #[error("{} has format {found}; this program knows {known}", path.display())]
     Format { path: PathBuf, found: u64, known: u64 },
+    #[error("{} is not there: no connection was ever stored here", path.display())]
+    Nothing { path: PathBuf },
+    #[error("{} is there already", path.display())]
+    Occupied { path: PathBuf },
     #[error("{} would have {bytes} bytes, more than {limit}", path.display())]
     TooLarge { path: PathBuf, bytes: u64, limit: u64 },
     #[error("{what} {} failed: {source}", path.display())]
@@ -54,6 +58,8 @@ impl StoreError {
                 "put back a copy of the file, or move it away and add the connections again"
             }
             Self::Format { .. } => "run the version of this program that wrote it, or a newer one",
+            Self::Nothing { .. } => "check data_dir: it is the folder of a collector that has run",
+            Self::Occupied { .. } => "--force puts it aside; or choose another data_dir",
             Self::TooLarge { .. } => "remove connections, or shorten their certificates and labels",
             Self::Io { .. } => "check the folder's owner, its permissions and the space left",
             Self::Seal | Self::Interrupted => "try again; when it stays, report it with the log",

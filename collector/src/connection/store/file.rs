@@ -67,6 +67,20 @@ pub(super) fn replace(path: &Path, bytes: &[u8], limit: u64) -> Result<(), Store
         .map_err(StoreError::io("writing", path))
 }
 
+/// Gives a file a name that is free; which one.
+pub(super) fn put_aside(path: &Path) -> Result<PathBuf, StoreError> {
+    let mut number = 1_u32;
+    let free = loop {
+        let free = path.with_added_extension(format!("replaced-{number}"));
+        if !free.exists() {
+            break free;
+        }
+        number += 1;
+    };
+    fs::rename(path, &free).and_then(|()| sync_folder(path)).map_err(StoreError::io("renaming", path))?;
+    Ok(free)
+}
+
 /// What others than its owner may do to it and must not: anything, and its group may read it at most. A mounted secret
 /// often gives its group that right.
 pub(super) fn exposed(path: &Path) -> Option<u32> {

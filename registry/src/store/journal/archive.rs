@@ -6,8 +6,8 @@ mod save;
 
 use std::path::Path;
 
-pub use self::restore::{Restored, restore};
-pub use self::save::{Saved, save};
+pub use self::restore::{Restored, restore, restore_stream};
+pub use self::save::{Saved, save, save_stream};
 
 pub(super) use self::restore::refuse_half_restored;
 

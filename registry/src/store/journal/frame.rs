@@ -81,9 +81,10 @@ impl Head {
 pub(super) struct Frames<R> {
     input: R,
     salt: u32,
-    /// Where the next frame begins, and where the last one must end.
+    /// Where the next frame begins.
     at: u64,
-    end: u64,
+    /// Where the last one must end; `None`: where the input does.
+    end: Option<u64>,
     /// Of the next frame.
     ordinal: u64,
 }
@@ -118,7 +119,12 @@ pub(super) enum Reach {
 impl<R: Read> Frames<R> {
     /// `at` is where `input` stands in its file, `end` where the frames end, `ordinal` that of the first.
     pub(super) fn new(input: R, salt: u32, at: u64, end: u64, ordinal: u64) -> Self {
-        Self { input, salt, at, end, ordinal }
+        Self { input, salt, at, end: Some(end), ordinal }
+    }
+
+    /// All that comes, however much that is.
+    pub(super) fn of_stream(input: R, salt: u32, at: u64, ordinal: u64) -> Self {
+        Self { input, salt, at, end: None, ordinal }
     }
 
     /// Where the next frame begins.
@@ -127,7 +133,7 @@ impl<R: Read> Frames<R> {
     }
 
     pub(super) fn next(&mut self) -> io::Result<Next> {
-        let (at, left) = (self.at, self.end.saturating_sub(self.at));
+        let (at, left) = (self.at, self.end.map_or(u64::MAX, |end| end.saturating_sub(self.at)));
         let broken = |reason, reach| Ok(Next::Broken(Broken { at, reason, reach }));
         if left == 0 {
             return Ok(Next::End);
@@ -135,9 +141,14 @@ impl<R: Read> Frames<R> {
         if left < HEAD_BYTES as u64 {
             return broken("a frame is cut short", Reach::Unknown);
         }
-        let mut head = [0; HEAD_BYTES];
-        self.input.read_exact(&mut head)?;
-        let Some(head) = Head::parse(&head, self.salt) else {
+        let head = self.take(HEAD_BYTES)?;
+        if head.is_empty() {
+            return Ok(Next::End);
+        }
+        let Some(head) = head.first_chunk::<HEAD_BYTES>() else {
+            return broken("a frame is cut short", Reach::Unknown);
+        };
+        let Some(head) = Head::parse(head, self.salt) else {
             return broken("the head of a frame does not match its checksum", Reach::Unknown);
         };
         let ends = Reach::Ends(at + head.frame_bytes());
@@ -147,10 +158,9 @@ impl<R: Read> Frames<R> {
         if left < head.frame_bytes() {
             return broken("a frame is cut short", ends);
         }
-        let mut payload = Vec::with_capacity(head.length as usize);
-        self.input.by_ref().take(u64::from(head.length)).read_to_end(&mut payload)?;
+        let payload = self.take(head.length as usize)?;
         if payload.len() != head.length as usize {
-            return Err(io::ErrorKind::UnexpectedEof.into());
+            return broken("a frame is cut short", ends);
         }
         if crc32c::crc32c_append(self.salt, &payload) != head.payload_crc {
             return broken("a frame does not match its checksum", ends);
@@ -158,6 +168,16 @@ impl<R: Read> Frames<R> {
         self.at += head.frame_bytes();
         self.ordinal += 1;
         Ok(Next::Frame(head, payload))
+    }
+
+    /// The next bytes; fewer where a stream ends. A file that has less than it should is an error.
+    fn take(&mut self, count: usize) -> io::Result<Vec<u8>> {
+        let mut bytes = Vec::with_capacity(count);
+        self.input.by_ref().take(count as u64).read_to_end(&mut bytes)?;
+        if bytes.len() < count && self.end.is_some() {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        Ok(bytes)
     }
 }
 

@@ -1,7 +1,6 @@
 //! The first bytes of every file: what it is, whose it is, and where it begins.
 
-use std::fs::File;
-use std::io::{self, Read as _};
+use std::io::{self, Read};
 use std::path::Path;
 
 use pulse_proto::model::Revision;
@@ -75,9 +74,9 @@ impl Header {
     }
 
     /// Reads the header of a file that must be of this kind.
-    pub(super) fn read(file: &mut File, path: &Path, kind: Kind) -> Result<Self, StoreError> {
+    pub(super) fn read(input: &mut impl Read, path: &Path, kind: Kind) -> Result<Self, StoreError> {
         let mut bytes = Vec::with_capacity(HEADER_BYTES);
-        let read = io::Read::by_ref(file).take(HEADER_BYTES as u64).read_to_end(&mut bytes);
+        let read = input.take(HEADER_BYTES as u64).read_to_end(&mut bytes);
         read.map_err(|error| unreadable(path, &error))?;
         Self::decode(&bytes, path, kind)
     }

@@ -1,8 +1,8 @@
-//! Puts a backup in place of a journal. Everything is checked before anything
-//! is replaced, and what was there is kept aside.
+//! Puts a backup in place of a journal. It may be a stream, so it is read once:
+//! beside what is there, which is put aside when all of it has come and is whole.
 
 use std::fs::{self, File};
-use std::io::BufReader;
+use std::io::{BufReader, Read};
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -23,6 +23,8 @@ use crate::store::redb::{FILE_NAME, Redb};
 
 /// A journal that is being restored. It gets its name when it is complete and what was there is out of the way.
 const RESTORING: &str = "journal.restoring";
+/// As messages name a backup that has no file.
+const STREAM: &str = "standard input";
 /// Behind the name of what was there.
 const REPLACED: &str = "replaced";
 
@@ -44,8 +46,21 @@ pub struct Restored {
 
 /// Restores `from` into `data_dir` as a registry of its own, called `new_id`.
 pub fn restore(data_dir: &Path, from: &Path, new_id: &str, force: bool) -> Result<Restored, StoreError> {
-    let mut backup = Backup::open(from)?;
-    let revision = backup.verify()?;
+    let file = File::open(from).map_err(|error| unreadable(from, &error))?;
+    put_back(data_dir, Backup::open(from, Box::new(file))?, new_id, force)
+}
+
+/// The same from a stream, such as a pipe.
+pub fn restore_stream(
+    data_dir: &Path,
+    input: impl Read + 'static,
+    new_id: &str,
+    force: bool,
+) -> Result<Restored, StoreError> {
+    put_back(data_dir, Backup::open(Path::new(STREAM), Box::new(input))?, new_id, force)
+}
+
+fn put_back(data_dir: &Path, mut backup: Backup, new_id: &str, force: bool) -> Result<Restored, StoreError> {
     let (journal, old_file) = (data_dir.join(FOLDER), data_dir.join(FILE_NAME));
     // Held until what is there is out of the way.
     let _running = refuse_running(&journal, &old_file, data_dir)?;
@@ -55,14 +70,23 @@ pub fn restore(data_dir: &Path, from: &Path, new_id: &str, force: bool) -> Resul
         return Err(StoreError::Occupied { path: path.display().to_string() });
     }
     let folder = data_dir.join(RESTORING);
-    if folder.exists() {
+    let was_interrupted = folder.exists();
+    if was_interrupted {
         fs::remove_dir_all(&folder).map_err(|error| failed(&folder, &error))?;
     }
     let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(&folder);
     made.map_err(|error| failed(&folder, &error))?;
     let place = Place { folder: folder.clone(), registry_id: new_id.to_owned(), disk: Arc::new(OsDisk) };
-    backup.unpack(&place)?;
-    let loaded = load(Plan::open(&folder, None)?)?.loaded;
+    let unpacked = backup
+        .unpack(&place)
+        .and_then(|revision| Ok((revision, load(Plan::open(&folder, None)?)?.loaded)))
+        .inspect_err(|_| {
+            // Where a restore was cut off before, the folder goes on to say that what was there is not in its place.
+            if !was_interrupted {
+                drop(fs::remove_dir_all(&folder));
+            }
+        });
+    let (revision, loaded) = unpacked?;
     let mut aside = Vec::new();
     for path in present {
         let free = (1_u32..).map(|n| path.with_added_extension(format!("{REPLACED}-{n}")));
@@ -109,18 +133,16 @@ fn refuse_running(
 }
 
 struct Backup {
+    /// As messages name it.
     path: PathBuf,
-    file: File,
+    input: Box<dyn Read>,
     header: Header,
-    length: u64,
 }
 
 impl Backup {
-    fn open(path: &Path) -> Result<Self, StoreError> {
-        let mut file = File::open(path).map_err(|error| unreadable(path, &error))?;
-        let length = file.metadata().map_err(|error| unreadable(path, &error))?.len();
-        let header = Header::read(&mut file, path, Kind::Archive)?;
-        Ok(Self { path: path.to_owned(), file, header, length })
+    fn open(path: &Path, mut input: Box<dyn Read>) -> Result<Self, StoreError> {
+        let header = Header::read(&mut input, path, Kind::Archive)?;
+        Ok(Self { path: path.to_owned(), input, header })
     }
 
     /// Hands out every frame before the end; returns the revision that the end names.
@@ -128,11 +150,8 @@ impl Backup {
         &mut self,
         mut each: impl FnMut(FrameKind, u64, Vec<u8>) -> Result<(), StoreError>,
     ) -> Result<Revision, StoreError> {
-        use std::io::{Seek as _, SeekFrom};
-        let start = HEADER_BYTES as u64;
-        self.file.seek(SeekFrom::Start(start)).map_err(|error| unreadable(&self.path, &error))?;
-        let input = BufReader::with_capacity(1 << 20, &self.file);
-        let mut frames = Frames::new(input, self.header.salt, start, self.length, 1);
+        let input = BufReader::with_capacity(1 << 20, &mut self.input);
+        let mut frames = Frames::of_stream(input, self.header.salt, HEADER_BYTES as u64, 1);
         let mut end = None;
         loop {
             let at = frames.at();
@@ -154,12 +173,8 @@ impl Backup {
         }
     }
 
-    fn verify(&mut self) -> Result<Revision, StoreError> {
-        self.read(|_, _, _| Ok(()))
-    }
-
     /// Writes its files as those of `place`.
-    fn unpack(&mut self, place: &Place) -> Result<(), StoreError> {
+    fn unpack(&mut self, place: &Place) -> Result<Revision, StoreError> {
         let mut current: Option<Unpacking> = None;
         let path = self.path.clone();
         let revision = self.read(|kind, revision, payload| {
@@ -180,7 +195,8 @@ impl Backup {
             let folder = folder_of(&place.folder);
             place.disk.sync_folder(folder)
         });
-        synced.map_err(|error| failed(&place.folder, &error))
+        synced.map_err(|error| failed(&place.folder, &error))?;
+        Ok(revision)
     }
 }
 

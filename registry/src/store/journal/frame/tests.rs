@@ -19,9 +19,14 @@ fn written(payloads: &[Vec<u8>]) -> (Vec<u8>, Vec<usize>) {
     (bytes, ends)
 }
 
-/// Payloads up to the first that is not whole, and what is wrong with that.
+/// Payloads up to the first that is not whole, and what is wrong with that: the same whether the length is known.
 fn read(bytes: &[u8]) -> (Vec<Vec<u8>>, Option<Broken>) {
-    let mut frames = Frames::new(bytes, SALT, 0, bytes.len() as u64, 1);
+    let of_file = all(Frames::new(bytes, SALT, 0, bytes.len() as u64, 1));
+    assert_eq!(of_file, all(Frames::of_stream(bytes, SALT, 0, 1)));
+    of_file
+}
+
+fn all(mut frames: Frames<&[u8]>) -> (Vec<Vec<u8>>, Option<Broken>) {
     let mut payloads = Vec::new();
     loop {
         match frames.next().expect("memory can be read") {
