@@ -133,6 +133,7 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         }
         Some(Command::Keys(KeysCommand::Rotate)) => {
             let config = cli.settings.read().0?;
+            serve::refuse_root(&config.data_dir)?;
             let key = config.connections.key().await?;
             let rotated = tokio::task::spawn_blocking(move || rotate(&config, &key)).await??;
             table::print(&[format!("{rotated} connections are encrypted with a new key")])?;

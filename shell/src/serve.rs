@@ -227,6 +227,20 @@ pub fn own_folder(folder: &Path) -> anyhow::Result<()> {
     })
 }
 
+/// Refuses root in the folder of another user's service, which could not read what root writes there. A service itself
+/// may run as root.
+pub fn refuse_root(folder: &Path) -> anyhow::Result<()> {
+    use std::os::unix::fs::MetadataExt as _;
+    let owner = |path: &Path| std::fs::metadata(path).ok().map(|metadata| metadata.uid());
+    let (Some(user), Some(owner)) = (owner(Path::new("/proc/self")), owner(folder)) else { return Ok(()) };
+    anyhow::ensure!(
+        user != 0 || owner == 0,
+        "{} belongs to user {owner}, whose service could not read what root writes; run this as that user (sudo -u)",
+        folder.display()
+    );
+    Ok(())
+}
+
 /// Sets the health of the process and of each service.
 pub async fn say_health(health: &HealthReporter, services: &[&str], status: ServingStatus) {
     for service in std::iter::once(&"").chain(services) {

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use anyhow::Context as _;
 use clap::Args;
-use pulse_shell::{stream, table};
+use pulse_shell::{serve, stream, table};
 
 use super::remedied;
 use crate::config::Config;
@@ -45,6 +45,7 @@ pub(super) fn save(config: &Config, arguments: &BackupArgs) -> anyhow::Result<()
 }
 
 pub(super) fn restore(config: &Config, key: &KeySource, arguments: &RestoreArgs) -> anyhow::Result<()> {
+    serve::refuse_root(&config.data_dir)?;
     let from = &arguments.from;
     let input = if stream::is_meant(from) {
         stream::input()?

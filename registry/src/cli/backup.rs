@@ -47,6 +47,7 @@ fn told(saved: &journal::Saved, to: &str) -> String {
 pub(super) fn restore(config: &Config, arguments: &RestoreArgs) -> anyhow::Result<()> {
     let new_id = uuid::Uuid::new_v4().to_string();
     serve::own_folder(&config.data_dir)?;
+    serve::refuse_root(&config.data_dir)?;
     let restored = if stream::is_meant(&arguments.from) {
         journal::restore_stream(&config.data_dir, stream::input()?, &new_id, arguments.force)?
     } else {

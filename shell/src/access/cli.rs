@@ -167,6 +167,7 @@ pub fn tokens(command: TokensCommand, config: &Config) -> anyhow::Result<()> {
             Ok(table::print(&table::lines(&["ID", "NAME", "ROLE", "LIMITS", "CREATED", "EXPIRES"], &rows))?)
         }
         TokensCommand::Revoke { id } => {
+            own_folder(path)?;
             Book::change(path, |book| book.revoke(&id))?;
             Ok(table::print(&[format!("{id} is revoked")])?)
         }
@@ -205,6 +206,7 @@ pub fn grants(command: GrantsCommand, config: &Config) -> anyhow::Result<()> {
             Ok(table::print(&table::lines(&["KIND", "NAME", "ROLE", "LIMITS"], &rows))?)
         }
         GrantsCommand::Remove { holder } => {
+            own_folder(path)?;
             let shown = Book::change(path, |book| {
                 let (map, name) = holder.place(book)?;
                 map.remove(&name).with_context(|| format!("{name} has no grant; `grants list` shows all"))?;
@@ -234,8 +236,9 @@ impl Holder {
 }
 
 fn own_folder(path: &Path) -> anyhow::Result<()> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-    folder.map_or(Ok(()), crate::serve::own_folder)
+    let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) else { return Ok(()) };
+    crate::serve::own_folder(folder)?;
+    crate::serve::refuse_root(folder)
 }
 
 fn end(text: &str, now_ms: u64) -> anyhow::Result<Option<u64>> {
