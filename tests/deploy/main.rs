@@ -8,6 +8,7 @@ mod manifests;
 mod prometheus;
 mod rolling;
 mod units;
+mod version;
 
 use std::path::PathBuf;
 use std::process::{Command, Output};
