@@ -29,6 +29,9 @@ mount -o remount,bind,ro "$image"
 exec unshare --user --map-user=65532 --map-group=65532 --root="$image" --wd=/ "$@"
 "#;
 
+/// A master key, as `openssl rand -base64 32` makes one.
+const KEY: &str = "AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=";
+
 struct Pod {
     folder: TempDir,
 }
@@ -131,35 +134,75 @@ fn on_any_port(service: &str) -> anyhow::Result<String> {
     Ok(text.join("\n").replace("/etc/pulse/config/", "/etc/pulse/"))
 }
 
-#[tokio::test]
-async fn a_pod_serves_from_the_image_with_nothing_but_its_mounts() -> anyhow::Result<()> {
+/// A pod of a service with its settings and certificates in place.
+fn equipped(service: &str, authority: &Authority, settings: &str) -> anyhow::Result<Pod> {
     let pod = Pod::new()?;
     let tls = pod.config().join("tls");
     std::fs::create_dir_all(&tls)?;
-    let authority = Authority::new(&tls, "ca")?;
-    std::fs::rename(authority.file(), tls.join("ca.crt"))?;
-    authority.issue_server("tls")?;
-    std::fs::write(pod.config().join("registry.toml"), on_any_port("registry")?)?;
-    let start = ["/usr/bin/pulse-registry", "--config", "/etc/pulse/registry.toml"];
-    let registry = Process::start("pulse-registry", pod.command(&start)).await?;
-    let address = format!("https://localhost:{}", registry.grpc_addr().port());
-    // As the manifest's probe asks, but for the port.
+    std::fs::copy(authority.file(), tls.join("ca.crt"))?;
+    let (certificate, key) = authority.issue_server(service)?;
+    std::fs::copy(certificate, tls.join("tls.crt"))?;
+    std::fs::copy(key, tls.join("tls.key"))?;
+    std::fs::write(pod.config().join(format!("{service}.toml")), settings)?;
+    Ok(pod)
+}
+
+/// Starts it and asks as the manifest's probe asks, but for the port: by gRPC health.
+async fn serving(pod: &Pod, service: &str) -> anyhow::Result<Process> {
+    let (program, settings) = (format!("/usr/bin/pulse-{service}"), format!("/etc/pulse/{service}.toml"));
+    let start = [program.as_str(), "--config", settings.as_str()];
+    let process = Process::start(&format!("pulse-{service}"), pod.command(&start)).await?;
+    let address = format!("https://localhost:{}", process.grpc_addr().port());
     let health = [&start[..], &["health", "--wait", "30s", "--address", &address]].concat();
     let (code, said) = pod.run(&health).await?;
     assert_eq!((code, said.trim()), (0, "serving"));
     let (code, said) = pod.run(&[&health[..], &["--service", "no.such.Service"]].concat()).await?;
     assert!(code == 1 && said.contains("no service \"no.such.Service\" at"), "{said}");
     // Callers are asked who they are, on both ports; the probe of life is not.
-    let plain = http_get(registry.http_addr(), "/healthz").await;
+    let plain = http_get(process.http_addr(), "/healthz").await;
     assert!(plain.is_err() || plain.is_ok_and(|(status, _)| status != 200), "plain text is answered");
-    let (code, said) = pod.run(&[&start[..], &["tokens", "list"]].concat()).await?;
-    assert_eq!(code, 0, "{said}");
-    let save = [&start[..], &["backup", "--to", "-"]].concat();
+    Ok(process)
+}
+
+#[tokio::test]
+async fn both_services_serve_from_the_image_with_nothing_but_their_mounts() -> anyhow::Result<()> {
+    let folder = tempfile::tempdir()?;
+    let authority = Authority::new(folder.path(), "ca")?;
+    let registry_pod = equipped("registry", &authority, &on_any_port("registry")?)?;
+    let registry = serving(&registry_pod, "registry").await?;
+    let start = ["/usr/bin/pulse-registry", "--config", "/etc/pulse/registry.toml"];
+    let token = ["tokens", "create", "--name", "collector", "--role", "ingest", "--collector", "kubernetes"];
+    let (code, token) = registry_pod.run(&[&start[..], &token].concat()).await?;
+    assert_eq!(code, 0, "{token}");
+
+    let at = format!("https://localhost:{}", registry.grpc_addr().port());
+    let settings = on_any_port("collector")?.replace("https://pulse-registry.pulse.svc:7660", &at);
+    assert!(settings.contains(&at), "{settings}");
+    let pod = equipped("collector", &authority, &settings)?;
+    for (secret, text) in [("key/master.key", KEY), ("ingest/token", token.trim())] {
+        let path = pod.config().join(secret);
+        std::fs::create_dir_all(path.parent().context("a folder")?)?;
+        std::fs::write(&path, text)?;
+        // As a mounted Secret has it.
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o440))?;
+    }
+    let collector = serving(&pod, "collector").await?;
+    let has_come = |line: &str| line.contains("ingest stream opened") && line.contains("kubernetes");
+    registry.logs("that the collector has come", has_come).await;
+    let save = ["/usr/bin/pulse-collector", "--config", "/etc/pulse/collector.toml", "backup", "--to", "-"];
     let saved = within("a backup", pod.command(&save).output()).await?;
+    let (code, said) = restored("restore/collector", &saved.stdout).await?;
+    assert!(code == Some(0) && said.contains("restored 0 connections"), "{said}{saved:?}");
+    collector.terminate().await?;
+
+    let save = [&start[..], &["backup", "--to", "-"]].concat();
+    let saved = within("a backup", registry_pod.command(&save).output()).await?;
     let (code, said) = restored("restore/registry", &saved.stdout).await?;
     assert!(code == Some(0) && said.starts_with("restored registry "), "{said}{saved:?}");
+    let address = format!("https://localhost:{}", registry.grpc_addr().port());
     registry.terminate().await?;
-    let (code, said) = pod.run(&health[..6]).await?;
+    let health = [&start[..], &["health", "--wait", "100ms", "--address", &address]].concat();
+    let (code, said) = registry_pod.run(&health).await?;
     assert_eq!(code, 1, "{said}");
     Ok(())
 }
@@ -171,7 +214,20 @@ async fn restored(build: &str, backup: &[u8]) -> anyhow::Result<(Option<i32>, St
     let line = list(container, "command").iter().chain(list(container, "args"));
     let line: Vec<&str> = line.filter_map(serde_json::Value::as_str).collect();
     let pod = Pod::new()?;
-    let mut child = pod.command(&line).stdin(std::process::Stdio::piped()).spawn()?;
+    for env in list(container, "env") {
+        // The Secret of the key is the only mount beside the data.
+        let path =
+            env["value"].as_str().and_then(|value| value.strip_prefix("/etc/pulse/")).context("a path")?;
+        let path = pod.config().join(path);
+        std::fs::create_dir_all(path.parent().context("a folder")?)?;
+        std::fs::write(&path, KEY)?;
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o440))?;
+    }
+    let mut command = pod.command(&line);
+    for env in list(container, "env") {
+        command.env(env["name"].as_str().unwrap_or_default(), env["value"].as_str().unwrap_or_default());
+    }
+    let mut child = command.stdin(std::process::Stdio::piped()).spawn()?;
     let mut input = child.stdin.take().context("a pipe")?;
     input.write_all(backup).await?;
     drop(input);
@@ -180,18 +236,64 @@ async fn restored(build: &str, backup: &[u8]) -> anyhow::Result<(Option<i32>, St
     Ok((output.status.code(), String::from_utf8_lossy(&said).into_owned()))
 }
 
-#[test]
-fn the_containerfile_does_what_was_tried_here() -> anyhow::Result<()> {
+/// Stands for cargo while the line of the build stage runs: what it should build is there already, so it says what it
+/// was asked for, and passes on what else is asked.
+const CARGO: &str = r#"#!/bin/sh
+case "$1" in
+    xtask) shift; exec "$XTASK" "$@" ;;
+    build) echo "$*" >> "$ASKED" ;;
+    *) exec "$REAL_CARGO" "$@" ;;
+esac
+"#;
+
+/// The build stage's command, and its other lines by their first words.
+fn build_stage() -> anyhow::Result<(String, Vec<String>)> {
     let text = crate::text("Containerfile")?.replace("\\\n", " ");
-    let lines: Vec<&str> =
-        text.lines().map(str::trim).filter(|l| !l.is_empty() && !l.starts_with('#')).collect();
-    let has = |wanted: &str| lines.iter().any(|line| line.contains(wanted));
-    let run: Vec<&&str> = lines.iter().filter(|line| line.starts_with("RUN ")).collect();
-    assert_eq!(run.len(), 1, "{run:?}");
-    assert!(
-        run.iter().all(|line| line.ends_with("cargo xtask image --profile ${PROFILE} --to /image")),
-        "{run:?}"
-    );
+    let (build, _) = text.rsplit_once("\nFROM scratch\n").context("a final stage of nothing")?;
+    let lines = build.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
+    let (run, others): (Vec<&str>, Vec<&str>) = lines.partition(|line| line.starts_with("RUN "));
+    let [run] = run[..] else { anyhow::bail!("one command: {run:?}") };
+    let words = run.split_whitespace().skip(1).skip_while(|word| word.starts_with("--mount="));
+    Ok((words.collect::<Vec<_>>().join(" "), others.into_iter().map(str::to_owned).collect()))
+}
+
+#[tokio::test]
+async fn the_build_stage_lays_out_the_image_that_is_tried_here() -> anyhow::Result<()> {
+    let (line, others) = build_stage()?;
+    assert!(others.contains(&"ARG PROFILE=release".to_owned()), "{others:?}");
+    let folder = tempfile::tempdir()?;
+    let (asked, to) = (folder.path().join("asked"), folder.path().join("image"));
+    let cargo = folder.path().join("cargo");
+    std::fs::write(&cargo, CARGO)?;
+    std::fs::set_permissions(&cargo, std::fs::Permissions::from_mode(0o755))?;
+    let path = std::env::var("PATH").unwrap_or_default();
+    let mut run = Command::new("sh");
+    let line = line.replace(" /image", &format!(" {}", to.display()));
+    run.args(["-ec", &line]).current_dir(root()).env("PROFILE", "dev");
+    run.env("PATH", format!("{}:{path}", folder.path().display())).env("CARGO", &cargo);
+    run.env("REAL_CARGO", std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    run.env("XTASK", binary("xtask")?).env("ASKED", &asked);
+    let output = within("the build stage", run.output()).await?;
+    assert!(output.status.success(), "{line}: {output:?}");
+    let built = std::fs::read_to_string(asked)?;
+    assert_eq!(built, "build --locked --profile dev --package pulse-collector --package pulse-registry\n");
+    let tried = Pod::new()?;
+    std::fs::remove_dir(tried.image().join("etc/pulse"))?;
+    let (mut of_stage, mut of_test) = (BTreeSet::new(), BTreeSet::new());
+    files(&to, &to, &mut of_stage);
+    files(&tried.image(), &tried.image(), &mut of_test);
+    assert_eq!(of_stage, of_test);
+    for file in of_stage {
+        let bytes = |folder: &Path| std::fs::read(folder.join(&file));
+        assert!(bytes(&to)? == bytes(&tried.image())?, "{file} is another one");
+    }
+    Ok(())
+}
+
+#[test]
+fn the_final_stage_is_what_the_build_stage_laid_out_and_no_more() -> anyhow::Result<()> {
+    let text = crate::text("Containerfile")?.replace("\\\n", " ");
+    let has = |wanted: &str| text.lines().any(|line| line.contains(wanted));
     let (_, last) = text.rsplit_once("\nFROM ").context("a final stage")?;
     assert!(last.starts_with("scratch\n"), "{last}");
     let copies: Vec<&str> =
@@ -202,9 +304,7 @@ fn the_containerfile_does_what_was_tried_here() -> anyhow::Result<()> {
             && has(&format!("VOLUME [\"/{}\"]", image::DATA))
     );
     let workspace: toml::Table = std::fs::read_to_string(root().join("Cargo.toml"))?.parse()?;
-    let package = &workspace["workspace"]["package"];
-    let word = |key: &str| package[key].as_str().unwrap_or_default().to_owned();
-    assert!(has(&format!("library/rust:{}-bookworm AS build", word("rust-version"))));
-    assert!(has(&format!("image.version=\"{}\"", word("version"))));
+    let toolchain = workspace["workspace"]["package"]["rust-version"].as_str().unwrap_or_default();
+    assert!(has(&format!("library/rust:{toolchain}-bookworm AS build")));
     Ok(())
 }
