@@ -6,7 +6,7 @@ mod pump;
 
 use std::net::SocketAddr;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use anyhow::Context as _;
 use pulse_proto::model::{CollectorId, UnixMillis};
@@ -74,6 +74,7 @@ impl App {
             link: link.subscribe(),
             mailbox: Arc::clone(&mailbox),
             runtime: Handle::current(),
+            reconnects: Mutex::default(),
         };
         let router = probes::router(Arc::new(printed), figures.refresh(), readiness.clone());
         let probes = tokio::spawn(serve::http(http, entrance.clone(), router, http_stop.clone()));

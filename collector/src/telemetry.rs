@@ -2,7 +2,6 @@
 //! `pulse_collector_`. Knows nothing of what it counts.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
@@ -31,14 +30,14 @@ pub struct QueueLabel {
 pub struct Metrics {
     pub connections: Family<StateLabel, Gauge>,
     pub sections: Family<SectionLabel, Gauge>,
-    pub reconnects: Gauge<u64, AtomicU64>,
+    pub reconnects: Counter,
     pub snapshots: Counter,
     pub records_skipped: Gauge,
     pub uplink_connected: Gauge,
-    pub uplink_reconnects: Gauge<u64, AtomicU64>,
-    pub batches_acked: Gauge<u64, AtomicU64>,
-    pub batches_refused: Gauge<u64, AtomicU64>,
-    pub resyncs: Gauge<u64, AtomicU64>,
+    pub uplink_reconnects: Counter,
+    pub batches_acked: Counter,
+    pub batches_refused: Counter,
+    pub resyncs: Counter,
     pub tasks: Gauge,
     pub queues: Family<QueueLabel, Gauge>,
 }
@@ -50,7 +49,11 @@ impl Metrics {
         let mut registry = Registry::with_prefix("pulse_collector");
         registry.register("connections", "Connections by state", metrics.connections.clone());
         registry.register("sections", "Sections by how their last reading ended", metrics.sections.clone());
-        registry.register("reconnects", "Sessions made anew since the start", metrics.reconnects.clone());
+        registry.register(
+            "reconnects",
+            "Sessions with appliances that were made anew",
+            metrics.reconnects.clone(),
+        );
         registry.register("snapshots", "Snapshots taken over for the registry", metrics.snapshots.clone());
         registry.register(
             "records_skipped",

@@ -5,11 +5,12 @@ use std::collections::BTreeSet;
 
 use pulse_fixtures::appliance::{Appliance, ApplianceConfig};
 use pulse_fixtures::line::ApiLine;
+use pulse_proto::pb::registry::v1::GetResourceRequest;
 use pulse_proto::pb::resource::v1::ConnectionState;
 use pulse_tests::harness::fleet::Pair;
 use pulse_tests::harness::http_get;
 use pulse_tests::harness::prometheus::Prometheus;
-use pulse_tests::harness::view::Mirror;
+use pulse_tests::harness::view::{Mirror, client};
 use pulse_tests::harness::within;
 use pulse_tests::task::root;
 use serde_json::Value;
@@ -36,6 +37,9 @@ async fn busy() -> anyhow::Result<(Appliance, Pair)> {
     mirror
         .until("the bad pool", |m| m.named("zfs-pool", "tank").is_some_and(|r| r.state == "DEGRADED"))
         .await?;
+    // And a call that fails.
+    let nobody = GetResourceRequest { id: "host-none".to_owned(), ..GetResourceRequest::default() };
+    client(pair.registry.grpc()).await?.get_resource(nobody).await.expect_err("nobody has this id");
     let tried = async {
         let mut pace = tokio::time::interval(std::time::Duration::from_millis(50));
         loop {
@@ -98,12 +102,42 @@ async fn prometheus_finds_what_every_rule_and_panel_asks_for() -> anyhow::Result
         for panel in board["panels"].as_array().into_iter().flatten() {
             for target in panel["targets"].as_array().into_iter().flatten() {
                 let expression = target["expr"].as_str().unwrap_or_default();
-                prometheus.finds(&filled_in(expression)).await?;
+                let found = prometheus.finds(&filled_in(expression)).await?;
+                let is_good =
+                    |series: &&Value| series["metric"]["code"] == "Ok" || series["metric"]["code"] == "200";
+                let is_of_failures = panel["title"] == "Calls that failed";
+                assert!(!is_of_failures || found.iter().filter(is_good).count() == 0, "{found:?}");
                 asked += 1;
             }
         }
     }
     assert!(asked >= 40, "{asked} expressions");
+    Ok(())
+}
+
+#[test]
+fn what_only_rises_is_asked_for_its_rise() -> anyhow::Result<()> {
+    let document = std::fs::read_to_string(root().join("docs/metrics.md"))?;
+    let of_type = |wanted: &str| -> Vec<String> {
+        let rows = document.lines().filter_map(|line| line.strip_prefix("| `")?.split_once("` | "));
+        rows.filter(|(_, rest)| rest.starts_with(wanted)).map(|(name, _)| name.to_owned()).collect()
+    };
+    let (counters, gauges) = (of_type("counter"), of_type("gauge"));
+    assert!(counters.len() > 15 && gauges.len() > 30, "{} and {}", counters.len(), gauges.len());
+    let mut asked = text("prometheus/rules.yml")?;
+    for board in ["fleet", "services"] {
+        asked.push_str(&text(&format!("grafana/{board}.json"))?);
+    }
+    let word = |at: &str| at.chars().next().is_none_or(|c| !c.is_ascii_alphanumeric() && c != '_');
+    for counter in counters {
+        let bare = asked.match_indices(&counter).filter(|(at, name)| word(&asked[at + name.len()..])).count();
+        assert_eq!(bare, 0, "{counter} without _total");
+    }
+    for gauge in gauges {
+        for rise in ["rate", "increase"] {
+            assert!(!asked.contains(&format!("{rise}({gauge}[")), "{gauge} is no counter");
+        }
+    }
     Ok(())
 }
 
