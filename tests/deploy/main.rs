@@ -3,8 +3,10 @@
 #![allow(clippy::expect_used, clippy::print_stderr, reason = "tests")]
 
 mod clients;
+mod guides;
 mod image;
 mod manifests;
+mod operators;
 mod prometheus;
 mod rolling;
 mod units;

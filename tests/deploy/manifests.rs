@@ -2,6 +2,7 @@
 //! Kubernetes releases, scanned, and compared with what the services understand.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, ensure};
@@ -9,16 +10,15 @@ use pulse_tests::harness::process::binary;
 use pulse_tests::task::tools::kubernetes::{kubectl, scanners};
 use serde_json::Value;
 
+use crate::operators::OF_OPERATORS;
 use crate::{deployed, text, tool};
 
-const BUILDS: [&str; 3] = ["base", "overlays/small", "overlays/provider"];
+const BUILDS: [&str; 4] = ["base", "overlays/small", "overlays/provider", "overlays/example"];
 /// Pods that are there for a while, beside one of the builds.
 const RESTORES: [(&str, &str); 2] =
     [("pulse-registry", "restore/registry"), ("pulse-collector", "restore/collector")];
 /// The oldest release that is still looked after somewhere, and the newest that the schemas know.
 const RELEASES: [&str; 4] = ["1.30.0", "1.33.0", "1.35.0", "1.37.0"];
-/// Resources of operators, which no schema of Kubernetes knows.
-const OF_OPERATORS: [&str; 2] = ["cert-manager.io/v1", "monitoring.coreos.com/v1"];
 
 /// All documents of a YAML text, read by the scanner's own library.
 pub(crate) fn yaml(text: &str) -> anyhow::Result<Vec<Value>> {
@@ -130,6 +130,9 @@ fn a_pod_has_the_ports_settings_and_secrets_that_its_service_understands() -> an
             let service = name(set);
             let pod = &set["spec"]["template"]["spec"];
             let container = &pod["containers"][0];
+            // Who scrapes by them has no token, and is told nothing.
+            let annotations = set["spec"]["template"]["metadata"]["annotations"].to_string();
+            assert!(!annotations.contains("prometheus.io/"), "{service}: {annotations}");
             assert_eq!(pod["automountServiceAccountToken"], false);
             assert_eq!(container["securityContext"]["readOnlyRootFilesystem"], true);
             let volume = |wanted: &str| list(pod, "volumes").iter().find(|volume| volume["name"] == wanted);
@@ -150,9 +153,11 @@ fn a_pod_has_the_ports_settings_and_secrets_that_its_service_understands() -> an
             let path = folder.path().join(file);
             std::fs::write(&path, settings)?;
             let mut check = Command::new(binary(service)?);
-            // What stands in the environment is a setting as well.
+            // What stands in the environment is a setting as well. Receivers are those of the instructions.
+            let receivers = receivers(&documented, folder.path())?;
             let env = list(container, "env").iter().filter_map(|env| {
-                Some((env["name"].as_str()?.to_owned(), env["value"].as_str()?.to_owned()))
+                let value = env["value"].as_str()?.replace(RECEIVERS, &receivers);
+                Some((env["name"].as_str()?.to_owned(), value))
             });
             let (output, said) =
                 tool(check.env_clear().envs(env).args(["config", "check", "--config"]).arg(&path))?;
@@ -175,10 +180,11 @@ fn a_pod_has_the_ports_settings_and_secrets_that_its_service_understands() -> an
                 .iter()
                 .filter_map(|mount| mount["mountPath"].as_str())
                 .collect();
-            for line in
-                settings.lines().filter(|line| line.contains("_file = ") || line.starts_with("data_dir"))
-            {
-                let path = line.split('"').nth(1).context("a path")?;
+            let files = list(container, "env").iter().filter_map(|env| env["value"].as_str());
+            let files = files.filter(|value| value.starts_with('/'));
+            let lines =
+                settings.lines().filter(|line| line.contains("_file = ") || line.starts_with("data_dir"));
+            for path in lines.filter_map(|line| line.split('"').nth(1)).chain(files) {
                 assert!(
                     mounts.iter().any(|mount| path.starts_with(mount)),
                     "{service}: {path} is in no mount"
@@ -190,6 +196,64 @@ fn a_pod_has_the_ports_settings_and_secrets_that_its_service_understands() -> an
                 }
             }
         }
+    }
+    Ok(())
+}
+
+/// Where the Secret of receivers is mounted.
+const RECEIVERS: &str = "/etc/pulse/receivers";
+
+/// Lays out what the instructions put into that Secret; where.
+fn receivers(instructions: &str, folder: &Path) -> anyhow::Result<String> {
+    let (_, text) = instructions.split_once("```toml\n# receivers.toml\n").context("receivers")?;
+    let (text, _) = text.split_once("```").context("their end")?;
+    let here = folder.display().to_string();
+    std::fs::write(folder.join("receivers.toml"), text.replace(RECEIVERS, &here))?;
+    std::fs::write(folder.join("hook"), "0123456789abcdef")?;
+    Ok(here)
+}
+
+/// Where a policy lets a service go: names of namespaces or networks, and ports.
+fn ways_out(documents: &[Value], policy: &str) -> Vec<(Vec<String>, Vec<u64>)> {
+    let policies = of_kind(documents, "NetworkPolicy");
+    let found = policies.into_iter().find(|found| name(found) == policy);
+    let rules = found.map(|policy| list(&policy["spec"], "egress")).unwrap_or_default();
+    let place = |to: &Value| {
+        let namespace = &to["namespaceSelector"]["matchLabels"]["kubernetes.io/metadata.name"];
+        namespace.as_str().or_else(|| to["ipBlock"]["cidr"].as_str()).unwrap_or("here").to_owned()
+    };
+    let rule = |rule: &Value| {
+        let ports = list(rule, "ports").iter().filter_map(|port| port["port"].as_u64()).collect();
+        (list(rule, "to").iter().map(place).collect(), ports)
+    };
+    rules.iter().map(rule).collect()
+}
+
+#[test]
+fn an_overlay_opens_the_ways_that_it_needs() -> anyhow::Result<()> {
+    let (_, base) = built("base")?;
+    let (_, example) = built("overlays/example")?;
+    let anywhere = || vec!["0.0.0.0/0".to_owned(), "::/0".to_owned()];
+    let here = || vec!["here".to_owned()];
+    let appliances = |ports: &[u64]| vec![(here(), vec![7660]), (anywhere(), ports.to_vec())];
+    assert_eq!(ways_out(&base, "pulse-collector"), appliances(&[443, 80]));
+    assert_eq!(ways_out(&example, "pulse-collector"), appliances(&[443, 80, 8443]));
+    let told = vec![(vec!["alerting".to_owned()], vec![9093]), (anywhere(), vec![443])];
+    assert_eq!(ways_out(&example, "pulse-alerting"), told);
+    assert_eq!(ways_out(&example, "pulse-service-accounts"), [(anywhere(), vec![443, 6443])]);
+    for component in ["pulse-alerting", "pulse-service-accounts"] {
+        assert!(ways_out(&base, component).is_empty(), "{component}");
+    }
+    // The instructions have the patch as it was tried, and both issuers are those of the patch.
+    let (patch, instructions) =
+        ("{op: add, path: /spec/egress/1/ports/-, value: {port: 8443}}", "kubernetes/README.md");
+    for file in ["kubernetes/overlays/example/kustomization.yaml", instructions] {
+        assert!(text(file)?.contains(patch), "{file}");
+    }
+    for set in of_kind(&example, "StatefulSet") {
+        let env = list(&set["spec"]["template"]["spec"]["containers"][0], "env");
+        let issuer = env.iter().find(|env| env["name"].as_str().is_some_and(|n| n.ends_with("_JWT_ISSUER")));
+        assert_eq!(issuer.context("an issuer")?["value"], "https://issuer.example", "{}", name(set));
     }
     Ok(())
 }
@@ -226,8 +290,31 @@ fn a_restoring_pod_has_the_volume_of_its_service_and_no_more_rights() -> anyhow:
 }
 
 #[test]
+fn secrets_of_monitors_are_in_the_instructions() -> anyhow::Result<()> {
+    let (_, documents) = built("overlays/provider")?;
+    let documented = text("kubernetes/README.md")?;
+    let monitors = of_kind(&documents, "ServiceMonitor");
+    assert_eq!(monitors.len(), 2);
+    for monitor in monitors {
+        let credentials = &list(&monitor["spec"], "endpoints")[0]["authorization"]["credentials"];
+        let word = |field: &str| credentials[field].as_str().unwrap_or("?");
+        let made = |line: &&str| line.contains(&format!("create secret generic {} ", word("name")));
+        let line = documented.lines().find(made).with_context(|| format!("{} is not made", word("name")))?;
+        assert!(line.contains(&format!("--from-literal {}=", word("key"))), "{line}");
+    }
+    Ok(())
+}
+
+#[test]
 fn nothing_passes_the_network_that_is_not_named() -> anyhow::Result<()> {
-    let (_, documents) = built("base")?;
+    for build in BUILDS {
+        closed(build)?;
+    }
+    Ok(())
+}
+
+fn closed(build: &str) -> anyhow::Result<()> {
+    let (_, documents) = built(build)?;
     let policies = of_kind(&documents, "NetworkPolicy");
     let everything = |policy: &&&Value| {
         policy["spec"]["podSelector"].as_object().is_some_and(serde_json::Map::is_empty)

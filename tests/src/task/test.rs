@@ -13,6 +13,7 @@ pub fn all(filter: &[String]) -> anyhow::Result<()> {
     tools::go::go()?;
     tools::kubernetes::kubectl()?;
     tools::kubernetes::scanners()?;
+    tools::kubernetes::operators()?;
     tools::kubernetes::systemd_analyze()?;
     run(cargo().args(["build", "--workspace", "--bins"]))?;
     if has_nextest() {

