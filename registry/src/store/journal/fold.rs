@@ -1,8 +1,9 @@
 //! Steps put together: what is left of each row after all of them. Rows stay
 //! encoded until the end, so what was overwritten is never decoded.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
+use foldhash::quality::RandomState;
 use pulse_proto::model::ConnectionId;
 
 use super::common::Common;
@@ -20,7 +21,8 @@ pub(super) struct Fold {
 #[derive(Debug, Default)]
 struct Held {
     row: Option<Box<[u8]>>,
-    records: BTreeMap<Box<str>, Raw>,
+    /// Put in order at the end: while they come in, each is looked up, and a tree compares some ten long ids each time.
+    records: HashMap<Box<str>, Raw, RandomState>,
     /// Steps that some release could not read, and those that this one does not know.
     unread: Kept,
 }
@@ -200,7 +202,9 @@ impl Held {
             }
             false
         });
-        for (source_id, raw) in self.records {
+        let mut held: Vec<(Box<str>, Raw)> = self.records.into_iter().collect();
+        held.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
+        for (source_id, raw) in held {
             let Some(bytes) = raw.record else { continue };
             match record(&source_id, raw.stamp.as_ref(), &bytes) {
                 Ok(row) => records.push(row),
