@@ -3,6 +3,7 @@
 
 mod figures;
 mod pump;
+mod unnamed;
 
 use std::net::SocketAddr;
 use std::path::Path;

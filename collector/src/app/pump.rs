@@ -10,6 +10,7 @@ use pulse_shell::trace;
 use tracing::field::Empty;
 use tracing::{debug, warn};
 
+use super::unnamed;
 use crate::api::Section;
 use crate::batch::Told;
 use crate::connection::{Health, Settings};
@@ -90,7 +91,7 @@ impl Pump {
         if !Arc::ptr_eq(of, settings) || *session != line.session || !made_of.is_same(snapshot) {
             return false;
         }
-        let told = Arc::new(told.again(snapshot.reports(), status.clone()));
+        let told = Arc::new(told.again(unnamed::reports(settings, snapshot), status.clone()));
         line.told = Some(Arc::clone(&told));
         self.mailbox.put(&settings.id, Update::State(told));
         true
@@ -116,7 +117,8 @@ impl Pump {
         let (transport, api_version) = &session;
         let mapped =
             mapping::records(&settings.id, &settings.name, &snapshot).with_session(transport, api_version);
-        let told = Told::new(mapped.records, snapshot.reports(), status, mapped.kept, before.as_deref());
+        let reports = unnamed::reports(&settings, &snapshot);
+        let told = Told::new(mapped.records, reports, status, mapped.kept, before.as_deref());
         let told = Arc::new(told.traced(trace::traceparent(&span)));
         let mut lines = self.lines();
         // A newer one may have overtaken this one meanwhile, or the connection is gone.
@@ -205,7 +207,7 @@ fn status(settings: &Settings, health: &Health) -> ConnectionStatus {
     ConnectionStatus {
         name: settings.name.clone(),
         state: health.state,
-        reason: health.reason.clone(),
+        reason: unnamed::unnamed(&health.reason, &settings.host),
         since: Some(health.since),
         labels: settings.labels.clone(),
     }
