@@ -2,6 +2,8 @@
 //! only, and a word on everything that was left out. Knows tokens, not what the
 //! sentences say.
 
+use std::collections::BTreeMap;
+
 use super::fact::{Basis, Fact};
 use super::render::{Renderer, Rendering};
 use super::tokens::count;
@@ -50,7 +52,7 @@ pub struct Packed {
     pub text: String,
     pub sections: Vec<PackedSection>,
     pub tokens: usize,
-    /// Pseudonyms in the text and what they stand for, ascending.
+    /// Pseudonyms in the text, and of what its facts are about, and what they stand for, ascending.
     pub pseudonyms: Vec<(String, String)>,
 }
 
@@ -257,7 +259,11 @@ fn write(head: &[PackedFact], open: &[Open<'_>], renderer: &Renderer<'_>) -> Pac
     let tokens = count(&text);
     // What was tried and did not fit is not told.
     let pseudonyms = renderer.used.iter().filter(|(pseudonym, _)| text.contains(pseudonym.as_str()));
-    let pseudonyms = pseudonyms.map(|(name, stands_for)| (name.clone(), stands_for.clone())).collect();
+    let pseudonyms = pseudonyms.map(|(name, stands_for)| (name.clone(), stands_for.clone()));
+    let facts = sections.iter().flat_map(|section| &section.facts);
+    let ids = facts.filter_map(|fact| renderer.id(&fact.fact.origin.as_ref()?.resource));
+    let pseudonyms: BTreeMap<String, String> = pseudonyms.chain(ids).collect();
+    let pseudonyms = pseudonyms.into_iter().collect();
     Packed { text, sections, tokens, pseudonyms }
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use pulse_proto::model::UnixMillis;
+use pulse_proto::model::{ResourceId, UnixMillis};
 
 use super::names::Known;
 use super::piece::{Kind, Piece, Statement};
@@ -49,6 +49,12 @@ impl<'a> Renderer<'a> {
             }
         }
         text
+    }
+
+    /// How an id is shown that stands beside the text, and what that stands for; nothing where ids are shown as they are.
+    pub(super) fn id(&self, id: &ResourceId) -> Option<(String, String)> {
+        let Rendering { policy, pseudonyms, .. } = self.rendering;
+        policy.hides(Kind::Id).then(|| (pseudonyms.seal(id), id.to_string()))
     }
 
     /// The names that the sentence tells as such: what it quotes may name the same things, also when they are gone.
