@@ -133,7 +133,9 @@ pub(super) fn fact(case: &Case, view: &View) -> Fact {
         statement.add(", comes and goes");
     }
     if !case.summary.is_empty() {
-        statement.add(", it says ").add(told(Kind::Text, case.summary.as_str()));
+        let kind =
+            if matches!(case.origin, crate::alert::Origin::Native(_)) { Kind::Text } else { Kind::Sentence };
+        statement.add(", it says ").add(told(kind, case.summary.as_str()));
     }
     if case.transitions.len() > STEPS_MAX {
         statement.add(", changed ").add(words::digits(case.transitions.len() as u64)).add(" times");

@@ -24,7 +24,7 @@ use super::tame::tame;
 /// Shorter ones are letters of any text.
 const CHARS_MIN: usize = 2;
 
-/// A name that stands for itself.
+/// A name that nothing bears now, and what it stands for: mostly itself.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Alone {
     /// As it is looked for.
@@ -38,11 +38,9 @@ impl Alone {
         Self { name: folded(name).into(), kind, of: name.into() }
     }
 
-    /// Whatever else it means.
-    fn of(name: &str, meaning: &Meaning) -> Self {
-        let is_own = folded(&meaning.of) == name;
-        let of = if is_own { meaning.of.clone() } else { name.into() };
-        Self { name: name.into(), kind: meaning.kind, of }
+    /// As it was known.
+    fn kept(name: &str, meaning: &Meaning) -> Self {
+        Self { name: name.into(), kind: meaning.kind, of: meaning.of.clone() }
     }
 }
 
@@ -58,7 +56,7 @@ pub struct Meaning {
 #[derive(Clone, Debug, Default)]
 pub struct Known {
     names: BTreeMap<Box<str>, Vec<Meaning>>,
-    /// Names of what is gone or out of sight: each stands for itself.
+    /// Names of what is gone: each stands for itself.
     beyond: Option<Arc<Self>>,
 }
 
@@ -101,7 +99,7 @@ impl Known {
         Self { beyond: Some(beyond), ..self }
     }
 
-    /// Of names that each stand for themselves.
+    /// Of names that nothing bears now.
     fn alone<'a>(names: impl IntoIterator<Item = &'a Alone>) -> Self {
         let mut known = Self::default();
         for Alone { name, kind, of } in names {

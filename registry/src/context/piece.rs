@@ -26,6 +26,8 @@ pub enum Kind {
     Label,
     /// Sentences: alerts, messages, comments.
     Text,
+    /// Of the registry itself, with names and words of others in it: what a rule or the judgement of health says.
+    Sentence,
     /// Meant to be a word of a vocabulary or of a product: states, models, versions, kernel names of devices. One that is
     /// no such word somebody chose.
     Word,
@@ -34,7 +36,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::System,
         Self::Workload,
         Self::Share,
@@ -45,6 +47,7 @@ impl Kind {
         Self::Address,
         Self::Label,
         Self::Text,
+        Self::Sentence,
         Self::Word,
         Self::Id,
     ];
@@ -61,7 +64,7 @@ impl Kind {
             Self::Serial => "serial",
             Self::Address => "address",
             Self::Label => "label",
-            Self::Text => "text",
+            Self::Text | Self::Sentence => "text",
             Self::Word => "word",
             Self::Id => "id",
         }
@@ -70,7 +73,7 @@ impl Kind {
     /// Most characters that are shown.
     pub const fn chars_max(self) -> usize {
         match self {
-            Self::Text => 240,
+            Self::Text | Self::Sentence => 240,
             Self::Path | Self::Word => 160,
             _ => 80,
         }

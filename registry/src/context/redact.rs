@@ -50,6 +50,7 @@ impl Policy {
             | Kind::Address
             | Kind::Label
             | Kind::Text
+            | Kind::Sentence
             | Kind::Word => Self::Strict,
         }
     }

@@ -249,7 +249,12 @@ pub(super) fn capacity(capacity: &Capacity) -> Statement {
 
 /// Texts of one kind with commas between them, the first few.
 pub(super) fn names(kind: Kind, names: &[String], most: usize) -> Statement {
-    let mut all = Statement::list(names.iter().take(most).map(|name| say![told(kind, name)]), ", ");
+    names_by(|_| kind, names, most)
+}
+
+/// The same, each of its own kind.
+pub(super) fn names_by(kind: impl Fn(&str) -> Kind, names: &[String], most: usize) -> Statement {
+    let mut all = Statement::list(names.iter().take(most).map(|name| say![told(kind(name), name)]), ", ");
     if names.len() > most {
         all.add(" and ").add(words::digits((names.len() - most) as u64)).add(" more");
     }

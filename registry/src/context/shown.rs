@@ -8,6 +8,7 @@ use super::piece::Kind;
 use super::redact::{Policy, Pseudonyms};
 use super::secret::without_secrets;
 use super::tame::{has_parting_tags, plain, tame, unmarked};
+use super::vocabulary::{is_common, is_ours};
 
 /// What decides how a text is shown.
 #[derive(Clone, Copy, Debug)]
@@ -83,6 +84,10 @@ impl Showing<'_> {
 
     /// Beside others of the same sentence, whose names stand in it, too.
     pub(super) fn show_among(&self, kind: Kind, text: &str, local: &Known) -> Shown {
+        // A word of a product is that, whatever is called so.
+        if kind == Kind::Word && is_common(text) {
+            return Shown { parts: vec![Part::Text(text.trim().to_owned())], is_hidden: false };
+        }
         let parts = if self.policy.hides_text(kind, text) {
             let is_list =
                 text.contains(BETWEEN_WORDS) || text.rsplit_once(' ').is_some_and(|(_, end)| is_state(end));
@@ -93,7 +98,7 @@ impl Showing<'_> {
         } else if let Some(meaning) = self.whole(kind, text) {
             vec![self.name(meaning.kind, &meaning.of)]
         } else {
-            return Shown { parts: self.told(text, local), is_hidden: false };
+            return Shown { parts: self.told(kind, text, local), is_hidden: false };
         };
         Shown { parts, is_hidden: true }
     }
@@ -144,7 +149,7 @@ impl Showing<'_> {
             Kind::Workload | Kind::Share | Kind::User | Kind::Pool | Kind::Serial | Kind::Address => {
                 vec![name(kind, text, self.of(kind, text))]
             }
-            Kind::Path | Kind::Label | Kind::Text | Kind::Word | Kind::Id => Vec::new(),
+            Kind::Path | Kind::Label | Kind::Text | Kind::Sentence | Kind::Word | Kind::Id => Vec::new(),
         }
     }
 
@@ -177,7 +182,7 @@ impl Showing<'_> {
                 }
                 _ => vec![self.thing(kind, text)],
             },
-            Kind::Label | Kind::Text | Kind::Word => vec![self.thing(kind, text)],
+            Kind::Label | Kind::Text | Kind::Sentence | Kind::Word => vec![self.thing(kind, text)],
             Kind::System => self.system(text),
             _ => match self.known.as_kind(kind, text) {
                 Some(meaning) => vec![self.name(kind, &meaning.of)],
@@ -242,20 +247,21 @@ impl Showing<'_> {
 
     /// The words of others without the names in them. Names are looked for through the markup; where markup is a blank
     /// of the name, after it is gone.
-    fn told(&self, text: &str, local: &Known) -> Vec<Part> {
+    fn told(&self, kind: Kind, text: &str, local: &Known) -> Vec<Part> {
         let plain = plain(text);
         let clean = without_secrets(&plain);
         if self.policy == Policy::None {
             return vec![Part::Text(harmless_of(&clean))];
         }
+        let ours = ours(kind);
         let mut parts = Vec::new();
-        for stretch in find(&clean, self.policy, self.known, local) {
+        for stretch in find(&clean, self.policy, self.known, local, ours) {
             match stretch {
                 Stretch::Name(meaning) => parts.push(self.name(meaning.kind, &meaning.of)),
                 Stretch::Plain(rest) if !has_parting_tags(rest) => parts.push(Part::Text(unmarked(rest))),
                 Stretch::Plain(rest) => {
                     let rest = unmarked(rest);
-                    let stretches = find(&rest, self.policy, self.known, local);
+                    let stretches = find(&rest, self.policy, self.known, local, ours);
                     parts.extend(stretches.into_iter().map(|stretch| match stretch {
                         Stretch::Name(meaning) => self.name(meaning.kind, &meaning.of),
                         Stretch::Plain(rest) => Part::Text(rest.to_owned()),
@@ -270,6 +276,16 @@ impl Showing<'_> {
             std::borrow::Cow::Borrowed(_) => shown.parts,
             std::borrow::Cow::Owned(clean) => vec![Part::Text(clean)],
         }
+    }
+}
+
+/// Which words of a text are its own and never names: of products where a word of one is expected, and those that the
+/// registry's sentences are made of.
+fn ours(kind: Kind) -> fn(&str) -> bool {
+    match kind {
+        Kind::Word => is_common,
+        Kind::Sentence => is_ours,
+        _ => |_| false,
     }
 }
 

@@ -20,6 +20,11 @@ pub(super) fn is_common(text: &str) -> bool {
     parts.all(is_common_word) || model::is_common(&small)
 }
 
+/// Whether a sentence of the registry says this by itself: in small letters.
+pub(super) fn is_ours(text: &str) -> bool {
+    text.split(' ').all(words::is_ours) || is_common(text)
+}
+
 fn is_common_word(word: &str) -> bool {
     words::is_listed(word)
         || shape::is_version(word)

@@ -8,7 +8,7 @@ use pulse_registry::context::piece::Kind;
 use pulse_registry::context::redact::Policy;
 
 use crate::filled::records;
-use crate::world::{World, disk, home, host, pool, scrubbed, share, task};
+use crate::world::{World, alert, disk, home, host, pool, scrubbed, share, task};
 
 const BUDGET: usize = 60_000;
 
@@ -270,33 +270,132 @@ fn former_names_are_hidden_as_long_as_the_past_is_remembered() {
     }
 }
 
-#[test]
-fn who_sees_less_is_told_no_more_names() {
-    let mut world = World::new();
-    let labels = |site: &str| BTreeMap::from([("site".to_owned(), site.to_owned())]);
-    let mut put = |connection: &str, name: &str, records: Vec<IngestRecord>| {
-        let status = ConnectionStatus {
-            name: name.to_owned(),
-            labels: labels(connection).into_iter().collect(),
-            state: ConnectionState::Live.into(),
-            ..ConnectionStatus::default()
-        };
-        world.put_as(connection, status, 0, records);
+/// A system with this label, and what it brings.
+fn put_of(world: &mut World, customer: &str, records: Vec<IngestRecord>) {
+    let status = ConnectionStatus {
+        name: format!("{customer}-nas"),
+        labels: [("customer".to_owned(), customer.to_owned())].into(),
+        state: ConnectionState::Live.into(),
+        ..ConnectionStatus::default()
     };
-    let message = "ssh: theirs-host: refused, ask vault 9 or ours-host";
-    put("ours", "ours", vec![host("ours"), task("ours", "ERROR", 5, message)]);
-    put("theirs", "vault 9", vec![host("theirs")]);
-    let of = |name: &str| world.pseudonyms.of(Kind::System, name);
-    let whole = world.fleet("", Policy::Names, BUDGET).text;
-    let (vault, ours) = (of("vault 9"), of("ours"));
-    assert!(whole.contains(&format!("ssh: {vault}: refused, ask {vault} or {ours}")), "{whole}");
-    let part = world.part(&labels("ours"), Policy::Names, BUDGET);
-    // Nor that two names that he does not see are of one system.
-    let host = of("theirs-host");
-    assert!(part.text.contains(&format!("ssh: {host}: refused, ask {vault} or {ours}")), "{}", part.text);
-    let stands_for =
-        part.pseudonyms.iter().find(|(pseudonym, _)| *pseudonym == host).map(|(_, name)| &**name);
-    assert_eq!(stands_for, Some("theirs-host"));
+    world.put_as(customer, status, 0, records);
+}
+
+#[test]
+fn what_is_out_of_sight_rewrites_no_text() {
+    let message = "guess their-nas, theirs-host, carol and old barn of our-nas: no route from our-host";
+    let called = |name: &str, number: u32| {
+        let mut share = share("theirs", name);
+        share.source_id = format!("system:theirs/share:smb:{number}");
+        share.network_share.as_mut().unwrap().map_root_user = "carol".to_owned();
+        share
+    };
+    let seen = |theirs: &[&str]| {
+        let mut world = World::new();
+        let tank = pool("our", "tank", 64, ["ONLINE", "FAULTED", "ONLINE", "ONLINE"], scrubbed(1));
+        let records =
+            vec![host("our"), tank, disk("our", 1, "FAULTED", 12), task("our", "ERROR", 5, message)];
+        put_of(&mut world, "our", records);
+        put_of(&mut world, "theirs", vec![host("theirs"), called("old barn", 99)]);
+        let shares = theirs.iter().zip(1..).map(|(name, number)| called(name, number));
+        put_of(&mut world, "theirs", [host("theirs")].into_iter().chain(shares).collect());
+        let labels = BTreeMap::from([("customer".to_owned(), "our".to_owned())]);
+        let part = world.part(&labels, Policy::Names, BUDGET);
+        (part.text, world.pseudonyms.of(Kind::System, "our-nas"))
+    };
+    let (text, ours) = seen(&[]);
+    let told = format!("guess their-nas, theirs-host, carol and old barn of {ours}: no route from {ours}");
+    assert!(text.contains(&told), "{text}");
+    assert_eq!(
+        seen(&["sd1", "faulted", "device", "tank", "has", "FAULTED_DEV_R", "pool-device", "it"]).0,
+        text
+    );
+}
+
+#[test]
+fn words_of_the_registry_are_no_names() {
+    let told = |shares: &[String]| {
+        let (mut world, book) = crate::fleet::watched("nas-7", |step| {
+            let disks = ["ONLINE", "FAULTED", "ONLINE", "ONLINE"];
+            vec![host("a"), pool("a", "tank", 40 + step, disks, scrubbed(1)), disk("a", 1, "FAULTED", step)]
+        });
+        let mut records = vec![
+            host("a"),
+            pool("a", "tank", 60, ["ONLINE", "FAULTED", "ONLINE", "ONLINE"], scrubbed(1)),
+            disk("a", 1, "FAULTED", 19),
+        ];
+        records.extend(shares.iter().zip(1..).map(|(name, number)| {
+            let mut share = share("a", name);
+            share.source_id = format!("system:a/share:smb:{number}");
+            share
+        }));
+        world.put("a", "nas-7", 0, records);
+        let packed = world.fleet_with(&book, "", Policy::Names, BUDGET);
+        let sections =
+            packed.sections.into_iter().filter(|section| ["Wrong now", "Alerts"].contains(&section.title));
+        sections
+            .flat_map(|section| section.facts.into_iter().map(|fact| fact.text))
+            .collect::<Vec<_>>()
+            .join("\n")
+    };
+    let text = told(&[]);
+    let words = text.split(|c: char| !c.is_alphanumeric() && c != '-');
+    // Not what the system itself told.
+    let is_theirs = |word: &str| ["tank", "web"].contains(&word) || word.contains(char::is_numeric);
+    let mut words: Vec<String> =
+        words.filter(|word| word.len() > 1 && !is_theirs(word)).map(str::to_owned).collect();
+    words.sort();
+    words.dedup();
+    assert!(words.len() > 40 && text.contains("it says"), "{text}");
+    assert_eq!(told(&words), text);
+}
+
+#[test]
+fn who_was_named_is_hidden_after_the_name_is_gone() {
+    let mut world = World::new();
+    let records = |user: &str, remote: &str, client: &str| {
+        let mut media = share("a", "media");
+        let facet = media.network_share.as_mut().unwrap();
+        user.clone_into(&mut facet.map_root_user);
+        facet.hosts = vec![client.to_owned(), "10.0.0.0/8".to_owned()];
+        let mut copy = task("a", "FINISHED", 1, "");
+        remote.clone_into(&mut copy.protection_task.as_mut().unwrap().remote);
+        let mut tank = pool("a", "tank", 10, ["ONLINE"; 4], scrubbed(1));
+        tank.incidents = vec![alert("Login by carol from client7, copied to vault.")];
+        vec![host("a"), tank, media, copy]
+    };
+    let text = |world: &World| {
+        let mut texts = vec![world.fleet("", Policy::Names, BUDGET).text];
+        let ids = world.state.view().iter().map(|(_, resource)| resource.id.as_str().to_owned());
+        texts.extend(ids.map(|id| world.single(&id, Policy::Names, BUDGET).text));
+        texts.join("\n")
+    };
+    let (user, client) =
+        (world.pseudonyms.of(Kind::User, "carol"), world.pseudonyms.of(Kind::System, "client7.lan"));
+    for (mapped, remote, host) in [("carol", "vault.example.net", "client7.lan"), ("", "", "")] {
+        world.put("a", "nas-7", 0, records(mapped, remote, host));
+        let text = text(&world);
+        assert!(text.contains(&format!("Login by {user} from {client}, copied to system-")), "{text}");
+        assert_eq!(text.contains(&format!("for hosts {client}, \"10.0.0.0/8\"")), !host.is_empty(), "{text}");
+        for name in ["carol", "client7", "vault"] {
+            assert!(!text.contains(name), "{name} in {text}");
+        }
+    }
+}
+
+#[test]
+fn the_table_has_what_facts_are_about() {
+    let world = home();
+    let packed = world.fleet("", Policy::Names, BUDGET);
+    let facts = packed.sections.iter().flat_map(|section| &section.facts);
+    let ids: Vec<_> =
+        facts.filter_map(|fact| fact.fact.origin.as_ref()).map(|origin| &origin.resource).collect();
+    assert!(ids.len() > 5, "{}", packed.text);
+    for id in ids {
+        let row = (world.pseudonyms.seal(id), id.to_string());
+        assert!(packed.pseudonyms.contains(&row), "{row:?} in {:?}", packed.pseudonyms);
+    }
+    assert_eq!(home().fleet("", Policy::None, BUDGET).pseudonyms, []);
 }
 
 #[test]

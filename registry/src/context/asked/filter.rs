@@ -66,10 +66,7 @@ impl Asking<'_> {
     fn is_shown_word(&self, field: &Field, comparison: &Comparison) -> bool {
         let Comparison { operator, literal, .. } = comparison;
         let is_whole = *operator != Operator::Has || matches!(field, Field::Texts(_));
-        is_whole
-            && !literal.wild
-            && is_common(&literal.text)
-            && self.known.hidden(self.floor, &literal.text).is_none()
+        is_whole && !literal.wild && is_common(&literal.text)
     }
 
     /// Of a field that holds names.

@@ -49,20 +49,23 @@ impl Folded {
     }
 }
 
-/// The text with the hidden names in it found, the longest first. `known` and `local` are asked as one.
+/// The text with the hidden names in it found, the longest first. `known` and `local` are asked as one. What is `ours`,
+/// folded, is a word of the text's own vocabulary, whatever is called so.
 pub(in crate::context) fn find<'a>(
     text: &'a str,
     policy: Policy,
     known: &Known,
     local: &Known,
+    ours: fn(&str) -> bool,
 ) -> Vec<Stretch<'a>> {
     let folded = Folded::of(text);
     let mut stretches = Vec::new();
     let (mut done, mut at) = (0, 0);
     while let Some(first) = folded.text[at..].chars().next() {
-        let fits =
-            |length: usize, meaning: &Meaning| policy.hides(meaning.kind) && folded.is_boundary(at + length);
         let rest = &folded.text[at..];
+        let fits = |length: usize, meaning: &Meaning| {
+            policy.hides(meaning.kind) && folded.is_boundary(at + length) && !ours(&rest[..length])
+        };
         let found = || {
             known
                 .longest(rest, &fits)
@@ -118,7 +121,7 @@ pub(super) mod tests {
     }
 
     pub(in crate::context::names) fn hidden(text: &str, known: &Known) -> String {
-        let stretches = find(text, Policy::Names, known, &Known::default());
+        let stretches = find(text, Policy::Names, known, &Known::default(), |_| false);
         let shown = |stretch: Stretch<'_>| match stretch {
             Stretch::Plain(text) => text.to_owned(),
             Stretch::Name(meaning) => format!("<{}>", meaning.of),

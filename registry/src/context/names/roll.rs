@@ -8,6 +8,7 @@ use super::remote::{Remote, is_common_user, short_name};
 use super::{Meaning, folded};
 use crate::context::piece::Kind;
 use crate::context::say::name_kind;
+use crate::context::say::protection::client_kind;
 use crate::context::sketch::with;
 use crate::state::view::Shard;
 use crate::state::view::bits::Bits;
@@ -71,6 +72,11 @@ impl Roll {
             |(name, kind, of): (String, Kind, String)| (name.into(), Meaning { kind, of: of.into() });
         let named = |all: BTreeSet<_>| all.into_iter().map(meaning).collect();
         Self { own: named(names.all), heard: named(names.heard) }
+    }
+
+    /// All of them, own and heard.
+    pub(super) fn all(&self) -> impl Iterator<Item = (&str, &Meaning)> {
+        self.names().chain(self.heard())
     }
 
     pub(super) fn names(&self) -> impl Iterator<Item = (&str, &Meaning)> {
@@ -147,6 +153,11 @@ impl Names<'_> {
             for user in [&share.map_root_user, &share.map_all_user] {
                 self.user(user);
             }
+            share
+                .hosts
+                .iter()
+                .filter(|host| client_kind(host) == Kind::System)
+                .for_each(|host| self.remote(host));
         }
         if let Some(task) = &facets.protection_task {
             self.remote(&task.remote);

@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use pulse_proto::model::ConnectionId;
 
-use super::former::Former;
-use super::{Alone, Known, Roll};
+use super::former::{Dropped, Former};
+use super::{Known, Roll};
 use crate::query::sight::Sight;
 use crate::state::view::{Rows, Shard, View};
 
@@ -19,11 +19,10 @@ struct Kept {
     /// Somebody asks for them: where nothing is hidden nobody does.
     are_wanted: bool,
     rolls: BTreeMap<ConnectionId, Entry>,
+    dropped: Dropped,
     former: Former,
     /// Of all connections, for who sees all of them.
     whole: Option<Made>,
-    /// The same for who sees some: that two names are of one thing is not for him to find out.
-    strangers: Option<Made>,
 }
 
 #[derive(Debug)]
@@ -50,45 +49,31 @@ impl Made {
 }
 
 impl Rolls {
-    /// Names of all things, whoever asks: who sees less is not told more names. Of what is out of sight each stands for
-    /// itself.
+    /// Names of what is in sight. What is out of sight rewrites no text: by that one could find out what it is called.
     pub fn known(&self, view: &View, sight: &Sight) -> Arc<Known> {
         self.want();
-        let rolls: Vec<Arc<Roll>> = view.shards().map(|shard| self.roll(shard)).collect();
-        let former = self.lock().former.known(&view.past);
-        if sight.is_whole() {
-            let of = |rolls: &[Arc<Roll>]| Known::of(rolls);
-            return self.made(|kept| &mut kept.whole, rolls, former, of);
+        let seen = view.shards().filter(|shard| sight.sees(&shard.connection));
+        let rolls: Vec<Arc<Roll>> = seen.map(|shard| self.roll(shard)).collect();
+        let mut kept = self.lock();
+        let Kept { dropped, former, .. } = &mut *kept;
+        if !sight.is_whole() {
+            let former = former.seen(&view.past, dropped, sight);
+            drop(kept);
+            return Arc::new(Known::of(&rolls).and_beyond(Arc::new(former)));
         }
-        let seen: Vec<Arc<Roll>> = view
-            .shards()
-            .zip(&rolls)
-            .filter(|(shard, _)| sight.sees(&shard.connection))
-            .map(|(_, roll)| Arc::clone(roll))
-            .collect();
-        let alone = |rolls: &[Arc<Roll>]| {
-            let names = rolls.iter().flat_map(|roll| roll.names().chain(roll.heard()));
-            let names: Vec<Alone> = names.map(|(name, meaning)| Alone::of(name, meaning)).collect();
-            Known::alone(&names)
-        };
-        let strangers = self.made(|kept| &mut kept.strangers, rolls, former, alone);
-        Arc::new(Known::of(&seen).and_beyond(strangers))
+        let former = former.known(&view.past, dropped);
+        drop(kept);
+        self.whole(rolls, former)
     }
 
     /// As they were made before, if nothing of them changed.
-    fn made(
-        &self,
-        place: fn(&mut Kept) -> &mut Option<Made>,
-        rolls: Vec<Arc<Roll>>,
-        former: Arc<Known>,
-        make: impl FnOnce(&[Arc<Roll>]) -> Known,
-    ) -> Arc<Known> {
-        if let Some(made) = place(&mut self.lock()).as_ref().filter(|made| made.is_of(&rolls, &former)) {
+    fn whole(&self, rolls: Vec<Arc<Roll>>, former: Arc<Known>) -> Arc<Known> {
+        if let Some(made) = self.lock().whole.as_ref().filter(|made| made.is_of(&rolls, &former)) {
             return Arc::clone(&made.known);
         }
         // Made outside of the lock: another reader is not held up.
-        let known = Arc::new(make(&rolls).and_beyond(Arc::clone(&former)));
-        *place(&mut self.lock()) = Some(Made { rolls, former, known: Arc::clone(&known) });
+        let known = Arc::new(Known::of(&rolls).and_beyond(Arc::clone(&former)));
+        self.lock().whole = Some(Made { rolls, former, known: Arc::clone(&known) });
         known
     }
 
@@ -100,7 +85,9 @@ impl Rolls {
     /// Makes what is missing ahead of the next question, and forgets what is gone.
     pub fn refresh(&self, view: &View) {
         let mut kept = self.lock();
-        kept.rolls.retain(|connection, _| view.shard(connection).is_some());
+        let Kept { rolls, dropped, .. } = &mut *kept;
+        let gone = rolls.extract_if(.., |connection, _| view.shard(connection).is_none());
+        gone.for_each(|(connection, entry)| dropped.take(&connection, &entry.roll, &Roll::default()));
         let are_wanted = kept.are_wanted;
         drop(kept);
         if are_wanted {
@@ -120,6 +107,9 @@ impl Rolls {
         let made = Roll::of(shard);
         let mut kept = self.lock();
         let before = kept.rolls.get(&shard.connection).map(|entry| Arc::clone(&entry.roll));
+        if let Some(before) = &before {
+            kept.dropped.take(&shard.connection, before, &made);
+        }
         let roll = before.filter(|before| **before == made).unwrap_or_else(|| Arc::new(made));
         let entry =
             Entry { rows: Arc::downgrade(&shard.resources), name: name.to_owned(), roll: Arc::clone(&roll) };

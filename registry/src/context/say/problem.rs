@@ -138,7 +138,7 @@ pub(crate) fn phrase(reason: &HealthReason, record: &IngestRecord) -> Statement 
     let mut fitting = PHRASES.iter().filter(|(code, _)| *code == reason.code);
     fitting
         .find_map(|(_, template)| fill(template, reason))
-        .unwrap_or_else(|| say![told(Kind::Text, &reason.summary)])
+        .unwrap_or_else(|| say![told(Kind::Sentence, &reason.summary)])
 }
 
 /// `None` when some evidence is missing.

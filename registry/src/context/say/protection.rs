@@ -1,10 +1,11 @@
 //! Shares, and the tasks that protect data.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use pulse_proto::model::{Share, Task};
 
-use super::{Thing, names, state};
+use super::{Thing, names, names_by, state};
 use crate::context::fact::Fact;
 use crate::context::piece::{Kind, Piece, Statement, say, told};
 use crate::context::words;
@@ -153,11 +154,17 @@ pub(crate) fn share(thing: &Thing<'_>, share: &Share) -> Option<Fact> {
     for (what, hosts) in [("for hosts ", &share.hosts), ("for networks ", &share.networks)] {
         if !hosts.is_empty() {
             let mut statement = say![what];
-            statement.append(names(Kind::Address, hosts, NAMES_MAX));
+            statement.append(names_by(|host| client_kind(host), hosts, NAMES_MAX));
             details.push(statement);
         }
     }
     Some(thing.fact("share", thing.sentence(details)?))
+}
+
+/// Who a share is for: a machine by its name, or by its address, as a network or by a pattern.
+pub(crate) fn client_kind(host: &str) -> Kind {
+    let is_name = host.parse::<IpAddr>().is_err() && !host.contains(['/', '*', '?']);
+    if is_name { Kind::System } else { Kind::Address }
 }
 
 #[cfg(test)]

@@ -64,6 +64,30 @@ const CLASSES: &str = "acmefailed activedirectorydomainbind activedirectorydomai
     vmwaresnapshotdeletefailed volumestatus volumeversion vrrpstatus webuibindaddress webuibindaddressv2 \
     webuicertificatesetupfailed zpoolcapacitycritical zpoolcapacitynotice zpoolcapacitywarning";
 
+/// What the registry's own sentences about health and alerts are made of.
+const SENTENCES: &str = "about active again alert all allow an and another any anything app are as at available back be because \
+    being bits block blocks broken but by byte cache can cannot capacity celsius certificate certificates \
+    charge check checksum code compatibility connection container controller controllers copied copies \
+    correction could count counting counts cpu damaged data dataset days decide deduplication describes \
+    device devices did disk disks distributed does double down draid else elsewhere enabled encrypted \
+    encryption end ended errors expansion expired expires explains exported fail failed failover features \
+    file filesystem fill for forecast found fragmentation from frozen full gave go goes good grew had has \
+    have health heard held holds host hot id idle if imported in input intent is it its itself kernel key \
+    label last least left level like live loaded locked log logging longer lose lost machine made many may \
+    member members memory metadata min missing more most mounted mountpoint native needs newer newest no \
+    nobody none not nothing now number of off offered offline older on one only open opened or order output \
+    outside over overcommit own parity part partner paused percent place pool pools positive possible \
+    property protection quota reached read read-only reading ready reboot rebuild rebuilt recent refquota \
+    refused refuses removed repair repaired replacement replaces replication reports resilver run running \
+    runs runtime says scan scrub seconds sections seen self-encrypting sequence set severity share should \
+    shut single size slope small snapshot snapshots some source spare spares split stand standby stands \
+    started state status still stopped suspended switched synchronous system tables taken takes target task \
+    tell temperature than that the there they three time to told too total tried triple turn two until \
+    untold up update upgrade use used uses using version virtual volume waits wants warns was week well went \
+    were what while who will with within without work working works would write writes written wrong yet zfs";
+
+static OURS: LazyLock<BTreeSet<&'static str>> = LazyLock::new(|| SENTENCES.split_whitespace().collect());
+
 static LISTED: LazyLock<BTreeSet<String>> = LazyLock::new(|| {
     let lists = [STATES, STATUS_CODES, ZFS, KINDS, SECTIONS, CLASSES];
     let words = lists.iter().flat_map(|words| words.split_whitespace()).map(str::to_owned);
@@ -82,4 +106,8 @@ fn is_level(word: &str) -> bool {
 
 pub(super) fn is_listed(word: &str) -> bool {
     LISTED.contains(word) || is_level(word)
+}
+
+pub(super) fn is_ours(word: &str) -> bool {
+    OURS.contains(word)
 }
