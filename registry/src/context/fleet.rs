@@ -5,6 +5,7 @@ mod counts;
 pub(super) mod gone;
 mod list;
 pub(super) mod reach;
+mod selected;
 mod topic;
 pub(super) mod worse;
 

@@ -24,8 +24,8 @@ use crate::state::view::{Found, Shard, View};
 
 /// Changes of so long ago still matter to one resource.
 pub const RECENT: Duration = Duration::from_hours(7 * 24);
-/// Entries of the timeline that are told.
-const ENTRIES_MAX: usize = 30;
+/// Entries of the timeline at hand; more fit into no usual budget.
+const ENTRIES_MAX: usize = 500;
 
 /// Who asks, and when.
 #[derive(Clone, Debug)]
@@ -45,6 +45,7 @@ pub fn draft(view: &View, book: &Book, found: &Found, scope: &Scope) -> Option<D
     let shard = view.shard(&resource.connection)?;
     let section = |title, share, facts, hint| Section { title, share, facts, total: 0, hint };
     let (around, dependents) = around::facts(shard, &thing);
+    let (changes, changed) = entries(view, found, scope);
     let larger = "a larger max_tokens";
     let draft = Draft {
         head: vec![headline(&thing, found.observed_at)],
@@ -63,12 +64,10 @@ pub fn draft(view: &View, book: &Book, found: &Found, scope: &Scope) -> Option<D
             section("Alerts of the system", 20, alerts(&thing), larger),
             section("Depends on it", 20, dependents, larger),
             section("Around it", 20, around, larger),
-            section(
-                "Recent changes",
-                15,
-                entries(view, found, scope),
-                "pulse-registry changes or a larger max_tokens",
-            ),
+            Section {
+                total: changed,
+                ..section("Recent changes", 15, changes, "a later since or a larger max_tokens")
+            },
             section("Identity", 10, identity(&thing), larger),
             section("Details", 15, details(&thing), larger),
             section("Capabilities and limits", 10, limits(shard, &thing), larger),
@@ -148,15 +147,15 @@ fn alerts(thing: &Thing<'_>) -> Vec<Fact> {
     thing.record.incidents.iter().map(alert).collect()
 }
 
-fn entries(view: &View, found: &Found, scope: &Scope) -> Vec<Fact> {
+/// Those that are told, and how many there are.
+fn entries(view: &View, found: &Found, scope: &Scope) -> (Vec<Fact>, u64) {
     let query = ChangesQuery::new(Some(found.resource.id.clone()), EntryFilter::default())
         .within(scope.sight.clone());
-    let page = query.page(&view.past.timeline, None, ENTRIES_MAX);
-    page.entries
-        .iter()
-        .take_while(|entry| entry.at >= scope.since)
-        .map(|entry| changes::fact(view, &Gone::default(), entry))
-        .collect()
+    let entries = query.page(&view.past.timeline, None, usize::MAX).entries;
+    let news = entries.iter().take_while(|entry| entry.at >= scope.since);
+    let total = news.clone().count() as u64;
+    let told = news.take(ENTRIES_MAX).map(|entry| changes::fact(view, &Gone::default(), entry));
+    (told.collect(), total)
 }
 
 fn identity(thing: &Thing<'_>) -> Vec<Fact> {

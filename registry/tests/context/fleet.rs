@@ -64,7 +64,7 @@ fn sketches_that_are_kept_say_what_new_ones_say() {
     }
 }
 
-fn ago_millis(hours: u64) -> pulse_proto::model::UnixMillis {
+pub(crate) fn ago_millis(hours: u64) -> pulse_proto::model::UnixMillis {
     pulse_proto::model::UnixMillis::new(NOW.get() - hours * 3_600_000)
 }
 

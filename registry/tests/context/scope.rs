@@ -2,10 +2,15 @@
 
 use pulse_proto::model::Severity;
 use pulse_proto::pb::resource::v1::{ConnectionState, ConnectionStatus};
+use pulse_registry::alert::Book;
+use pulse_registry::context::fleet::{self, Scope, Topic, Topics};
+use pulse_registry::context::pack::Packed;
 use pulse_registry::context::redact::Policy;
+use pulse_registry::query::filter::Filter;
+use pulse_registry::query::sight::Sight;
 
-use crate::fleet::watched;
-use crate::world::{World, ago, dataset, disk, home, host, pool, scrubbed};
+use crate::fleet::{ago_millis, watched};
+use crate::world::{NOW, World, ago, dataset, disk, home, host, pool, scrubbed, share};
 
 #[test]
 fn a_severity_selects_alerts_by_their_own() {
@@ -177,4 +182,57 @@ fn alerts_of_what_went_are_selected_by_what_it_was() {
     ] {
         assert_eq!(fires(filter), expected, "{filter}");
     }
+}
+
+fn changes(world: &World, filter: &str, max_tokens: usize) -> Packed {
+    let scope = Scope {
+        filter: Filter::parse(filter).unwrap(),
+        sight: Sight::whole(),
+        since: ago_millis(24),
+        max_tokens,
+        topics: Topics::of(&[Topic::RecentChanges]),
+    };
+    let draft = fleet::draft(world.state.view(), &Book::default(), &world.memo, &scope, NOW);
+    world.render(&draft, Policy::None, max_tokens)
+}
+
+#[test]
+fn changes_that_are_asked_for_are_told_or_counted_and_there_is_a_way_to_them() {
+    let mut world = World::new();
+    let named = |number: u32| {
+        let mut media = share("a", &format!("media {number}"));
+        "system:a/share:smb:1".clone_into(&mut media.source_id);
+        vec![host("a"), media]
+    };
+    (0..60).for_each(|number| world.put("a", "a", 0, named(number)));
+    let of = |packed: &Packed| {
+        let section = packed.sections.iter().find(|section| section.title == "Recent changes").unwrap();
+        (section.facts.iter().filter(|fact| fact.text.starts_with("Share ")).count(), section.omitted)
+    };
+    let few = changes(&world, "connection = a", 1_000);
+    let (told, omitted) = of(&few);
+    assert!(told < 60 && omitted > 0 && told + omitted as usize >= 60, "{}", few.text);
+    assert!(few.text.contains("a later since, a filter or a larger max_tokens"), "{}", few.text);
+    // A larger budget tells them.
+    assert_eq!(of(&changes(&world, "connection = a", 100_000)), (60, 0));
+    assert_eq!(of(&world.single("a/media 59", Policy::None, 100_000)), (60, 0));
+    let (told, omitted) = of(&world.single("a/media 59", Policy::None, 1_000));
+    assert_eq!((told > 0, told + omitted as usize), (true, 60));
+    let none = changes(&world, "connection = a AND type = vm", 1_000).text;
+    assert!(none.contains("Nothing that matches the filter changed since 24 h ago"), "{none}");
+}
+
+#[test]
+fn a_change_of_many_fields_says_that_there_are_more() {
+    let mut world = World::new();
+    let status = |value: &str| ConnectionStatus {
+        name: "a".to_owned(),
+        state: ConnectionState::Live.into(),
+        labels: ["k1", "k2", "k3", "k4", "k5"].map(|key| (key.to_owned(), value.to_owned())).into(),
+        ..ConnectionStatus::default()
+    };
+    world.put_as("a", status("old"), 0, vec![host("a")]);
+    world.put_as("a", status("new"), 0, vec![host("a")]);
+    let text = changes(&world, "type = host", 4_000).text;
+    assert!(text.contains("label \"k3\" \"old\" to \"new\", and 2 fields more."), "{text}");
 }

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use pulse_proto::model::{Freshness, ResourceId, ResourceType};
+use pulse_proto::model::{Freshness, ResourceId, ResourceType, UnixMillis};
 
 use super::gone::Gone;
+use super::selected::Selected;
 use super::{Scope, Told};
 use crate::context::fact::{Basis, Fact, Origin};
 use crate::context::piece::{Kind, Piece, Statement, say, told};
@@ -13,42 +14,64 @@ use crate::context::words;
 use crate::state::timeline::{ABSENT, Entry, EntryKind, Step};
 use crate::state::view::View;
 
-/// Entries that are looked at.
+/// Entries that are looked at where all of them are asked for: they are counted without.
 const ENTRIES_MAX: usize = 4_000;
-/// Entries that are told.
-const TOLD_MAX: usize = 200;
-/// Entries of one resource that are told.
+/// Entries of one resource that are told before every resource had its own.
 const PER_RESOURCE_MAX: u32 = 3;
 /// Steps of one entry that are told.
 const STEPS_MAX: usize = 3;
 
 pub(super) fn facts(view: &View, scope: &Scope) -> Told {
     let is_news = |entry: &Entry| entry.at >= scope.since;
-    let mut facts = Vec::new();
-    let mut told: BTreeMap<&ResourceId, u32> = BTreeMap::new();
-    let mut selected = 0;
     let gone = Gone::since(view, scope.since);
+    let mut selected = Selected::new(view, &gone, scope);
+    let all = !scope.is_filtered() && scope.sight.is_whole();
     let entries = view.past.timeline.chunks().flat_map(|chunk| chunk.items.iter().rev());
-    for entry in entries.take(ENTRIES_MAX).take_while(|entry| is_news(entry)) {
-        if !scope.sight.sees(&entry.connection) || scope.is_filtered() && !selects(view, &gone, scope, entry)
-        {
-            continue;
-        }
-        selected += 1;
-        if facts.len() >= TOLD_MAX {
-            continue;
-        }
-        let times = told.entry(&entry.id).or_default();
-        *times += 1;
-        if *times <= PER_RESOURCE_MAX {
-            facts.push(((entry.kind != EntryKind::StateTransition), fact(view, &gone, entry)));
+    let entries = entries.take(if all { ENTRIES_MAX } else { usize::MAX });
+    let mut end = None;
+    let mut told = Vec::new();
+    let mut times: BTreeMap<&ResourceId, u32> = BTreeMap::new();
+    for entry in entries.take_while(|entry| is_news(entry)) {
+        match selected.holds(entry) {
+            Some(true) => {
+                let times = times.entry(&entry.id).or_default();
+                *times += 1;
+                told.push((*times > PER_RESOURCE_MAX, entry));
+            }
+            Some(false) => {}
+            None => {
+                end = Some(entry.at);
+                break;
+            }
         }
     }
+    let total = if all { news(view, is_news) } else { told.len() as u64 };
     // What went from one state to another matters more than what came and went.
-    facts.sort_by_key(|(is_minor, _)| *is_minor);
-    let facts = facts.into_iter().map(|(_, fact)| fact).collect();
-    let all = !scope.is_filtered() && scope.sight.is_whole();
-    Told { facts, total: if all { news(view, is_news) } else { selected } }
+    told.sort_by_key(|(is_repeated, entry)| (*is_repeated, entry.kind != EntryKind::StateTransition));
+    let changes = told.iter().take(scope.facts_max()).map(|(_, entry)| fact(view, &gone, entry));
+    let facts: Vec<Fact> = end.map(not_all).into_iter().chain(changes).collect();
+    if facts.is_empty() && scope.topics.are_asked() {
+        return Told::all(vec![nothing(scope)]);
+    }
+    Told { facts, total }
+}
+
+/// That there may be more, and how to find it.
+fn not_all(end: UnixMillis) -> Fact {
+    let statement = say![
+        "Only so many changes were looked through, back to ",
+        Piece::Ago(end),
+        ": to find older ones ask with a filter that names a system, or for the context of one resource.",
+    ];
+    Fact::derived("changes_not_all", statement).covering(0)
+}
+
+/// Said to who asks for changes: silence would read as if nobody had looked.
+fn nothing(scope: &Scope) -> Fact {
+    let what = if scope.is_filtered() { "Nothing that matches the filter" } else { "Nothing" };
+    let statement =
+        say![what, " changed since ", Piece::Ago(scope.since), ", as far as the timeline remembers."];
+    Fact::derived("nothing_changed", statement)
 }
 
 /// All that is news: the newest come first, so a chunk whose oldest entry is news is as a whole.
@@ -62,14 +85,6 @@ fn news(view: &View, is_news: impl Fn(&Entry) -> bool) -> u64 {
         }
     }
     count
-}
-
-/// By what a thing is, or was when it went.
-fn selects(view: &View, gone: &Gone<'_>, scope: &Scope, entry: &Entry) -> bool {
-    match view.get(&entry.id) {
-        Some(found) => scope.filter.matches(&found.resource, found.observed_at),
-        None => gone.matches(view, &scope.filter, entry),
-    }
 }
 
 /// "2 h ago pool "tank" on "nas-1" went from online to warning: ..."
@@ -88,11 +103,15 @@ pub(in crate::context) fn fact(view: &View, gone: &Gone<'_>, entry: &Entry) -> F
         EntryKind::StateTransition | EntryKind::ConfigUpdate | EntryKind::RelationshipChange => {
             let steps = entry.steps.iter().take(STEPS_MAX).map(|told| step(told, name_kind(entry)));
             statement.add(" changed ").add(Piece::Ago(entry.at)).add(": ");
-            statement.append(Statement::list(steps, ", "))
+            statement.append(Statement::list(steps, ", "));
+            match entry.steps.len().saturating_sub(STEPS_MAX) as u64 {
+                0 => &mut statement,
+                more => statement.add(", and ").add(words::count(more, "field")).add(" more"),
+            }
         }
     };
     if !entry.reason.is_empty() {
-        statement.add("; because of ").add(told(Kind::Text, &*entry.reason));
+        statement.add("; because of ").add(told(Kind::Sentence, &*entry.reason));
     }
     statement.add(".");
     let mut fact =

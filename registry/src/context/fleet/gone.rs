@@ -36,9 +36,14 @@ impl<'a> Gone<'a> {
         self.0.get(connection).map(|system| system.name)
     }
 
-    /// Whether the filter matches what the thing was.
-    pub(super) fn matches(&self, view: &View, filter: &Filter, entry: &Entry) -> bool {
-        let (name, labels) = match (view.shard(&entry.connection), self.0.get(&entry.connection)) {
+    /// Whether anything that this connection brought may match, as far as its name and its labels tell.
+    pub(super) fn may_match(&self, view: &View, filter: &Filter, connection: &ConnectionId) -> bool {
+        filter.glimpsed(&self.glimpse(view, connection)) != Some(false)
+    }
+
+    /// Of something that a system has or had.
+    fn glimpse<'b>(&'b self, view: &'b View, connection: &'b ConnectionId) -> Glimpse<'b> {
+        let (connection_name, labels) = match (view.shard(connection), self.0.get(connection)) {
             (Some(shard), _) => {
                 let status = shard.status.as_ref();
                 (status.map(|status| status.name.as_str()), status.map(|status| &status.labels))
@@ -46,6 +51,23 @@ impl<'a> Gone<'a> {
             (None, Some(system)) => (Some(system.name), Some(&system.labels)),
             (None, None) => (None, None),
         };
+        Glimpse {
+            id: None,
+            resource_type: None,
+            name: None,
+            technology: None,
+            pool: None,
+            connection,
+            connection_name,
+            labels,
+            source: None,
+            status: None,
+            severity: None,
+        }
+    }
+
+    /// Whether the filter matches what the thing was.
+    pub(super) fn matches(&self, view: &View, filter: &Filter, entry: &Entry) -> bool {
         let last = |field: &str| {
             let step = entry.steps.iter().find(|step| &*step.field == field)?;
             Some(if entry.kind == EntryKind::Removed { &*step.from } else { &*step.to })
@@ -57,12 +79,10 @@ impl<'a> Gone<'a> {
             name: Some(&entry.name),
             technology: Some(&entry.technology),
             pool: last("pool"),
-            connection: &entry.connection,
-            connection_name: name,
-            labels,
             source: Some(entry.source),
             status: last("status").and_then(Status::from_token),
             severity: last("severity").map_or(unsaid, Severity::from_token),
+            ..self.glimpse(view, &entry.connection)
         };
         filter.glimpsed(&glimpse) == Some(true)
     }

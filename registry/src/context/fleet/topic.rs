@@ -70,20 +70,24 @@ impl Topic {
             Self::Pools => "filter 'topology = pool' or a larger max_tokens",
             Self::ProtectionTasks => "filter 'type = protection_task' or a larger max_tokens",
             Self::RecentChanges => "a later since, a filter or a larger max_tokens",
-            Self::Alerts => "pulse-registry alerts or a larger max_tokens",
+            Self::Alerts => "a filter or a larger max_tokens",
             Self::TopConsumers | Self::Inventory => "a larger max_tokens",
         }
     }
 }
 
-/// What is asked for, each once, in order.
+/// What is to be told, each once, in order.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Topics(Vec<Topic>);
+pub struct Topics {
+    topics: Vec<Topic>,
+    are_asked: bool,
+}
 
 impl Default for Topics {
     /// A list of everything is nobody's context.
     fn default() -> Self {
-        Self(Topic::ALL.into_iter().filter(|topic| *topic != Topic::Resources).collect())
+        let topics = Topic::ALL.into_iter().filter(|topic| *topic != Topic::Resources).collect();
+        Self { topics, are_asked: false }
     }
 }
 
@@ -93,10 +97,16 @@ impl Topics {
         if asked.is_empty() {
             return Self::default();
         }
-        Self(Topic::ALL.into_iter().filter(|topic| asked.contains(topic)).collect())
+        let topics = Topic::ALL.into_iter().filter(|topic| asked.contains(topic)).collect();
+        Self { topics, are_asked: true }
+    }
+
+    /// Whether the reader chose them, and waits for each.
+    pub(super) const fn are_asked(&self) -> bool {
+        self.are_asked
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = Topic> {
-        self.0.iter().copied()
+        self.topics.iter().copied()
     }
 }
