@@ -185,20 +185,35 @@ pub(super) fn has_parting_tags(plain: &str) -> bool {
 fn shown(letter: char) -> Option<char> {
     match letter {
         // Quotes would end the quote.
-        '"' | '`' | '´' | '\u{2018}'..='\u{201f}' | '«' | '»' | '″' | '〝' | '〞' => Some('\''),
+        '"'
+        | '`'
+        | '´'
+        | '\u{2018}'..='\u{201f}'
+        | '«'
+        | '»'
+        | '″'
+        | '\u{301d}'..='\u{301f}'
+        | 'ʺ'
+        | 'ˮ'
+        | '״'
+        | '\u{275b}'..='\u{2760}'
+        | '\u{2e42}'
+        | '\u{1f676}'..='\u{1f678}' => Some('\''),
         // Markup of Markdown, HTML and templates.
         '<' | '>' | '[' | ']' | '{' | '}' | '|' | '*' | '#' | '~' | '\\' | '^' => None,
         _ => Some(letter),
     }
 }
 
-/// Format characters: direction, joiners, tags, variation selectors; and what has no meaning of its own.
+/// Format characters: direction, joiners, tags, variation selectors, signs that enclose numbers; strokes that are laid over
+/// letters or around them; and what has no meaning of its own.
 const fn is_invisible(letter: char) -> bool {
     matches!(letter,
-        '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}'
+        '\u{ad}' | '\u{334}'..='\u{338}' | '\u{34f}' | '\u{600}'..='\u{605}' | '\u{61c}' | '\u{6dd}' | '\u{70f}'
+        | '\u{890}' | '\u{891}' | '\u{8e2}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}'
         | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}'
-        | '\u{2060}'..='\u{206f}' | '\u{2800}' | '\u{3164}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}'
-        | '\u{ffa0}' | '\u{fff0}'..='\u{fffd}' | '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}'
+        | '\u{2060}'..='\u{206f}' | '\u{20d0}'..='\u{20f0}' | '\u{2800}' | '\u{3164}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}'
+        | '\u{ffa0}' | '\u{fff0}'..='\u{fffd}' | '\u{110bd}' | '\u{110cd}' | '\u{13430}'..='\u{1343f}' | '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}'
         | '\u{e000}'..='\u{f8ff}' | '\u{e0000}'..='\u{10ffff}')
 }
 
@@ -226,6 +241,8 @@ mod tests {
             ("na\u{ad}s-\u{200b}1", "nas-1"),
             (r"see \\nas\share\a, not a\\b or \_c\_", "see //nas/share/a, not ab or _c_"),
             (r"'\\nas\share' x\y", "'//nas/share' xy"),
+            ("a\u{600}b\u{6dd}c\u{8e2}d\u{110bd}e\u{13430}f\u{337}g\u{20da}h", "abcdefgh"),
+            ("❝a❞ 〟b ⹂c \u{1f676}d\u{1f677} ʺe ״f", "'a' 'b 'c 'd' 'e 'f"),
             ("  \t ", ""),
         ] {
             assert_eq!(tame(text), expected, "{text:?}");

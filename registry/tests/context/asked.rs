@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use pulse_proto::pb::resource::v1::{ConnectionState, ConnectionStatus};
 use pulse_registry::context::asked::reference::Lost;
 use pulse_registry::context::piece::Kind;
 use pulse_registry::context::redact::Policy;
@@ -330,4 +331,33 @@ fn a_guess_of_what_a_system_tells_as_a_word_tells_nothing_where_it_is_hidden() {
             assert_eq!(selected(&world, floor, filter), Ok(vec!["sd2".to_owned()]), "{filter}");
         }
     }
+}
+
+#[test]
+fn a_label_that_is_named_a_secret_is_compared_with_nothing() {
+    let mut world = World::new();
+    let status = ConnectionStatus {
+        name: "a".to_owned(),
+        state: ConnectionState::Live.into(),
+        labels: [
+            ("snmp_community".to_owned(), "public".to_owned()),
+            ("site".to_owned(), "public".to_owned()),
+        ]
+        .into(),
+        ..ConnectionStatus::default()
+    };
+    world.put_as("a", status, 0, vec![host("a")]);
+    let all = Ok(vec!["a-host".to_owned()]);
+    for value in ["= public", "= pub*", ": pub", "= xub*"] {
+        assert_eq!(
+            selected(&world, Policy::None, &format!("labels.snmp_community {value}")),
+            Ok(vec![]),
+            "{value}"
+        );
+    }
+    for filter in ["labels.site = pub*", "labels.snmp_community:*", "labels:snmp_community"] {
+        assert_eq!(selected(&world, Policy::None, filter), all, "{filter}");
+    }
+    let not = ["labels.snmp_community != public", "labels.snmp_community != xublic"];
+    assert_eq!(selected(&world, Policy::None, not[0]), selected(&world, Policy::None, not[1]));
 }

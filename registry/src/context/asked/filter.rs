@@ -57,16 +57,9 @@ impl Asking<'_> {
             _ if kind_of(field) == Some(Kind::Word) && literal.wild && !self.floor.hides(Kind::Word) => {
                 Ok(None)
             }
-            _ if kind_of(field) == Some(Kind::Word) && self.is_shown_word(field, comparison) => Ok(None),
+            _ if kind_of(field) == Some(Kind::Word) && is_shown_word(field, comparison) => Ok(None),
             Field::Text(_) | Field::Texts(_) | Field::Labels => self.named(field, comparison),
         }
-    }
-
-    /// Whether it compares with a whole word of a product, which is what it is called everywhere.
-    fn is_shown_word(&self, field: &Field, comparison: &Comparison) -> bool {
-        let Comparison { operator, literal, .. } = comparison;
-        let is_whole = *operator != Operator::Has || matches!(field, Field::Texts(_));
-        is_whole && !literal.wild && is_common(&literal.text)
     }
 
     /// Of a field that holds names.
@@ -161,6 +154,10 @@ impl Asking<'_> {
 
     /// Of the value of one label, whose key may be hidden, too.
     fn label(&self, key: &str, comparison: &Comparison) -> Result<Option<Expression>, FilterError> {
+        // Who compares with a secret letter by letter reads it: it is as if nothing had one.
+        if names_secret(key) && !is_presence(&comparison.literal) {
+            return Ok(Some(unless(comparison.operator, Expression::Any(Vec::new()))));
+        }
         if self.is_open() && !holds_pseudonym(key) && !holds_pseudonym(&comparison.literal.text) {
             return Ok(None);
         }
@@ -185,6 +182,13 @@ impl Asking<'_> {
         }
         Ok(Some(unless(comparison.operator, Expression::Any(any))))
     }
+}
+
+/// Whether it compares with a whole word of a product, which is what it is called everywhere.
+fn is_shown_word(field: &Field, comparison: &Comparison) -> bool {
+    let Comparison { operator, literal, .. } = comparison;
+    let is_whole = *operator != Operator::Has || matches!(field, Field::Texts(_));
+    is_whole && !literal.wild && is_common(&literal.text)
 }
 
 /// What contexts tell as the name of a thing, or as a place.

@@ -5,7 +5,7 @@ use super::key::{Manner, keys, lowered};
 /// Words between what announces a secret and the secret: "password for user bob is".
 const WORDS_BETWEEN_MAX: usize = 6;
 /// These say something of a secret and are not the secret.
-const HARMLESS: [&str; 38] = [
+const HARMLESS: [&str; 46] = [
     "required",
     "needed",
     "wrong",
@@ -32,6 +32,14 @@ const HARMLESS: [&str; 38] = [
     "set",
     "being",
     "going",
+    "loaded",
+    "stored",
+    "used",
+    "lost",
+    "known",
+    "correct",
+    "accepted",
+    "available",
     "falsch",
     "ungültig",
     "abgelaufen",
@@ -67,11 +75,77 @@ pub(super) fn beginning(text: &str) -> Option<usize> {
             Manner::Part | Manner::Word => value_after_key(&lower, end, true),
             Manner::Dull => value_after_key(&lower, end, false),
             Manner::Sign => assigned(&lower, end),
+            Manner::Weak => assigned(&lower, end).or_else(|| telling_after(text, &lower, end)),
+            Manner::Login => password_after_user(text, &lower, end),
             Manner::Scheme => value_after_scheme(text, &lower, end),
         };
-        first = first.into_iter().chain(found).min();
+        let before = if matches!(manner, Manner::Part | Manner::Word | Manner::Weak) {
+            value_before_key(text, &lower, start)
+        } else {
+            None
+        };
+        first = first.into_iter().chain(found).chain(before).min();
     }
     first
+}
+
+/// The next word, also after "is", when it is no ordinary one: "PIN 4711", "the pass is x7y".
+fn telling_after(text: &str, lower: &str, end: usize) -> Option<usize> {
+    let mut at = next_word(lower, end)?;
+    if LINKS.contains(&word_at(lower, at)) {
+        at = next_word(lower, at + word_at(lower, at).len())?;
+    }
+    is_telling(word_at(text, at)).then_some(at)
+}
+
+/// "CHAP user bob x7y", "login admin/x7y", "login with admin / x7y"
+fn password_after_user(text: &str, lower: &str, end: usize) -> Option<usize> {
+    const LEADING: [&str; 6] = ["is", "with", "as", "for", "user", ":"];
+    let end = lower.len() - lower[end..].trim_start_matches(':').len();
+    let mut at = next_word(lower, end)?;
+    while LEADING.contains(&word_at(lower, at)) {
+        at = next_word(lower, at + word_at(lower, at).len())?;
+    }
+    let user = word_at(text, at);
+    if let Some((user, password)) = user.split_once('/') {
+        return (!user.is_empty() && is_telling(password)).then_some(at + user.len() + 1);
+    }
+    let mut after = next_word(lower, at + user.len())?;
+    let is_pair =
+        lower[..end].ends_with(':') || lower[..end].ends_with("user") || lower[..end].ends_with("daten");
+    if word_at(lower, after) == "/" {
+        after = next_word(lower, after + 1)?;
+    } else if !is_pair {
+        return None;
+    }
+    is_telling(word_at(text, after)).then_some(after)
+}
+
+/// "x7y is the password", "x7y (password)"
+fn value_before_key(text: &str, lower: &str, start: usize) -> Option<usize> {
+    const AFTER: [&str; 9] =
+        [" is the ", " is my ", " is our ", " is your ", " as ", " as the ", " ist das ", " (", " = the "];
+    let before = AFTER.iter().find_map(|link| lower[..start].strip_suffix(link))?;
+    let at = before.rfind(' ').map_or(0, |blank| blank + 1);
+    is_telling(&text[at..before.len()]).then_some(at)
+}
+
+/// Where the next word begins, after a blank.
+fn next_word(lower: &str, end: usize) -> Option<usize> {
+    let rest = lower[end..].strip_prefix(' ')?.trim_start_matches(' ');
+    (!rest.is_empty()).then_some(lower.len() - rest.len())
+}
+
+/// Digits of a figure that counts; a PIN has more.
+const COUNT_DIGITS_MAX: usize = 3;
+
+/// No word of a sentence, no figure that counts, no path.
+fn is_telling(word: &str) -> bool {
+    let word = word.trim_matches(['"', '\'', '`', ',', '.', ';', ':', '!', '?', '(', ')', '[', ']']);
+    let digits = word.chars().filter(char::is_ascii_digit).count();
+    let letters = word.chars().filter(|c| c.is_alphabetic()).count();
+    let is_count = letters == 0 && digits <= COUNT_DIGITS_MAX;
+    !word.is_empty() && !is_ordinary(word) && !is_count && !word.starts_with(['/', '-'])
 }
 
 fn value_after_scheme(text: &str, lower: &str, end: usize) -> Option<usize> {
@@ -189,6 +263,9 @@ fn after_words(lower: &str, mut at: usize) -> Option<usize> {
         if let Some((sign, letter)) = word.char_indices().find(|(_, letter)| is_sign(*letter)) {
             return Some(at + sign + letter.len_utf8());
         }
+        if word == "from" {
+            return changed_from(lower, next);
+        }
         if word.is_empty() || word.ends_with(['.', ',', ';', '!', '?']) {
             return None;
         }
@@ -199,6 +276,13 @@ fn after_words(lower: &str, mut at: usize) -> Option<usize> {
         }
     }
     None
+}
+
+/// "password of bob from x to y": both were one.
+fn changed_from(lower: &str, end: usize) -> Option<usize> {
+    let old = next_word(lower, end)?;
+    let link = next_word(lower, old + word_at(lower, old).len())?;
+    (word_at(lower, link) == "to").then_some(old)
 }
 
 /// `--password hunter`.

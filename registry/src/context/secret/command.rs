@@ -2,7 +2,7 @@
 //! commands that failed, as a line or as a list of words.
 
 /// Commands by how their names begin, and the options that a password follows, at once or as the next word.
-const COMMANDS: [(&str, &[&str]); 13] = [
+const COMMANDS: [(&str, &[&str]); 14] = [
     ("mysql", &["-p"]),
     ("mariadb", &["-p"]),
     ("mycli", &["-p"]),
@@ -16,7 +16,11 @@ const COMMANDS: [(&str, &[&str]); 13] = [
     ("ipmitool", &["-P"]),
     ("mosquitto_", &["-P"]),
     ("snmp", &["-A", "-X", "-c"]),
+    // Of a registry of images.
+    ("login", &["-p"]),
 ];
+/// Commands with options first that take a password as a word: how many stand before it.
+const PLAIN: [(&str, usize); 2] = [("smbpasswd", 1), ("htpasswd", 2)];
 /// Options that "user:password" follows.
 const USER_OPTIONS: [&str; 4] = ["-u", "-U", "--user", "--proxy-user"];
 /// Shortest word behind a `-p` of a command that is not named.
@@ -37,6 +41,12 @@ pub(super) fn beginning(text: &str) -> Option<usize> {
             secret_options = options;
         }
         let next = words.get(number + 1);
+        if let Some((_, skipped)) = PLAIN.iter().find(|(name, _)| program == *name)
+            && next.is_some_and(|(_, next)| next.starts_with('-'))
+        {
+            let mut plain = words[number + 1..].iter().filter(|(_, word)| !word.starts_with('-'));
+            return plain.nth(*skipped).map(|(at, _)| *at);
+        }
         // The value of the option, and where it begins.
         let value = |option: &str| {
             let rest = after(word, option)?;

@@ -13,12 +13,16 @@ pub(super) enum Manner {
     Word,
     /// A word of its own, and a sign of assignment.
     Sign,
+    /// The same, or a word that is no ordinary one: prose and figures have these words, too.
+    Weak,
+    /// A word of its own, and a user, and then a word that is no ordinary one.
+    Login,
     /// A word of its own, and a word that is no ordinary one.
     Scheme,
 }
 
 /// `_` is one of " _-" or nothing.
-const KEYS: [(Manner, &[&str]); 6] = [
+const KEYS: [(Manner, &[&str]); 8] = [
     (
         Manner::Part,
         &[
@@ -68,8 +72,33 @@ const KEYS: [(Manner, &[&str]); 6] = [
             "비밀번호",
         ],
     ),
-    (Manner::Word, &["senha", "haslo", "heslo", "geslo", "parola", "şifre", "pw", "psk"]),
-    (Manner::Sign, &["pass", "pin", "otp", "key", "auth", "sig", "community", "clave"]),
+    (
+        Manner::Word,
+        &[
+            "senha",
+            "haslo",
+            "heslo",
+            "geslo",
+            "parola",
+            "şifre",
+            "pw",
+            "p/w",
+            "psk",
+            "creds",
+            "community_string",
+            "recovery_key",
+            "unlock_key",
+            "unseal_key",
+            "wifi_key",
+            "wlan_key",
+            "hex_key",
+            "license_key",
+            "seed_phrase",
+        ],
+    ),
+    (Manner::Sign, &["key", "auth", "sig"]),
+    (Manner::Weak, &["pass", "pin", "otp", "mfa", "2fa", "mfa_code", "one_time_code", "community", "clave"]),
+    (Manner::Login, &["login", "log_in", "logon", "zugang", "zugangsdaten", "chap_user"]),
     (Manner::Scheme, &["bearer", "basic", "digest"]),
 ];
 
@@ -131,5 +160,5 @@ fn is_word(lower: &str, start: usize, end: usize) -> bool {
 
 /// Whether what is called so is a secret.
 pub(in crate::context) fn names_secret(key: &str) -> bool {
-    keys(&lowered(key)).any(|(manner, ..)| manner != Manner::Scheme)
+    keys(&lowered(key)).any(|(manner, ..)| !matches!(manner, Manner::Scheme | Manner::Login))
 }

@@ -30,6 +30,12 @@ fn secrets_go_and_ordinary_texts_stay() {
         "docker run -u 1000:1000 -p 8080:80 x",
         "post to https://example.net/docs/webhooks failed, see tank/hooks/pre",
         "Disk ST12000NM0008-2H3101 ZL2A1F4K is UNAVAIL",
+        "pass 2 of 3 completed, pass 100%; the first pass is done",
+        "the self-test came to pass, a PIN is required, the pin is 4 mm long",
+        "community edition, the community is quiet, a recovery key was stored",
+        "login at nas-2 failed, login bob/carol, login shell /bin/zsh5",
+        "This is the password, and where is the token? see the wiki (token)",
+        "smbpasswd failed for bob; docker login failed -- try again",
     ] {
         assert_eq!(without_secrets(text), text);
     }
@@ -98,6 +104,32 @@ fn secrets_go_and_ordinary_texts_stay() {
         ("failed: -uroot -phunter db", "failed: -uroot -p(secret removed)"),
         ("smbclient -U bob%hunter //nas/x", "smbclient -U bob%(secret removed)"),
         ("sshpass -p hunter ssh nas", "sshpass -p (secret removed)"),
+        ("smbpasswd -a bob hunter", "smbpasswd -a bob (secret removed)"),
+        ("htpasswd -b file bob hunter", "htpasswd -b file bob (secret removed)"),
+        ("docker login -p hunter x", "docker login -p (secret removed)"),
+        // Before and after a change, before its word, in other words.
+        ("set password of bob from hunter to hunter2", "set password of bob from (secret removed)"),
+        ("hunTr7 is the password for bob", "(secret removed)"),
+        ("it is \"hunTr7\" (password)", "it is (secret removed)"),
+        ("the pass is hunTr7", "the pass is (secret removed)"),
+        ("user bob pass hunTr7", "user bob pass (secret removed)"),
+        ("DB_PASS hunTr7", "DB_PASS (secret removed)"),
+        ("p/w hunTr7", "p/w (secret removed)"),
+        ("PIN 4711", "PIN (secret removed)"),
+        ("PIN is 4711", "PIN is (secret removed)"),
+        ("SNMP community hunTr7", "SNMP community (secret removed)"),
+        ("community string hunTr7", "community string (secret removed)"),
+        ("the recovery key is hunter", "the recovery key is (secret removed)"),
+        ("unlock key hunTr7", "unlock key (secret removed)"),
+        ("wifi key: hunter", "wifi key: (secret removed)"),
+        ("CHAP user bob hunTr7", "CHAP user bob (secret removed)"),
+        ("otp 123456", "otp (secret removed)"),
+        ("mfa code 123456", "mfa code (secret removed)"),
+        ("creds: admin hunter", "creds: (secret removed)"),
+        ("login admin/hunTr7", "login admin/(secret removed)"),
+        ("Zugang: admin / hunTr7", "Zugang: admin / (secret removed)"),
+        ("login: admin hunTr7", "login: admin (secret removed)"),
+        ("clave hunTr7", "clave (secret removed)"),
         // Shapes.
         ("to https://hooks.slack.com/services/T0/B0/x failed", "to (secret removed) failed"),
         ("to discord.com/api/webhooks/1/x failed", "to (secret removed) failed"),
@@ -115,6 +147,14 @@ fn secrets_go_and_ordinary_texts_stay() {
 }
 
 #[test]
+fn nothing_that_is_not_seen_hides_the_word_that_announces() {
+    for hidden in ['\u{13430}', '\u{600}', '\u{337}', '\u{20da}'] {
+        let text = crate::context::tame::plain(&format!("pass{hidden}word: hunter"));
+        assert_eq!(without_secrets(&text), "password: (secret removed)", "{hidden:?}");
+    }
+}
+
+#[test]
 fn what_names_a_secret_is_known() {
     for (key, expected) in [
         ("api-key", true),
@@ -123,6 +163,8 @@ fn what_names_a_secret_is_known() {
         ("Passwort", true),
         ("contraseña", true),
         ("site", false),
+        ("snmp_community", true),
+        ("login", false),
         ("keyboard", false),
         ("basic", false),
     ] {

@@ -40,7 +40,13 @@ pub(super) fn is_version(word: &str) -> bool {
         is_small_number(part) || at > 1 && (is_day || is_time || is_suffix)
     };
     let parts: Vec<&str> = number.split(['.', '-', '_', '+']).collect();
-    (2..=PARTS_MAX).contains(&parts.len()) && parts.iter().copied().enumerate().all(&mut is_part)
+    // Groups of four digits are of a card or a serial.
+    let groups = parts.iter().filter(|part| part.len() == DIGITS_MAX && is_digits(part)).count();
+    let has_place = number.contains('.') || number.len() < word.len();
+    has_place
+        && groups <= 1
+        && (2..=PARTS_MAX).contains(&parts.len())
+        && parts.iter().copied().enumerate().all(&mut is_part)
 }
 
 /// What kernels and ZFS call devices and interfaces by their order: `sda1`, `nvme0n1`, `raidz2-0`, `enp3s0f0`.
