@@ -34,7 +34,11 @@ pub fn explain(status: &Status) -> String {
     let mut text = format!("{}: {}", code(status), status.message());
     let details = status.get_error_details();
     for violation in details.bad_request().into_iter().flat_map(|bad| &bad.field_violations) {
-        let _infallible = write!(text, "\n  {}: {}", violation.field, violation.description);
+        let told = format!("{}: {}", violation.field, violation.description);
+        // Most messages are that very sentence.
+        if !status.message().contains(&told) {
+            let _infallible = write!(text, "\n  {told}");
+        }
     }
     if let Some(remedy) = details.error_info().and_then(|info| info.metadata.get("remedy")) {
         let _infallible = write!(text, "\n  what to do: {remedy}");
@@ -69,5 +73,8 @@ mod tests {
         let details = ErrorDetails::with_bad_request_violation("filter", "column 3: unknown field");
         let status = Status::with_error_details(Code::InvalidArgument, "bad filter", details);
         assert_eq!(explain(&status), "InvalidArgument: bad filter\n  filter: column 3: unknown field");
+        let details = ErrorDetails::with_bad_request_violation("filter", "unknown field");
+        let status = Status::with_error_details(Code::InvalidArgument, "filter: unknown field", details);
+        assert_eq!(explain(&status), "InvalidArgument: filter: unknown field", "once");
     }
 }

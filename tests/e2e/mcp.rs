@@ -1,6 +1,8 @@
 //! The MCP server as the official client library of another language meets it:
 //! over HTTP, and as a child process.
 
+use std::net::SocketAddr;
+
 use pulse_fixtures::appliance::Appliance;
 use pulse_tests::harness::command::python;
 use pulse_tests::harness::fleet::Pair;
@@ -165,18 +167,35 @@ async fn pages_of_other_hosts_cannot_ask() -> anyhow::Result<()> {
         (own.clone(), true),
         ("Host: evil.example\r\n".to_owned(), false),
         (format!("{own}Origin: https://evil.example\r\n"), false),
+        (format!("{own}Origin: http://{addr}\r\n"), true),
+        ("Host: evil.example\r\nOrigin: http://evil.example\r\n".to_owned(), false),
     ] {
-        let request = format!(
-            "POST /mcp HTTP/1.1\r\n{headers}Content-Type: application/json\r\nAccept: application/json, \
-             text/event-stream\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
-            body.len()
-        );
-        let mut stream = tokio::net::TcpStream::connect(addr).await?;
-        stream.write_all(request.as_bytes()).await?;
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).await?;
+        let answer = post(addr, &headers, body).await?;
         assert_eq!(answer.starts_with("HTTP/1.1 200"), fine, "{headers}{answer}");
         assert_eq!(answer.contains("search_resources"), fine, "{headers}{answer}");
     }
     Ok(())
+}
+
+#[tokio::test]
+async fn what_is_no_json_is_told_so() -> anyhow::Result<()> {
+    let (pair, _nas) = scene("").await?;
+    let addr = pair.registry.process().http_addr();
+    let answer = post(addr, &format!("Host: {addr}\r\n"), "{no json").await?;
+    assert!(answer.starts_with("HTTP/1.1 400") && answer.contains("-32700"), "{answer}");
+    Ok(())
+}
+
+/// The whole answer to one request.
+async fn post(addr: SocketAddr, headers: &str, body: &str) -> anyhow::Result<String> {
+    let request = format!(
+        "POST /mcp HTTP/1.1\r\n{headers}Content-Type: application/json\r\nAccept: application/json, \
+         text/event-stream\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
+        body.len()
+    );
+    let mut stream = tokio::net::TcpStream::connect(addr).await?;
+    stream.write_all(request.as_bytes()).await?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await?;
+    Ok(answer)
 }

@@ -32,6 +32,9 @@ pub(super) struct One {
     /// Longest answer, in tokens: 256 to 100000. 4000 when left out.
     #[serde(default)]
     max_tokens: i32,
+    /// Recent changes of the last so many hours. 168 when left out.
+    #[serde(default)]
+    since_hours: Option<u32>,
 }
 
 #[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
@@ -106,10 +109,11 @@ impl Fleet {
 
 impl One {
     pub(super) fn request(self) -> GetResourceContextRequest {
-        let Self { resource, max_tokens } = self;
+        let Self { resource, max_tokens, since_hours } = self;
+        let since = since_hours.map(hours_ago);
         // As a text shows it: quotes are not part of a name.
         let resource_id = resource.replace('"', "");
-        GetResourceContextRequest { resource_id, max_tokens, ..GetResourceContextRequest::default() }
+        GetResourceContextRequest { resource_id, max_tokens, since, ..GetResourceContextRequest::default() }
     }
 }
 
