@@ -185,13 +185,13 @@ fn troubles(parts: &[Part], scope: &Scope, wanted: impl Fn(&Cause) -> bool) -> V
         facts.extend(trouble.first);
         let more = trouble.count.saturating_sub(told);
         if more > 0 {
-            facts.push(many(&cause, more, systems));
+            facts.push(many(&cause, more, systems, scope));
         }
     }
     facts
 }
 
-fn many(cause: &Cause, more: u64, systems: u64) -> Fact {
+fn many(cause: &Cause, more: u64, systems: u64, scope: &Scope) -> Fact {
     let severity = cause.severity.0;
     let mut statement = say![
         words::Own::from(severity.token()).capital(),
@@ -204,7 +204,8 @@ fn many(cause: &Cause, more: u64, systems: u64) -> Fact {
     if !common.is_empty() {
         statement.add(": ").append(common);
     }
-    statement.add(" (filter: reasons.code = ").add(cause.code).add(").");
+    statement.add(" (filter: reasons.code = ").add(cause.code).add(" AND severity >= ").add(severity.token());
+    statement.add(if scope.is_filtered() { ", beside the one that was asked with)." } else { ")." });
     Fact::derived(cause.code, statement).with_value(words::digits(more), "resources").covering(more)
 }
 

@@ -6,7 +6,9 @@ pub mod unread;
 
 use std::time::Duration;
 
-use pulse_proto::model::{Freshness, Incident, SectionOutcome, Severity, SourceBadge, UnixMillis, Zfs};
+use pulse_proto::model::{
+    Freshness, Incident, SectionOutcome, Severity, SourceBadge, Status, UnixMillis, Zfs,
+};
 
 use super::alerts as cases;
 use super::fact::{Basis, Fact};
@@ -14,6 +16,7 @@ use super::fleet::gone::Gone;
 use super::fleet::{changes, worse};
 use super::pack::{Draft, Section};
 use super::piece::{Kind, Piece, say, told};
+use super::say::protection::Run;
 use super::say::{self, Thing, machine, problem, storage};
 use super::words;
 use crate::alert::{Book, CaseState};
@@ -112,7 +115,10 @@ fn state(thing: &Thing<'_>, is_alerted: bool) -> Vec<Fact> {
         let value = words::Own::from(reason.severity.token());
         facts.push(Fact::derived(reason.code, statement).with_value(value, "severity").about(thing.origin()));
     }
-    let is_well = thing.resource.severity == Severity::Healthy && thing.resource.reasons.is_empty();
+    let failed = thing.record.facets.protection_task.as_deref().is_some_and(|task| Run::of(task) == Run::Bad);
+    let is_known = thing.resource.status != Status::Unknown && !failed;
+    let is_well =
+        is_known && thing.resource.severity == Severity::Healthy && thing.resource.reasons.is_empty();
     if is_well && !is_alerted {
         let words = if thing.resource.freshness == Freshness::Fresh {
             "Nothing is wrong with it."

@@ -165,7 +165,11 @@ fn many_with_the_same_reason_are_counted() {
     let wrong = packed.sections.iter().find(|section| section.title == "Wrong now").unwrap();
     let told: u64 = wrong.facts.iter().map(|fact| fact.fact.covers).sum();
     assert_eq!(told + wrong.omitted, 800, "{}", packed.text);
-    assert!(packed.text.contains("(filter: reasons.code = zfs_dataset_readonly)"), "{}", packed.text);
+    assert!(
+        packed.text.contains("(filter: reasons.code = zfs_dataset_readonly AND severity >= warning)"),
+        "{}",
+        packed.text
+    );
 }
 
 /// One system over 57 hours: what `records` says at each step, and what the rules made of it.

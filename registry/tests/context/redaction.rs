@@ -399,6 +399,18 @@ fn the_table_has_what_facts_are_about() {
 }
 
 #[test]
+fn strict_tells_what_is_in_trouble_as_everywhere() {
+    let of = |world: &World, name: &str| world.single(name, Policy::Strict, BUDGET).text;
+    let strict = of(&home(), "basement");
+    assert!(strict.contains("\"sd1\" in it is not well"), "{strict}");
+    let mut world = World::new();
+    let tank = pool("a", "tank", 64, ["ONLINE", "FAULTED", "ONLINE", "ONLINE"], scrubbed(1));
+    world.put("a", "a", 0, vec![host("a"), tank]);
+    let (strict, pool) = (of(&world, "a"), world.pseudonyms.of(Kind::Pool, "tank"));
+    assert!(strict.contains(&format!("{pool} in it is not well")), "{strict}");
+}
+
+#[test]
 fn facts_of_many_say_what_they_rest_on() {
     for packed in
         [home().fleet("", Policy::None, BUDGET), home().single("basement/tank", Policy::None, BUDGET)]

@@ -207,17 +207,17 @@ fn changes_that_are_asked_for_are_told_or_counted_and_there_is_a_way_to_them() {
     (0..60).for_each(|number| world.put("a", "a", 0, named(number)));
     let of = |packed: &Packed| {
         let section = packed.sections.iter().find(|section| section.title == "Recent changes").unwrap();
-        (section.facts.iter().filter(|fact| fact.text.starts_with("Share ")).count(), section.omitted)
+        (section.facts.iter().filter(|fact| fact.text.starts_with("Share ")).count() as u64, section.omitted)
     };
     let few = changes(&world, "connection = a", 1_000);
     let (told, omitted) = of(&few);
-    assert!(told < 60 && omitted > 0 && told + omitted as usize >= 60, "{}", few.text);
+    assert!(told < 60 && omitted > 0 && told + omitted >= 60, "{}", few.text);
     assert!(few.text.contains("a later since, a filter or a larger max_tokens"), "{}", few.text);
     // A larger budget tells them.
     assert_eq!(of(&changes(&world, "connection = a", 100_000)), (60, 0));
     assert_eq!(of(&world.single("a/media 59", Policy::None, 100_000)), (60, 0));
     let (told, omitted) = of(&world.single("a/media 59", Policy::None, 1_000));
-    assert_eq!((told > 0, told + omitted as usize), (true, 60));
+    assert_eq!((told > 0, told + omitted), (true, 60));
     let none = changes(&world, "connection = a AND type = vm", 1_000).text;
     assert!(none.contains("Nothing that matches the filter changed since 24 h ago"), "{none}");
 }

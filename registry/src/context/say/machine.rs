@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use pulse_proto::model::{Agent, Disk, Metrics, TrueNas};
+use pulse_proto::model::{Agent, Disk, Metrics, NetworkInterface, TrueNas};
 
 use super::{Thing, names, state};
 use crate::context::fact::Fact;
@@ -159,7 +159,7 @@ fn hardware(agent: &Agent) -> Vec<Statement> {
 }
 
 fn interfaces(agent: &Agent) -> Vec<Statement> {
-    let interface = |interface: &pulse_proto::model::NetworkInterface| {
+    let interface = |interface: &NetworkInterface| {
         let up = match interface.link_state.as_str() {
             "LINK_STATE_UP" => " up",
             "LINK_STATE_DOWN" => " down",
@@ -171,7 +171,16 @@ fn interfaces(agent: &Agent) -> Vec<Statement> {
         }
         statement
     };
-    agent.interfaces.iter().take(NAMES_MAX).map(interface).collect()
+    let mut all: Vec<&NetworkInterface> = agent.interfaces.iter().collect();
+    // What is down is looked for first.
+    all.sort_by_key(|interface| match interface.link_state.as_str() {
+        "LINK_STATE_DOWN" => 0,
+        "LINK_STATE_UP" => 2,
+        _ => 1,
+    });
+    let more = all.len().saturating_sub(NAMES_MAX) as u64;
+    let told = all.into_iter().take(NAMES_MAX).map(interface);
+    told.chain((more > 0).then(|| say!["and ", words::count(more, "interface"), " more"])).collect()
 }
 
 fn traffic(metrics: &Metrics) -> Vec<Statement> {
@@ -227,7 +236,7 @@ fn certificates(thing: &Thing<'_>) -> Vec<Fact> {
         ];
         thing.fact("certificate", statement).with_value(words::digits(at.get()), "unix_ms")
     };
-    certificates.into_iter().take(NAMES_MAX).map(fact).collect()
+    certificates.into_iter().map(fact).collect()
 }
 
 pub(crate) fn disk(thing: &Thing<'_>, disk: &Disk) -> Option<Fact> {

@@ -6,6 +6,7 @@ use pulse_proto::model::{AlertLevel, HealthReason, IngestRecord, Severity, Zfs};
 use super::{Thing, machine, protection, storage};
 use crate::context::fact::Fact;
 use crate::context::piece::{Kind, Piece, Statement, say, told};
+use crate::context::vocabulary::is_common;
 use crate::context::words;
 
 /// Most reasons of one resource in one sentence.
@@ -57,7 +58,7 @@ static PHRASES: &[(&str, &str)] = &[
     ("service_stopped", "services stopped that should run: {services:word}"),
     ("certificate_expired", "certificates expired: {certificates:label}"),
     ("reboot_required", "a reboot is wanted"),
-    ("child_health", "{child:path} in it is not well"),
+    ("child_health", "{child:child} in it is not well"),
     ("resource_state", "state {state:state}"),
     ("task_disabled", "switched off"),
     ("connection_degraded", "the connection cannot read some sections"),
@@ -166,7 +167,9 @@ fn evidence(kind: &str, value: &str) -> Option<Piece> {
         "size" => Piece::Own(words::size(value.parse().ok()?)),
         "state" => super::state(value),
         "label" => told(Kind::Label, value),
-        "path" => told(Kind::Path, value),
+        // A pool, or a disk as its kernel calls it.
+        "child" if is_common(value) => told(Kind::Word, value),
+        "child" => told(Kind::Path, value),
         _ => told(Kind::Word, value),
     })
 }
@@ -209,7 +212,7 @@ mod tests {
             for hole in template.split('{').skip(1) {
                 let (key, kind) =
                     hole.split_once('}').and_then(|(hole, _)| hole.split_once(':')).expect(template);
-                assert!(["number", "size", "state", "label", "path", "word"].contains(&kind), "{template}");
+                assert!(["number", "size", "state", "label", "child", "word"].contains(&kind), "{template}");
                 evidence.insert(key.to_owned(), "7".to_owned());
             }
             let reason = HealthReason { code, severity: Severity::Warning, summary: String::new(), evidence };

@@ -95,8 +95,11 @@ fn route(task: &Task) -> Statement {
         route.add(if route.is_empty() { "to " } else { " to " }).add(told(Kind::Path, &task.target));
     }
     if !task.remote.is_empty() {
+        if !route.is_empty() {
+            route.add(", ");
+        }
         route
-            .add(if task.direction == "PULL" { ", pulled from " } else { ", on " })
+            .add(if task.direction == "PULL" { "pulled from " } else { "on " })
             .add(told(Kind::System, &task.remote));
     }
     route
@@ -154,7 +157,7 @@ pub(crate) fn share(thing: &Thing<'_>, share: &Share) -> Option<Fact> {
     for (what, hosts) in [("for hosts ", &share.hosts), ("for networks ", &share.networks)] {
         if !hosts.is_empty() {
             let mut statement = say![what];
-            statement.append(names_by(|host| client_kind(host), hosts, NAMES_MAX));
+            statement.append(names_by(client_kind, hosts, NAMES_MAX));
             details.push(statement);
         }
     }

@@ -51,7 +51,10 @@ fn told_of(mut resources: Vec<&Resource>) -> Vec<Fact> {
     let profile = |resource: &&Resource| with(resource, say::profile);
     let mut facts: Vec<Fact> = resources.iter().take(TOLD_MAX).filter_map(profile).collect();
     if more > 0 {
-        let statement = say![words::count(more, "thing"), " more."];
+        let statement = say![
+            words::count(more, "thing"),
+            " more: a filter by connection_name and type or pool finds them."
+        ];
         facts.push(Fact::derived("more", statement).covering(more));
     }
     facts
@@ -87,7 +90,7 @@ fn relation(thing: &Thing<'_>, other: &Resource) -> Relation {
             _ if uses => Relation::Dependent,
             _ => Relation::None,
         },
-        None if is_child => Relation::Around,
+        None if is_child || is_home(thing.record, other) => Relation::Around,
         None => Relation::None,
         Some(place) if uses => {
             if with(other, |other| lies_in(other.record, place).then_some(())).is_some() {
@@ -119,6 +122,26 @@ fn place<'a>(thing: &'a Thing<'_>) -> Option<&'a str> {
 /// Whether a dataset is the place or lies below it.
 fn below(dataset: &str, place: &str) -> bool {
     dataset.strip_prefix(place).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+/// Whether it is the pool or the dataset that a share, a disk, a task or a workload has its data in.
+fn is_home(record: &IngestRecord, other: &Resource) -> bool {
+    let (place, is_pool) = match other.document.topology() {
+        Some(StorageTopology::Pool) => (other.name(), true),
+        Some(StorageTopology::Dataset) => (other.document.dataset(), false),
+        _ => return false,
+    };
+    if let Some(disk) = &record.facets.physical_disk {
+        return is_pool && disk.pool == place;
+    }
+    if let Some(task) = &record.facets.protection_task {
+        // Not what lies below: that is copied with it.
+        let meets = |dataset: &str| if is_pool { below(dataset, place) } else { dataset == place };
+        let (reads, writes) = ends_here(task);
+        return reads && task.source_datasets.iter().any(|dataset| meets(dataset))
+            || writes && meets(&task.target);
+    }
+    lies_in(record, place)
 }
 
 /// Whether something keeps its data there.
