@@ -10,6 +10,7 @@ use crate::rpc::frame::without_nan;
 use crate::rpc::{CallError, CloseReason, Reply};
 use crate::secret::Credential;
 use crate::transport::http::{Answer, Authorization, Client, Request};
+use crate::transport::redirect::Redirect;
 use crate::transport::ws::Closed;
 use crate::transport::{Fingerprint, TransportError};
 
@@ -66,7 +67,8 @@ impl Rest {
             Err(error @ TransportError::TooLarge { .. }) => {
                 Err(CallError::Malformed { reason: error.to_string() })
             }
-            Err(TransportError::Redirect(redirect)) => {
+            // Whatever is not there is led to another path. Who leads elsewhere is not the NAS, and says nothing of what it has.
+            Err(TransportError::Redirect(redirect @ Redirect::SamePlace { .. })) => {
                 Err(CallError::NoMethod { reason: redirect.to_string() })
             }
             Err(other) => Err(CallError::Closed(CloseReason::Socket(Closed::Lost(other.to_string())))),

@@ -210,3 +210,18 @@ async fn what_the_legacy_websocket_says_of_its_version_decides() {
         }
     }
 }
+
+#[tokio::test]
+async fn who_leads_elsewhere_says_nothing_of_what_the_nas_has() {
+    for (location, is_there) in [("https://elsewhere.invalid/api", true), ("/ui/", false)] {
+        let nas = rest_appliance().await;
+        let session = log_in(&nas).await.expect("over REST");
+        let redirect = Effect::Redirect { status: 302, location: location.to_owned() };
+        nas.faults().on_route("/api/v2.0", redirect);
+        match session.rest_get("/pool", &[]).await {
+            Err(CallError::Closed(_)) => assert!(is_there, "{location}"),
+            Err(CallError::NoMethod { .. }) => assert!(!is_there, "{location}"),
+            other => panic!("{location}: {other:?}"),
+        }
+    }
+}
