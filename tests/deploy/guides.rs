@@ -123,6 +123,25 @@ fn every_variable_of_the_guides_is_one_that_a_program_reads() -> anyhow::Result<
     Ok(())
 }
 
+/// As the table of access has it: who adds a NAS or tries one is an admin of the collector.
+#[test]
+fn whoever_adds_the_first_nas_was_given_the_role_for_it() -> anyhow::Result<()> {
+    let mut guided = 0;
+    for guide in GUIDES {
+        for words in commands(&root().join(guide))? {
+            let has = |word: &str| words.iter().any(|other| other == word);
+            let of_collector = words.iter().any(|word| word.ends_with("pulse-collector"));
+            if of_collector && has("tokens") && has("create") && has("me") {
+                let role = words.iter().skip_while(|word| *word != "--role").nth(1);
+                ensure!(role.map(String::as_str) == Some("admin"), "{guide}: {words:?}");
+                guided += 1;
+            }
+        }
+    }
+    ensure!(guided >= 2, "{guided} guides make a token for who adds a NAS");
+    Ok(())
+}
+
 #[test]
 fn every_line_of_the_guides_is_understood_by_what_it_calls() -> anyhow::Result<()> {
     let mut asked = 0;

@@ -267,7 +267,7 @@ impl Leg {
         holds: impl FnMut(&Connection) -> bool,
     ) -> anyhow::Result<Connection> {
         let comes = pair.until(&self.id, what, holds);
-        match tokio::time::timeout(PATIENCE - Duration::from_secs(1), comes).await {
+        match tokio::time::timeout(PATIENCE.saturating_sub(Duration::from_secs(1)), comes).await {
             Ok(come) => come.context("stage fetch"),
             Err(_late) => bail!("stage fetch: not {what}: {:?}", pair.connection(&self.id).await?.status),
         }

@@ -167,10 +167,10 @@ impl Scrape {
         // A host is what is read most often; without one, the worst of all says how it is.
         let hosts = of_type(shard, ResourceType::Host).map(|host| host.freshness).max();
         let freshness = hosts.or_else(|| shard.resources.iter().map(|found| found.freshness).max());
-        let place = freshness.and_then(|found| Freshness::ALL.iter().position(|one| *one == found));
-        if let Some(place) = place {
-            self.set(|s| &s.connection_freshness, &labels, number(place as u64));
-        }
+        // What was never read is as little heard of as what is lost.
+        let freshness = freshness.unwrap_or(Freshness::Lost);
+        let place = Freshness::ALL.iter().position(|one| *one == freshness).unwrap_or_default();
+        self.set(|s| &s.connection_freshness, &labels, number(place as u64));
         let newest = shard.sections.values().filter_map(|report| report.observed_at).max();
         if let Some(newest) = newest {
             let age = now_ms.saturating_sub(newest.get());
@@ -237,7 +237,12 @@ impl Scrape {
 
     fn write(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
         let e = encoder;
-        put(e, "connection_freshness", "0: read in time, 1: stale, 2: lost", &self.connection_freshness)?;
+        put(
+            e,
+            "connection_freshness",
+            "0: read in time, 1: stale, 2: lost, or never read",
+            &self.connection_freshness,
+        )?;
         put(
             e,
             "connection_age_seconds",
@@ -292,4 +297,42 @@ fn rank(severity: Severity) -> f64 {
 )]
 const fn number(value: u64) -> f64 {
     value as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use pulse_proto::model::{ConnectionId, Revision};
+
+    use super::*;
+    use crate::state::view::Rows;
+
+    fn scrape(series_max: usize) -> Scrape {
+        let never_read = |id: &str| Shard {
+            connection: ConnectionId::parse(id).unwrap(),
+            status: None,
+            sections: std::collections::BTreeMap::new(),
+            resources: Arc::new(Rows::default()),
+        };
+        let view = View::of(Revision(1), ["a", "b"].map(never_read));
+        let mut scrape = Scrape { series_max, ..Scrape::default() };
+        scrape.take(&view, 0);
+        scrape
+    }
+
+    #[test]
+    fn an_appliance_that_was_never_read_is_told_as_one_that_is_lost() {
+        let scrape = scrape(10);
+        let labels = OfConnection { connection: "a".to_owned(), name: String::new() };
+        let told = scrape.connection_freshness.get(&labels).map(|series| series.get());
+        assert_eq!(told, Some(2.0));
+        assert_eq!((scrape.made, scrape.left_out), (2, 0));
+    }
+
+    #[test]
+    fn series_beyond_the_cap_are_counted_and_not_made() {
+        let scrape = scrape(1);
+        assert_eq!((scrape.made, scrape.left_out), (1, 1));
+    }
 }
