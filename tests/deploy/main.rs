@@ -3,6 +3,7 @@
 #![allow(clippy::expect_used, clippy::print_stderr, reason = "tests")]
 
 mod clients;
+mod grace;
 mod guides;
 mod image;
 mod manifests;

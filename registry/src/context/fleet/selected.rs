@@ -11,7 +11,7 @@ use super::gone::Gone;
 use crate::state::timeline::Entry;
 use crate::state::view::View;
 
-/// Entries that are compared with a filter: some 20 ms.
+/// Entries that are compared with a filter.
 const COMPARED_MAX: usize = 20_000;
 
 pub(super) struct Selected<'a> {
