@@ -149,7 +149,12 @@ impl Scene {
         let arguments = ["restore", "--data-dir", &data, "--from", &file, "--force"];
         let restored = run("pulse-registry", &arguments, &[], "").await?;
         ensure!(restored.code == 0, "{restored:?}");
+        // Nobody is there who could bring anything again: what is listed is what the backup held.
+        self.pair.collector.terminate().await?;
         self.pair.registry.up().await?;
+        let (listed, _) = held(&self.pair).await?;
+        ensure!(listed.keys().eq(self.held.keys()), "restored: {:?}", listed.keys());
+        self.pair.collector.up().await?;
         self.has_all().await?;
         self.is_live().await
     }
@@ -189,6 +194,18 @@ impl Scene {
         let mut alerts = AlertMirror::open(self.pair.registry.grpc(), "", "").await?;
         alerts.until("what is stored", |m| m.state("pool-state", "tank") == Some(AlertState::Firing)).await?;
         self.appliance.mutate(|world, now| world.online_pool(LINE, "tank", now));
+        let mut mirror = Mirror::open(self.pair.registry.grpc(), "", "").await?;
+        let is_well = |m: &Mirror| m.named("zfs-pool", "tank").is_some_and(|pool| pool.state == "ONLINE");
+        mirror.until("the pool is well", is_well).await?;
+        // Judged at the change if at all: another one, seen here, comes after it.
+        self.appliance.mutate(|world, now| world.degrade_pool(LINE, "tank", now));
+        mirror.until("the pool is degraded again", |m| !is_well(m)).await?;
+        self.appliance.mutate(|world, now| world.online_pool(LINE, "tank", now));
+        mirror.until("the pool is well again", is_well).await?;
+        let mut alerts = AlertMirror::open(self.pair.registry.grpc(), "", "").await?;
+        alerts
+            .until("nothing was judged", |m| m.state("pool-state", "tank") == Some(AlertState::Firing))
+            .await?;
         self.restart_registry("").await?;
         let mut alerts = AlertMirror::open(self.pair.registry.grpc(), "", "").await?;
         alerts.until("it goes on", |m| m.state("pool-state", "tank") == Some(AlertState::Resolved)).await
