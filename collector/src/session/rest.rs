@@ -71,6 +71,9 @@ impl Rest {
             Err(TransportError::Redirect(redirect @ Redirect::SamePlace { .. })) => {
                 Err(CallError::NoMethod { reason: redirect.to_string() })
             }
+            Err(TransportError::Redirect(redirect)) => {
+                Err(CallError::Closed(CloseReason::Garbage(redirect.to_string())))
+            }
             Err(other) => Err(CallError::Closed(CloseReason::Socket(Closed::Lost(other.to_string())))),
         };
         outcome.map_err(|error| super::error::redact_call(error, &self.credential))
