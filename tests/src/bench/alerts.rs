@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context as _, ensure};
+use anyhow::{Context as _, bail, ensure};
 use pulse_proto::pb::registry::v1::{
     Alert, AlertRule, AlertState, SummarizeAlertsRequest, UpdateAlertRuleRequest,
 };
@@ -23,6 +23,8 @@ use crate::harness::alerts::{AlertMirror, client};
 const MINUTE: Duration = Duration::from_mins(1);
 /// While alerts settle, sources say this often that nothing changed.
 const BEAT: Duration = Duration::from_millis(1_500);
+/// Between two readings of the metrics while rules are asked.
+const LOOK: Duration = Duration::from_millis(50);
 /// The log says so at the end of a pass over everything.
 const PASSED: &str = "alerts are evaluated anew";
 
@@ -83,8 +85,7 @@ pub async fn measure(plan: Plan) -> anyhow::Result<Measured> {
     let shares = Shares::begin(bed.pid()?)?;
     let sent = change(&mut load, plan).await?;
     let (process_cores, _) = shares.end()?;
-    let spent = Cost::of(&bed).await?.since(before);
-    ensure!(spent.changed >= as_f64(sent), "{sent} resources changed, {} were looked at", spent.changed);
+    let spent = Cost::of_changes(&bed, before, sent).await?;
     let firing = settle(&bed, &mut load, &shape).await?;
 
     let mut passes = Vec::new();
@@ -129,6 +130,25 @@ impl Cost {
             |why| metrics.get(&format!("pulse_registry_alert_evaluation_seconds_sum{{why=\"{why}\"}}"));
         let looks = |why| metrics.get(&format!("pulse_registry_alert_evaluations_total{{why=\"{why}\"}}"));
         Ok(Self { seconds: seconds("change") + seconds("due"), changed: looks("change"), due: looks("due") })
+    }
+
+    /// Since `before`, when all that was acknowledged was looked at, too: rules are asked after the
+    /// acknowledgement.
+    async fn of_changes(bed: &Bed, before: Self, sent: u64) -> anyhow::Result<Self> {
+        let mut spent = Self::of(bed).await?.since(before);
+        let looked = async {
+            let mut ticks = tokio::time::interval(LOOK);
+            while spent.changed < as_f64(sent) {
+                ticks.tick().await;
+                spent = Self::of(bed).await?.since(before);
+            }
+            anyhow::Ok(())
+        };
+        match tokio::time::timeout(MINUTE, looked).await {
+            Ok(ended) => ended?,
+            Err(_) => bail!("{sent} resources changed, {} were looked at", spent.changed),
+        }
+        Ok(spent)
     }
 
     fn since(self, before: Self) -> Self {
