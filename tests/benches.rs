@@ -4,8 +4,23 @@
 use std::time::Duration;
 
 use pulse_tests::bench::{alerts, console, context, ingest, list, restart, watch};
+use pulse_tests::task::bench::{Figure, Name};
+use pulse_tests::task::certify::figures::TARGETS;
 
 const SHORT: Duration = Duration::from_millis(200);
+
+/// What was promised of a bench, it prints.
+fn prints_what_was_promised(bench: Name, figures: &[Figure]) {
+    let mut promised = TARGETS.iter().filter(|target| target.bench == bench).peekable();
+    assert!(promised.peek().is_some(), "nothing is promised of {bench:?}");
+    for target in promised {
+        let printed = figures.iter().filter(|figure| figure.figure == target.figure).collect::<Vec<_>>();
+        assert!(
+            matches!(printed[..], [figure] if figure.unit == target.unit && figure.value.is_finite()),
+            "{target:?}: {printed:?}"
+        );
+    }
+}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn ingest_lists_what_was_acked() {
@@ -66,12 +81,15 @@ async fn exactly_what_was_sent_fires_before_and_after_a_start() {
     let measured = alerts::measure(plan).await.unwrap();
     assert_eq!(measured.changed, 400);
     assert!(measured.firing > 2 && measured.pass_ms > 0.0 && measured.cold_ms > 0.0, "{measured:?}");
+    prints_what_was_promised(Name::Alerts, &measured.figures());
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn pages_are_whole_and_small_while_changes_come_in() {
     let plan = console::Plan { resources: 2_000, per_connection: 100, times: 3 };
-    for page in console::measure(plan).await.unwrap() {
+    let pages = console::measure(plan).await.unwrap();
+    prints_what_was_promised(Name::Console, &console::figures(&pages));
+    for page in pages {
         assert_eq!(page.again.count(), 3, "{}", page.name);
         assert!((2_000..100_000).contains(&page.bytes), "{} has {} bytes", page.name, page.bytes);
     }

@@ -19,8 +19,10 @@ use super::times::millis;
 use super::usage::Shares;
 use super::{BATCH, as_f64};
 use crate::harness::alerts::{AlertMirror, client};
+use crate::task::bench::Figure;
 
 const MINUTE: Duration = Duration::from_mins(1);
+const MINUTE_MS: f64 = 60_000.0;
 /// While alerts settle, sources say this often that nothing changed.
 const BEAT: Duration = Duration::from_millis(1_500);
 /// Between two readings of the metrics while rules are asked.
@@ -72,6 +74,23 @@ pub struct Measured {
     pub cold_ms: f64,
     /// Alerts that fire in the end.
     pub firing: u64,
+}
+
+impl Measured {
+    /// Who looks at everything by the same rules once a minute, and no more often, pays a pass.
+    pub fn figures(&self) -> [Figure; 5] {
+        let Self { minute_ms, pass_ms, cold_ms, ready_ms, .. } = *self;
+        let per_change = |ms: f64| ms * 1e3 / as_f64(self.changed);
+        let share = |ms: f64| ms * 100.0 / MINUTE_MS;
+        [
+            Figure::new("evaluation_ms_per_minute", "ms", minute_ms, pass_ms),
+            Figure::new("evaluation_us_per_change", "us", per_change(minute_ms), per_change(pass_ms)),
+            Figure::new("evaluation_core_percent", "%", share(minute_ms), share(pass_ms)),
+            Figure::new("evaluation_ratio_vs_pass", "x", minute_ms / pass_ms, 1.0),
+            // Beside the time that the registry takes to read what it kept.
+            Figure::new("cold_start_ms", "ms", cold_ms, ready_ms),
+        ]
+    }
 }
 
 pub async fn measure(plan: Plan) -> anyhow::Result<Measured> {

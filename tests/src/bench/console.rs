@@ -13,7 +13,11 @@ use super::record::Shape;
 use super::times::{Times, millis};
 use super::{alerts, as_f64};
 use crate::harness::http_get;
+use crate::task::bench::Figure;
 
+/// What every page is to stay below.
+const TARGET_MS: f64 = 100.0;
+const TARGET_KB: f64 = 100.0;
 /// Changes that come in meanwhile: 1,000 a second.
 const EVERY: Duration = Duration::from_millis(100);
 
@@ -74,6 +78,30 @@ pub struct Page {
     pub bytes: usize,
 }
 
+/// Of each page, then the worst of all.
+pub fn figures(pages: &[Page]) -> Vec<Figure> {
+    let mut figures = Vec::new();
+    for page in pages {
+        let name = |what: &str| format!("{}_{what}", page.name);
+        figures.push(Figure::new(name("first_ms"), "ms", page.first_ms, TARGET_MS));
+        figures.push(Figure::new(name("p50_ms"), "ms", page.again.rank(50), TARGET_MS));
+        figures.push(Figure::new(name("p99_ms"), "ms", page.again.rank(99), TARGET_MS));
+        figures.push(Figure::new(name("cpu_ms"), "ms", page.cpu_ms, TARGET_MS));
+        figures.push(Figure::new(name("kb"), "kB", page.kb(), TARGET_KB));
+    }
+    let worst = |of: &dyn Fn(&Page) -> f64| pages.iter().map(of).fold(f64::NAN, f64::max);
+    figures.push(Figure::new("slowest_page_p50_ms", "ms", worst(&|page| page.again.rank(50)), TARGET_MS));
+    figures.push(Figure::new("slowest_page_p99_ms", "ms", worst(&|page| page.again.rank(99)), TARGET_MS));
+    figures.push(Figure::new("largest_page_kb", "kB", worst(&Page::kb), TARGET_KB));
+    figures
+}
+
+impl Page {
+    fn kb(&self) -> f64 {
+        as_f64(self.bytes as u64) / 1e3
+    }
+}
+
 pub async fn measure(plan: Plan) -> anyhow::Result<Vec<Page>> {
     let bed = Bed::start_with("").await?;
     let shape = Arc::new(Shape::with_alerts()?);
@@ -119,4 +147,22 @@ pub async fn measure(plan: Plan) -> anyhow::Result<Vec<Page>> {
 fn link(text: &str, begins: &str) -> Option<String> {
     let mut links = text.split("href=\"").skip(1).filter_map(|rest| rest.split('"').next());
     links.find(|link| link.starts_with(begins) && !link.contains('?')).map(str::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_worst_page_speaks_for_all() {
+        let page = |name, ms, bytes| {
+            let mut again = Times::default();
+            again.add(Duration::from_millis(ms));
+            Page { name, first_ms: 0.0, again, cpu_ms: 0.0, bytes }
+        };
+        let figures = figures(&[page("a", 3, 9_000), page("b", 7, 2_000), page("c", 5, 1_000)]);
+        let value = |name: &str| figures.iter().find(|figure| figure.figure == name).map(|f| f.value);
+        let worst = ["slowest_page_p50_ms", "slowest_page_p99_ms", "largest_page_kb"].map(value);
+        assert_eq!(worst, [7.0, 7.0, 9.0].map(Some));
+    }
 }

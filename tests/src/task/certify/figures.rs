@@ -42,6 +42,11 @@ pub const TARGETS: &[Target] = &[
     at_most(Name::Fleet, "collector_rss_mb", 400.0, "MB"),
     at_most(Name::Fleet, "collector_cores", 0.5, "cores"),
     at_least(Name::Fleet, "bytes_ratio_vs_naive", 10.0, "x"),
+    at_most(Name::Console, "slowest_page_p50_ms", 100.0, "ms"),
+    at_most(Name::Console, "slowest_page_p99_ms", 100.0, "ms"),
+    at_most(Name::Console, "largest_page_kb", 100.0, "kB"),
+    // What changed is what it costs, not what there is: less than one look at everything.
+    at_most(Name::Alerts, "evaluation_ratio_vs_pass", 1.0, "x"),
 ];
 
 /// A line that a bench prints.

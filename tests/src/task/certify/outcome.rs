@@ -2,9 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use anyhow::Context as _;
+use roxmltree::{Document, Node};
 use serde_json::Value;
 
 use crate::evidence::TestId;
+
+/// Elements of a test case that did not pass.
+const NOT_PASSED: [&str; 3] = ["failure", "error", "skipped"];
 
 /// How one test ended.
 #[derive(Clone, Debug, PartialEq)]
@@ -16,26 +21,24 @@ pub struct Outcome {
 }
 
 /// From the report that nextest writes.
-pub fn of_junit(xml: &str) -> Vec<Outcome> {
-    let cases = xml.split("<testcase").skip(1).filter_map(|case| {
-        let (head, rest) = case.split_once('>')?;
-        let attribute = |name: &str| {
-            let (_, behind) = head.split_once(&format!(" {name}=\""))?;
-            behind.split('"').next().map(unescaped)
+pub fn of_junit(xml: &str) -> anyhow::Result<Vec<Outcome>> {
+    let report = Document::parse(xml)?;
+    let cases = report.descendants().filter(|node| node.has_tag_name("testcase"));
+    let outcome = |case: Node<'_, '_>| {
+        let named = |name: &str| {
+            let value = case.attribute(name).with_context(|| format!("a test case without {name}"));
+            value.map(str::to_owned)
         };
-        // What a test printed is escaped: these words are the report's own.
-        let body =
-            if head.ends_with('/') { "" } else { rest.split("</testcase>").next().unwrap_or_default() };
-        let passed = !["<failure", "<error", "<skipped"].iter().any(|mark| body.contains(mark));
-        let id = TestId { binary: attribute("classname")?, test: attribute("name")? };
-        Some(Outcome { id, passed, seconds: attribute("time").and_then(|time| time.parse().ok()) })
-    });
-    cases.collect()
-}
-
-fn unescaped(text: &str) -> String {
-    let pairs = [("&lt;", "<"), ("&gt;", ">"), ("&quot;", "\""), ("&apos;", "'"), ("&amp;", "&")];
-    pairs.iter().fold(text.to_owned(), |text, (from, to)| text.replace(from, to))
+        // A test that passed at a second try has elements of other names.
+        let passed = !case.children().any(|child| NOT_PASSED.contains(&child.tag_name().name()));
+        let seconds = case.attribute("time").and_then(|time| time.parse().ok());
+        anyhow::Ok(Outcome {
+            id: TestId { binary: named("classname")?, test: named("name")? },
+            passed,
+            seconds,
+        })
+    };
+    cases.map(outcome).collect()
 }
 
 /// The tests that nextest would run, from its list in JSON.
@@ -137,7 +140,10 @@ mod tests {
   </testsuite>
   <testsuite name=\"pulse-tests::matrix\">
     <testcase name=\"lines::a\" classname=\"pulse-tests::matrix\" time=\"5.825\"><system-out>&lt;failure&gt;</system-out></testcase>
-    <testcase name=\"faults::b\" classname=\"pulse-tests::matrix\" time=\"1\"><failure type=\"test failure\"/></testcase>
+    <testcase classname=\"pulse-tests::matrix\" time=\"1\" name=\"faults::b\"><failure type=\"test failure\"/></testcase>
+    <testcase name='faults::c&lt;&#39;&amp;lt;&gt;' classname='pulse-tests::matrix' time='2'><flakyFailure type=\"x\"/></testcase>
+    <testcase name=\"faults::d\" classname=\"pulse-tests::matrix\" time=\"3\"><system-out><![CDATA[</testcase><failure/>]]></system-out></testcase>
+    <!-- <testcase name=\"faults::e\" classname=\"pulse-tests::matrix\" time=\"4\"/> -->
   </testsuite>
 </testsuites>";
         let outcome = |binary: &str, test: &str, passed, seconds| Outcome {
@@ -146,14 +152,19 @@ mod tests {
             seconds: Some(seconds),
         };
         assert_eq!(
-            of_junit(xml),
+            of_junit(xml).expect("a report"),
             [
                 outcome("pulse-registry", "config::tests::same", true, 0.01),
                 outcome("pulse-collector", "config::tests::same", true, 0.01),
                 outcome("pulse-tests::matrix", "lines::a", true, 5.825),
                 outcome("pulse-tests::matrix", "faults::b", false, 1.0),
+                outcome("pulse-tests::matrix", "faults::c<'&lt;>", true, 2.0),
+                outcome("pulse-tests::matrix", "faults::d", true, 3.0),
             ]
         );
+        for wrong in [&xml[..xml.len() / 2], "<testsuites><testcase name=\"a\"/></testsuites>", ""] {
+            assert!(of_junit(wrong).is_err(), "{wrong}");
+        }
     }
 
     #[test]

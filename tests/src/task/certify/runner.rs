@@ -41,7 +41,12 @@ pub fn run(line: &str, command: &mut Command) -> anyhow::Result<Ran> {
         _ => {}
     }
     let step = step(line, command.env("NEXTEST_PROFILE", PROFILE), |_| {})?;
-    let outcomes = std::fs::read_to_string(&report).map(|xml| of_junit(&xml)).unwrap_or_default();
+    let read = std::fs::read_to_string(&report).map_err(anyhow::Error::from).and_then(|xml| of_junit(&xml));
+    // Without outcomes the verdict is NO_GO: what went before is not thrown away.
+    let outcomes = read.unwrap_or_else(|error| {
+        println!("{}: {error:#}", report.display());
+        Vec::new()
+    });
     let listing = ["nextest", "list", "--workspace", "--message-format", "json"];
     let printed = cargo().args(listing).current_dir(root()).output().context("list the tests")?.stdout;
     let listed = listed_by_nextest(&String::from_utf8_lossy(&printed)).unwrap_or_default();
