@@ -4,12 +4,14 @@
 
 mod clients;
 mod grace;
+mod guarded;
 mod guides;
 mod image;
 mod manifests;
 mod operators;
 mod prometheus;
 mod rolling;
+mod rules;
 mod units;
 mod version;
 

@@ -2,11 +2,16 @@
 //! document of metrics against what the services tell.
 
 use std::collections::BTreeSet;
+use std::net::SocketAddr;
 
+use anyhow::ensure;
 use pulse_fixtures::appliance::{Appliance, ApplianceConfig};
+use pulse_fixtures::fault::{Effect, Failure};
 use pulse_fixtures::line::ApiLine;
+use pulse_proto::pb::collector::v1::RefreshConnectionRequest;
 use pulse_proto::pb::registry::v1::GetResourceRequest;
 use pulse_proto::pb::resource::v1::ConnectionState;
+use pulse_tests::harness::feeder::{Feeder, batch};
 use pulse_tests::harness::fleet::Pair;
 use pulse_tests::harness::http_get;
 use pulse_tests::harness::prometheus::Prometheus;
@@ -15,11 +20,9 @@ use pulse_tests::harness::within;
 use pulse_tests::task::root;
 use serde_json::Value;
 
+use crate::guarded::Guarded;
 use crate::manifests::yaml;
-use crate::text;
-
-/// Told once it has happened, which it does not here.
-const SELDOM: [&str; 1] = ["pulse_registry_batches_refused"];
+use crate::{rules, text};
 
 /// A pair that has told something of everything: an appliance that is read, a receiver that does not answer.
 async fn busy() -> anyhow::Result<(Appliance, Pair)> {
@@ -54,8 +57,29 @@ async fn busy() -> anyhow::Result<(Appliance, Pair)> {
     Ok((appliance, pair))
 }
 
-fn rules(text: &str, at: &str) -> anyhow::Result<Value> {
-    Ok(yaml(text)?.remove(0).pointer(at).cloned().unwrap_or_default())
+/// The shipped configuration, aimed at services that are elsewhere and in a hurry.
+fn aimed(registry: SocketAddr, collector: SocketAddr) -> anyhow::Result<String> {
+    let (registry, collector) = (registry.to_string(), collector.to_string());
+    let mut config = text("prometheus/prometheus.yml")?;
+    for (shipped, here) in [
+        ("127.0.0.1:7661", registry.as_str()),
+        ("127.0.0.1:7671", &collector),
+        ("scrape_interval: 30s", "scrape_interval: 200ms\n  evaluation_interval: 200ms"),
+    ] {
+        ensure!(config.matches(shipped).count() == 1, "prometheus.yml has no {shipped}, or several");
+        config = config.replace(shipped, here);
+    }
+    Ok(config)
+}
+
+/// The shipped rules, which wait for as long as somebody can who looks on.
+fn hasty() -> anyhow::Result<String> {
+    let lines = text("prometheus/rules.yml")?;
+    let lines = lines.lines().map(|line| match line.split_once("for: ") {
+        Some((before, _)) if before.trim().is_empty() => format!("{before}for: 1s"),
+        _ => line.to_owned(),
+    });
+    Ok(lines.collect::<Vec<_>>().join("\n"))
 }
 
 /// A dashboard's variables as Grafana fills them in for everything.
@@ -66,27 +90,22 @@ fn filled_in(expression: &str) -> String {
 #[tokio::test]
 async fn prometheus_finds_what_every_rule_and_panel_asks_for() -> anyhow::Result<()> {
     let (_appliance, pair) = busy().await?;
-    let plain = text("prometheus/rules.yml")?;
     let (registry, collector) = (pair.registry.process().http_addr(), pair.collector.process().http_addr());
-    let prometheus = Prometheus::start(registry, collector, &plain).await?;
-    let groups = rules(&plain, "/groups")?;
-    let of_the_operator = rules(&text("kubernetes/components/monitoring/rules.yaml")?, "/spec/groups")?;
-    assert_eq!(groups, of_the_operator, "the two files of rules differ");
+    let prometheus = Prometheus::start(&aimed(registry, collector)?, &text("prometheus/rules.yml")?).await?;
+    let groups = rules::groups()?;
+    let of_the_operator = yaml(&text("kubernetes/components/monitoring/rules.yaml")?)?.remove(0);
+    assert_eq!(groups, of_the_operator["spec"]["groups"], "the two files of rules differ");
     let mut asked = 0;
-    for rule in
-        groups.as_array().into_iter().flatten().filter_map(|group| group["rules"].as_array()).flatten()
-    {
+    for rule in rules::each(&groups) {
         let expression = rule["expr"].as_str().unwrap_or_default();
-        // What is compared must be there; the comparison finds something in bad times only.
-        let compared = [" == ", " > ", " >= "].iter().find_map(|sign| expression.rsplit_once(sign));
-        let (what, _) = compared.unwrap_or((expression, ""));
-        prometheus.finds(&what.replace("{state!=\"ONLINE\"}", "")).await?;
+        // The comparison finds something in bad times only.
+        prometheus.finds(&rules::compared(expression)).await?;
         for field in ["summary", "description"] {
             assert!(rule["annotations"][field].as_str().is_some_and(|told| told.len() > 10), "{expression}");
         }
         asked += 1;
     }
-    assert_eq!(asked, 12);
+    assert_eq!(asked, 14);
     // And Prometheus itself has understood them all.
     let loaded = prometheus.ask("/api/v1/rules").await?;
     let loaded: Vec<&Value> = loaded["groups"]
@@ -112,6 +131,78 @@ async fn prometheus_finds_what_every_rule_and_panel_asks_for() -> anyhow::Result
         }
     }
     assert!(asked >= 40, "{asked} expressions");
+    Ok(())
+}
+
+/// An alert's name of a thing, and what it says of it.
+fn told(alerts: &[Value], label: &str) -> Vec<(String, String)> {
+    let word = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    alerts
+        .iter()
+        .map(|alert| (word(&alert["labels"][label]), word(&alert["annotations"]["summary"])))
+        .collect()
+}
+
+#[tokio::test]
+async fn rules_fire_for_what_happens_to_the_pair() -> anyhow::Result<()> {
+    let (nas, mut pair) = busy().await?;
+    let (registry, collector) = (pair.registry.process().http_addr(), pair.collector.process().http_addr());
+    let prometheus = Prometheus::start(&aimed(registry, collector)?, &hasty()?).await?;
+    let one = |name: &str, summary: &str| vec![(name.to_owned(), summary.to_owned())];
+
+    // A pool that was degraded, and a receiver that does not answer.
+    let pool = prometheus.fires("PulsePoolNotOnline").await?;
+    assert_eq!(told(&pool, "pool"), one("tank", "Pool tank of nas is DEGRADED"));
+    let receiver = prometheus.fires("PulseReceiverFails").await?;
+    assert_eq!(told(&receiver, "receiver"), one("nobody", "nobody is not told of alerts"));
+
+    // An appliance that nobody reaches.
+    let gone = Appliance::start(ApplianceConfig::of(ApiLine::V25_10)).await?;
+    gone.faults().refuse_connections().await;
+    pair.add("gone", &gone).await?;
+    let unread = prometheus.fires("PulseApplianceNotRead").await?;
+    assert_eq!(told(&unread, "name"), one("gone", "gone is not read"));
+
+    // One section of an appliance that answers otherwise.
+    let failure = Failure::call(5, "EIO", "Input/output error");
+    nas.faults().on_method("replication.query", Effect::Fail(failure));
+    let id = pool[0]["labels"]["connection"].as_str().unwrap_or_default().to_owned();
+    pair.connections().await?.refresh_connection(RefreshConnectionRequest { id }).await?;
+    let failed = prometheus.fires("PulseSectionsNotRead").await?;
+    assert_eq!(told(&failed, "name"), one("nas", "nas is not read completely: 1 failed"));
+
+    // Two collectors with one connection: the first such batch of this registry counts.
+    prometheus.finds("pulse_registry_batches_refused_total{reason=\"fenced\"} == 0").await?;
+    let mut feeder = Feeder::open(pair.registry.grpc(), "another", &["shared"]).await?;
+    feeder.put(batch("shared", 2, 1, Vec::new())).await?;
+    feeder.put(batch("shared", 1, 1, Vec::new())).await.expect_err("an older epoch");
+    let refused = prometheus.fires("PulseBatchesRefused").await?;
+    assert_eq!(told(&refused, "reason"), one("fenced", "Whole batches were refused: fenced"));
+
+    pair.collector.kill9().await?;
+    let down = prometheus.fires("PulseDown").await?;
+    assert_eq!(told(&down, "job"), one("pulse-collector", "pulse-collector does not answer"));
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_lines_that_are_commented_out_scrape_a_pair_that_asks_who_calls() -> anyhow::Result<()> {
+    let pair = Guarded::start(false).await?;
+    let mut config = aimed(pair.registry.http(), pair.collector.http())?.replace("    # ", "    ");
+    let registry = pair.token("pulse-registry", "viewer");
+    let collector = pair.token("pulse-collector", "viewer");
+    for (shipped, here) in [
+        ("/etc/prometheus/pulse-registry.token", registry),
+        ("/etc/prometheus/pulse-collector.token", collector),
+        ("/etc/prometheus/pulse-ca.pem", pair.authority.file()),
+    ] {
+        ensure!(config.contains(shipped), "prometheus.yml has no {shipped}");
+        config = config.replace(shipped, &here.display().to_string());
+    }
+    let prometheus = Prometheus::start(&config, &text("prometheus/rules.yml")?).await?;
+    for job in ["pulse-registry", "pulse-collector"] {
+        prometheus.finds(&format!("up{{job=\"{job}\"}} == 1")).await?;
+    }
     Ok(())
 }
 
@@ -158,8 +249,7 @@ async fn every_metric_is_documented_and_no_other() -> anyhow::Result<()> {
         document.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next().map(str::to_owned));
     let documented: BTreeSet<String> = rows.collect();
     let missing: Vec<_> = told.difference(&documented).collect();
-    let invented: Vec<_> =
-        documented.difference(&told).filter(|name| !SELDOM.contains(&name.as_str())).collect();
+    let invented: Vec<_> = documented.difference(&told).collect();
     assert!(
         missing.is_empty() && invented.is_empty(),
         "not documented: {missing:?}; not there: {invented:?}"

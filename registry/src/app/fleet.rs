@@ -11,11 +11,15 @@ use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetri
 use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
-use pulse_proto::model::{Freshness, ResourceType, Severity, StorageTopology};
+use pulse_proto::model::{Freshness, ResourceType, SectionOutcome, Severity, StorageTopology};
 
 use crate::clock::Clock;
 use crate::state::view::{Shard, View};
 use crate::state::{Feed, Resource};
+
+/// How a reading ends that leaves something unknown and should not.
+const UNREAD: [SectionOutcome; 3] =
+    [SectionOutcome::Failed, SectionOutcome::Forbidden, SectionOutcome::Partial];
 
 type Series<L> = Family<L, Gauge<f64, AtomicU64>>;
 
@@ -23,6 +27,13 @@ type Series<L> = Family<L, Gauge<f64, AtomicU64>>;
 struct OfConnection {
     connection: String,
     name: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Unread {
+    connection: String,
+    name: String,
+    outcome: &'static str,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -78,6 +89,7 @@ struct DiskErrors {
 struct Scrape {
     connection_freshness: Series<OfConnection>,
     connection_age: Series<OfConnection>,
+    connection_sections_unread: Series<Unread>,
     system_info: Series<Build>,
     system_severity: Series<OfSystem>,
     system_cpu: Series<OfSystem>,
@@ -176,6 +188,12 @@ impl Scrape {
             let age = now_ms.saturating_sub(newest.get());
             self.set(|s| &s.connection_age, &labels, number(age) / 1_000.0);
         }
+        for outcome in UNREAD {
+            let OfConnection { connection, name } = labels.clone();
+            let ended_so = shard.sections.values().filter(|report| report.outcome == outcome).count();
+            let unread = Unread { connection, name, outcome: outcome.token() };
+            self.set(|s| &s.connection_sections_unread, &unread, number(ended_so as u64));
+        }
     }
 
     fn system(&mut self, host: &Resource) {
@@ -248,6 +266,12 @@ impl Scrape {
             "connection_age_seconds",
             "Since any section of it was last read completely",
             &self.connection_age,
+        )?;
+        put(
+            e,
+            "connection_sections_unread",
+            "Sections of which the last reading did not bring everything, by its outcome: failed, forbidden, partial",
+            &self.connection_sections_unread,
         )?;
         put(e, "system_info", "1, with what the system says of itself", &self.system_info)?;
         put(e, "system_severity", "0: healthy, 1: monitor, 2: warning, 3: critical", &self.system_severity)?;
@@ -327,12 +351,12 @@ mod tests {
         let labels = OfConnection { connection: "a".to_owned(), name: String::new() };
         let told = scrape.connection_freshness.get(&labels).map(|series| series.get());
         assert_eq!(told, Some(2.0));
-        assert_eq!((scrape.made, scrape.left_out), (2, 0));
+        assert_eq!((scrape.made, scrape.left_out), (8, 0));
     }
 
     #[test]
     fn series_beyond_the_cap_are_counted_and_not_made() {
         let scrape = scrape(1);
-        assert_eq!((scrape.made, scrape.left_out), (1, 1));
+        assert_eq!((scrape.made, scrape.left_out), (1, 7));
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use pulse_proto::model::{ResourceType, Revision, Severity};
+use pulse_proto::model::{Epoch, ResourceType, Revision, Severity};
 use pulse_shell::probes::{Readiness, Ready, Refresh};
 use tokio::runtime::Handle;
 use tracing::{error, info, warn};
@@ -18,6 +18,16 @@ use crate::state::{Answer, Feed, RejectReason};
 use crate::telemetry::{
     AlertLabel, KindLabel, Metrics, QueueLabel, ReasonLabel, SeverityLabel, StepLabel, TypeLabel, WhyLabel,
 };
+
+/// What refuses a batch as a whole.
+const OF_BATCHES: [RejectReason; 6] = [
+    RejectReason::Fenced(Epoch(0)),
+    RejectReason::OutOfSequence,
+    RejectReason::TooLarge,
+    RejectReason::Invalid,
+    RejectReason::Exhausted,
+    RejectReason::Disabled,
+];
 
 /// Why a firing alert tells nobody.
 const QUIET: [&str; 4] = ["acknowledged", "silenced", "suppressed", "dismissed"];
@@ -49,6 +59,10 @@ struct Alerts {
 
 impl Watchful {
     pub(super) fn new(metrics: Arc<Metrics>, unknown: UnknownValues, readiness: Readiness) -> Self {
+        // Told before it happens: of a series that begins with its first refusal nobody sees the rise.
+        for reason in OF_BATCHES {
+            drop(metrics.batches_refused.get_or_create(&ReasonLabel { reason: word(reason) }));
+        }
         Self {
             metrics,
             unknown,

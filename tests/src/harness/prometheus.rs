@@ -22,22 +22,17 @@ pub struct Prometheus {
 }
 
 impl Prometheus {
-    /// `rules` is a file of rules.
-    pub async fn start(registry: SocketAddr, collector: SocketAddr, rules: &str) -> anyhow::Result<Self> {
+    /// `config` is a configuration that names `rules` as rules.yml.
+    pub async fn start(config: &str, rules: &str) -> anyhow::Result<Self> {
         let program = tokio::task::spawn_blocking(tools::prometheus).await??;
         let folder = tempfile::tempdir()?;
         std::fs::write(folder.path().join("rules.yml"), rules)?;
-        let config = folder.path().join("prometheus.yml");
-        let text = format!(
-            "global: {{scrape_interval: 200ms, evaluation_interval: 200ms}}\nrule_files: [rules.yml]\nscrape_configs:\n\
-             - {{job_name: pulse-registry, static_configs: [{{targets: ['{registry}']}}]}}\n\
-             - {{job_name: pulse-collector, static_configs: [{{targets: ['{collector}']}}]}}\n"
-        );
-        std::fs::write(&config, text)?;
+        let path = folder.path().join("prometheus.yml");
+        std::fs::write(&path, config)?;
         // It does not tell which port it was given, so one is found that nobody has.
         let addr = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?;
         let mut command = Command::new(program);
-        command.arg(format!("--config.file={}", config.display()));
+        command.arg(format!("--config.file={}", path.display()));
         command.arg(format!("--storage.tsdb.path={}", folder.path().join("data").display()));
         command.arg(format!("--web.listen-address={addr}"));
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).kill_on_drop(true);
@@ -77,16 +72,32 @@ impl Prometheus {
 
     /// Waits until an expression finds something: what is scraped comes at its own pace.
     pub async fn finds(&self, expression: &str) -> anyhow::Result<Vec<Value>> {
-        let found = async {
-            let mut pace = tokio::time::interval(Duration::from_millis(100));
-            loop {
-                pace.tick().await;
-                let series = self.query(expression).await?;
-                if !series.is_empty() {
-                    return Ok(series);
-                }
-            }
-        };
+        let found = until_some(|| self.query(expression));
         within(&format!("{expression} to find something"), found).await
+    }
+
+    /// Waits until a rule fires; its alerts as they would be sent.
+    pub async fn fires(&self, rule: &str) -> anyhow::Result<Vec<Value>> {
+        let firing = || async {
+            let data = self.ask("/api/v1/alerts").await?;
+            let alerts = data["alerts"].as_array().into_iter().flatten();
+            let is_it = |alert: &&Value| alert["labels"]["alertname"] == rule && alert["state"] == "firing";
+            Ok(alerts.filter(is_it).cloned().collect())
+        };
+        within(&format!("{rule} to fire"), until_some(firing)).await
+    }
+}
+
+async fn until_some<F>(mut ask: impl FnMut() -> F) -> anyhow::Result<Vec<Value>>
+where
+    F: Future<Output = anyhow::Result<Vec<Value>>>,
+{
+    let mut pace = tokio::time::interval(Duration::from_millis(100));
+    loop {
+        pace.tick().await;
+        let found = ask().await?;
+        if !found.is_empty() {
+            return Ok(found);
+        }
     }
 }

@@ -123,6 +123,13 @@ pub fn prometheus() -> anyhow::Result<PathBuf> {
     Ok(program(&unpacked))
 }
 
+/// The program of the same package that checks configurations and tries rules.
+pub fn promtool() -> anyhow::Result<PathBuf> {
+    let program = prometheus()?.with_file_name("promtool");
+    anyhow::ensure!(program.is_file(), "there is no {}", program.display());
+    Ok(program)
+}
+
 /// Unpacks packages of Debian into a folder of the build: nothing is installed, no service is started.
 fn debian(packages: &[&str], into: &Path) -> anyhow::Result<()> {
     let named = packages.join(", ");

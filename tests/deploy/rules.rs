@@ -1,0 +1,73 @@
+//! The rules of Prometheus against series: promtool runs the cases that lie beside them, and is then shown rules that are wrong in one way
+//! each, which a case of every rule must notice.
+
+use std::collections::BTreeSet;
+use std::process::Command;
+
+use anyhow::Context as _;
+use pulse_tests::task::tools::promtool;
+use serde_json::{Value, json};
+
+use crate::manifests::yaml;
+use crate::{deployed, text, tool};
+
+/// Groups of rules as they are shipped.
+pub(crate) fn groups() -> anyhow::Result<Value> {
+    let mut documents = yaml(&text("prometheus/rules.yml")?)?;
+    Ok(documents.pop().context("a document")?["groups"].take())
+}
+
+pub(crate) fn each(groups: &Value) -> impl Iterator<Item = &Value> {
+    groups.as_array().into_iter().flatten().filter_map(|group| group["rules"].as_array()).flatten()
+}
+
+/// What an expression compares, which is there in good times, too.
+pub(crate) fn compared(expression: &str) -> String {
+    let sides = [" == ", " > ", " >= "].iter().find_map(|sign| expression.split_once(sign));
+    sides.map_or(expression, |(what, _)| what).replace("{state!=\"ONLINE\"}", "")
+}
+
+fn names<'a>(rules: impl Iterator<Item = &'a Value>) -> BTreeSet<String> {
+    rules.filter_map(|rule| rule["alert"].as_str().map(str::to_owned)).collect()
+}
+
+/// Rules of which the shipped cases expect something else.
+fn noticed(groups: &Value, wrong: impl Fn(&mut Value)) -> anyhow::Result<BTreeSet<String>> {
+    let mut groups = groups.clone();
+    let lists = groups.as_array_mut().into_iter().flatten();
+    lists.filter_map(|group| group["rules"].as_array_mut()).flatten().for_each(wrong);
+    let folder = tempfile::tempdir()?;
+    std::fs::write(folder.path().join("rules.yml"), json!({ "groups": groups }).to_string())?;
+    let cases = folder.path().join("rules.test.yml");
+    std::fs::copy(deployed("prometheus/rules.test.yml"), &cases)?;
+    let (output, said) = tool(Command::new(promtool()?).args(["test", "rules"]).arg(cases))?;
+    let of_a_rule =
+        |line: &str| line.trim().strip_prefix("alertname: ")?.split(',').next().map(str::to_owned);
+    let found: BTreeSet<String> = said.lines().filter_map(of_a_rule).collect();
+    anyhow::ensure!(output.status.success() == found.is_empty(), "{said}");
+    Ok(found)
+}
+
+#[test]
+fn every_rule_is_seen_to_hold_back_to_fire_and_to_leave_alone_what_is_good() -> anyhow::Result<()> {
+    let groups = groups()?;
+    let all = names(each(&groups));
+    assert_eq!(each(&groups).count(), all.len(), "a name is there twice");
+    assert_eq!(noticed(&groups, |_| {})?, BTreeSet::new(), "as shipped");
+    let never = |rule: &mut Value| rule["expr"] = json!("vector(1) > 2");
+    assert_eq!(noticed(&groups, never)?, all, "which never fire");
+    let always = |rule: &mut Value| rule["expr"] = json!(compared(rule["expr"].as_str().unwrap_or_default()));
+    assert_eq!(noticed(&groups, always)?, all, "which fire for what is good");
+    let waits = names(each(&groups).filter(|rule| rule["for"] != "0m"));
+    assert_eq!(noticed(&groups, |rule| rule["for"] = json!("0m"))?, waits, "which do not wait");
+    Ok(())
+}
+
+#[test]
+fn promtool_accepts_the_configuration_and_the_rules_that_it_names() -> anyhow::Result<()> {
+    let rules = each(&groups()?).count();
+    let shipped = deployed("prometheus/prometheus.yml");
+    let (output, said) = tool(Command::new(promtool()?).args(["check", "config"]).arg(shipped))?;
+    assert!(output.status.success() && said.contains(&format!("SUCCESS: {rules} rules found")), "{said}");
+    Ok(())
+}
