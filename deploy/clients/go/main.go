@@ -2,13 +2,19 @@
 // connection, list page by page, watch, come back by resume token, remove it.
 //
 // The packages below gen are made by `buf generate`. The API key comes on
-// standard input. Prints one JSON object for each step.
+// standard input. Prints one JSON object for each step. It speaks TLS to an
+// https:// address, and wherever an authority or a certificate is given. What
+// went wrong, and what helps, stands on standard error; the exit code is 1 then.
 package main
 
 import (
 	"bufio"
+	"bytes"
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
 	"log"
@@ -37,23 +43,108 @@ func (t token) GetRequestMetadata(context.Context, ...string) (map[string]string
 
 func (token) RequireTransportSecurity() bool { return true }
 
-func dial(address, ca, tokenFile string) (*grpc.ClientConn, error) {
-	if ca == "" {
-		return grpc.Dial(address, grpc.WithInsecure())
-	}
-	tls, err := credentials.NewClientTLSFromFile(ca, "")
+// read is a file that was named, or the reason why there is nothing in it.
+func read(path, what string) ([]byte, error) {
+	content, err := os.ReadFile(path)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%s cannot be read: %w", what, err)
 	}
-	options := []grpc.DialOption{grpc.WithTransportCredentials(tls)}
-	if tokenFile != "" {
-		text, err := os.ReadFile(tokenFile)
+	if content = bytes.TrimSpace(content); len(content) == 0 {
+		return nil, fmt.Errorf("%s %s is empty", what, path)
+	}
+	return content, nil
+}
+
+// files are what TLS wants, as far as they were given.
+type files struct{ ca, cert, key string }
+
+func (f files) config() (*tls.Config, error) {
+	config := &tls.Config{}
+	if f.ca != "" {
+		authorities, err := read(f.ca, "--tls-ca")
 		if err != nil {
 			return nil, err
 		}
-		options = append(options, grpc.WithPerRPCCredentials(token(strings.TrimSpace(string(text)))))
+		config.RootCAs = x509.NewCertPool()
+		if !config.RootCAs.AppendCertsFromPEM(authorities) {
+			return nil, fmt.Errorf("--tls-ca %s holds no certificate in PEM", f.ca)
+		}
 	}
-	return grpc.Dial(address, options...)
+	if (f.cert == "") != (f.key == "") {
+		return nil, errors.New("--tls-cert and --tls-key belong together")
+	}
+	if f.cert != "" {
+		identity, err := tls.LoadX509KeyPair(f.cert, f.key)
+		if err != nil {
+			return nil, fmt.Errorf("--tls-cert and --tls-key: %w", err)
+		}
+		config.Certificates = []tls.Certificate{identity}
+	}
+	return config, nil
+}
+
+// server is one of the two services: where it is, and what it is shown.
+type server struct {
+	*grpc.ClientConn
+	name, target, tokenFile string
+}
+
+func dial(name, address, tokenFile string, f files) (*server, error) {
+	target := strings.TrimPrefix(strings.TrimPrefix(address, "https://"), "http://")
+	s := &server{name: name, target: target, tokenFile: tokenFile}
+	isTLS := strings.HasPrefix(address, "https://") || f != files{}
+	if !isTLS && tokenFile != "" {
+		return nil, fmt.Errorf("a token is sent over TLS only: give --tls-ca, or https://%s as --%s", target, name)
+	}
+	option := grpc.WithInsecure()
+	if isTLS {
+		config, err := f.config()
+		if err != nil {
+			return nil, err
+		}
+		option = grpc.WithTransportCredentials(credentials.NewTLS(config))
+	}
+	options := []grpc.DialOption{option}
+	if tokenFile != "" {
+		text, err := read(tokenFile, "the token file")
+		if err != nil {
+			return nil, err
+		}
+		options = append(options, grpc.WithPerRPCCredentials(token(text)))
+	}
+	var err error
+	s.ClientConn, err = grpc.Dial(target, options...)
+	return s, err
+}
+
+// explain adds to the error of a call what helps.
+func (s *server) explain(err error) error {
+	told, isOfCall := status.FromError(err)
+	if err == nil || !isOfCall {
+		return err
+	}
+	return fmt.Errorf("the %s at %s: %s: %s\n%s", s.name, s.target, told.Code(), told.Message(), s.remedy(told))
+}
+
+func (s *server) remedy(told *status.Status) string {
+	made := fmt.Sprintf("`pulse-%s tokens create` makes one", s.name)
+	switch told.Code() {
+	case codes.Unauthenticated, codes.PermissionDenied:
+		if s.tokenFile == "" {
+			return fmt.Sprintf("Give a token with --%s-token-file or --token-file; %s.", s.name, made)
+		}
+		if told.Code() == codes.PermissionDenied {
+			return fmt.Sprintf("Give a token that may, with --%s-token-file; %s.", s.name, made)
+		}
+		return fmt.Sprintf("%s holds no token that counts at the %s, or no longer; %s.", s.tokenFile, s.name, made)
+	case codes.Unavailable:
+		if strings.Contains(told.Message(), "x509: ") {
+			return "Give the authority that issued its certificate with --tls-ca, and an address that stands in it."
+		}
+		return fmt.Sprintf("Look whether it runs and whether --%s is its address; whether it speaks TLS (--tls-ca), "+
+			"and asks for a certificate (--tls-cert, --tls-key).", s.name)
+	}
+	return ""
 }
 
 func say(step string, facts map[string]interface{}) {
@@ -141,11 +232,28 @@ func everyPage(ctx context.Context, client registry.ResourceServiceClient, filte
 	}
 }
 
+// option is a flag that a variable may give, too.
+func option(name, usage string) *string {
+	variable := "PULSE_" + strings.ToUpper(strings.ReplaceAll(name, "-", "_"))
+	return flag.String(name, os.Getenv(variable), fmt.Sprintf("%s [%s]", usage, variable))
+}
+
+func either(own, shared string) string {
+	if own != "" {
+		return own
+	}
+	return shared
+}
+
 func journey() error {
 	registryAt := flag.String("registry", "127.0.0.1:7660", "address of the registry")
 	collectorAt := flag.String("collector", "127.0.0.1:7670", "address of the collector")
-	ca := flag.String("ca", "", "PEM file of the authority to believe; without it plain text")
-	tokenFile := flag.String("token-file", "", "file with a token")
+	ca := option("tls-ca", "PEM file of the authority to believe; without it, those of the system")
+	cert := option("tls-cert", "PEM file of a certificate to show")
+	key := option("tls-key", "PEM file of its key")
+	tokenFile := option("token-file", "file with a token, where both services know the same")
+	registryToken := option("registry-token-file", "file with a token of the registry")
+	collectorToken := option("collector-token-file", "file with a token of the collector")
 	name := flag.String("name", "from-go", "name of the connection")
 	host := flag.String("host", "", "the appliance")
 	port := flag.Uint("port", 443, "its port")
@@ -154,12 +262,13 @@ func journey() error {
 	flag.Parse()
 
 	ctx := context.Background()
-	toCollector, err := dial(*collectorAt, *ca, *tokenFile)
+	shown := files{ca: *ca, cert: *cert, key: *key}
+	toCollector, err := dial("collector", *collectorAt, either(*collectorToken, *tokenFile), shown)
 	if err != nil {
 		return err
 	}
 	defer toCollector.Close()
-	toRegistry, err := dial(*registryAt, *ca, *tokenFile)
+	toRegistry, err := dial("registry", *registryAt, either(*registryToken, *tokenFile), shown)
 	if err != nil {
 		return err
 	}
@@ -168,24 +277,28 @@ func journey() error {
 	resources := registry.NewResourceServiceClient(toRegistry)
 
 	input := bufio.NewReader(os.Stdin)
-	key, err := input.ReadString('\n')
+	apiKey, err := input.ReadString('\n')
 	if err != nil {
-		return err
+		return fmt.Errorf("an API key is wanted on standard input: %w", err)
 	}
 	connection := &collector.Connection{
 		Name: *name, Host: *host, Port: uint32(*port), Username: *username,
-		Fingerprint: *fingerprint, ApiKey: strings.TrimSpace(key),
+		Fingerprint: *fingerprint, ApiKey: strings.TrimSpace(apiKey),
+	}
+	// Who is not let in at one of them leaves nothing behind at the other.
+	if _, err := resources.SummarizeResources(ctx, &registry.SummarizeResourcesRequest{}); err != nil {
+		return toRegistry.explain(err)
 	}
 	tested, err := connections.TestConnection(ctx, &collector.TestConnectionRequest{
 		Target: &collector.TestConnectionRequest_Connection{Connection: connection},
 	})
 	if err != nil {
-		return err
+		return toCollector.explain(err)
 	}
 	say("tested", map[string]interface{}{"success": tested.Success, "version": tested.ApplianceVersion})
 	answer, err := connections.CreateConnection(ctx, &collector.CreateConnectionRequest{Connection: connection})
 	if err != nil {
-		return err
+		return toCollector.explain(err)
 	}
 	created := answer.Connection
 	say("created", map[string]interface{}{"id": created.Id})
@@ -194,7 +307,7 @@ func journey() error {
 	isPool := func(r *resource.Resource) bool { return r.Technology == "zfs-pool" }
 	isDisk := func(r *resource.Resource) bool { return r.Type == resource.ResourceType_RESOURCE_TYPE_PHYSICAL_DISK }
 	if err := m.follow(ctx, func() bool { return m.has(isPool) && m.has(isDisk) }); err != nil {
-		return err
+		return toRegistry.explain(err)
 	}
 	say("watched", map[string]interface{}{"resources": len(m.held)})
 
@@ -209,7 +322,7 @@ func journey() error {
 	}
 	isNew := func(r *resource.Resource) bool { return !before[r.Id] }
 	if err := m.followOrBeginAnew(ctx, func() bool { return m.has(isNew) }); err != nil {
-		return err
+		return toRegistry.explain(err)
 	}
 	added := []string{}
 	for _, found := range m.held {
@@ -221,7 +334,7 @@ func journey() error {
 
 	listed, err := everyPage(ctx, resources, m.filter)
 	if err != nil {
-		return err
+		return toRegistry.explain(err)
 	}
 	if len(listed) != len(m.held) {
 		return fmt.Errorf("the list has %d resources, the watch %d", len(listed), len(m.held))
@@ -230,16 +343,17 @@ func journey() error {
 
 	deletion := &collector.DeleteConnectionRequest{Id: created.Id, Etag: created.Etag}
 	if _, err := connections.DeleteConnection(ctx, deletion); err != nil {
-		return err
+		return toCollector.explain(err)
 	}
 	if err := m.followOrBeginAnew(ctx, func() bool { return len(m.held) == 0 }); err != nil {
-		return err
+		return toRegistry.explain(err)
 	}
 	say("removed", map[string]interface{}{"resources": len(m.held)})
 	return nil
 }
 
 func main() {
+	log.SetFlags(0)
 	if err := journey(); err != nil {
 		log.Fatal(err)
 	}
