@@ -17,6 +17,7 @@ use clap::{Args, Parser, Subcommand};
 use pulse_shell::access::cli::{self as access_cli, GrantsCommand, TokensCommand};
 use pulse_shell::audit::query::{self, AuditArgs};
 use pulse_shell::health::{self, HealthArgs};
+use pulse_shell::leftovers::{self, LeftoversCommand};
 use pulse_shell::logs::cli::LogLevelArgs;
 use pulse_shell::{command, logs, serve, table};
 
@@ -67,6 +68,9 @@ enum Command {
     Backup(backup::BackupArgs),
     /// Put a backup of connections into data_dir, where no collector may be running.
     Restore(backup::RestoreArgs),
+    /// List and remove what restores put aside in data_dir; the collector may be running.
+    #[command(subcommand)]
+    Leftovers(LeftoversCommand),
 }
 
 #[derive(Debug, Subcommand)]
@@ -146,6 +150,9 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             let config = cli.settings.read().0?;
             let key = config.connections.key().await?;
             tokio::task::spawn_blocking(move || backup::restore(&config, &key, &arguments)).await??;
+        }
+        Some(Command::Leftovers(command)) => {
+            leftovers::run(command, backup::store(&cli.settings.read().0?))?;
         }
         Some(Command::Health(arguments)) => {
             let config = cli.settings.read().0?;

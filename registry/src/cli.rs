@@ -20,6 +20,7 @@ use clap::{Args, Parser, Subcommand};
 use pulse_shell::access::cli::{self as access_cli, GrantsCommand, TokensCommand};
 use pulse_shell::audit::query::{self, AuditArgs};
 use pulse_shell::health::{self, HealthArgs};
+use pulse_shell::leftovers::{self, LeftoversCommand};
 use pulse_shell::logs::cli::LogLevelArgs;
 use pulse_shell::{command, logs, serve, table};
 use tokio_util::sync::CancellationToken;
@@ -61,6 +62,9 @@ enum Command {
     Backup(backup::BackupArgs),
     /// Put a backup into data_dir, where no registry may be running.
     Restore(backup::RestoreArgs),
+    /// List and remove what restores and upgrades put aside in data_dir; the registry may be running.
+    #[command(subcommand)]
+    Leftovers(LeftoversCommand),
     /// Ask a running registry for resources.
     #[command(subcommand)]
     Resources(resources::Command),
@@ -156,6 +160,9 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Some(Command::Audit(arguments)) => query::run(&arguments, &cli.settings.read().0?.audit.file)?,
         Some(Command::Backup(arguments)) => backup::save(&cli.settings.read().0?, &arguments)?,
         Some(Command::Restore(arguments)) => backup::restore(&cli.settings.read().0?, &arguments)?,
+        Some(Command::Leftovers(command)) => {
+            leftovers::run(command, backup::store(&cli.settings.read().0?))?;
+        }
         Some(Command::Receivers(command)) => return receivers::run(command).await,
         Some(Command::Links(command)) => links::run(command).await?,
         Some(Command::Changes(arguments)) => changes::run(arguments).await?,

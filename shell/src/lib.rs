@@ -10,6 +10,7 @@ pub mod client;
 pub mod clock;
 pub mod command;
 pub mod health;
+pub mod leftovers;
 pub mod logs;
 pub mod probes;
 pub mod serve;

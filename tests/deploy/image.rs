@@ -10,12 +10,14 @@ use pulse_tests::harness::http_get;
 use pulse_tests::harness::pki::Authority;
 use pulse_tests::harness::process::{Process, binary};
 use pulse_tests::harness::within;
+use pulse_tests::task::tools::kubernetes::kubectl;
 use pulse_tests::task::{image, root};
+use serde_json::Value;
 use tempfile::TempDir;
 use tokio::io::AsyncWriteExt as _;
 use tokio::process::Command;
 
-use crate::manifests::{built, list};
+use crate::manifests::{built, list, yaml};
 
 /// The mounts of a pod, then the service in place of the shell. A pod's runtime makes the places of mounts, too.
 const POD: &str = r#"
@@ -204,15 +206,53 @@ async fn both_services_serve_from_the_image_with_nothing_but_their_mounts() -> a
     let health = [&start[..], &["health", "--wait", "100ms", "--address", &address]].concat();
     let (code, said) = registry_pod.run(&health).await?;
     assert_eq!(code, 1, "{said}");
+
+    // What was there is put aside by a restore, and goes by its name: it takes no shell.
+    let restore = [&start[..], &["restore", "--from", "-", "--force"]].concat();
+    let (code, said) = fed(registry_pod.command(&restore), &saved.stdout).await?;
+    assert!(code == Some(0) && said.contains("is now /var/lib/pulse/journal.replaced-1"), "{said}");
+    let list = [&start[..], &["leftovers", "list"]].concat();
+    let (code, said) = registry_pod.run(&list).await?;
+    assert!(code == 0 && said.contains("\njournal.replaced-1 "), "{said}");
+    let removing = removing_pod()?;
+    let line: Vec<&str> = removing.iter().map(String::as_str).collect();
+    let (code, said) = registry_pod.run(&line).await?;
+    assert!(code == 0 && said.starts_with("removed journal.replaced-1 ("), "{said}");
+    let (code, said) = registry_pod.run(&list).await?;
+    assert!(code == 0 && !said.contains("journal"), "{said}");
     Ok(())
+}
+
+/// The command of the restoring pod as the runbook changes it to remove what was put aside.
+fn removing_pod() -> anyhow::Result<Vec<String>> {
+    let guide = std::fs::read_to_string(root().join("docs/operations.md"))?;
+    let (_, change) = guide.split_once("\nremove=").context("other arguments")?;
+    let (change, _) = change.split_once(" | kubectl apply").context("a pod")?;
+    let mut shell = std::process::Command::new("sh");
+    shell.args([
+        "-euc",
+        &format!("image=tried; kubectl() {{ command \"$KUBECTL\" \"$@\"; }}; remove={change}"),
+    ]);
+    let (output, said) = crate::tool(shell.env("KUBECTL", kubectl()?).current_dir(root()))?;
+    anyhow::ensure!(output.status.success(), "{said}");
+    let documents = yaml(&String::from_utf8(output.stdout)?)?;
+    let container = &list(&documents[0]["spec"], "containers")[0];
+    anyhow::ensure!(container["image"] == "tried", "{container}");
+    Ok(command_line(container))
+}
+
+/// What a container runs.
+fn command_line(container: &Value) -> Vec<String> {
+    let words = list(container, "command").iter().chain(list(container, "args"));
+    words.filter_map(Value::as_str).map(str::to_owned).collect()
 }
 
 /// What the pod of that build does with these bytes on its standard input.
 async fn restored(build: &str, backup: &[u8]) -> anyhow::Result<(Option<i32>, String)> {
     let (_, documents) = built(build)?;
     let container = &list(&documents[0]["spec"], "containers")[0];
-    let line = list(container, "command").iter().chain(list(container, "args"));
-    let line: Vec<&str> = line.filter_map(serde_json::Value::as_str).collect();
+    let line = command_line(container);
+    let line: Vec<&str> = line.iter().map(String::as_str).collect();
     let pod = Pod::new()?;
     for env in list(container, "env") {
         // The Secret of the key is the only mount beside the data.
@@ -227,9 +267,14 @@ async fn restored(build: &str, backup: &[u8]) -> anyhow::Result<(Option<i32>, St
     for env in list(container, "env") {
         command.env(env["name"].as_str().unwrap_or_default(), env["value"].as_str().unwrap_or_default());
     }
+    fed(command, backup).await
+}
+
+/// A command with bytes on its standard input: its code and what it said.
+async fn fed(mut command: Command, bytes: &[u8]) -> anyhow::Result<(Option<i32>, String)> {
     let mut child = command.stdin(std::process::Stdio::piped()).spawn()?;
     let mut input = child.stdin.take().context("a pipe")?;
-    input.write_all(backup).await?;
+    input.write_all(bytes).await?;
     drop(input);
     let output = within("a restore", child.wait_with_output()).await?;
     let said = [output.stdout, output.stderr].concat();

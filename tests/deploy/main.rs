@@ -3,6 +3,7 @@
 #![allow(clippy::expect_used, clippy::print_stderr, reason = "tests")]
 
 mod clients;
+mod compose;
 mod grace;
 mod guarded;
 mod guides;
@@ -15,11 +16,13 @@ mod rules;
 mod units;
 mod version;
 
-use std::path::PathBuf;
-use std::process::{Command, Output};
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
 
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
 use pulse_tests::task::root;
+use serde_json::Value;
 
 /// A file below `deploy/`.
 fn deployed(path: &str) -> PathBuf {
@@ -28,6 +31,19 @@ fn deployed(path: &str) -> PathBuf {
 
 fn text(path: &str) -> anyhow::Result<String> {
     std::fs::read_to_string(deployed(path)).with_context(|| format!("read deploy/{path}"))
+}
+
+/// The JSON that a script prints for a text, by the Python whose programs lie in that folder.
+fn python(programs: &Path, script: &str, input: &str) -> anyhow::Result<Vec<Value>> {
+    let mut python = Command::new(programs.join("python"));
+    python.args(["-c", script]).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = python.spawn()?;
+    let mut to_it = child.stdin.take().context("a piped stream")?;
+    to_it.write_all(input.as_bytes())?;
+    drop(to_it);
+    let output = child.wait_with_output()?;
+    ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    Ok(serde_json::from_slice(&output.stdout)?)
 }
 
 /// Runs a tool to its end; its output, whatever it thinks.

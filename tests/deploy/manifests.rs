@@ -11,7 +11,7 @@ use pulse_tests::task::tools::kubernetes::{kubectl, scanners};
 use serde_json::Value;
 
 use crate::operators::OF_OPERATORS;
-use crate::{deployed, text, tool};
+use crate::{deployed, python, text, tool};
 
 const BUILDS: [&str; 4] = ["base", "overlays/small", "overlays/provider", "overlays/example"];
 /// Pods that are there for a while, beside one of the builds.
@@ -23,16 +23,7 @@ const RELEASES: [&str; 4] = ["1.30.0", "1.33.0", "1.35.0", "1.37.0"];
 /// All documents of a YAML text, read by the scanner's own library.
 pub(crate) fn yaml(text: &str) -> anyhow::Result<Vec<Value>> {
     let script = "import json, sys, yaml; print(json.dumps(list(yaml.safe_load_all(sys.stdin))))";
-    let mut child = Command::new(scanners()?.join("python"))
-        .args(["-c", script])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()?;
-    std::io::Write::write_all(&mut child.stdin.take().context("a piped stream")?, text.as_bytes())?;
-    let output = child.wait_with_output()?;
-    ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    Ok(serde_json::from_slice(&output.stdout)?)
+    python(&scanners()?, script, text)
 }
 
 pub(crate) fn built(overlay: &str) -> anyhow::Result<(String, Vec<Value>)> {

@@ -1,13 +1,12 @@
 //! Resources of cert-manager and the Prometheus operator, read by types that were
 //! made from their CRDs: what the types do not know, or know otherwise, is lost on the way.
 
-use std::process::{Command, Stdio};
-
-use anyhow::{Context as _, ensure};
+use anyhow::Context as _;
 use pulse_tests::task::tools::kubernetes::operators;
 use serde_json::Value;
 
 use crate::manifests::built;
+use crate::python;
 
 /// Resources of operators, which no schema of Kubernetes knows.
 pub(crate) const OF_OPERATORS: [&str; 2] = ["cert-manager.io/v1", "monitoring.coreos.com/v1"];
@@ -24,18 +23,7 @@ print(json.dumps([read(document) for document in json.load(sys.stdin)]))
 "#;
 
 fn understood(documents: &[Value]) -> anyhow::Result<Vec<Value>> {
-    let mut child = Command::new(operators()?.join("python"))
-        .args(["-c", READ])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()?;
-    let mut input = child.stdin.take().context("a piped stream")?;
-    std::io::Write::write_all(&mut input, serde_json::to_string(documents)?.as_bytes())?;
-    drop(input);
-    let output = child.wait_with_output()?;
-    ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    Ok(serde_json::from_slice(&output.stdout)?)
+    python(&operators()?, READ, &serde_json::to_string(documents)?)
 }
 
 #[test]

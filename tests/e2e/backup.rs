@@ -1,6 +1,7 @@
 //! A backup of a registry that runs, and what becomes of it: put back where the
 //! registry was, and beside it.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::Stdio;
 
@@ -26,17 +27,21 @@ async fn held(registry: &Service) -> anyhow::Result<(Vec<String>, u64)> {
     Ok((list.resources.into_iter().map(|resource| resource.id).collect(), list.revision))
 }
 
-#[tokio::test]
-async fn a_running_registry_is_saved_and_comes_back_as_another_one() -> anyhow::Result<()> {
+/// A registry that holds what an appliance has, while no collector brings any more.
+async fn filled() -> anyhow::Result<(Appliance, Pair, Mirror)> {
     let appliance = Appliance::start(ApplianceConfig::of(ApiLine::V25_10)).await?;
     let mut pair = Pair::start().await?;
     let mut mirror = Mirror::open(pair.registry.grpc(), "", "").await?;
     let created = pair.add("nas", &appliance).await?;
     pair.until_state(&created.id, ConnectionState::Live).await?;
     mirror.until("the disks", |m| m.resources.values().any(|r| r.physical_disk.is_some())).await?;
-    // From here on only the registry is looked at.
     pair.collector.kill9().await?;
+    Ok((appliance, pair, mirror))
+}
 
+#[tokio::test]
+async fn a_running_registry_is_saved_and_comes_back_as_another_one() -> anyhow::Result<()> {
+    let (appliance, mut pair, mirror) = filled().await?;
     let data = pair.registry.data().display().to_string();
     let file = pair.folder.path().join("backup").display().to_string();
     let saved = registry(&["backup", "--data-dir", &data, "--to", &file]).await?;
@@ -87,13 +92,7 @@ const RESTORE: [&str; 3] = ["restore", "--from", "-"];
 
 #[tokio::test]
 async fn a_backup_goes_through_a_pipe_into_an_empty_folder() -> anyhow::Result<()> {
-    let appliance = Appliance::start(ApplianceConfig::of(ApiLine::V25_10)).await?;
-    let mut pair = Pair::start().await?;
-    let mut mirror = Mirror::open(pair.registry.grpc(), "", "").await?;
-    let created = pair.add("nas", &appliance).await?;
-    pair.until_state(&created.id, ConnectionState::Live).await?;
-    mirror.until("the disks", |m| m.resources.values().any(|r| r.physical_disk.is_some())).await?;
-    pair.collector.kill9().await?;
+    let (_appliance, pair, _mirror) = filled().await?;
     let (ids, _) = held(&pair.registry).await?;
 
     let home = pair.folder.path().join("other");
@@ -194,5 +193,70 @@ async fn the_connections_of_a_running_collector_go_through_a_pipe_and_open_with_
     let at = other.grpc().to_string();
     let listed = run("pulse-collector", &["connections", "list", "--address", &at], &[], "").await?;
     assert!(listed.stdout.contains("one") && listed.stdout.contains("two"), "{listed:?}");
+    goes_by_name("pulse-collector", &data, "connections.json", &["connections.json.replaced-1"]).await
+}
+
+#[tokio::test]
+async fn what_restores_put_aside_goes_by_name_while_the_registry_runs() -> anyhow::Result<()> {
+    let folder = tempfile::tempdir()?;
+    let mut running = Service::start("pulse-registry", &folder.path().join("registry"), "").await?;
+    let data = running.data().display().to_string();
+    let file = folder.path().join("backup").display().to_string();
+    let saved = registry(&["backup", "--data-dir", &data, "--to", &file]).await?;
+    assert_eq!(saved.code, 0, "{saved:?}");
+    running.terminate().await?;
+    for time in 1..=2 {
+        let restored = registry(&["restore", "--data-dir", &data, "--from", &file, "--force"]).await?;
+        let named = restored.stdout.contains(&format!("journal.replaced-{time}"));
+        assert!(restored.code == 0 && named, "{restored:?}");
+    }
+    running.up().await?;
+    let aside = ["journal.replaced-1", "journal.replaced-2"];
+    goes_by_name("pulse-registry", &running.data(), "journal", &aside).await?;
+    running.terminate().await?;
+    running.up().await
+}
+
+/// What was put aside is listed; a wrong name takes nothing away, nor does a right one without the word; each goes by
+/// its name, and nothing else does.
+async fn goes_by_name(service: &str, data: &Path, kept: &str, aside: &[&str]) -> anyhow::Result<()> {
+    let folder = data.display().to_string();
+    let leftovers = async |line: &[&str]| {
+        run(service, &[&["leftovers"], line, &["--data-dir", &folder]].concat(), &[], "").await
+    };
+    let listed = async || {
+        let listed = leftovers(&["list", "--output", "json"]).await?;
+        let names = listed.stdout.lines().map(|line| {
+            let line: serde_json::Value = serde_json::from_str(line)?;
+            anyhow::ensure!(line["bytes"].as_u64().is_some_and(|bytes| bytes > 0), "{line}");
+            Ok(line["name"].as_str().unwrap_or_default().to_owned())
+        });
+        let mut names = names.collect::<anyhow::Result<Vec<String>>>()?;
+        names.sort();
+        anyhow::Ok(names)
+    };
+    let there = || -> anyhow::Result<BTreeSet<String>> {
+        let entries = std::fs::read_dir(data)?.flatten();
+        Ok(entries.map(|entry| entry.file_name().display().to_string()).collect())
+    };
+    let mut before = there()?;
+    assert_eq!(listed().await?, aside);
+    let table = leftovers(&["list"]).await?;
+    assert!(table.code == 0 && aside.iter().all(|name| table.stdout.contains(name)), "{table:?}");
+    for wrong in [kept, "access.json", &format!("../data/{}", aside[0])] {
+        let refused = leftovers(&["remove", aside[0], wrong, "--yes"]).await?;
+        assert_eq!(refused.code, 1, "{refused:?}");
+        assert!(refused.stderr.contains(&format!("{wrong:?} was not put aside in ")), "{refused:?}");
+    }
+    let refused = leftovers(&["remove", aside[0]]).await?;
+    assert!(refused.code == 1 && refused.stderr.contains("--yes"), "{refused:?}");
+    assert_eq!(there()?, before);
+    for (at, name) in aside.iter().enumerate() {
+        let removed = leftovers(&["remove", name, "--yes"]).await?;
+        assert!(removed.code == 0 && removed.stdout.starts_with(&format!("removed {name} (")), "{removed:?}");
+        assert!(before.remove(*name));
+        assert_eq!(there()?, before);
+        assert_eq!(listed().await?, aside[at + 1..]);
+    }
     Ok(())
 }

@@ -7,11 +7,12 @@ use std::path::PathBuf;
 
 use anyhow::Context as _;
 use clap::Args;
+use pulse_shell::leftovers::Store;
 use pulse_shell::{serve, stream, table};
 
 use super::remedied;
 use crate::config::Config;
-use crate::connection::store::{KeySource, archive};
+use crate::connection::store::{KeySource, STORE_FILE, archive};
 
 /// The key that opens the credentials is not in it: keep that elsewhere.
 #[derive(Debug, Args)]
@@ -29,6 +30,11 @@ pub(super) struct RestoreArgs {
     /// Restore although data_dir holds connections, which are kept beside it under another name.
     #[arg(long)]
     force: bool,
+}
+
+/// For `leftovers`.
+pub(super) fn store(config: &Config) -> Store<'_> {
+    Store { data_dir: &config.data_dir, name: STORE_FILE, is_put_aside: archive::is_put_aside }
 }
 
 pub(super) fn save(config: &Config, arguments: &BackupArgs) -> anyhow::Result<()> {

@@ -29,7 +29,7 @@ use record::Sealed;
 
 /// What this program reads and writes.
 const FORMAT: u64 = 1;
-const STORE_FILE: &str = "connections.json";
+pub const STORE_FILE: &str = "connections.json";
 /// A thousand connections with the longest certificates fit.
 const FILE_BYTES_MAX: u64 = 128 * 1024 * 1024;
 

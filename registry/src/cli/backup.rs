@@ -4,6 +4,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use pulse_shell::leftovers::Store;
 use pulse_shell::{serve, stream, table};
 
 use crate::config::Config;
@@ -26,6 +27,11 @@ pub(super) struct RestoreArgs {
     /// Restore although data_dir holds data, which is kept beside it under another name.
     #[arg(long)]
     force: bool,
+}
+
+/// For `leftovers`.
+pub(super) fn store(config: &Config) -> Store<'_> {
+    Store { data_dir: &config.data_dir, name: journal::FOLDER, is_put_aside: journal::is_put_aside }
 }
 
 pub(super) fn save(config: &Config, arguments: &BackupArgs) -> anyhow::Result<()> {

@@ -3,6 +3,7 @@
 //! holds everything before the segments that follow it.
 
 mod archive;
+mod aside;
 mod checkpoint;
 mod common;
 pub mod disk;
@@ -28,6 +29,7 @@ use pulse_proto::model::Revision;
 use tracing::warn;
 
 pub use self::archive::{Restored, Saved, restore, restore_stream, save, save_stream};
+pub use self::aside::is_put_aside;
 use self::disk::{Disk, OsDisk};
 use self::header::unreadable;
 use self::place::Place;

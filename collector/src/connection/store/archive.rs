@@ -44,6 +44,11 @@ pub fn read(from: impl io::Read) -> Result<Vec<u8>, StoreError> {
     Ok(bytes)
 }
 
+/// Whether a restore calls so what it puts aside.
+pub fn is_put_aside(name: &str) -> bool {
+    file::is_put_aside(name, STORE_FILE)
+}
+
 /// Puts a copy into `folder`, where no collector may be running and the key must be the one that sealed it.
 pub fn restore(folder: &Path, source: &KeySource, copy: &[u8], force: bool) -> Result<Restored, StoreError> {
     let envelope = parse(Path::new(COPY), copy)?;

@@ -9,6 +9,8 @@ use super::error::StoreError;
 const FOLDER_MODE: u32 = 0o700;
 const FILE_MODE: u32 = 0o600;
 const LOCK: &str = "collector.lock";
+/// Behind the name of what was put aside, with a number.
+const REPLACED: &str = "replaced-";
 
 /// Held as long as the store is open; the system lets go of it when the process dies.
 #[derive(Debug)]
@@ -71,7 +73,7 @@ pub(super) fn replace(path: &Path, bytes: &[u8], limit: u64) -> Result<(), Store
 pub(super) fn put_aside(path: &Path) -> Result<PathBuf, StoreError> {
     let mut number = 1_u32;
     let free = loop {
-        let free = path.with_added_extension(format!("replaced-{number}"));
+        let free = path.with_added_extension(format!("{REPLACED}{number}"));
         if !free.exists() {
             break free;
         }
@@ -79,6 +81,13 @@ pub(super) fn put_aside(path: &Path) -> Result<PathBuf, StoreError> {
     };
     fs::rename(path, &free).and_then(|()| sync_folder(path)).map_err(StoreError::io("renaming", path))?;
     Ok(free)
+}
+
+/// Whether [`put_aside`] calls so what had the name `of`.
+pub(super) fn is_put_aside(name: &str, of: &str) -> bool {
+    let behind = name.strip_prefix(of).and_then(|behind| behind.strip_prefix('.'));
+    let number = behind.and_then(|behind| behind.strip_prefix(REPLACED));
+    number.is_some_and(|digits| !digits.is_empty() && digits.bytes().all(|digit| digit.is_ascii_digit()))
 }
 
 /// What others than its owner may do to it and must not: anything, and its group may read it at most. A mounted secret

@@ -10,15 +10,13 @@ use tracing::{info, warn};
 use super::disk::Disk;
 use super::header::{HEADER_BYTES, fits, unreadable};
 use super::place::{Place, clear_unfinished, segment, segments};
-use super::{checkpoint, tail};
+use super::{aside, checkpoint, tail};
 use crate::state::Write;
 use crate::store::redb::{FILE_NAME, Redb};
 use crate::store::{Loaded, Store as _, StoreError};
 
 /// Number of the first segment.
 const FIRST: u64 = 1;
-/// Behind the name of the old file once the journal holds what it held.
-const MIGRATED: &str = "migrated";
 
 /// Makes the first checkpoint where there is none. Returns rows of an old file that could not be read.
 pub(super) fn begin(
@@ -78,7 +76,7 @@ fn refuse_orphans(folder: &Path) -> Result<(), StoreError> {
 
 /// The old file stays, under a name that no release opens. One that cannot be renamed is ignored.
 fn put_aside(old_file: &Path, data_dir: &Path, disk: &dyn Disk) {
-    let aside = old_file.with_added_extension(MIGRATED);
+    let aside = aside::migrated(old_file);
     let renamed = match exists(&aside) {
         Ok(false) => disk.rename(old_file, &aside).and_then(|()| disk.sync_folder(data_dir)),
         Ok(true) => Err(std::io::ErrorKind::AlreadyExists.into()),

@@ -18,15 +18,13 @@ use crate::store::journal::header::{HEADER_BYTES, Header, Kind, unreadable};
 use crate::store::journal::load::load;
 use crate::store::journal::place::{Place, failed, lock};
 use crate::store::journal::read::Plan;
-use crate::store::journal::{FOLDER, header};
+use crate::store::journal::{FOLDER, aside, header};
 use crate::store::redb::{FILE_NAME, Redb};
 
 /// A journal that is being restored. It gets its name when it is complete and what was there is out of the way.
 const RESTORING: &str = "journal.restoring";
 /// As messages name a backup that has no file.
 const STREAM: &str = "standard input";
-/// Behind the name of what was there.
-const REPLACED: &str = "replaced";
 
 /// What was put back.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -89,8 +87,7 @@ fn put_back(data_dir: &Path, mut backup: Backup, new_id: &str, force: bool) -> R
     let (revision, loaded) = unpacked?;
     let mut aside = Vec::new();
     for path in present {
-        let free = (1_u32..).map(|n| path.with_added_extension(format!("{REPLACED}-{n}")));
-        let Some(to) = free.into_iter().find(|to| !to.exists()) else { continue };
+        let to = aside::replaced(&path);
         OsDisk.rename(&path, &to).map_err(|error| failed(&path, &error))?;
         aside.push(to);
     }
