@@ -1,12 +1,14 @@
 //! `docs/rollback.md`, step by step, with the real binaries: each part goes back and forth, and nothing that is stored is lost.
 
-use std::collections::BTreeMap;
-use std::path::Path;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, ensure};
 use pulse_fixtures::appliance::{Appliance, ApplianceConfig};
 use pulse_fixtures::line::ApiLine;
-use pulse_proto::pb::collector::v1::{DismissAlertRequest, ListConnectionsRequest};
+use pulse_proto::pb::collector::v1::{
+    Connection, DeleteConnectionRequest, DismissAlertRequest, ListConnectionsRequest,
+};
 use pulse_proto::pb::registry::v1::{AlertState, ListReceiversRequest, ListResourcesRequest};
 use pulse_proto::pb::resource::v1::{ConnectionState, Resource};
 use pulse_tests::evidence::rows;
@@ -20,6 +22,8 @@ use tonic_types::StatusExt as _;
 
 const SWITCH: &str = "PULSE_ENABLE_TRUENAS";
 const LINE: ApiLine = ApiLine::V25_10;
+/// A dataset of after the backup.
+const LATER: &str = "tank/later";
 /// What did not change is told to be so soon, so that confirmation needs no patience.
 const QUICK: &str = "[ingest]\nheartbeat_interval = \"1s\"";
 /// Parts of the table, in its order.
@@ -141,36 +145,78 @@ impl Scene {
     }
 
     async fn registry_data(&mut self) -> anyhow::Result<()> {
-        let data = self.pair.registry.data().display().to_string();
-        let file = self.pair.folder.path().join("registry.backup").display().to_string();
-        let saved = run("pulse-registry", &["backup", "--data-dir", &data, "--to", &file], &[], "").await?;
-        ensure!(saved.code == 0, "{saved:?}");
-        self.pair.registry.terminate().await?;
-        let arguments = ["restore", "--data-dir", &data, "--from", &file, "--force"];
-        let restored = run("pulse-registry", &arguments, &[], "").await?;
-        ensure!(restored.code == 0, "{restored:?}");
-        // Nobody is there who could bring anything again: what is listed is what the backup held.
+        let data = self.pair.registry.data();
+        let file = self.pair.folder.path().join("registry.backup");
+        save("pulse-registry", &data, &file).await?;
+        // What the backup does not have.
+        self.appliance.mutate(|world, now| world.add_dataset(LINE, LATER, now));
+        let mut mirror = Mirror::open(self.pair.registry.grpc(), "", "").await?;
+        mirror.until("a dataset", |m| m.named("zfs-dataset", LATER).is_some()).await?;
+        // Nobody is there from here on who could bring anything again: what is listed is what is stored.
         self.pair.collector.terminate().await?;
+        let (later, _) = held(&self.pair).await?;
+        self.pair.registry.terminate().await?;
+        let aside = restore("pulse-registry", &data, &file).await?;
         self.pair.registry.up().await?;
         let (listed, _) = held(&self.pair).await?;
         ensure!(listed.keys().eq(self.held.keys()), "restored: {:?}", listed.keys());
+
+        self.pair.registry.terminate().await?;
+        give_way(&data.join("journal"), &aside)?;
+        self.pair.registry.up().await?;
+        let (listed, _) = held(&self.pair).await?;
+        ensure!(listed.keys().eq(later.keys()), "forth again: {:?}", listed.keys());
         self.pair.collector.up().await?;
         self.has_all().await?;
         self.is_live().await
     }
 
     async fn collector_data(&mut self) -> anyhow::Result<()> {
-        let (data, copy) = (self.pair.collector.data(), self.pair.folder.path().join("collector.copy"));
+        let data = self.pair.collector.data();
+        let beside = |name: &str| self.pair.folder.path().join(name);
+        let (file, former, newer) =
+            (beside("collector.backup"), beside("collector-former"), beside("collector-newer"));
+        save("pulse-collector", &data, &file).await?;
         self.pair.collector.terminate().await?;
-        copy_folder(&data, &copy)?;
-        // A later release, or a hand, did harm to it.
-        std::fs::remove_dir_all(&data)?;
-        copy_folder(&copy, &data)?;
+        copy_folder(&data, &former)?;
+        self.pair.collector.up().await?;
+        // Of a machine that nobody asks.
+        let (host, enabled) = ("192.0.2.1".to_owned(), Some(false));
+        let second = Connection { host, enabled, ..connection_to("second", &self.appliance) };
+        let second = self.pair.create(second).await?.id;
+        let all = BTreeSet::from([self.id.clone(), second.clone()]);
+        let one = BTreeSet::from([self.id.clone()]);
+
+        // The folder back, and forth.
+        self.pair.collector.terminate().await?;
+        copy_folder(&data, &newer)?;
+        for (copy, wanted) in [(&former, &one), (&newer, &all)] {
+            std::fs::remove_dir_all(&data)?;
+            copy_folder(copy, &data)?;
+            self.has_connections(wanted).await?;
+        }
+        // The backup back, and forth.
+        let aside = restore("pulse-collector", &data, &file).await?;
+        self.has_connections(&one).await?;
+        give_way(&data.join("connections.json"), &aside)?;
+        self.has_connections(&all).await?;
+
+        self.pair.collector.up().await?;
+        self.is_live().await?;
+        let request = DeleteConnectionRequest { id: second, ..DeleteConnectionRequest::default() };
+        self.pair.connections().await?.delete_connection(request).await?;
+        Ok(())
+    }
+
+    /// A collector that starts has these, and reads the one that is on; then it is stopped again.
+    async fn has_connections(&mut self, wanted: &BTreeSet<String>) -> anyhow::Result<()> {
         self.pair.collector.up().await?;
         let request = ListConnectionsRequest::default();
         let listed = self.pair.connections().await?.list_connections(request).await?.into_inner();
-        ensure!(listed.connections.iter().any(|known| known.id == self.id), "{listed:?}");
-        self.is_live().await
+        let listed: BTreeSet<String> = listed.connections.into_iter().map(|known| known.id).collect();
+        ensure!(listed == *wanted, "{listed:?} instead of {wanted:?}");
+        self.is_live().await?;
+        self.pair.collector.terminate().await
     }
 
     async fn rule(&mut self) -> anyhow::Result<()> {
@@ -260,6 +306,29 @@ impl Scene {
         }
         Ok(())
     }
+}
+
+async fn save(service: &str, data: &Path, file: &Path) -> anyhow::Result<()> {
+    let (data, file) = (data.display().to_string(), file.display().to_string());
+    let saved = run(service, &["backup", "--data-dir", &data, "--to", &file], &[], "").await?;
+    ensure!(saved.code == 0, "{saved:?}");
+    Ok(())
+}
+
+/// Where the command says that what was there before is.
+async fn restore(service: &str, data: &Path, file: &Path) -> anyhow::Result<PathBuf> {
+    let (data, file) = (data.display().to_string(), file.display().to_string());
+    let restored =
+        run(service, &["restore", "--data-dir", &data, "--from", &file, "--force"], &[], "").await?;
+    ensure!(restored.code == 0, "{restored:?}");
+    let aside = restored.stdout.lines().find_map(|line| line.strip_prefix("what was there before is now "));
+    aside.map(PathBuf::from).with_context(|| format!("{restored:?}"))
+}
+
+/// What is there goes, and what was put aside has its name again.
+fn give_way(there: &Path, aside: &Path) -> anyhow::Result<()> {
+    std::fs::rename(there, there.with_added_extension("away"))?;
+    Ok(std::fs::rename(aside, there)?)
 }
 
 fn copy_folder(from: &Path, to: &Path) -> anyhow::Result<()> {
