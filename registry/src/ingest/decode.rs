@@ -26,7 +26,7 @@ use crate::state::{
 /// Sections one connection may have.
 const SECTIONS_MAX: usize = 64;
 /// Field of an `IngestRecord`.
-const SOURCE_ID: u32 = 1;
+pub(super) const SOURCE_ID: u32 = 1;
 /// How much of a malformed id is quoted back.
 const QUOTE_CHARS_MAX: usize = 200;
 
@@ -94,13 +94,20 @@ fn decode(batch: WireBatch, collector: &CollectorId, recall: &Recall) -> Result<
     let mut refused = Vec::new();
     let mut records = Vec::with_capacity(upserts.len());
     let held = recall.of(&connection);
-    for record in upserts {
+    let beside = recall.beside(&connection, &upserts);
+    for (record, beside) in upserts.into_iter().zip(beside) {
         let print = Print::of(&record);
         // The id as well: texts of others are in a record, and a print is no proof against who chooses them.
         let is_of =
             |document: &&Arc<Document>| Message::new(&record).text(SOURCE_ID) == document.source_id.as_str();
         if let Some(document) = held.and_then(|held| held.get(&print)).filter(is_of) {
-            records.push(Upsert::again(Arc::clone(document)));
+            records.push(Upsert::held(Arc::clone(document)));
+            continue;
+        }
+        if let Some(beside) = beside
+            && let Some(document) = beside.alike(&record, print)
+        {
+            records.push(Upsert::alike(beside, document));
             continue;
         }
         match upsert(&record, print) {

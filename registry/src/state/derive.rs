@@ -10,7 +10,7 @@ use pulse_proto::model::{
 use super::document::Document;
 use super::holding::{Entry, Holding};
 use super::id;
-use super::judge::{Judge, Subject, WorstChild};
+use super::judge::{Judge, Judgement, Subject, WorstChild};
 use super::merge::fold::fold;
 use super::merge::{Holdings, Key, Merge};
 use super::resource::{Parent, Resource};
@@ -65,23 +65,14 @@ impl Deriving<'_> {
     /// What the entry is by itself. `machine` are the records of the machine it is, when it is one.
     fn alone(&self, entry: &Entry, machine: &[(&Holding, &SourceId)], child_count: u32) -> Option<Resource> {
         let holding = self.holding;
-        let decoded;
-        let fresh = entry.fresh.as_ref().and_then(|fresh| fresh.record.as_deref());
-        let record: &IngestRecord = if let Some(record) = fresh {
-            record
-        } else {
-            decoded = entry.document.judged().ok()?;
-            &decoded
-        };
         let stamp: Stamp = entry.stamp()?;
         let document = &entry.document;
         let report = holding.sections.get(&document.section);
         let freshness = holding.freshness_of(&document.section).unwrap_or(Freshness::Stale);
-        let is_host = document.resource_type == ResourceType::Host;
-        let worst_child = if is_host { worst_child(machine) } else { None };
-        let connection_state = holding.status.as_ref().map(|status| status.state);
-        let judgement =
-            self.judge.judge(&Subject { record, freshness, connection: connection_state, worst_child });
+        let judgement = match known_judgement(entry, freshness) {
+            Some(known) => known,
+            None => self.judged(entry, freshness, machine)?,
+        };
         let error = match report {
             Some(report) if freshness != Freshness::Fresh && !report.error.is_empty() => {
                 Some(Arc::from(report.error.as_str()))
@@ -108,6 +99,26 @@ impl Deriving<'_> {
             revision: stamp.revision,
             created: stamp.created,
         })
+    }
+
+    fn judged(
+        &self,
+        entry: &Entry,
+        freshness: Freshness,
+        machine: &[(&Holding, &SourceId)],
+    ) -> Option<Judgement> {
+        let decoded;
+        let fresh = entry.fresh.as_ref().and_then(|fresh| fresh.record.as_deref());
+        let record: &IngestRecord = if let Some(record) = fresh {
+            record
+        } else {
+            decoded = entry.document.judged().ok()?;
+            &decoded
+        };
+        let is_host = entry.document.resource_type == ResourceType::Host;
+        let worst_child = if is_host { worst_child(machine) } else { None };
+        let connection = self.holding.status.as_ref().map(|status| status.state);
+        Some(self.judge.judge(&Subject { record, freshness, connection, worst_child }))
     }
 
     pub(super) fn id(&self, entry: &Entry) -> ResourceId {
@@ -147,6 +158,21 @@ impl Deriving<'_> {
         };
         u32::try_from(count).unwrap_or(u32::MAX)
     }
+}
+
+/// Where nothing differs that is judged, the judgement of what is shown holds: most changes are of sizes.
+fn known_judgement(entry: &Entry, freshness: Freshness) -> Option<Judgement> {
+    let shown = entry.resource.as_ref()?;
+    let is_judged_alike = || match entry.fresh.as_ref().and_then(|fresh| fresh.beside(&shown.document)) {
+        Some(beside) => beside.is_judged_alike,
+        None => entry.document.is_judged_like(&shown.document),
+    };
+    let holds = shown.parts.is_none() && shown.freshness == freshness && is_judged_alike();
+    holds.then(|| Judgement {
+        severity: shown.severity,
+        reasons: shown.reasons.to_vec(),
+        status: shown.status,
+    })
 }
 
 /// The worst pool or disk of a machine.

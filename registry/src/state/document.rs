@@ -2,6 +2,7 @@
 //! sees of it encoded once. Store, list and watch share these bytes; nobody
 //! decodes them but a judge who must look again.
 
+mod alike;
 mod facts;
 mod judged;
 mod print;
@@ -10,6 +11,7 @@ pub mod read;
 use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use prost::Message as _;
 use pulse_proto::ProtocolError;
@@ -33,7 +35,28 @@ pub struct Document {
     /// A `pulse.resource.v1.Resource` that has the fields of the record alone.
     body: Box<[u8]>,
     print: Known,
+    texts: Texts,
 }
+
+/// Equal in documents that differ in nothing but numbers; says nothing when it is not.
+#[derive(Clone, Copy, Debug)]
+struct Texts(u64);
+
+impl Texts {
+    fn of_their_own() -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        Self(NEXT.fetch_add(1, Ordering::Relaxed))
+    }
+}
+
+/// Not part of what a document says.
+impl PartialEq for Texts {
+    fn eq(&self, _other: &Self) -> bool {
+        true
+    }
+}
+
+impl Eq for Texts {}
 
 impl Document {
     pub fn of(record: &IngestRecord) -> Self {
@@ -55,7 +78,13 @@ impl Document {
                 .filter(|_| record.resource_type == ResourceType::Storage),
             body: body.into(),
             print,
+            texts: Texts::of_their_own(),
         }
+    }
+
+    /// Whether it is known that every text, place and list is the same. `false` tells nothing.
+    pub const fn is_alike(&self, other: &Self) -> bool {
+        self.texts.0 == other.texts.0
     }
 
     /// Of the record that it is, when that is known.
@@ -79,8 +108,8 @@ impl Document {
         let kind = i32::try_from(kind).map_err(|_| ProtocolError::invalid("unknown value").at("type"))?;
         let resource_type = ResourceType::from_wire(kind).map_err(|error| error.at("type"))?;
         let topology = topology(resource_type, Message::new(&body));
-        let print = Known::default();
-        Ok(Self { source_id, parent_source_id, section, resource_type, topology, body, print })
+        let (print, texts) = (Known::default(), Texts::of_their_own());
+        Ok(Self { source_id, parent_source_id, section, resource_type, topology, body, print, texts })
     }
 
     /// Decodes everything. Fails only on bytes that were never a record.
@@ -142,8 +171,24 @@ impl fmt::Debug for Document {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Upsert {
     pub document: Arc<Document>,
-    /// `None` where the document was held already: decoded if it is needed after all.
+    /// `None` where a document that is held stood for decoding it: decoded if it is needed after all.
     pub record: Option<Box<IngestRecord>>,
+    /// What it was compared with, if it was.
+    pub(super) beside: Option<Beside>,
+}
+
+/// Another document of the same thing that has other numbers, and nothing else that differs. The one who compared had both
+/// at hand; the writer need not look into them again.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Beside {
+    document: Arc<Document>,
+    pub(super) is_judged_alike: bool,
+}
+
+impl Beside {
+    pub(super) fn is(&self, document: &Arc<Document>) -> bool {
+        Arc::ptr_eq(&self.document, document)
+    }
 }
 
 impl Upsert {
@@ -154,12 +199,23 @@ impl Upsert {
         let body = told_to_fields(&record, &technology(kind, &Kinds::told(&record)));
         let record = IngestRecord::try_from(record)?;
         let document = Document::with(&record, body, Known::of(print));
-        Ok(Self { document: Arc::new(document), record: Some(Box::new(record)) })
+        Ok(Self { document: Arc::new(document), record: Some(Box::new(record)), beside: None })
     }
 
     /// What is held, told once more.
-    pub const fn again(document: Arc<Document>) -> Self {
-        Self { document, record: None }
+    pub const fn held(document: Arc<Document>) -> Self {
+        Self { document, record: None, beside: None }
+    }
+
+    /// What [`Document::alike`] made of what is held.
+    pub fn alike(held: Arc<Document>, document: Document) -> Self {
+        if document == *held {
+            held.learn(&document);
+            return Self::held(held);
+        }
+        let is_judged_alike = document.is_judged_like(&held);
+        let beside = Some(Beside { document: held, is_judged_alike });
+        Self { document: Arc::new(document), record: None, beside }
     }
 
     pub(super) fn take_record(&mut self) -> Result<Box<IngestRecord>, ProtocolError> {
@@ -172,7 +228,7 @@ impl Upsert {
 
 impl From<IngestRecord> for Upsert {
     fn from(record: IngestRecord) -> Self {
-        Self { document: Arc::new(Document::of(&record)), record: Some(Box::new(record)) }
+        Self { document: Arc::new(Document::of(&record)), record: Some(Box::new(record)), beside: None }
     }
 }
 

@@ -8,7 +8,7 @@ use pulse_proto::model::{
     SourceId, UnixMillis,
 };
 
-use super::document::{Document, Upsert};
+use super::document::{Beside, Document, Upsert};
 use super::judge::Judge;
 use super::lease::Cursor;
 use super::resource::Resource;
@@ -32,8 +32,12 @@ pub(super) struct Entry {
 /// What is needed once, to derive a resource of a record that just came.
 #[derive(Clone, Debug)]
 pub(super) struct Fresh {
-    /// `None` after a restart: decoded when it is needed.
+    /// `None` where it was not decoded: what is judged of it is read when it is needed.
     pub(super) record: Option<Box<IngestRecord>>,
+    /// What it was compared with, if it was.
+    pub(super) beside: Option<Beside>,
+    /// Not yet kept with a stamp.
+    pub(super) unstamped: bool,
     pub(super) stamp: Stamp,
 }
 
@@ -81,6 +85,13 @@ impl Entry {
     }
 }
 
+impl Fresh {
+    /// What it is beside this document, when it was compared with that one.
+    pub(super) fn beside(&self, document: &Arc<Document>) -> Option<&Beside> {
+        self.beside.as_ref().filter(|beside| beside.is(document))
+    }
+}
+
 impl Holding {
     pub(super) fn new(cursor: Cursor, source: DataSource) -> Self {
         Self {
@@ -111,7 +122,7 @@ impl Holding {
         holding.freshness = freshness;
         for RecordRow { mut document, stamp } in records {
             holding.share_texts(&mut document);
-            holding.place(document, Fresh { record: None, stamp });
+            holding.place(document, Fresh { record: None, beside: None, unstamped: false, stamp });
         }
         holding
     }
@@ -142,9 +153,9 @@ impl Holding {
     }
 
     /// Takes a record, new or changed.
-    pub(super) fn put(&mut self, mut upsert: Upsert, stamp: Stamp) {
-        let record = upsert.take_record().ok();
-        self.place(upsert.document, Fresh { record, stamp });
+    pub(super) fn put(&mut self, upsert: Upsert, stamp: Stamp) {
+        let Upsert { document, record, beside } = upsert;
+        self.place(document, Fresh { record, beside, unstamped: true, stamp });
     }
 
     /// Texts that the connection has already are not kept once more: some hundred bytes of each record.

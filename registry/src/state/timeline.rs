@@ -2,7 +2,6 @@
 //! Pure. Figures that only move (sizes, temperatures, rates) make none.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
 use pulse_proto::model::{
     ConnectionId, DataSource, ResourceId, ResourceType, Revision, Severity, UnixMillis,
@@ -191,7 +190,7 @@ fn config_steps(before: &Resource, after: &Resource) -> Vec<Step> {
         }
     };
     // Most changes are of figures: what lies in no field that differs is not read.
-    let differing = if Arc::ptr_eq(old, new) { 0 } else { old.fields().differing(new.fields()) };
+    let differing = if old.is_alike(new) { 0 } else { old.fields().differing(new.fields()) };
     let is_same_kind = old.resource_type == new.resource_type;
     let mut compare = |field, numbers: &[u32], text: fn(&Document) -> &str| {
         if !is_same_kind || numbers.iter().any(|number| differing & 1 << number != 0) {

@@ -100,6 +100,10 @@ proptest! {
                 prop_assert_eq!(&**shard.resources, &**fresh.resources);
                 prop_assert_eq!(shard.resources.tallies(), fresh.resources.tallies());
                 prop_assert_eq!(shard.resources.common().is_some(), fresh.resources.common().is_some());
+                let ids = shard.resources.iter().map(|resource| resource.document.source_id.as_str());
+                let rows = shard.resources.of_records(&ids.chain(["system:nobody"]).collect::<Vec<_>>());
+                let expected = (0..shard.resources.len()).map(Some).chain([None]);
+                prop_assert_eq!(rows, expected.collect::<Vec<_>>());
                 for (row, resource) in shard.resources.iter().enumerate() {
                     prop_assert_eq!(shard.resources.profile(row), fresh.resources.profile(row));
                     counted.count(resource, fresh.resources.profile(row));

@@ -181,10 +181,18 @@ impl State {
             {
                 upsert = with_kept(*told, &held, kept).into();
             }
-            if *old == upsert.document {
+            let is_known_to_differ = upsert.beside.as_ref().is_some_and(|beside| beside.is(old));
+            if !is_known_to_differ && *old == upsert.document {
                 old.learn(&upsert.document);
                 return Ok(());
             }
+        }
+        if old.as_ref().is_some_and(|old| old.is_alike(&upsert.document)) {
+            let revision = self.view.revision.next();
+            writes.push(Write::Record(connection.clone(), Arc::clone(&upsert.document)));
+            touched.insert((connection.clone(), upsert.document.source_id.clone()));
+            holding.put(upsert, Stamp { created_at: now, updated_at: now, revision, created: revision });
+            return Ok(());
         }
         holding.share_texts(&mut upsert.document);
         let document = Arc::clone(&upsert.document);

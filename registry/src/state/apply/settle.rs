@@ -1,9 +1,10 @@
 //! Derives anew what was touched, gives changed resources the next revision,
 //! and puts them into the view.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
+use foldhash::fast::RandomState;
 use pulse_proto::model::{ConnectionId, ResourceId, Revision, SourceId, UnixMillis};
 
 use super::batch::same_place;
@@ -17,8 +18,15 @@ use crate::state::row::{Stamp, Write};
 use crate::state::table::Table;
 use crate::state::view::Shard;
 
-/// Ascending by id; nothing in the place of what is gone.
-type Edits = Vec<(ResourceId, Option<Arc<Resource>>)>;
+/// Ascending by id.
+type Edits = Vec<Edit>;
+
+/// Of one row of a shard; nothing in the place of what is gone.
+struct Edit {
+    id: ResourceId,
+    old: Option<Arc<Resource>>,
+    new: Option<Arc<Resource>>,
+}
 
 /// One revision in the making.
 struct Settling {
@@ -62,12 +70,19 @@ impl State {
             let Some(holding) = self.holdings.get(&connection) else { continue };
             let Some(entry) = holding.entries.get(&source_id) else { continue };
             let Some(mut resource) = self.deriving(&connection, holding).resource(entry) else { continue };
+            let mut weighs_the_same = false;
             if let Some(old) = &entry.resource {
-                if **old == resource {
-                    continue;
-                }
-                if old.document == resource.document {
-                    resource.document = Arc::clone(&old.document);
+                weighs_the_same =
+                    old.severity == resource.severity && old.document.is_alike(&resource.document);
+                let fresh = entry.fresh.as_ref();
+                let is_known_to_differ = fresh.is_some_and(|fresh| fresh.beside(&old.document).is_some());
+                if !is_known_to_differ {
+                    if **old == resource {
+                        continue;
+                    }
+                    if old.document == resource.document {
+                        resource.document = Arc::clone(&old.document);
+                    }
                 }
                 settling.before.insert(old.id.clone(), Arc::clone(old));
                 if !same_place(&old.document, &resource.document) {
@@ -82,7 +97,10 @@ impl State {
                     touched.append(&mut self.led(others, settling, writes));
                 }
             }
-            settling.moved.extend(self.host_of(&resource));
+            // The machine that both are in sees no difference between them.
+            if !weighs_the_same {
+                settling.moved.extend(self.host_of(&resource));
+            }
             fresh.push((connection, source_id, resource));
         }
         for (connection, source_id, mut resource) in fresh {
@@ -130,10 +148,10 @@ impl State {
             else {
                 continue;
             };
-            if entry.fresh.as_ref().is_some_and(|fresh| fresh.record.is_some()) {
+            if entry.fresh.as_ref().is_some_and(|fresh| fresh.unstamped) {
                 writes.push(Write::Stamp(key.0.clone(), key.1.clone(), stamp));
             }
-            entry.fresh = Some(Box::new(Fresh { record: None, stamp }));
+            entry.fresh = Some(Box::new(Fresh { record: None, beside: None, unstamped: false, stamp }));
             if let Some(old) = entry.resource.take() {
                 settling.moved.extend(self.host_of(&old));
                 settling.before.insert(old.id.clone(), old);
@@ -173,10 +191,12 @@ impl State {
             // A thing can move from one connection to another.
             let stays = |old: &&Arc<Resource>| new.is_some_and(|new| new.connection == old.connection);
             if let Some(old) = old.filter(|old| !stays(old)) {
-                edits.entry(old.connection.clone()).or_default().push((old.id.clone(), None));
+                let edit = Edit { id: old.id.clone(), old: Some(Arc::clone(old)), new: None };
+                edits.entry(old.connection.clone()).or_default().push(edit);
             }
             if let Some(new) = new {
-                let edit = (new.id.clone(), Some(Arc::clone(new)));
+                let old = old.filter(stays).cloned();
+                let edit = Edit { id: new.id.clone(), old, new: Some(Arc::clone(new)) };
                 edits.entry(new.connection.clone()).or_default().push(edit);
             }
         }
@@ -193,18 +213,7 @@ impl State {
     fn edit(&mut self, connection: &ConnectionId, edits: Edits) {
         let old = self.view.shard(connection).cloned();
         let before = old.as_ref().map_or(&[][..], |shard| &shard.resources);
-        let mut resources = Vec::with_capacity(before.len() + edits.len());
-        let mut edits = edits.into_iter().peekable();
-        for resource in before {
-            while let Some((_, new)) = edits.next_if(|(id, _)| *id < resource.id) {
-                resources.extend(new);
-            }
-            match edits.next_if(|(id, _)| *id == resource.id) {
-                Some((_, new)) => resources.extend(new),
-                None => resources.push(Arc::clone(resource)),
-            }
-        }
-        resources.extend(edits.filter_map(|(_, new)| new));
+        let resources = replaced(before, &edits).unwrap_or_else(|| merged(before, edits));
         let Some(holding) = self.holdings.get(connection).filter(|holding| !holding.removed) else {
             self.view.remove(connection);
             return;
@@ -212,6 +221,41 @@ impl State {
         let (status, sections) = (holding.status.clone(), holding.sections.clone());
         self.view.put(Shard::build(old.as_deref(), connection.clone(), status, sections, resources));
     }
+}
+
+/// The rows with others in the places of some; `None` when rows come or go. Most edits are such, and rows are known by
+/// where they lie: no id of the others is read.
+fn replaced(before: &[Arc<Resource>], edits: &[Edit]) -> Option<Vec<Arc<Resource>>> {
+    let mut others = HashMap::with_capacity_and_hasher(edits.len(), RandomState::default());
+    for Edit { old, new, .. } in edits {
+        others.insert(Arc::as_ptr(old.as_ref()?), new.as_ref()?);
+    }
+    let mut left = others.len();
+    let row = |resource: &Arc<Resource>| match others.get(&Arc::as_ptr(resource)) {
+        Some(new) => {
+            left -= 1;
+            Arc::clone(new)
+        }
+        None => Arc::clone(resource),
+    };
+    let rows = before.iter().map(row).collect();
+    (left == 0).then_some(rows)
+}
+
+fn merged(before: &[Arc<Resource>], edits: Edits) -> Vec<Arc<Resource>> {
+    let mut resources = Vec::with_capacity(before.len() + edits.len());
+    let mut edits = edits.into_iter().peekable();
+    for resource in before {
+        while let Some(edit) = edits.next_if(|edit| edit.id < resource.id) {
+            resources.extend(edit.new);
+        }
+        match edits.next_if(|edit| edit.id == resource.id) {
+            Some(edit) => resources.extend(edit.new),
+            None => resources.push(Arc::clone(resource)),
+        }
+    }
+    resources.extend(edits.filter_map(|edit| edit.new));
+    resources
 }
 
 /// Ascending by id, each once.

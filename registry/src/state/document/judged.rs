@@ -13,21 +13,33 @@ use super::read::{Message, Value, number};
 impl Document {
     /// A record that is judged as [`Self::record`] is. Nothing else may be asked of it.
     pub(crate) fn judged(&self) -> Result<IngestRecord, ProtocolError> {
-        let fields = self.fields();
-        if fields.message(number::INCIDENTS).is_some() {
-            return self.record();
+        let (mut name, mut state) = (String::new(), String::new());
+        let mut facet = None;
+        // One walk: this is asked of every change.
+        for (number, value) in self.fields().fields() {
+            match (number, value) {
+                (number::NAME, Value::Bytes(text)) => name = owned(text),
+                (number::STATE, Value::Bytes(text)) => state = owned(text),
+                (number::INCIDENTS, _) => return self.record(),
+                (number::STORAGE | number::PHYSICAL_DISK, Value::Bytes(told)) => {
+                    facet = Some((number, Message::new(told)));
+                }
+                _ => {}
+            }
         }
         let mut facets = Facets::default();
-        match (self.resource_type, self.topology) {
-            (ResourceType::Storage, Some(topology @ StorageTopology::Dataset)) => {
-                let storage = fields.message(number::STORAGE);
-                let Some(told) = storage.and_then(|storage| storage.message(6)) else { return self.record() };
+        match (self.resource_type, self.topology, facet) {
+            (
+                ResourceType::Storage,
+                Some(topology @ StorageTopology::Dataset),
+                Some((number::STORAGE, storage)),
+            ) => {
+                let Some(told) = storage.message(6) else { return self.record() };
                 let zfs = Some(Zfs::Dataset(dataset(told)));
                 let [kind, pool, path] = [const { String::new() }; 3];
                 facets.storage = Some(Box::new(Storage { topology, kind, pool, path, zfs }));
             }
-            (ResourceType::PhysicalDisk, _) => {
-                let Some(told) = fields.message(number::PHYSICAL_DISK) else { return self.record() };
+            (ResourceType::PhysicalDisk, _, Some((number::PHYSICAL_DISK, told))) => {
                 facets.physical_disk = Some(Box::new(disk(told)));
             }
             _ => return self.record(),
@@ -36,9 +48,9 @@ impl Document {
             source_id: self.source_id.clone(),
             parent_source_id: None,
             resource_type: self.resource_type,
-            name: self.name().to_owned(),
+            name,
             section: self.section.clone(),
-            state: self.state().to_owned(),
+            state,
             identity: Identity::default(),
             capacity: None,
             tags: Vec::new(),
@@ -46,6 +58,44 @@ impl Document {
             facets,
         })
     }
+}
+
+impl Document {
+    /// Whether it is known that nothing a judge looks at differs. `false` tells nothing.
+    pub(crate) fn is_judged_like(&self, other: &Self) -> bool {
+        if !self.is_alike(other) {
+            return false;
+        }
+        // Nothing but numbers differs, so both have the same fields.
+        let facets = |kind: u32| Some((self.fields().message(kind)?, other.fields().message(kind)?));
+        match (self.resource_type, self.topology) {
+            (ResourceType::Storage, Some(StorageTopology::Dataset)) => {
+                let Some((own, others)) = facets(number::STORAGE) else { return false };
+                let (Some(own), Some(others)) = (own.message(6), others.message(6)) else { return false };
+                let judged = own.differing(others) & DATASET;
+                let has_quota = || own.integer(13).or(own.integer(14)).is_some();
+                judged == 0 || (judged & !USED_OF_QUOTA == 0 && !has_quota())
+            }
+            (ResourceType::PhysicalDisk, _) => {
+                facets(number::PHYSICAL_DISK).is_some_and(|(own, others)| own.differing(others) & DISK == 0)
+            }
+            _ => false,
+        }
+    }
+}
+
+/// Numbers that are judged, a bit for each field; what is used only together with a quota.
+const DATASET: u64 = bits(&[5, 6, 7, 8, 9, 11, 13, 14, 18]);
+const USED_OF_QUOTA: u64 = bits(&[11, 18]);
+const DISK: u64 = bits(&[14, 15, 16, 18, 20]);
+
+const fn bits(fields: &[u32]) -> u64 {
+    let (mut bits, mut at) = (0, 0);
+    while at < fields.len() {
+        bits |= 1 << fields[at];
+        at += 1;
+    }
+    bits
 }
 
 fn dataset(told: Message<'_>) -> Dataset {

@@ -13,9 +13,11 @@ pub mod number {
     pub const TAGS: u32 = 21;
     pub const INCIDENTS: u32 = 23;
     pub const AGENT: u32 = 24;
+    pub const TRUENAS: u32 = 25;
     pub const STORAGE: u32 = 26;
     pub const PHYSICAL_DISK: u32 = 27;
     pub const APP: u32 = 31;
+    pub const VM: u32 = 32;
     pub const NETWORK_SHARE: u32 = 33;
     pub const PROTECTION_TASK: u32 = 34;
     pub const METRICS: u32 = 35;
@@ -176,9 +178,11 @@ mod tests {
             ("tags", number::TAGS),
             ("incidents", number::INCIDENTS),
             ("agent", number::AGENT),
+            ("truenas", number::TRUENAS),
             ("storage", number::STORAGE),
             ("physical_disk", number::PHYSICAL_DISK),
             ("app", number::APP),
+            ("vm", number::VM),
             ("network_share", number::NETWORK_SHARE),
             ("protection_task", number::PROTECTION_TASK),
             ("metrics", number::METRICS),

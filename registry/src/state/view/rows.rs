@@ -110,7 +110,14 @@ impl Rows {
             Step::Removed(old_row) => tallies.discount(&old[old_row], old.profiles[old_row]),
             Step::Changed(old_row, row) => {
                 tallies.discount(&old[old_row], old.profiles[old_row]);
-                add(&resources[row], &mut profiles, &mut hashes, &mut tallies);
+                if has_texts_of(&old[old_row], &resources[row]) {
+                    profiles.push(profile(&resources[row], &mut tallies));
+                    for (column, hashes) in hashes.iter_mut().enumerate() {
+                        hashes.push(old.hashes[column][old_row]);
+                    }
+                } else {
+                    add(&resources[row], &mut profiles, &mut hashes, &mut tallies);
+                }
                 fits &= common.as_ref().is_some_and(|common| common.fits(&resources[row]));
             }
             Step::Added(row) => {
@@ -168,6 +175,34 @@ impl Rows {
         }
         found
     }
+
+    /// For each of the records, the row that shows it and no other; rows of several records are left out.
+    pub fn of_records(&self, records: &[&str]) -> Vec<Option<usize>> {
+        // Few rows are among them, and most of the others are told by one bit.
+        let mut bits = [0_u64; 64];
+        let place = |hash: u32| (hash as usize / 64 % 64, 1_u64 << (hash % 64));
+        let mut wanted: Vec<(u32, usize)> =
+            records.iter().enumerate().map(|(at, text)| (hash(text), at)).collect();
+        wanted.sort_unstable();
+        for (hash, _) in &wanted {
+            let (word, bit) = place(*hash);
+            bits[word] |= bit;
+        }
+        let mut found = vec![None; records.len()];
+        for (row, known) in self.hashes[Column::SourceId as usize].iter().enumerate() {
+            let (word, bit) = place(*known);
+            if bits[word] & bit == 0 {
+                continue;
+            }
+            let first = wanted.partition_point(|(hash, _)| hash < known);
+            for (_, at) in wanted[first..].iter().take_while(|(hash, _)| hash == known) {
+                if self.resources[row].document.source_id.as_str() == records[*at] {
+                    found[*at] = Some(row);
+                }
+            }
+        }
+        found
+    }
 }
 
 fn add(
@@ -176,12 +211,24 @@ fn add(
     hashes: &mut [Vec<u32>; Column::ALL.len()],
     tallies: &mut Tallies,
 ) {
-    let profile = Profile::of(resource);
-    profiles.push(profile);
-    tallies.count(resource, profile);
+    profiles.push(profile(resource, tallies));
     for (column, hashes) in Column::ALL.into_iter().zip(hashes) {
         hashes.push(column.hash(resource));
     }
+}
+
+fn profile(resource: &Resource, tallies: &mut Tallies) -> Profile {
+    let profile = Profile::of(resource);
+    tallies.count(resource, profile);
+    profile
+}
+
+/// Whether all that is hashed is known to be the same.
+fn has_texts_of(old: &Resource, new: &Resource) -> bool {
+    let [parent_before, parent] =
+        [old, new].map(|resource| resource.parent.as_ref().map(|parent| &parent.id));
+    let are_alone = old.parts.is_none() && new.parts.is_none();
+    are_alone && old.document.is_alike(&new.document) && parent_before == parent
 }
 
 /// Rows of two versions of a shard, side by side.

@@ -1,0 +1,185 @@
+//! A record that differs from a held one in nothing but numbers that may have
+//! any value is as good as that one was: it is kept without being decoded. Most
+//! of what changes in a fleet is of this kind: sizes, counters, temperatures.
+//! Refuses to know why a record is good: whatever is not plainly so here is left
+//! to [`Upsert::told`](super::Upsert::told). `cargo xtask bench ingest` has the gain.
+
+mod free;
+
+use prost::encoding::{WireType, decode_varint, encode_key, encoded_len_varint};
+
+use super::print::Known;
+use super::read::number;
+use super::{Document, Print};
+
+use self::free::Free;
+
+impl Document {
+    /// What an encoded `IngestRecord` of the same thing becomes; `None` when more than numbers differs.
+    pub fn alike(&self, record: &[u8], print: Print) -> Option<Self> {
+        let mut body = Vec::with_capacity(self.body.len());
+        let mut held = Parts(&self.body);
+        let mut beside = held.next()?;
+        // They follow from what is compared below.
+        while matches!(beside.number, number::TYPE | number::TECHNOLOGY) {
+            body.extend_from_slice(beside.whole);
+            beside = held.next()?;
+        }
+        let mut beside = Some(beside);
+        let mut places = Places::default();
+        let mut told = Parts(record);
+        while !told.is_at_end() {
+            let part = told.next()?;
+            match part.number {
+                1 => places.see(1, part.is_text(self.source_id.as_str()))?,
+                2 => places.see(2, part.is_text(self.parent_source_id.as_ref()?.as_str()))?,
+                3 => places.see(4, part.is_integer(self.resource_type.to_wire()))?,
+                5 => places.see(8, part.is_text(self.section.as_str()))?,
+                other => {
+                    let (number, free) = free::of_record(other)?;
+                    let known = beside.take().filter(|known| known.number == number)?;
+                    agrees(&part, &known, free)?;
+                    encode_key(number, part.wire, &mut body);
+                    body.extend_from_slice(part.value);
+                    if !held.is_at_end() {
+                        beside = Some(held.next()?);
+                    }
+                }
+            }
+        }
+        let expected = Places(1 | 4 | 8 | if self.parent_source_id.is_some() { 2 } else { 0 });
+        (beside.is_none() && places == expected).then(|| Self {
+            source_id: self.source_id.clone(),
+            parent_source_id: self.parent_source_id.clone(),
+            section: self.section.clone(),
+            resource_type: self.resource_type,
+            topology: self.topology,
+            body: body.into(),
+            print: Known::of(print),
+            texts: self.texts,
+        })
+    }
+}
+
+/// Which of the fields that place a record were told.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Places(u8);
+
+impl Places {
+    fn see(&mut self, place: u8, is_held: bool) -> Option<()> {
+        self.0 |= place;
+        is_held.then_some(())
+    }
+}
+
+fn agrees(told: &Part<'_>, held: &Part<'_>, free: &Free) -> Option<()> {
+    if told.wire != held.wire {
+        return None;
+    }
+    if told.value == held.value {
+        return Some(());
+    }
+    let Free::Message(fields) = free else { return free.may_be(told).then_some(()) };
+    let (mut told, mut held) = (Parts(told.payload), Parts(held.payload));
+    loop {
+        // What is equal is told in words of bytes, and its fields are walked on one side only.
+        let mut equal = common(told.0, held.0);
+        if equal == told.0.len() && equal == held.0.len() {
+            return Some(());
+        }
+        let (part, known) = loop {
+            let part = told.next()?;
+            match equal.checked_sub(part.whole.len()) {
+                Some(left) => {
+                    equal = left;
+                    held.take(part.whole.len())?;
+                }
+                None => break (part, held.next()?),
+            }
+        };
+        let (_, free) = fields.iter().find(|(number, _)| *number == part.number)?;
+        if part.number != known.number {
+            return None;
+        }
+        agrees(&part, &known, free)?;
+    }
+}
+
+/// How many bytes from the start on are equal.
+fn common(one: &[u8], other: &[u8]) -> usize {
+    let words = one.as_chunks::<8>().0.iter().zip(other.as_chunks::<8>().0);
+    let equal = 8 * words.take_while(|(one, other)| one == other).count();
+    let (one, other) = (one.iter().skip(equal), other.iter().skip(equal));
+    equal + one.zip(other).take_while(|(one, other)| one == other).count()
+}
+
+/// The fields of a message in the shortest encoding; any other ends the walk.
+struct Parts<'a>(&'a [u8]);
+
+struct Part<'a> {
+    number: u32,
+    wire: WireType,
+    /// Key and value.
+    whole: &'a [u8],
+    /// As it lies there, with its length.
+    value: &'a [u8],
+    /// Without its length.
+    payload: &'a [u8],
+    integer: u64,
+}
+
+impl<'a> Parts<'a> {
+    const fn is_at_end(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    fn next(&mut self) -> Option<Part<'a>> {
+        let start = self.0;
+        let key = self.varint()?;
+        let number = u32::try_from(key >> 3).ok()?;
+        let wire = WireType::try_from(key & 7).ok()?;
+        let at_value = self.0;
+        let (mut integer, mut payload) = (0, &[][..]);
+        match wire {
+            WireType::Varint => integer = self.varint()?,
+            WireType::SixtyFourBit => payload = self.take(8)?,
+            WireType::LengthDelimited => {
+                let length = self.varint()?;
+                payload = self.take(usize::try_from(length).ok()?)?;
+            }
+            WireType::StartGroup | WireType::EndGroup | WireType::ThirtyTwoBit => return None,
+        }
+        let whole = start.get(..start.len() - self.0.len())?;
+        let value = at_value.get(..at_value.len() - self.0.len())?;
+        Some(Part { number, wire, whole, value, payload, integer })
+    }
+
+    fn varint(&mut self) -> Option<u64> {
+        if let [byte @ 0..0x80, rest @ ..] = self.0 {
+            self.0 = rest;
+            return Some(u64::from(*byte));
+        }
+        let before = self.0.len();
+        let value = decode_varint(&mut self.0).ok()?;
+        (encoded_len_varint(value) == before - self.0.len()).then_some(value)
+    }
+
+    fn take(&mut self, length: usize) -> Option<&'a [u8]> {
+        let (taken, rest) = self.0.split_at_checked(length)?;
+        self.0 = rest;
+        Some(taken)
+    }
+}
+
+impl Part<'_> {
+    fn is_text(&self, text: &str) -> bool {
+        self.wire == WireType::LengthDelimited && self.payload == text.as_bytes()
+    }
+
+    fn is_integer(&self, value: i32) -> bool {
+        self.wire == WireType::Varint && u64::try_from(value) == Ok(self.integer)
+    }
+}
+
+#[cfg(test)]
+mod tests;
