@@ -9,7 +9,8 @@ use pulse_proto::pb::resource::v1::{ConnectionState, SectionOutcome, Status};
 use pulse_tests::harness::fleet::Pair;
 use pulse_tests::harness::view::Mirror;
 
-use crate::journey::{DEGRADED, Journey, Leg, POOL, WELL};
+use crate::journey::{Journey, Leg};
+use crate::shown::{DEGRADED, POOL, WELL};
 use crate::ways::{Over, WAYS, Way};
 
 const POOLS: &str = "pool.query";
@@ -243,7 +244,12 @@ impl Fault {
 }
 
 /// The connection says why it is so and what helps, and so do the system and its page.
-async fn is_told(pair: &Pair, leg: &mut Leg, state: ConnectionState, word: &str) -> anyhow::Result<()> {
+pub(crate) async fn is_told(
+    pair: &Pair,
+    leg: &mut Leg,
+    state: ConnectionState,
+    word: &str,
+) -> anyhow::Result<()> {
     // A session that was lost is made again first, and needs nobody.
     let holds = |c: &Connection| is(c, state) && is_explained(c, true);
     let told = leg.until(pair, state.as_str_name(), holds).await?;

@@ -1,5 +1,5 @@
-//! Appliances and both services, asked at every stage: config, fetch, ingest, query, watch, alert, context, console. An
-//! error says at which stage it came, and on which way.
+//! Appliances and both services, and what clients know of them. An error says at which stage it came (config, fetch, ingest, query,
+//! watch, alert, context, console) and on which way. Knows no state.
 
 use std::time::Duration;
 
@@ -8,17 +8,14 @@ use futures_util::future::join_all;
 use pulse_fixtures::appliance::Appliance;
 use pulse_fixtures::world::{Event, World};
 use pulse_proto::pb::collector::v1::{Connection, RefreshConnectionRequest};
-use pulse_proto::pb::registry::v1::context_service_client::ContextServiceClient;
-use pulse_proto::pb::registry::v1::{
-    AlertState, GetInfrastructureContextRequest, GetResourceContextRequest, GetResourceRequest,
-    ListResourcesRequest,
-};
-use pulse_proto::pb::resource::v1::{ConnectionState, Resource, ResourceType, Severity, Status};
+use pulse_proto::pb::resource::v1::{ConnectionState, Resource, ResourceType};
+use pulse_tests::harness::PATIENCE;
 use pulse_tests::harness::alerts::AlertMirror;
 use pulse_tests::harness::fleet::Pair;
-use pulse_tests::harness::view::{Mirror, client};
-use pulse_tests::harness::{PATIENCE, http_get};
+use pulse_tests::harness::view::Mirror;
 
+use crate::shown::{DEGRADED, POOL, WELL};
+use crate::told;
 use crate::ways::Way;
 
 /// What did not change is told to be so soon, so that confirmation needs no patience; a call does not hang for long.
@@ -26,7 +23,6 @@ const REGISTRY: &str = "[ingest]\nheartbeat_interval = \"1s\"";
 const COLLECTOR: &str = "[poll]\ncall_timeout = \"2s\"";
 /// What a login of 26 and later costs; that it is dear is no matter here.
 const SCRAM_ITERATIONS: u32 = 50_000;
-pub(crate) const POOL: &str = "tank";
 
 /// A pair of services and what they watch.
 pub(crate) struct Journey {
@@ -44,18 +40,6 @@ pub(crate) struct Leg {
     pub(crate) alerts: AlertMirror,
 }
 
-/// What the pool is to be, wherever one looks.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Shown {
-    pub(crate) state: &'static str,
-    pub(crate) status: Status,
-    pub(crate) severity: Severity,
-}
-
-pub(crate) const WELL: Shown = Shown { state: "ONLINE", status: Status::Online, severity: Severity::Healthy };
-pub(crate) const DEGRADED: Shown =
-    Shown { state: "DEGRADED", status: Status::Warning, severity: Severity::Warning };
-
 impl Journey {
     /// Configured, read, taken in and shown everywhere as healthy.
     pub(crate) async fn begin(ways: &[Way]) -> anyhow::Result<Self> {
@@ -72,7 +56,8 @@ impl Journey {
         Ok(journey)
     }
 
-    async fn configured(
+    /// Configured and read; nobody looked yet.
+    pub(crate) async fn configured(
         ways: &[Way],
         before: impl Fn(Way, &mut World, u64) -> Vec<Event>,
     ) -> anyhow::Result<Self> {
@@ -144,100 +129,6 @@ impl Leg {
         Ok(())
     }
 
-    /// The pool is this at every stage behind the collector.
-    pub(crate) async fn shows(&mut self, pair: &Pair, shown: Shown) -> anyhow::Result<()> {
-        let pool = self.until_pool(shown).await?;
-        // Sections come in any order: a pool may be there before its system.
-        let has_host = |m: &Mirror| m.resources.values().any(|r| r.r#type() == ResourceType::Host);
-        self.mirror.until("its system", has_host).await.context("stage watch")?;
-        self.ingested(&pool)?;
-        self.queried(pair, &pool, shown).await.context("stage query")?;
-        self.alerted(shown).await.context("stage alert")?;
-        self.told_to_assistants(pair, &pool, shown).await.context("stage context")?;
-        self.shown_to_people(pair, &pool, shown).await.context("stage console")
-    }
-
-    async fn until_pool(&mut self, shown: Shown) -> anyhow::Result<Resource> {
-        let Shown { state, status, severity } = shown;
-        let is = |r: &Resource| {
-            r.state == state
-                && r.status() == status
-                && r.severity() >= severity
-                && (severity != Severity::Healthy || r.severity() == Severity::Healthy)
-        };
-        let what = format!("{}: pool {state}", self.name);
-        let holds = |m: &Mirror| m.named("zfs-pool", POOL).is_some_and(is);
-        self.mirror.until(&what, holds).await.context("stage watch")?;
-        self.mirror.named("zfs-pool", POOL).cloned().context("stage watch")
-    }
-
-    /// It came from this connection, as a record of TrueNAS.
-    fn ingested(&self, pool: &Resource) -> anyhow::Result<()> {
-        let part = pool.source_status.first().context("stage ingest: no source")?;
-        let badge = part.badge.as_ref().map(|badge| badge.label.as_str());
-        ensure!(part.connection == self.id, "stage ingest: from {:?}", part.connection);
-        ensure!(badge == Some("TrueNAS"), "stage ingest: badge {badge:?}");
-        Ok(())
-    }
-
-    async fn queried(&self, pair: &Pair, pool: &Resource, shown: Shown) -> anyhow::Result<()> {
-        let mut resources = client(pair.registry.grpc()).await?;
-        let request = GetResourceRequest { id: pool.id.clone(), ..Default::default() };
-        let got = resources.get_resource(request).await?.into_inner().resource.context("no resource")?;
-        ensure!((got.state.as_str(), got.status()) == (shown.state, shown.status), "got {got:?}");
-        let filter = format!(
-            "topology = pool AND name = {POOL} AND state = {} AND connection = \"{}\"",
-            shown.state, self.id
-        );
-        let request = ListResourcesRequest { filter, ..Default::default() };
-        let listed = resources.list_resources(request).await?.into_inner().resources;
-        ensure!(listed.len() == 1 && listed[0].id == pool.id, "listed {listed:?}");
-        Ok(())
-    }
-
-    /// Fires while it is not well, and no longer.
-    pub(crate) async fn alerted(&mut self, shown: Shown) -> anyhow::Result<()> {
-        let ill = shown.severity > Severity::Healthy;
-        let holds = |m: &AlertMirror| match m.state("pool-state", POOL) {
-            Some(AlertState::Firing) => ill,
-            None | Some(AlertState::Resolved) => !ill,
-            Some(_) => false,
-        };
-        self.alerts.until(if ill { "pool-state fires" } else { "pool-state at rest" }, holds).await
-    }
-
-    async fn told_to_assistants(&self, pair: &Pair, pool: &Resource, shown: Shown) -> anyhow::Result<()> {
-        let mut contexts = ContextServiceClient::connect(format!("http://{}", pair.registry.grpc())).await?;
-        let request = GetResourceContextRequest { resource_id: pool.id.clone(), ..Default::default() };
-        let of_pool = contexts.get_resource_context(request).await?.into_inner().text;
-        ensure!(of_pool.contains(shown.state), "the pool's own says nothing of {}: {of_pool}", shown.state);
-        let filter = format!("connection = \"{}\"", self.id);
-        let request = GetInfrastructureContextRequest { filter, ..Default::default() };
-        let fleet = contexts.get_infrastructure_context(request).await?.into_inner().text;
-        let wrong = format!("pool \"{POOL}\" on \"{}\"", self.name);
-        let told = fleet.split("## ").any(|section| {
-            section.starts_with("Wrong now") && section.contains(&wrong) && section.contains(shown.state)
-        });
-        ensure!(told == (shown.severity > Severity::Healthy), "{fleet}");
-        Ok(())
-    }
-
-    async fn shown_to_people(&self, pair: &Pair, pool: &Resource, shown: Shown) -> anyhow::Result<()> {
-        let http = pair.registry.http();
-        for path in [format!("/console/resources/{}", pool.id), "/console/storage".to_owned()] {
-            let (code, page) = http_get(http, &path).await?;
-            ensure!(code == 200 && page.contains(POOL), "{path}: {code}");
-            ensure!(page.contains(shown.state), "{path} says nothing of {}", shown.state);
-        }
-        let path = format!("/console/infrastructure?filter=connection%3D%22{}%22", self.id);
-        let (code, page) = http_get(http, &path).await?;
-        ensure!(
-            code == 200 && page.contains(&self.name) && page.contains("TrueNAS"),
-            "infrastructure: {code}"
-        );
-        Ok(())
-    }
-
     /// The registry was down: a client takes up where it was.
     pub(crate) async fn watch_again(&mut self, pair: &Pair) -> anyhow::Result<()> {
         let (mut mirror, alerts) = watched(pair, &self.id, &self.mirror.resume_token).await?;
@@ -253,10 +144,7 @@ impl Leg {
     }
 
     pub(crate) async fn connection_page(&self, pair: &Pair) -> anyhow::Result<String> {
-        let path = format!("/console/connections/{}", self.id);
-        let (code, page) = http_get(pair.registry.http(), &path).await?;
-        ensure!(code == 200, "stage console: {code}");
-        Ok(page)
+        told::page(pair, &format!("/console/connections/{}", self.id)).await.context("stage console")
     }
 
     /// Waits for a state of the connection; where it does not come, says what there is.

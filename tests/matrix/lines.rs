@@ -5,7 +5,8 @@ use pulse_fixtures::line::ApiLine;
 use pulse_proto::pb::collector::v1::DeleteConnectionRequest;
 use pulse_tests::harness::fleet::Pair;
 
-use crate::journey::{DEGRADED, Journey, Leg, POOL, WELL};
+use crate::journey::{Journey, Leg};
+use crate::shown::{DEGRADED, POOL, WELL};
 use crate::ways::{Over, Way};
 
 async fn goes_the_whole_way(line: ApiLine, over: Over) -> anyhow::Result<()> {

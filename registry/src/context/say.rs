@@ -167,7 +167,7 @@ pub(super) const fn class(resource_type: ResourceType, topology: Option<StorageT
 }
 
 /// States that every reader knows; any other word is the source's.
-const STATES: [&str; 37] = [
+const STATES: [&str; 38] = [
     "ONLINE",
     "DEGRADED",
     "FAULTED",
@@ -175,6 +175,7 @@ const STATES: [&str; 37] = [
     "REMOVED",
     "UNAVAIL",
     "SUSPENDED",
+    "SPLIT",
     "AVAIL",
     "INUSE",
     "UNKNOWN",
