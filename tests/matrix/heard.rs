@@ -8,6 +8,7 @@ use pulse_proto::pb::registry::v1::{
     Alert, AlertState, GetInfrastructureContextRequest, GetResourceContextRequest, ListResourcesRequest,
 };
 use pulse_proto::pb::resource::v1::{Freshness, Resource, Severity, Status};
+use pulse_tests::harness::PATIENCE;
 use pulse_tests::harness::alerts::AlertMirror;
 use pulse_tests::harness::fleet::Pair;
 use pulse_tests::harness::view::client;
@@ -16,8 +17,9 @@ use crate::journey::Leg;
 use crate::shown::POOL;
 use crate::told;
 
-/// Nothing is stale before its limit: two minutes, or three times the interval at which it is read.
-const PATIENCE: Duration = Duration::from_mins(8);
+/// Nothing is stale before: two minutes, or three times the interval at which it is read, which grows where reading is slow.
+const STALE_AFTER_MIN: Duration = Duration::from_mins(2);
+const STALE_AFTER_INTERVALS: u32 = 3;
 const UNREACHABLE: &str = "system-unreachable";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,18 +47,29 @@ impl Heard {
 
 impl Leg {
     pub(crate) async fn is_heard(&mut self, pair: &Pair, heard: Heard) -> anyhow::Result<()> {
-        let pool = self.until_heard(heard).await.context("stage watch")?;
+        let limit = if heard == Heard::Stale { self.stale_after(pair).await? } else { Duration::ZERO };
+        let pool = self.until_heard(heard, PATIENCE + limit).await.context("stage watch")?;
         self.aged(pair, &pool, heard).await.context("stage query")?;
         self.warned(heard).await.context("stage alert")?;
         self.reach_told(pair, &pool, heard).await.context("stage context")?;
         self.reach_shown(pair, &pool, heard).await.context("stage console")
     }
 
-    async fn until_heard(&mut self, heard: Heard) -> anyhow::Result<Resource> {
+    /// When the last of the system and its pool is old, as the collector says how often it reads them.
+    async fn stale_after(&self, pair: &Pair) -> anyhow::Result<Duration> {
+        let status = pair.connection(&self.id).await.context("stage fetch")?.status.unwrap_or_default();
+        let read = status.sections.iter().filter(|report| ["system", "pools"].contains(&&*report.section));
+        let interval = read.filter_map(|report| Duration::try_from(report.interval?).ok()).max();
+        Ok(STALE_AFTER_MIN.max(interval.unwrap_or_default() * STALE_AFTER_INTERVALS))
+    }
+
+    async fn until_heard(&mut self, heard: Heard, patience: Duration) -> anyhow::Result<Resource> {
         let pool = |leg: &Self| leg.mirror.named("zfs-pool", POOL).cloned();
         let holds = |leg: &Self| {
+            let mut all = leg.mirror.resources.values();
             pool(leg).is_some_and(|pool| pool.freshness() == heard.freshness())
                 && leg.host().is_some_and(|host| heard.fits(host))
+                && (heard == Heard::Stale || all.all(|resource| resource.freshness() == Freshness::Fresh))
         };
         let comes = async {
             while !holds(self) {
@@ -64,7 +77,7 @@ impl Leg {
             }
             pool(self).context("it is there")
         };
-        let Ok(come) = tokio::time::timeout(PATIENCE, comes).await else {
+        let Ok(come) = tokio::time::timeout(patience, comes).await else {
             anyhow::bail!("not {heard:?}: {:?} and {:?}", self.host(), pool(self))
         };
         come
