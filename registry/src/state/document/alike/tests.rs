@@ -1,3 +1,5 @@
+//! Whatever two records differ in, documents that are judged alike are judged the same.
+
 use proptest::prelude::*;
 use prost::Message as _;
 use prost_types::FileDescriptorSet;
