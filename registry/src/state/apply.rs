@@ -95,12 +95,12 @@ impl State {
         state.notes = std::mem::take(&mut remembered.notes);
         state.view.revision = revision;
         state.view.past = Past::restore(remembered, revision, retention);
-        for (connection, mut holding) in start::held(rows) {
+        for (connection, mut holding, tied) in start::held(rows) {
             holding.deadline = (!holding.removed).then_some(due);
             if let Some(deadline) = holding.deadline {
                 state.deadlines.insert((deadline, connection.clone()));
             }
-            for entry in holding.entries.values() {
+            for entry in tied.iter().filter_map(|id| holding.entries.get(id)) {
                 let mut nobody = Touched::new();
                 state.merge.index(
                     &(connection.clone(), entry.document.source_id.clone()),

@@ -24,6 +24,7 @@ use super::merge::link::Links;
 use super::past::Past;
 use super::resource::{Resource, SourcePart};
 
+pub(super) use self::directory::Slot;
 pub use self::rows::Rows;
 pub use self::shard::Shard;
 
@@ -77,6 +78,20 @@ impl View {
         let mut view = Self { revision, ..Self::default() };
         shards.into_iter().for_each(|shard| view.put(shard));
         view
+    }
+
+    /// Takes in all shards there are; ascending by connection, with the places of their ids.
+    pub(super) fn fill(&mut self, shards: Vec<(Shard, Vec<Slot>)>) {
+        let mut places = Vec::with_capacity(shards.len());
+        for (number, (shard, slots)) in (0..).zip(shards) {
+            let connection = shard.connection.clone();
+            self.len += shard.resources.len();
+            self.tallies.exchange(&Tallies::default(), shard.resources.tallies());
+            Arc::make_mut(&mut self.numbered).push(Some(connection.clone()));
+            self.shards.insert(connection, Placed { number, shard: Arc::new(shard) });
+            places.push((number, slots));
+        }
+        self.directory = Directory::of(&places);
     }
 
     /// Takes a shard in, in the place of its older version.

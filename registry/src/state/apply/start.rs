@@ -5,14 +5,15 @@
 use std::sync::Arc;
 use std::thread;
 
-use pulse_proto::model::{ConnectionId, ResourceType, SourceId};
+use pulse_proto::model::{ConnectionId, DataSource, ResourceType, SourceId};
 
 use super::State;
 use crate::state::derive::{Deriving, Parents};
 use crate::state::holding::{Entry, Holding};
+use crate::state::merge::is_mergeable;
 use crate::state::resource::Resource;
 use crate::state::row::KeptConnection;
-use crate::state::view::Shard;
+use crate::state::view::{Shard, Slot};
 
 /// With fewer records a thread costs more than it saves.
 const SMALL_RECORDS: usize = 5_000;
@@ -39,7 +40,7 @@ impl State {
             }
         }
         let shards = in_parallel(all(), threads, |connection| self.shard_of(connection));
-        shards.into_iter().flatten().for_each(|shard| self.view.put(shard));
+        self.view.fill(shards.into_iter().flatten().collect());
     }
 
     fn derived(&self, connection: &ConnectionId, hosts: bool) -> Derived {
@@ -71,20 +72,43 @@ impl State {
         }
     }
 
-    fn shard_of(&self, connection: &ConnectionId) -> Option<Shard> {
+    fn shard_of(&self, connection: &ConnectionId) -> Option<(Shard, Vec<Slot>)> {
         let holding = self.holdings.get(connection).filter(|holding| !holding.removed)?;
         let mut resources: Vec<Arc<Resource>> =
             holding.entries.values().filter_map(|entry| entry.resource.clone()).collect();
-        resources.sort_by(|a, b| a.id.cmp(&b.id));
+        sort(&mut resources);
+        let slots = resources.iter().map(|resource| Slot::of(&resource.id)).collect();
         let (status, sections) = (holding.status.clone(), holding.sections.clone());
-        Some(Shard::build(None, connection.clone(), status, sections, resources))
+        Some((Shard::build(None, connection.clone(), status, sections, resources), slots))
     }
 }
 
-/// What was kept of each connection, in place.
-pub(super) fn held(rows: Vec<KeptConnection>) -> Vec<(ConnectionId, Holding)> {
+/// What was kept of each connection, in place, and which of its records may be tied to those of other sources.
+pub(super) fn held(rows: Vec<KeptConnection>) -> Vec<(ConnectionId, Holding, Vec<SourceId>)> {
     let threads = threads_for(rows.iter().map(|(.., records)| records.len()).sum());
-    in_parallel(rows, threads, |(connection, row, records)| (connection, Holding::restore(row, records)))
+    in_parallel(rows, threads, |(connection, row, records)| {
+        let holding = Holding::restore(row, records);
+        let is_tied = |entry: &&Entry| {
+            is_mergeable(entry.document.resource_type) || holding.source != DataSource::Truenas
+        };
+        let tied = holding.entries.values().filter(is_tied);
+        let tied = tied.map(|entry| entry.document.source_id.clone()).collect();
+        (connection, holding, tied)
+    })
+}
+
+/// By id. An id lies apart from its resource, so what tells most of them apart is fetched once for each.
+fn sort(resources: &mut [Arc<Resource>]) {
+    const BYTES: usize = 40;
+    if resources.iter().any(|resource| resource.id.as_str().len() > BYTES) {
+        return resources.sort_by(|a, b| a.id.cmp(&b.id));
+    }
+    resources.sort_by_cached_key(|resource| {
+        let mut key = [0; BYTES];
+        let id = resource.id.as_str().as_bytes();
+        key[..id.len()].copy_from_slice(id);
+        key
+    });
 }
 
 fn threads_for(records: usize) -> usize {

@@ -23,7 +23,8 @@ struct Entry {
 }
 
 /// A place and what is kept there.
-struct Slot {
+#[derive(Debug)]
+pub(in crate::state) struct Slot {
     block: usize,
     page: usize,
     print: u32,
@@ -31,7 +32,7 @@ struct Slot {
 
 impl Slot {
     #[allow(clippy::cast_possible_truncation, reason = "parts of a hash are what is wanted")]
-    fn of(id: &ResourceId) -> Self {
+    pub(in crate::state) fn of(id: &ResourceId) -> Self {
         // Sixteen digits of a SHA-256 end an id; the factor spreads ids that people made, too.
         let text = id.as_str();
         let digits = text.get(text.len().saturating_sub(16)..).unwrap_or_default();
@@ -42,6 +43,21 @@ impl Slot {
 }
 
 impl Directory {
+    /// Of the shards with these numbers: each page is made once, as large as it will be.
+    pub(super) fn of(shards: &[(u32, Vec<Slot>)]) -> Self {
+        let slots = || shards.iter().flat_map(|(shard, slots)| slots.iter().map(|slot| (*shard, slot)));
+        let place = |slot: &Slot| slot.block * FAN + slot.page;
+        let mut sizes = vec![0; FAN * FAN];
+        slots().for_each(|(_, slot)| sizes[place(slot)] += 1);
+        let mut pages: Vec<Vec<Entry>> = sizes.into_iter().map(Vec::with_capacity).collect();
+        for (shard, slot) in slots() {
+            pages[place(slot)].push(Entry { print: slot.print, shard });
+        }
+        let mut pages = pages.into_iter().map(Arc::new);
+        let mut block = |_| Arc::new(std::array::from_fn(|_| pages.next().unwrap_or_default()));
+        Self { top: Arc::new(std::array::from_fn(&mut block)) }
+    }
+
     /// Shards that may hold the id, among them those that do.
     pub(super) fn find(&self, id: &ResourceId) -> impl Iterator<Item = u32> {
         let Slot { block, page, print } = Slot::of(id);
