@@ -113,6 +113,35 @@ fn the_scanner_finds_nothing_that_is_not_explained() -> anyhow::Result<()> {
 }
 
 #[test]
+fn every_build_spreads_and_guards_its_pods() -> anyhow::Result<()> {
+    for overlay in BUILDS {
+        let (_, documents) = built(overlay)?;
+        let labels_of = |document: &Value| document["spec"]["template"]["metadata"]["labels"].clone();
+        let chooses = |selector: &Value, labels: &Value| {
+            let wanted = selector["matchLabels"].as_object();
+            wanted.is_some_and(|wanted| wanted.iter().all(|(key, value)| labels[key] == *value))
+        };
+        let sets = of_kind(&documents, "StatefulSet");
+        assert_eq!(sets.len(), 2, "{overlay}");
+        for set in sets {
+            let (what, labels) = (format!("{overlay}: {}", name(set)), labels_of(set));
+            let budgets = of_kind(&documents, "PodDisruptionBudget");
+            let own = budgets.iter().filter(|budget| chooses(&budget["spec"]["selector"], &labels)).count();
+            assert_eq!(own, 1, "{what} has a budget for disruptions");
+            let spread = list(&set["spec"]["template"]["spec"], "topologySpreadConstraints");
+            assert!(spread.iter().any(|one| chooses(&one["labelSelector"], &labels)), "{what} is spread");
+        }
+        let spaces = of_kind(&documents, "Namespace");
+        let guards = spaces.first().map(|space| &space["metadata"]["labels"]).context("a namespace")?;
+        for mode in ["enforce", "audit", "warn"] {
+            let label = format!("pod-security.kubernetes.io/{mode}");
+            assert_eq!(guards[&label], "restricted", "{overlay}");
+        }
+    }
+    Ok(())
+}
+
+#[test]
 fn a_pod_has_the_ports_settings_and_secrets_that_its_service_understands() -> anyhow::Result<()> {
     let documented = text("kubernetes/README.md")?;
     for overlay in BUILDS {

@@ -128,6 +128,22 @@ impl Pod {
         for probe in ["startupProbe", "readinessProbe"] {
             within(&format!("the {probe} of {}", self.name), self.becomes(probe)).await?;
         }
+        self.lives().await
+    }
+
+    /// As the kubelet asks: it takes any certificate and shows no token.
+    async fn lives(&self) -> anyhow::Result<()> {
+        let get = &self.container["livenessProbe"]["httpGet"];
+        let is_port = |port: &Value| port["name"] == get["port"] && port["name"] == "http";
+        ensure!(list(&self.container, "ports").iter().any(is_port), "{get} asks no port of the container");
+        let scheme = get["scheme"].as_str().context("a scheme")?.to_lowercase();
+        let path = get["path"].as_str().context("a path")?;
+        let url = format!("{scheme}://127.0.0.1:{}{path}", self.ports[1]);
+        // Whoever was first chose the same one.
+        drop(rustls::crypto::ring::default_provider().install_default());
+        let kubelet = reqwest::Client::builder().danger_accept_invalid_certs(true).build()?;
+        let status = kubelet.get(&url).send().await?.status();
+        ensure!(status.is_success(), "the livenessProbe of {} asks {url}: {status}", self.name);
         Ok(())
     }
 
