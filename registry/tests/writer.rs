@@ -4,7 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that fails here has failed")]
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use pulse_proto::model::{
@@ -13,14 +13,15 @@ use pulse_proto::model::{
 };
 use pulse_registry::clock::Clock;
 use pulse_registry::health::Tables;
-use pulse_registry::ingest::writer::{Outcome, StreamId};
-use pulse_registry::ingest::{Handle, Observer, Writer};
+use pulse_registry::ingest::writer::{Closed, Outcome, StreamId};
+use pulse_registry::ingest::{Handle, Observer, Statement, Writer};
 use pulse_registry::state::{
-    Answer, Batch, Boundary, Feed, Heartbeat, Input, RejectReason, Retention, State, feed,
+    Answer, Batch, Boundary, Feed, Heartbeat, Input, LinkError, Note, Pair, RejectReason, Retention, Stand,
+    State, Write, feed,
 };
-use pulse_registry::store::Store;
 use pulse_registry::store::memory::Memory;
-use tokio::sync::mpsc;
+use pulse_registry::store::{Loaded, Store, StoreError};
+use tokio::sync::{mpsc, oneshot};
 
 struct Deaf;
 
@@ -33,7 +34,7 @@ impl Observer for Deaf {
     fn checkpoint_failed(&self, _error: &str) {}
 }
 
-fn start(store: &Arc<Memory>) -> (Handle, Feed, tokio::task::JoinHandle<()>) {
+fn start<S: Store>(store: &Arc<S>) -> (Handle, Feed, tokio::task::JoinHandle<()>) {
     let judge = Arc::new(Tables::default());
     let loaded = store.load().unwrap();
     let start = UnixMillis::new(0);
@@ -85,6 +86,57 @@ fn batch(sequence: u64, name: &str) -> Input {
     }))
 }
 
+/// Commits as the other does, but the next one waits until it is told how it ends.
+#[derive(Default)]
+struct Held {
+    memory: Memory,
+    next: Mutex<Option<(oneshot::Sender<()>, oneshot::Receiver<bool>)>>,
+}
+
+impl Held {
+    /// Hears when the next commit has begun, and says whether it succeeds.
+    fn hold(&self) -> (oneshot::Receiver<()>, oneshot::Sender<bool>) {
+        let ((began, begins), (ends, ended)) = (oneshot::channel(), oneshot::channel());
+        *self.next.lock().unwrap() = Some((began, ended));
+        (begins, ends)
+    }
+}
+
+impl Store for Held {
+    fn load(&self) -> Result<Loaded, StoreError> {
+        self.memory.load()
+    }
+
+    fn commit(&self, revision: Revision, writes: &[Write]) -> Result<(), StoreError> {
+        let held = self.next.lock().unwrap().take();
+        if let Some((began, ended)) = held {
+            began.send(()).unwrap();
+            if !ended.blocking_recv().unwrap() {
+                return Err(StoreError::Engine("no space is left".to_owned()));
+            }
+        }
+        self.memory.commit(revision, writes)
+    }
+
+    fn recover(&self) -> Result<(), StoreError> {
+        self.memory.recover()
+    }
+}
+
+/// A machine as a source knows it.
+fn host(connection: &str, source: DataSource, source_id: &str) -> Input {
+    let Input::Batch(mut first) = batch(1, "machine") else { panic!("a batch") };
+    first.connection = ConnectionId::parse(connection).unwrap();
+    first.source = source;
+    let record = IngestRecord {
+        source_id: SourceId::parse(source_id).unwrap(),
+        resource_type: ResourceType::Host,
+        ..*first.upserts.remove(0).record.unwrap()
+    };
+    first.upserts = vec![record.into()];
+    Input::Batch(first)
+}
+
 async fn submit(handle: &Handle, stream: &StreamId, input: Input) -> Vec<Answer> {
     let (reply, mut answers) = mpsc::channel(1);
     handle.submit(stream, input, reply).await.unwrap();
@@ -121,6 +173,79 @@ async fn a_failing_store_refuses_forgets_and_recovers() {
     assert!(matches!(&answers[..], [Answer::Ack { revision: Revision(2), .. }]), "{answers:?}");
     assert_eq!(feed.view().len(), 2);
     assert_eq!(feed.after(Revision(0), 9).unwrap().len(), 2, "revisions stay gapless");
+}
+
+#[tokio::test]
+async fn what_came_while_a_commit_failed_is_refused_each_in_its_way() {
+    let store = Arc::new(Held::default());
+    let (handle, feed, _task) = start(&store);
+    let collector = CollectorId::parse("c").unwrap();
+    let nas = ConnectionId::parse("nas").unwrap();
+    let (stream, _) = handle.open(&collector, Vec::new(), std::collections::BTreeMap::new()).await.unwrap();
+    submit(&handle, &stream, host("nas", DataSource::Truenas, "system:nas")).await;
+    submit(&handle, &stream, host("agents", DataSource::Agent, "machine-1")).await;
+    let (shown, revision) = (feed.view().len(), feed.view().revision);
+
+    let (begins, ends) = store.hold();
+    let first = submit(&handle, &stream, batch(2, "two"));
+    let meanwhile = async {
+        begins.await.unwrap();
+        let backlog = handle.backlog();
+        let link = Statement::Say {
+            pair: Pair::of(
+                (nas.clone(), SourceId::parse("system:nas").unwrap()),
+                (ConnectionId::parse("agents").unwrap(), SourceId::parse("machine-1").unwrap()),
+            ),
+            stand: Stand::Same,
+            reason: "the same serial".to_owned(),
+            who: "ops".to_owned(),
+        };
+        let note = Note { key: Arc::from("silence"), value: Some(Arc::from(*b"until noon")) };
+        let other = CollectorId::parse("d").unwrap();
+        let asked = handle.open(&other, vec![nas.clone()], std::collections::BTreeMap::new());
+        let all = async {
+            tokio::join!(
+                submit(&handle, &stream, batch(3, "three")),
+                handle.link(link),
+                handle.keep(vec![note]),
+                asked
+            )
+        };
+        let fails = async {
+            // Everything is in the group behind the one that is held.
+            tokio::task::yield_now().await;
+            while backlog.depth() > 0 {
+                tokio::task::yield_now().await;
+            }
+            store.memory.fail(true);
+            ends.send(false).unwrap();
+        };
+        tokio::join!(all, fails).0
+    };
+    let (first, (second, linked, kept, asked)) = tokio::join!(first, meanwhile);
+    for answers in [first, second] {
+        assert!(
+            matches!(&answers[..], [Answer::Reject { reason: RejectReason::Exhausted, .. }]),
+            "{answers:?}"
+        );
+    }
+    assert!(matches!(linked.unwrap(), Err(LinkError::Store(_))), "{:?}", feed.view().links);
+    assert!(kept.unwrap().is_err_and(|why| why.contains("space")));
+    assert!(matches!(asked, Err(Closed::Store)), "{asked:?}");
+    assert_eq!((feed.view().len(), feed.view().revision), (shown, revision), "nothing of it is shown");
+    assert_eq!(store.load().unwrap().remembered.notes.len(), 0);
+
+    // And all of it can come again.
+    store.memory.fail(false);
+    for (sequence, name) in [(2, "two"), (3, "three")] {
+        let answers = submit(&handle, &stream, batch(sequence, name)).await;
+        assert!(matches!(&answers[..], [Answer::Ack { .. }]), "{answers:?}");
+    }
+    assert_eq!(feed.view().len(), shown + 2);
+    assert_eq!(feed.after(revision, 9).unwrap().len(), 2, "revisions stay gapless");
+    let other = CollectorId::parse("d").unwrap();
+    let (_, cursors) = handle.open(&other, vec![nas], std::collections::BTreeMap::new()).await.unwrap();
+    assert_eq!(cursors[0].1.sequence, Sequence(3));
 }
 
 #[tokio::test]
