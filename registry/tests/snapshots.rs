@@ -6,12 +6,13 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use prost::Message as _;
-use pulse_proto::model::{CollectorId, ConnectionId, UnixMillis};
+use pulse_proto::model::{CollectorId, ConnectionId, Severity, UnixMillis};
 use pulse_proto::pb::registry::v1 as pb;
 use pulse_proto::pb::resource::v1 as wire;
 use pulse_proto::served::registry::v1 as served;
 use pulse_registry::health::Tables;
 use pulse_registry::ingest::{Limits, Recall, decode};
+use pulse_registry::state::view::rows::Column;
 use pulse_registry::state::{
     Answer, Applied, Boundary, Document, Input, Publisher, RecordRow, Remembered, Retention, State, Write,
     feed,
@@ -248,4 +249,63 @@ fn a_snapshot_that_lost_its_beginning_is_not_taken_for_the_senders_state() {
     };
     let applied = registry.apply(decode::heartbeat(beat).unwrap());
     assert!(matches!(applied.answers[..], [Answer::Resync { .. }]), "{:?}", applied.answers);
+}
+
+fn machine() -> wire::IngestRecord {
+    wire::IngestRecord {
+        source_id: format!("system:{CONNECTION}"),
+        r#type: wire::ResourceType::Host.into(),
+        name: CONNECTION.to_owned(),
+        section: "pools".to_owned(),
+        ..wire::IngestRecord::default()
+    }
+}
+
+fn disk(celsius: f64) -> wire::IngestRecord {
+    wire::IngestRecord {
+        source_id: format!("system:{CONNECTION}/disk:sda"),
+        parent_source_id: format!("system:{CONNECTION}"),
+        r#type: wire::ResourceType::PhysicalDisk.into(),
+        name: "sda".to_owned(),
+        section: "pools".to_owned(),
+        physical_disk: Some(wire::PhysicalDiskFacet {
+            name: "sda".to_owned(),
+            bus: "ATA".to_owned(),
+            temperature_celsius: Some(celsius),
+            ..wire::PhysicalDiskFacet::default()
+        }),
+        ..wire::IngestRecord::default()
+    }
+}
+
+#[test]
+fn numbers_that_are_not_decoded_are_judged_and_so_is_the_machine_around_them() {
+    let mut registry = Registry::new();
+    registry.snapshot(&[machine(), disk(40.0)]);
+    for (celsius, severity, changed) in [
+        (41.0, Severity::Healthy, 1),
+        (57.0, Severity::Warning, 2),
+        (58.0, Severity::Warning, 1),
+        (90.0, Severity::Critical, 2),
+        (40.0, Severity::Healthy, 2),
+    ] {
+        let told = registry.snapshot(&[machine(), disk(celsius)]);
+        assert_eq!(told, Told { known: 2, refused: 0, written: 1, changed }, "at {celsius}");
+        let view = registry.state.view();
+        let severities: Vec<Severity> = view.iter().map(|(_, resource)| resource.severity).collect();
+        assert_eq!(severities, [severity; 2], "at {celsius}");
+    }
+}
+
+#[test]
+fn a_parent_that_comes_late_is_found_by_its_children_whose_numbers_changed() {
+    let mut registry = Registry::new();
+    registry.snapshot(&[disk(40.0)]);
+    let told = registry.snapshot(&[machine(), disk(41.0)]);
+    assert_eq!(told, Told { known: 1, refused: 0, written: 2, changed: 2 });
+    let view = registry.state.view();
+    let rows = &view.shard(&ConnectionId::parse(CONNECTION).unwrap()).unwrap().resources;
+    let (row, child) = rows.iter().enumerate().find(|(_, resource)| resource.parent.is_some()).unwrap();
+    let parent = child.parent.as_ref().unwrap();
+    assert!(rows.with_text(Column::ParentId, parent.id.as_str()).is_some_and(|found| found.contains(row)));
 }
