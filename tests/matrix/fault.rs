@@ -42,6 +42,8 @@ pub(crate) enum Outcome {
     SessionEnds,
     /// One section failed, and says so.
     SectionFails,
+    /// Whoever asks first meets it: a section, which fails, or the session, which backs off.
+    Unanswered,
     /// It costs nothing but time.
     Nothing,
 }
@@ -221,6 +223,13 @@ impl Fault {
                     matches!(pools(c), Some(SectionOutcome::Failed | SectionOutcome::Forbidden))
                 };
                 leg.until(pair, "a section that failed", failed).await?;
+            }
+            Outcome::Unanswered => {
+                let failed = |c: &Connection| {
+                    let backs_off = is(c, ConnectionState::BackingOff) && is_explained(c, true);
+                    backs_off || pools(c) == Some(SectionOutcome::Failed)
+                };
+                leg.until(pair, "a section that failed, or a session", failed).await?;
             }
             Outcome::Nothing => {}
         }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use pulse_fixtures::fault::{Change, Effect, Failure};
 use serde_json::json;
 
-use crate::fault::Outcome::{BacksOff, Nothing, Refused, SectionFails, SessionEnds};
+use crate::fault::Outcome::{BacksOff, Nothing, Refused, SectionFails, SessionEnds, Unanswered};
 use crate::fault::{Comes, Expected, Fault, everywhere, survives};
 
 const NO_SOCKET: &str = "nothing is upgraded to a WebSocket";
@@ -33,8 +33,8 @@ macro_rules! cases {
 cases! {
     connections_are_refused: Fault::Refuses => everywhere(BacksOff);
     tls_is_garbage: Fault::Connection(Effect::TlsGarbage) => everywhere(Refused);
-    tls_hangs: Fault::Connection(Effect::HangInTls) => everywhere(BacksOff).rest(SectionFails);
-    tcp_is_accepted_and_silent: Fault::Connection(Effect::HangBeforeTls) => everywhere(BacksOff).rest(SectionFails);
+    tls_hangs: Fault::Connection(Effect::HangInTls) => everywhere(BacksOff).rest(Unanswered);
+    tcp_is_accepted_and_silent: Fault::Connection(Effect::HangBeforeTls) => everywhere(BacksOff).rest(Unanswered);
     the_websocket_closes_at_once: Fault::Connection(close_at_once()) => everywhere(BacksOff).not_over_rest(NO_SOCKET);
     the_websocket_is_silent: Fault::Connection(Effect::HangAfterUpgrade) => everywhere(BacksOff).not_over_rest(NO_SOCKET);
     the_certificate_is_another: Fault::OtherCertificate => everywhere(Refused);

@@ -117,13 +117,15 @@ impl Leg {
 
     /// Fires while it is not well, as badly as it is now and with its state by name, and no longer.
     pub(crate) async fn alerted(&mut self, shown: Shown) -> anyhow::Result<()> {
-        let holds = |m: &AlertMirror| match m.of("pool-state", shown.pool) {
+        let is_so = |m: &AlertMirror| match m.of("pool-state", shown.pool) {
             Some(alert) if alert.state() == AlertState::Firing => {
                 shown.is_ill() && alert.severity() == shown.severity && alert.summary.contains(shown.state)
             }
             Some(alert) => alert.state() == AlertState::Resolved && !shown.is_ill(),
             None => !shown.is_ill(),
         };
+        // What was not listed yet may fire.
+        let holds = |m: &AlertMirror| m.listed && is_so(m);
         let what = if shown.is_ill() { "fires" } else { "is at rest" };
         self.alerts.until(&format!("pool-state {what}: {shown:?}"), holds).await
     }
