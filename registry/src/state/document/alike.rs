@@ -109,8 +109,9 @@ fn agrees(told: &Part<'_>, held: &Part<'_>, free: &Free) -> Option<()> {
 fn common(one: &[u8], other: &[u8]) -> usize {
     let words = one.as_chunks::<8>().0.iter().zip(other.as_chunks::<8>().0);
     let equal = 8 * words.take_while(|(one, other)| one == other).count();
-    let (one, other) = (one.iter().skip(equal), other.iter().skip(equal));
-    equal + one.zip(other).take_while(|(one, other)| one == other).count()
+    // No longer than the shorter of the two.
+    let (one, other) = (&one[equal..], &other[equal..]);
+    equal + one.iter().zip(other).take_while(|(one, other)| one == other).count()
 }
 
 /// The fields of a message in the shortest encoding; any other ends the walk.
