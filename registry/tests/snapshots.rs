@@ -2,6 +2,9 @@
 //! and never as more than that.
 #![allow(clippy::unwrap_used, reason = "a test that fails here has failed")]
 
+#[path = "recalling/property.rs"]
+mod property;
+
 use std::sync::Arc;
 
 use bytes::Bytes;
