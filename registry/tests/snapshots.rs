@@ -64,7 +64,11 @@ impl Registry {
         Told {
             known,
             refused: applied.answers.iter().filter(|answer| !matches!(answer, Answer::Ack { .. })).count(),
-            written: applied.writes.iter().filter(|write| matches!(write, Write::Record(..))).count(),
+            written: applied
+                .writes
+                .iter()
+                .filter(|write| matches!(write, Write::Record(..) | Write::Row(..)))
+                .count(),
             changed: applied.changes.map_or(0, |changes| changes.items.len()),
         }
     }

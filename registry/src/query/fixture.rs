@@ -11,7 +11,7 @@ use pulse_proto::model::{
 };
 
 use crate::state::document::Document;
-use crate::state::resource::{Parent, Resource};
+use crate::state::resource::{Anchor, Parent, Resource};
 
 /// What tests vary; everything else follows from it.
 #[derive(Clone, Debug)]
@@ -106,21 +106,24 @@ impl Seed {
             summary: "the pool is not well".to_owned(),
             evidence: BTreeMap::from([("state".to_owned(), "DEGRADED".to_owned())]),
         };
-        Arc::new(Resource {
+        let anchor = Anchor {
             id: self.id(),
+            parent: (self.kind != ResourceType::Host)
+                .then(|| Parent { id: id(ResourceType::Host, 0), name: "nas".into() }),
+            connection,
+            connection_name: Arc::from(format!("NAS {}", self.connection)),
+            labels: Arc::new(labels),
+        };
+        Arc::new(Resource {
+            anchor: Arc::new(anchor),
             document: Arc::new(Document::of(&record)),
             severity: self.severity,
             freshness: self.freshness,
             status: self.status,
             source: if self.number % 5 == 4 { DataSource::Agent } else { DataSource::Truenas },
             reasons: if troubled { [reason].into() } else { [].into() },
-            parent: (self.kind != ResourceType::Host)
-                .then(|| Parent { id: id(ResourceType::Host, 0), name: "nas".into() }),
             child_count: 0,
             error: None,
-            connection,
-            connection_name: Arc::from(format!("NAS {}", self.connection)),
-            labels: Arc::new(labels),
             parts: None,
             created_at: UnixMillis::new(1_700_000_000_000 + self.number * 1_000),
             updated_at: UnixMillis::new(1_700_000_500_000 + self.revision * 1_000),

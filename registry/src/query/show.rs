@@ -15,7 +15,7 @@ use pulse_proto::pb::resource::v1 as wire;
 use super::mask::Mask;
 use crate::state::document::Document;
 use crate::state::past::Tombstone;
-use crate::state::resource::{Resource, SourcePart};
+use crate::state::resource::{Anchor, Resource, SourcePart};
 use crate::state::timeline::{Entry, Step};
 use crate::state::view::View;
 
@@ -114,20 +114,17 @@ pub fn decoded(resource: &Resource, observed_at: Option<UnixMillis>) -> wire::Re
 }
 
 fn add(resource: &Resource, observed_at: Option<UnixMillis>, view: &View, out: &mut Vec<u8>) {
+    let Anchor { id, parent, connection, connection_name, labels } = &*resource.anchor;
     let Resource {
-        id,
+        anchor: _,
         document: _,
         severity,
         freshness,
         status,
         source: _,
         reasons,
-        parent,
         child_count,
         error: _,
-        connection,
-        connection_name,
-        labels,
         parts,
         created_at,
         updated_at,

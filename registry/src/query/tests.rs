@@ -62,7 +62,7 @@ fn view_of(seeds: &[Seed], shared_labels: bool) -> Arc<View> {
         if shared_labels {
             // As the state makes them: of the connection.
             let labels = BTreeMap::from([("site".to_owned(), format!("dc-{}", seed.connection))]);
-            Arc::get_mut(&mut resource).expect("just built").labels = Arc::new(labels);
+            Arc::get_mut(&mut resource).expect("just built").anchor_mut().labels = Arc::new(labels);
         }
         shards.entry(seed.connection).or_default().insert(seed.id().to_string(), resource);
     }

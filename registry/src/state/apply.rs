@@ -4,6 +4,7 @@
 
 mod batch;
 mod bound;
+mod exchange;
 mod linking;
 mod settle;
 mod snapshot;
@@ -28,12 +29,24 @@ use super::resource::Resource;
 use super::row::{KeptConnection, Note, Notes, Write};
 use super::view::{Shard, View};
 
+use self::exchange::Renumbered;
+
 /// Connections one registry holds, removed ones included.
 pub const CONNECTIONS_MAX: usize = 20_000;
 /// Records one connection may have.
 pub const CONNECTION_RECORDS_MAX: usize = 500_000;
 
 type Touched = BTreeSet<Key>;
+
+/// What an input concerns.
+#[derive(Default)]
+struct Concerned {
+    touched: Touched,
+    /// Records of the input's connection that now differ from what is shown of them, but in nothing but numbers.
+    renumbered: Vec<Renumbered>,
+    /// Resources of records that were taken out.
+    gone: Vec<Arc<Resource>>,
+}
 
 /// Everything the writer knows.
 pub struct State {
@@ -171,7 +184,7 @@ impl State {
         if at > now {
             return None;
         }
-        Some(self.renew(&connection, Touched::new(), Vec::new(), Vec::new(), now))
+        Some(self.renew(&connection, Concerned::default(), Vec::new(), now))
     }
 
     /// Rows whose times of observation moved since they were written.
@@ -211,7 +224,7 @@ impl State {
             }
         }
         holding.unwritten = true;
-        self.renew(&connection, Touched::new(), Vec::new(), writes, now)
+        self.renew(&connection, Concerned::default(), writes, now)
     }
 
     fn removal(&mut self, removal: &Removal, now: UnixMillis) -> Applied {
@@ -228,9 +241,10 @@ impl State {
             }
             Verdict::Apply | Verdict::Gap { .. } | Verdict::OtherBase => {}
         }
-        let mut touched = Touched::new();
+        let mut concerned = Concerned::default();
         let all: Vec<SourceId> = holding.entries.keys().cloned().collect();
-        let gone = all.iter().filter_map(|id| self.take(connection, id, &mut touched)).collect();
+        concerned.gone =
+            all.iter().filter_map(|id| self.take(connection, id, &mut concerned.touched)).collect();
         let mut writes = vec![Write::RemoveRecords(connection.clone())];
         self.unlink_all(connection, &mut writes);
         if let Some(holding) = self.holdings.get_mut(connection) {
@@ -243,7 +257,7 @@ impl State {
             holding.removed = true;
             writes.push(Write::Connection(connection.clone(), Box::new(holding.row())));
         }
-        let changes = self.settle(touched, gone, now, &mut writes);
+        let changes = self.settle(connection, concerned, now, &mut writes);
         self.view.remove(connection);
         Applied { answers: vec![ack(self.view.revision)], writes, changes }
     }
@@ -252,8 +266,7 @@ impl State {
     fn renew(
         &mut self,
         connection: &ConnectionId,
-        mut touched: Touched,
-        gone: Vec<Arc<Resource>>,
+        mut concerned: Concerned,
         mut writes: Vec<Write>,
         now: UnixMillis,
     ) -> Applied {
@@ -261,8 +274,9 @@ impl State {
             let old = holding.deadline;
             let changed = holding.refresh(&*self.judge, now);
             if !changed.is_empty() {
-                let concerned = holding.entries.values().filter(|e| changed.contains(&e.document.section));
-                touched.extend(concerned.map(|e| (connection.clone(), e.document.source_id.clone())));
+                let entries = holding.entries.values().filter(|e| changed.contains(&e.document.section));
+                let keys = entries.map(|e| (connection.clone(), e.document.source_id.clone()));
+                concerned.touched.extend(keys);
                 holding.unwritten = true;
             }
             if old != holding.deadline {
@@ -270,7 +284,7 @@ impl State {
                 holding.deadline.map(|at| self.deadlines.insert((at, connection.clone())));
             }
         }
-        let changes = self.settle(touched, gone, now, &mut writes);
+        let changes = self.settle(connection, concerned, now, &mut writes);
         self.show(connection);
         if changes.is_some()
             && let Some(holding) = self.holdings.get_mut(connection)

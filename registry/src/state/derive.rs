@@ -13,7 +13,7 @@ use super::id;
 use super::judge::{Judge, Judgement, Subject, WorstChild};
 use super::merge::fold::fold;
 use super::merge::{Holdings, Key, Merge};
-use super::resource::{Parent, Resource};
+use super::resource::{Anchor, Parent, Resource};
 use super::row::Stamp;
 use super::table::Table;
 
@@ -23,11 +23,11 @@ pub(super) struct Deriving<'a> {
     pub(super) judge: &'a dyn Judge,
     pub(super) holdings: &'a Holdings,
     pub(super) merge: &'a Merge,
-    /// Ids of those in `holding` that have children, where it shows none yet.
+    /// Those in `holding` that have children, where it shows none yet.
     pub(super) parents: Option<&'a Parents>,
 }
 
-pub(super) type Parents = Table<SourceId, ResourceId>;
+pub(super) type Parents = Table<SourceId, Parent>;
 
 impl Deriving<'_> {
     /// What the entry shows now, with what other sources say of the same thing when it leads them. `None`: the stored
@@ -80,25 +80,48 @@ impl Deriving<'_> {
             _ => None,
         };
         Some(Resource {
-            id: self.id(entry),
+            anchor: self.anchor(entry),
             document: Arc::clone(document),
             severity: judgement.severity,
             freshness,
             status: judgement.status,
             source: holding.source,
             reasons: judgement.reasons.into(),
-            parent: self.parent(document),
             child_count,
             error,
-            connection: self.connection.clone(),
-            connection_name: Arc::clone(&holding.name),
-            labels: Arc::clone(&holding.labels),
             parts: None,
             created_at: stamp.created_at,
             updated_at: stamp.updated_at,
             revision: stamp.revision,
             created: stamp.created,
         })
+    }
+
+    fn anchor(&self, entry: &Entry) -> Arc<Anchor> {
+        let anchor = Anchor {
+            id: self.id(entry),
+            parent: self.parent(&entry.document),
+            connection: self.connection.clone(),
+            connection_name: Arc::clone(&self.holding.name),
+            labels: Arc::clone(&self.holding.labels),
+        };
+        match &entry.resource {
+            Some(shown) if *shown.anchor == anchor => Arc::clone(&shown.anchor),
+            _ => Arc::new(anchor),
+        }
+    }
+
+    /// What is shown, with the numbers of a record that differs from it in nothing else. Not for machines: they are judged
+    /// by what lies below them.
+    pub(super) fn renumbered(&self, entry: &Entry, shown: &Resource) -> Option<Resource> {
+        let mut resource = shown.clone();
+        if !entry.document.is_judged_like(&shown.document) {
+            let Judgement { severity, reasons, status } = self.judged(entry, shown.freshness, &[])?;
+            (resource.severity, resource.status) = (severity, status);
+            resource.reasons = reasons.into();
+        }
+        resource.document = Arc::clone(&entry.document);
+        Some(resource)
     }
 
     fn judged(
@@ -140,11 +163,14 @@ impl Deriving<'_> {
         let parent = self.holding.entries.get(document.parent_source_id.as_ref()?)?;
         if let Some(leader) = self.merge.leader(self.connection, &parent.document.source_id) {
             let (at, parent) = self.at(leader)?;
-            return Some(Parent { id: at.id(parent), name: parent.document.name().into() });
+            return Some(at.as_parent(parent));
         }
         let known = self.parents.and_then(|parents| parents.get(&parent.document.source_id));
-        let id = known.cloned().unwrap_or_else(|| self.id(parent));
-        Some(Parent { id, name: parent.document.name().into() })
+        Some(known.cloned().unwrap_or_else(|| self.as_parent(parent)))
+    }
+
+    pub(super) fn as_parent(&self, entry: &Entry) -> Parent {
+        Parent { id: self.id(entry), name: entry.document.name().into() }
     }
 
     /// Children that other records lead are told where those are.
@@ -163,11 +189,9 @@ impl Deriving<'_> {
 /// Where nothing differs that is judged, the judgement of what is shown holds: most changes are of sizes.
 fn known_judgement(entry: &Entry, freshness: Freshness) -> Option<Judgement> {
     let shown = entry.resource.as_ref()?;
-    let is_judged_alike = || match entry.fresh.as_ref().and_then(|fresh| fresh.beside(&shown.document)) {
-        Some(beside) => beside.is_judged_alike,
-        None => entry.document.is_judged_like(&shown.document),
-    };
-    let holds = shown.parts.is_none() && shown.freshness == freshness && is_judged_alike();
+    let holds = shown.parts.is_none()
+        && shown.freshness == freshness
+        && entry.document.is_judged_like(&shown.document);
     holds.then(|| Judgement {
         severity: shown.severity,
         reasons: shown.reasons.to_vec(),

@@ -10,6 +10,7 @@ pub mod read;
 
 use std::borrow::Cow;
 use std::fmt;
+use std::ops::Deref;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -22,41 +23,59 @@ use pulse_proto::pb::resource::v1 as wire;
 use self::print::Known;
 use self::read::{Message, number};
 
+pub use self::alike::Alike;
 pub use self::print::Print;
 
 #[derive(Clone, PartialEq, Eq)]
 pub struct Document {
+    /// What stays while facts change; versions of a record share it.
+    place: Arc<Place>,
+    /// A `pulse.resource.v1.Resource` that has the fields of the record alone.
+    body: Box<[u8]>,
+    print: Known,
+    texts: Lineage,
+    judged: Lineage,
+}
+
+/// What a record is of, and where that lies.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
     pub source_id: SourceId,
     pub parent_source_id: Option<SourceId>,
     pub section: SectionName,
     pub resource_type: ResourceType,
     /// Of storage. Kept apart, since a machine is judged by its pools whenever anything in it changes.
     topology: Option<StorageTopology>,
-    /// A `pulse.resource.v1.Resource` that has the fields of the record alone.
-    body: Box<[u8]>,
-    print: Known,
-    texts: Texts,
 }
 
-/// Equal in documents that differ in nothing but numbers; says nothing when it is not.
-#[derive(Clone, Copy, Debug)]
-struct Texts(u64);
+/// It is part of the document; where it is kept is nobody's concern.
+impl Deref for Document {
+    type Target = Place;
 
-impl Texts {
-    fn of_their_own() -> Self {
+    fn deref(&self) -> &Place {
+        &self.place
+    }
+}
+
+/// Equal in documents that are known to be the same in some way; says nothing when it is not.
+#[derive(Clone, Copy, Debug)]
+struct Lineage(u64);
+
+impl Lineage {
+    fn new() -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         Self(NEXT.fetch_add(1, Ordering::Relaxed))
     }
 }
 
 /// Not part of what a document says.
-impl PartialEq for Texts {
+impl PartialEq for Lineage {
     fn eq(&self, _other: &Self) -> bool {
         true
     }
 }
 
-impl Eq for Texts {}
+impl Eq for Lineage {}
 
 impl Document {
     pub fn of(record: &IngestRecord) -> Self {
@@ -65,7 +84,7 @@ impl Document {
     }
 
     fn with(record: &IngestRecord, body: Vec<u8>, print: Known) -> Self {
-        Self {
+        let place = Place {
             source_id: record.source_id.clone(),
             parent_source_id: record.parent_source_id.clone(),
             section: record.section.clone(),
@@ -76,9 +95,13 @@ impl Document {
                 .as_ref()
                 .map(|storage| storage.topology)
                 .filter(|_| record.resource_type == ResourceType::Storage),
+        };
+        Self {
+            place: Arc::new(place),
             body: body.into(),
             print,
-            texts: Texts::of_their_own(),
+            texts: Lineage::new(),
+            judged: Lineage::new(),
         }
     }
 
@@ -87,9 +110,26 @@ impl Document {
         self.texts.0 == other.texts.0
     }
 
+    /// Whether it is known that nothing differs which alone is judged. `false` tells nothing.
+    pub(crate) fn is_judged_like(&self, other: &Self) -> bool {
+        self.is_judged_by_table() && self.judged.0 == other.judged.0
+    }
+
     /// Of the record that it is, when that is known.
     pub fn print(&self) -> Option<Print> {
         self.print.get()
+    }
+
+    /// What places it, to be shared with others where it says the same. `None` where somebody shares it already.
+    pub(super) fn place_mut(&mut self) -> Option<&mut Place> {
+        Arc::get_mut(&mut self.place)
+    }
+
+    /// Keeps one place for both when they are equal.
+    pub(super) fn share_place(&mut self, held: &Self) {
+        if self.place == held.place {
+            self.place = Arc::clone(&held.place);
+        }
     }
 
     /// From a document that says the same.
@@ -108,8 +148,9 @@ impl Document {
         let kind = i32::try_from(kind).map_err(|_| ProtocolError::invalid("unknown value").at("type"))?;
         let resource_type = ResourceType::from_wire(kind).map_err(|error| error.at("type"))?;
         let topology = topology(resource_type, Message::new(&body));
-        let (print, texts) = (Known::default(), Texts::of_their_own());
-        Ok(Self { source_id, parent_source_id, section, resource_type, topology, body, print, texts })
+        let (print, texts, judged) = (Known::default(), Lineage::new(), Lineage::new());
+        let place = Arc::new(Place { source_id, parent_source_id, section, resource_type, topology });
+        Ok(Self { place, body, print, texts, judged })
     }
 
     /// Decodes everything. Fails only on bytes that were never a record.
@@ -153,7 +194,7 @@ impl Document {
         })
     }
 
-    pub const fn topology(&self) -> Option<StorageTopology> {
+    pub fn topology(&self) -> Option<StorageTopology> {
         self.topology
     }
 }
@@ -177,17 +218,14 @@ pub struct Upsert {
     pub(super) beside: Option<Beside>,
 }
 
-/// Another document of the same thing that has other numbers, and nothing else that differs. The one who compared had both
-/// at hand; the writer need not look into them again.
+/// Another document of the same thing, which is known to differ. The one who compared had both at hand; the writer need
+/// not look into them again.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Beside {
-    document: Arc<Document>,
-    pub(super) is_judged_alike: bool,
-}
+pub(super) struct Beside(Arc<Document>);
 
 impl Beside {
     pub(super) fn is(&self, document: &Arc<Document>) -> bool {
-        Arc::ptr_eq(&self.document, document)
+        Arc::ptr_eq(&self.0, document)
     }
 }
 
@@ -208,14 +246,13 @@ impl Upsert {
     }
 
     /// What [`Document::alike`] made of what is held.
-    pub fn alike(held: Arc<Document>, document: Document) -> Self {
-        if document == *held {
-            held.learn(&document);
-            return Self::held(held);
+    pub fn alike(held: Arc<Document>, alike: Alike) -> Self {
+        match alike {
+            Alike::Equal => Self::held(held),
+            Alike::Numbers(document) => {
+                Self { document: Arc::new(document), record: None, beside: Some(Beside(held)) }
+            }
         }
-        let is_judged_alike = document.is_judged_like(&held);
-        let beside = Some(Beside { document: held, is_judged_alike });
-        Self { document: Arc::new(document), record: None, beside }
     }
 
     pub(super) fn take_record(&mut self) -> Result<Box<IngestRecord>, ProtocolError> {

@@ -161,6 +161,10 @@ impl Holding {
     /// Texts that the connection has already are not kept once more: some hundred bytes of each record.
     pub(super) fn share_texts(&self, document: &mut Arc<Document>) {
         let Some(new) = Arc::get_mut(document) else { return };
+        if let Some(entry) = self.entries.get(&new.source_id) {
+            new.share_place(&entry.document);
+        }
+        let Some(new) = new.place_mut() else { return };
         if let Some((held, _)) = self.entries.get_key_value(&new.source_id) {
             new.source_id = held.clone();
         }

@@ -1,6 +1,7 @@
 //! One thing in the fleet, as its sources together see it, with health derived.
 
 use std::collections::BTreeMap;
+use std::ops::Deref;
 use std::sync::Arc;
 
 use pulse_proto::model::{
@@ -15,7 +16,7 @@ use super::document::read::number;
 /// was last observed is a fact of its section and is added on the way out.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Resource {
-    pub id: ResourceId,
+    pub anchor: Arc<Anchor>,
     /// The newest record of the leading source; what it lacks is filled from the others.
     pub document: Arc<Document>,
     pub severity: Severity,
@@ -23,13 +24,9 @@ pub struct Resource {
     pub status: Status,
     pub source: DataSource,
     pub reasons: Box<[HealthReason]>,
-    pub parent: Option<Parent>,
     pub child_count: u32,
     /// Why it is not fresh, when known.
     pub error: Option<Arc<str>>,
-    pub connection: ConnectionId,
-    pub connection_name: Arc<str>,
-    pub labels: Arc<BTreeMap<String, String>>,
     /// Every source's part, ascending by source; `None` when there is but one.
     pub parts: Option<Box<[Part]>>,
     pub created_at: UnixMillis,
@@ -39,11 +36,30 @@ pub struct Resource {
     pub created: Revision,
 }
 
+/// What stays while facts change; versions of a resource share it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Anchor {
+    pub id: ResourceId,
+    pub parent: Option<Parent>,
+    pub connection: ConnectionId,
+    pub connection_name: Arc<str>,
+    pub labels: Arc<BTreeMap<String, String>>,
+}
+
+/// It is part of the resource; where it is kept is nobody's concern.
+impl Deref for Resource {
+    type Target = Anchor;
+
+    fn deref(&self) -> &Anchor {
+        &self.anchor
+    }
+}
+
 /// What a child shows of its parent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Parent {
     pub id: ResourceId,
-    pub name: Box<str>,
+    pub name: Arc<str>,
 }
 
 /// What one source brings to a resource that has several. Parts are equal when they show the same and name the same
@@ -71,6 +87,10 @@ pub struct SourcePart<'a> {
 }
 
 impl Resource {
+    pub fn anchor_mut(&mut self) -> &mut Anchor {
+        Arc::make_mut(&mut self.anchor)
+    }
+
     pub fn resource_type(&self) -> ResourceType {
         self.document.resource_type
     }

@@ -71,6 +71,8 @@ pub enum Write {
     Connection(ConnectionId, Box<ConnectionRow>),
     Record(ConnectionId, Arc<Document>),
     Stamp(ConnectionId, SourceId, Stamp),
+    /// A record and its stamp.
+    Row(ConnectionId, RecordRow),
     RemoveRecord(ConnectionId, SourceId),
     /// All records of a connection; its row stays.
     RemoveRecords(ConnectionId),

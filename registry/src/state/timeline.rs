@@ -2,6 +2,7 @@
 //! Pure. Figures that only move (sizes, temperatures, rates) make none.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use pulse_proto::model::{
     ConnectionId, DataSource, ResourceId, ResourceType, Revision, Severity, UnixMillis,
@@ -75,6 +76,9 @@ pub struct Entry {
 pub fn entries(revision: Revision, at: UnixMillis, changes: &[Change]) -> Vec<Entry> {
     let mut entries = Vec::new();
     for change in changes {
+        if matches!(change, Change::Changed { before, after } if differ_in_figures(before, after)) {
+            continue;
+        }
         let told: Vec<(EntryKind, Vec<Step>, &str, &Resource)> = match change {
             Change::Added(after) => {
                 let steps = vec![step("status", ABSENT, after.status.token())];
@@ -111,6 +115,14 @@ pub fn entries(revision: Revision, at: UnixMillis, changes: &[Change]) -> Vec<En
         }
     }
     entries
+}
+
+/// Known to differ in nothing that is told. Most changes are such, and neither of the two is read.
+fn differ_in_figures(before: &Resource, after: &Resource) -> bool {
+    let told = |resource: &Resource| (resource.status, resource.severity, resource.freshness);
+    Arc::ptr_eq(&before.anchor, &after.anchor)
+        && before.document.is_alike(&after.document)
+        && told(before) == told(after)
 }
 
 /// What a thing was when it went, as far as nothing that stays says it. Labels are those of the system.
@@ -224,12 +236,11 @@ fn step(field: &str, from: &str, to: &str) -> Step {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use pulse_proto::model::{Freshness, Status};
 
     use super::*;
     use crate::query::fixture::{Seed, capacity};
+    use crate::state::resource::Anchor;
 
     fn told(change: Change) -> Vec<String> {
         let entries = entries(Revision(7), UnixMillis::new(5), &[change]);
@@ -243,6 +254,12 @@ mod tests {
         entries.iter().enumerate().map(line).collect()
     }
 
+    fn anchored(resource: &Resource, change: impl FnOnce(&mut Anchor)) -> Arc<Resource> {
+        let mut resource = resource.clone();
+        change(resource.anchor_mut());
+        Arc::new(resource)
+    }
+
     #[test]
     fn every_kind_of_change_has_its_entries() {
         let seed = || Seed::new(ResourceType::Storage, 1, "a");
@@ -254,8 +271,8 @@ mod tests {
         let moved = Seed::new(ResourceType::Storage, 1, "b").build();
         let named = Seed { name: "other".to_owned(), ..seed() }.build();
         let labelled =
-            Arc::new(Resource { labels: Arc::new([("site".into(), "x".into())].into()), ..(*good).clone() });
-        let orphan = Arc::new(Resource { parent: None, ..(*good).clone() });
+            anchored(&good, |anchor| anchor.labels = Arc::new([("site".into(), "x".into())].into()));
+        let orphan = anchored(&good, |anchor| anchor.parent = None);
         let changed = |before: &Arc<Resource>, after: &Arc<Resource>| Change::Changed {
             before: Arc::clone(before),
             after: Arc::clone(after),

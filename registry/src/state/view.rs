@@ -19,6 +19,7 @@ use pulse_proto::model::{ConnectionId, ResourceId, Revision, UnixMillis};
 use self::directory::Directory;
 use self::rows::{Step, compare};
 use self::tally::Tallies;
+use super::change::Change;
 use super::merge::boundary::Boundary;
 use super::merge::link::Links;
 use super::past::Past;
@@ -109,6 +110,17 @@ impl View {
             self.follow(number, &Rows::default(), &shard.resources);
             self.shards.insert(connection, Placed { number, shard });
         }
+    }
+
+    /// Puts resources in the places of others of their shard, from which they differ in numbers alone. Says what changed,
+    /// ascending by id; `None`, and nothing was done, when one of the others is not there.
+    pub(super) fn exchange(&mut self, pairs: &[(Arc<Resource>, Arc<Resource>)]) -> Option<Vec<Change>> {
+        let (_, first) = pairs.first()?;
+        let placed = self.shards.get_mut(&first.connection)?;
+        let (rows, changes) = placed.shard.resources.exchanged(pairs)?;
+        self.tallies.exchange(placed.shard.resources.tallies(), rows.tallies());
+        placed.shard = Arc::new(Shard { resources: Arc::new(rows), ..Shard::clone(&placed.shard) });
+        Some(changes)
     }
 
     pub fn remove(&mut self, connection: &ConnectionId) {

@@ -85,6 +85,11 @@ impl Store for Memory {
                     held.records.insert(key, document);
                 }
                 Write::Stamp(id, source_id, stamp) => drop(held.stamps.insert((id, source_id), stamp)),
+                Write::Row(id, RecordRow { document, stamp }) => {
+                    let key = (id, document.source_id.clone());
+                    held.stamps.insert(key.clone(), stamp);
+                    held.records.insert(key, document);
+                }
                 Write::RemoveRecord(id, source_id) => {
                     let key = (id, source_id);
                     held.records.remove(&key);

@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use pulse_proto::model::{ConnectionId, Revision, SourceId};
 use redb::{
-    Database, DatabaseError, ReadableDatabase as _, ReadableTable as _, TableDefinition, WriteTransaction,
+    Database, DatabaseError, ReadableDatabase as _, ReadableTable as _, Table, TableDefinition,
+    WriteTransaction,
 };
 
 use super::bytes::{
@@ -15,7 +16,7 @@ use super::bytes::{
     encode_record, encode_stamp, encode_tombstone, link_key,
 };
 use super::{Loaded, Store, StoreError};
-use crate::state::{Note, Position, RecordRow, Remembered, Write};
+use crate::state::{Document, Note, Position, RecordRow, Remembered, Stamp, Write};
 
 /// Format of the file.
 const FORMAT: u64 = 1;
@@ -206,15 +207,11 @@ fn write_all(transaction: &WriteTransaction, revision: Revision, writes: &[Write
                 encode_connection(row, &mut bytes);
                 connections.insert(id.as_str(), bytes.as_slice()).map_err(engine)?;
             }
-            Write::Record(id, document) => {
-                let mut bytes = Vec::new();
-                encode_record(document, &mut bytes).map_err(engine)?;
-                let key = (id.as_str(), document.source_id.as_str());
-                records.insert(key, bytes.as_slice()).map_err(engine)?;
-            }
-            Write::Stamp(id, source_id, stamp) => {
-                let key = (id.as_str(), source_id.as_str());
-                stamps.insert(key, &encode_stamp(*stamp)[..]).map_err(engine)?;
+            Write::Record(id, document) => put_record(&mut records, id, document)?,
+            Write::Stamp(id, source_id, stamp) => put_stamp(&mut stamps, id, source_id, *stamp)?,
+            Write::Row(id, RecordRow { document, stamp }) => {
+                put_record(&mut records, id, document)?;
+                put_stamp(&mut stamps, id, &document.source_id, *stamp)?;
             }
             Write::RemoveRecord(id, source_id) => {
                 let key = (id.as_str(), source_id.as_str());
@@ -259,8 +256,25 @@ fn write_all(transaction: &WriteTransaction, revision: Revision, writes: &[Write
     Ok(())
 }
 
+type Rows<'a> = Table<'a, (&'static str, &'static str), &'static [u8]>;
+
+fn put_record(records: &mut Rows<'_>, id: &ConnectionId, document: &Document) -> Result<(), StoreError> {
+    let mut bytes = Vec::new();
+    encode_record(document, &mut bytes).map_err(engine)?;
+    records.insert((id.as_str(), document.source_id.as_str()), bytes.as_slice()).map_err(engine).map(drop)
+}
+
+fn put_stamp(
+    stamps: &mut Rows<'_>,
+    id: &ConnectionId,
+    source_id: &SourceId,
+    stamp: Stamp,
+) -> Result<(), StoreError> {
+    stamps.insert((id.as_str(), source_id.as_str()), &encode_stamp(stamp)[..]).map_err(engine).map(drop)
+}
+
 fn keys_of(
-    records: &redb::Table<'_, (&'static str, &'static str), &'static [u8]>,
+    records: &Table<'_, (&'static str, &'static str), &'static [u8]>,
     id: &ConnectionId,
 ) -> Result<Vec<SourceId>, StoreError> {
     let mut keys = Vec::new();

@@ -15,10 +15,14 @@ use pulse_proto::pb::resource::v1 as wire;
 use pulse_proto::served::registry::v1 as served;
 use pulse_registry::health::Tables;
 use pulse_registry::ingest::{Limits, Recall, decode};
+use pulse_registry::state::view::profile::Profile;
+use pulse_registry::state::view::tally::Tallies;
 use pulse_registry::state::{
-    Applied, Boundary, Input, Link, Pair, Publisher, RecordRow, Remembered, Resource, Retention, Stand,
-    State, feed,
+    Answer, Applied, Boundary, Changes, Input, KeptConnection, Link, Pair, Publisher, RecordRow, Remembered,
+    Resource, Retention, Stand, State, feed,
 };
+use pulse_registry::store::Store as _;
+use pulse_registry::store::memory::Memory;
 use wire::RecordPart as Part;
 
 const CASES: u32 = 400;
@@ -72,6 +76,8 @@ struct Telling {
     kept: Vec<Part>,
     /// The section that failed: what is known of it is told again, or nothing.
     failed: Option<(usize, bool)>,
+    /// Everything is told once more in the same batch, with this number.
+    again: Option<u8>,
     /// Decoded before what follows is, and applied after that was decoded.
     waits: bool,
 }
@@ -86,10 +92,11 @@ fn op() -> impl Strategy<Value = Op> {
         prop_oneof![6 => Just((true, true)), 2 => Just((false, false)), 1 => Just((true, false)), 1 => Just((false, true))],
         prop_oneof![Just(Vec::new()), prop::sample::subsequence(PARTS.to_vec(), 1..PARTS.len())],
         prop::option::weighted(0.3, (0..SECTIONS.len(), any::<bool>())),
+        prop::option::weighted(0.2, 0..3_u8),
         prop::bool::weighted(0.3),
     );
-    let telling = telling.prop_map(|(at, (begin, end), kept, failed, waits)| {
-        Op::Tell(Telling { at, begin, end, kept, failed, waits })
+    let telling = telling.prop_map(|(at, (begin, end), kept, failed, again, waits)| {
+        Op::Tell(Telling { at, begin, end, kept, failed, again, waits })
     });
     let is = (at(), what(), 0..2_u8, 0..3_u8);
     prop_oneof![
@@ -169,7 +176,7 @@ fn record(at: usize, what: What, (text, number): (u8, u8), kept: &[Part]) -> wir
         }
         What::Pool => {
             record.r#type = wire::ResourceType::Storage.into();
-            record.state = state.to_owned();
+            state.clone_into(&mut record.state);
             let usable = knows(Part::UsableCapacity).then_some(bytes);
             record.capacity = Some(wire::Capacity {
                 used_bytes: usable,
@@ -207,8 +214,8 @@ fn record(at: usize, what: What, (text, number): (u8, u8), kept: &[Part]) -> wir
                 ..wire::PhysicalDiskFacet::default()
             };
             if at == NAS && knows(Part::PoolMembership) {
-                record.state = state.to_owned();
-                disk.pool = "tank".to_owned();
+                state.clone_into(&mut record.state);
+                "tank".clone_into(&mut disk.pool);
                 disk.read_errors = Some(number.into());
             }
             record.physical_disk = Some(disk);
@@ -217,28 +224,33 @@ fn record(at: usize, what: What, (text, number): (u8, u8), kept: &[Part]) -> wir
     record
 }
 
+/// What was answered and what changed.
+type Told = (Vec<Answer>, Option<Arc<Changes>>);
+
 /// A registry that recalls, or one that decodes everything.
 struct Side {
     recalls: bool,
     state: State,
     publisher: Publisher,
     recalled: [Recall; CONNECTIONS.len()],
+    store: Memory,
     waiting: VecDeque<Input>,
 }
 
 impl Side {
     fn new(recalls: bool) -> Self {
-        Self::of(State::new(Arc::new(Tables::default()), Boundary::default()), recalls)
+        let state = State::new(Arc::new(Tables::default()), Boundary::default());
+        Self::of(state, Memory::default(), recalls)
     }
 
-    fn of(state: State, recalls: bool) -> Self {
+    fn of(state: State, store: Memory, recalls: bool) -> Self {
         let (publisher, feed) = feed::channel(state.view().clone());
         let recall = || if recalls { Recall::new(feed.clone()) } else { Recall::default() };
-        Self { recalls, recalled: [recall(), recall()], state, publisher, waiting: VecDeque::new() }
+        Self { recalls, recalled: [recall(), recall()], state, publisher, store, waiting: VecDeque::new() }
     }
 
     fn restart(&mut self) {
-        let rows = self.state.snapshot().connections.into_iter();
+        let rows = self.kept().into_iter();
         let anew = |row: RecordRow| RecordRow { document: Arc::new(super::anew(&row.document)), ..row };
         let rows =
             rows.map(|(id, row, records)| (id, row, records.into_iter().map(anew).collect())).collect();
@@ -248,6 +260,7 @@ impl Side {
         let due = UnixMillis::new(u64::MAX >> 1);
         *self = Self::of(
             State::restore((parts.0, parts.1), self.state.view().revision, rows, links, past, due),
+            std::mem::take(&mut self.store),
             self.recalls,
         );
     }
@@ -262,16 +275,27 @@ impl Side {
         known
     }
 
-    fn apply_all(&mut self, now: UnixMillis) -> Vec<Applied> {
-        let applied = self.waiting.drain(..).map(|input| {
+    fn apply_all(&mut self, now: UnixMillis) -> Vec<Told> {
+        let waiting = std::mem::take(&mut self.waiting);
+        let applied = waiting.into_iter().map(|input| {
             let applied = self.state.apply(input, now);
-            self.publisher.publish(Arc::new(self.state.view().clone()), applied.changes.clone());
-            applied
+            self.tell(applied)
         });
         applied.collect()
     }
 
-    fn say(&mut self, stand: Stand, now: UnixMillis) -> Option<Applied> {
+    fn tell(&mut self, Applied { answers, writes, changes }: Applied) -> Told {
+        let view = self.state.view();
+        self.store.commit(view.revision, &writes).unwrap();
+        self.publisher.publish(Arc::new(view.clone()), changes.clone());
+        (answers, changes)
+    }
+
+    fn kept(&self) -> Vec<KeptConnection> {
+        self.store.load().unwrap().connections
+    }
+
+    fn say(&mut self, stand: Stand, now: UnixMillis) -> Option<Told> {
         let end = |at: usize| {
             let (connection, _) = CONNECTIONS[at];
             let id = SourceId::parse(&source_id(at, What::Host)).unwrap();
@@ -286,12 +310,17 @@ impl Side {
         };
         // Refused where it makes no sense: then nothing is said.
         let applied = self.state.link(link).ok()?;
-        self.publisher.publish(Arc::new(self.state.view().clone()), applied.changes.clone());
-        Some(applied)
+        Some(self.tell(applied))
     }
 
-    fn shown(&self) -> Vec<Resource> {
-        self.state.view().iter().map(|(_, resource)| Resource::clone(resource)).collect()
+    /// With what is counted of it, and found by.
+    fn shown(&self) -> (Vec<(Resource, Profile)>, Tallies) {
+        let view = self.state.view();
+        let rows = view.shards().flat_map(|shard| {
+            let rows = &shard.resources;
+            rows.iter().enumerate().map(|(row, resource)| (Resource::clone(resource), rows.profile(row)))
+        });
+        (rows.collect(), view.tallies().clone())
     }
 }
 
@@ -349,14 +378,18 @@ fn play(ops: &[Op], seen: &Seen) -> Result<(), TestCaseError> {
             prop_assert_eq!(recalling.apply_all(now), decoding.apply_all(now), "after {:?}", op);
         }
         prop_assert_eq!(recalling.shown(), decoding.shown(), "after {:?}", op);
+        prop_assert_eq!(recalling.kept(), decoding.kept(), "after {:?}", op);
     }
     Ok(())
 }
 
 fn batch(telling: &Telling, there: &BTreeMap<What, (u8, u8)>, sequence: u64) -> pb::Batch {
-    let Telling { at, begin, end, kept, failed, .. } = telling;
+    let Telling { at, begin, end, kept, failed, again, .. } = telling;
     let (connection, source) = CONNECTIONS[*at];
-    let records = there.iter().map(|(what, values)| record(*at, *what, *values, kept));
+    let once = there.iter().map(|(what, values)| record(*at, *what, *values, kept));
+    let again = again.iter().flat_map(|number| {
+        there.iter().map(move |(what, (text, _))| record(*at, *what, (*text, *number), kept))
+    });
     let is_told = |record: &wire::IngestRecord| match failed {
         Some((section, is_told)) => *is_told || record.section != SECTIONS[*section],
         None => true,
@@ -380,7 +413,7 @@ fn batch(telling: &Telling, there: &BTreeMap<What, (u8, u8)>, sequence: u64) -> 
         source: source.to_wire(),
         snapshot_begin: *begin,
         snapshot_end: *end,
-        upserts: records.filter(is_told).collect(),
+        upserts: once.chain(again).filter(is_told).collect(),
         sections: SECTIONS.into_iter().enumerate().map(report).collect(),
         kept_parts: kept.iter().map(|part| (*part).into()).collect(),
         ..pb::Batch::default()

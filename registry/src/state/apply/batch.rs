@@ -7,7 +7,7 @@ use pulse_proto::model::{
     ConnectionId, DataSource, RecordPart, ResourceType, SectionReport, SourceId, UnixMillis,
 };
 
-use super::{Applied, CONNECTION_RECORDS_MAX, CONNECTIONS_MAX, State, Touched, fenced, own};
+use super::{Applied, CONNECTION_RECORDS_MAX, CONNECTIONS_MAX, Concerned, State, Touched, fenced, own};
 use crate::state::document::read::number;
 use crate::state::document::{Document, Upsert};
 use crate::state::holding::{Entry, Holding, Seen};
@@ -38,15 +38,16 @@ impl State {
         if batch.snapshot_begin {
             holding.seen = Some(Seen::default());
         }
-        let mut touched = Touched::new();
+        let mut concerned = Concerned::default();
+        let touched = &mut concerned.touched;
         for (name, report) in batch.sections.take().unwrap_or_default() {
             if let Some(seen) = holding.seen.as_mut().filter(|_| report.outcome.is_complete()) {
                 seen.complete.insert(name.clone());
             }
             // Resources that are not fresh show the error of their section.
             if holding.sections.get(&name).is_none_or(|old| old.error != report.error) {
-                let concerned = holding.entries.values().filter(|entry| entry.document.section == name);
-                touched.extend(concerned.map(|entry| (connection.clone(), entry.document.source_id.clone())));
+                let entries = holding.entries.values().filter(|entry| entry.document.section == name);
+                touched.extend(entries.map(|entry| (connection.clone(), entry.document.source_id.clone())));
             }
             let mut report = not_later(report, now);
             // A sender that has not read it since it started does not know when it was read before.
@@ -58,27 +59,26 @@ impl State {
         if holding.set_status(batch.status.take()) {
             touched.extend(holding.entries.keys().map(|id| (connection.clone(), id.clone())));
         }
-        self.cross(&connection, &labels, &mut touched);
+        self.cross(&connection, &labels, touched);
         let mut writes = Vec::new();
         let mut refused = std::mem::take(&mut batch.refused);
-        let mut gone = Vec::new();
         self.note_seen(&batch, &refused);
         let kept = std::mem::take(&mut batch.kept);
         for upsert in std::mem::take(&mut batch.upserts) {
-            if let Err(rejected) = self.upsert(&connection, upsert, &kept, now, &mut touched, &mut writes) {
+            if let Err(rejected) = self.upsert(&connection, upsert, &kept, now, &mut concerned, &mut writes) {
                 refused.push(rejected);
             }
         }
         for source_id in &batch.removals {
-            match self.remove(&connection, source_id, &mut touched, &mut writes) {
-                Ok(resource) => gone.extend(resource),
+            match self.remove(&connection, source_id, &mut concerned.touched, &mut writes) {
+                Ok(resource) => concerned.gone.extend(resource),
                 Err(rejected) => refused.push(rejected),
             }
         }
         let mut answers = Vec::new();
         if batch.snapshot_end {
-            if let Some(swept) = self.sweep(&connection, &mut touched, &mut writes) {
-                gone.extend(swept);
+            if let Some(swept) = self.sweep(&connection, &mut concerned.touched, &mut writes) {
+                concerned.gone.extend(swept);
             } else {
                 let reason = "a snapshot ended that had not begun";
                 answers.push(Answer::Resync { connection: connection.clone(), reason });
@@ -91,7 +91,7 @@ impl State {
         if let Some(holding) = self.holdings.get_mut(&connection) {
             holding.unwritten = false;
         }
-        let mut applied = self.renew(&connection, touched, gone, writes, now);
+        let mut applied = self.renew(&connection, concerned, writes, now);
         if let Some(holding) = self.holdings.get_mut(&connection) {
             holding.unwritten = false;
             applied.writes.push(Write::Connection(connection.clone(), Box::new(holding.row())));
@@ -165,14 +165,15 @@ impl State {
         mut upsert: Upsert,
         kept: &BTreeSet<RecordPart>,
         now: UnixMillis,
-        touched: &mut Touched,
+        concerned: &mut Concerned,
         writes: &mut Vec<Write>,
     ) -> Result<(), Rejected> {
+        let Concerned { touched, renumbered, .. } = concerned;
         let Some(holding) = self.holdings.get_mut(connection) else { return Ok(()) };
-        let (source, labels) = (holding.source, Arc::clone(&holding.labels));
+        let source = holding.source;
         belongs(connection, source, &upsert.document.source_id, &self.foreign)?;
-        let old = holding.entries.get(&upsert.document.source_id).map(|entry| Arc::clone(&entry.document));
-        if let Some(old) = &old {
+        let mut held = holding.entries.get_mut(&upsert.document.source_id);
+        if let Some(Entry { document: old, .. }) = &held {
             if Arc::ptr_eq(old, &upsert.document) {
                 return Ok(());
             }
@@ -187,13 +188,21 @@ impl State {
                 return Ok(());
             }
         }
-        if old.as_ref().is_some_and(|old| old.is_alike(&upsert.document)) {
+        let is_alike = |entry: &&mut Entry| entry.document.is_alike(&upsert.document);
+        if let Some(entry) = held.take_if(|entry| is_alike(entry)) {
+            let is_shown = entry.resource.is_some() && entry.fresh.is_none();
+            if is_shown && self.merge.group(connection, &entry.document.source_id).is_none() {
+                renumbered.push(entry.renumber(upsert));
+                return Ok(());
+            }
             let revision = self.view.revision.next();
             writes.push(Write::Record(connection.clone(), Arc::clone(&upsert.document)));
             touched.insert((connection.clone(), upsert.document.source_id.clone()));
             holding.put(upsert, Stamp { created_at: now, updated_at: now, revision, created: revision });
             return Ok(());
         }
+        let old = held.map(|entry| Arc::clone(&entry.document));
+        let labels = Arc::clone(&holding.labels);
         holding.share_texts(&mut upsert.document);
         let document = Arc::clone(&upsert.document);
         if holding.is_below(&document) {

@@ -46,7 +46,7 @@ impl State {
 
     fn relink(&mut self, touched: Touched, mut writes: Vec<Write>, now: UnixMillis) -> Applied {
         self.view.links = Arc::clone(&self.merge.links);
-        let changes = self.settle(touched, Vec::new(), now, &mut writes).unwrap_or_else(|| {
+        let changes = self.resettle(touched, now, &mut writes).unwrap_or_else(|| {
             self.view.revision = self.view.revision.next();
             Arc::new(Changes::new(self.view.revision, now, Vec::new()))
         });

@@ -8,7 +8,7 @@ use foldhash::fast::RandomState;
 use pulse_proto::model::{ConnectionId, ResourceId, Revision, SourceId, UnixMillis};
 
 use super::batch::same_place;
-use super::{State, Touched};
+use super::{Concerned, State, Touched};
 use crate::state::change::{Change, Changes};
 use crate::state::derive::Deriving;
 use crate::state::holding::{Fresh, Holding};
@@ -29,32 +29,68 @@ struct Edit {
 }
 
 /// One revision in the making.
-struct Settling {
-    revision: Revision,
-    now: UnixMillis,
+pub(super) struct Settling {
+    pub(super) revision: Revision,
+    pub(super) now: UnixMillis,
+    /// Old and new, in rows of one shard. Not in the two below.
+    pub(super) exchanged: Vec<(Arc<Resource>, Arc<Resource>)>,
     before: Table<ResourceId, Arc<Resource>>,
     after: Table<ResourceId, Arc<Resource>>,
     /// Hosts of what changed: they see what lies below them.
-    moved: Touched,
+    pub(super) moved: Touched,
 }
 
 impl State {
-    /// `gone` are the resources of records that were taken out.
+    /// What an input of this connection concerns.
     pub(super) fn settle(
         &mut self,
-        mut touched: Touched,
-        gone: Vec<Arc<Resource>>,
+        connection: &ConnectionId,
+        concerned: Concerned,
         now: UnixMillis,
         writes: &mut Vec<Write>,
     ) -> Option<Arc<Changes>> {
-        self.regroup(&mut touched);
-        let moved = gone.iter().filter_map(|resource| self.host_of(resource)).collect();
-        let mut before = Table::default();
-        for resource in gone {
-            before.insert(resource.id.clone(), resource);
+        let Concerned { mut touched, renumbered, gone } = concerned;
+        let mut settling = self.settling(now);
+        if touched.is_empty() && gone.is_empty() {
+            self.renumber(connection, renumbered, &mut settling, writes);
+        } else {
+            self.touch_renumbered(connection, renumbered, &mut touched, writes);
         }
-        let revision = self.view.revision.next();
-        let mut settling = Settling { revision, now, before, after: Table::default(), moved };
+        settling.moved.extend(gone.iter().filter_map(|resource| self.host_of(resource)));
+        for resource in gone {
+            settling.before.insert(resource.id.clone(), resource);
+        }
+        self.settle_touched(touched, settling, writes)
+    }
+
+    /// The same where no record came or went.
+    pub(super) fn resettle(
+        &mut self,
+        touched: Touched,
+        now: UnixMillis,
+        writes: &mut Vec<Write>,
+    ) -> Option<Arc<Changes>> {
+        self.settle_touched(touched, self.settling(now), writes)
+    }
+
+    fn settling(&self, now: UnixMillis) -> Settling {
+        Settling {
+            revision: self.view.revision.next(),
+            now,
+            exchanged: Vec::new(),
+            before: Table::default(),
+            after: Table::default(),
+            moved: Touched::new(),
+        }
+    }
+
+    fn settle_touched(
+        &mut self,
+        mut touched: Touched,
+        mut settling: Settling,
+        writes: &mut Vec<Write>,
+    ) -> Option<Arc<Changes>> {
+        self.regroup(&mut touched);
         // Hosts last: they are judged by what lies below them.
         let (mut hosts, others): (Touched, Touched) = touched.into_iter().partition(|key| self.is_host(key));
         self.derive(others, &mut settling, writes);
@@ -165,7 +201,7 @@ impl State {
     }
 
     /// The machine a resource is in.
-    fn host_of(&self, resource: &Resource) -> Option<Key> {
+    pub(super) fn host_of(&self, resource: &Resource) -> Option<Key> {
         let host = self.holdings.get(&resource.connection)?.host_of(&resource.document)?;
         Some((resource.connection.clone(), host.clone()))
     }
@@ -176,13 +212,30 @@ impl State {
     }
 
     fn publish(&mut self, settling: Settling, writes: &mut Vec<Write>) -> Option<Arc<Changes>> {
-        let Settling { revision, now, before, after, moved: _ } = settling;
-        if before.is_empty() && after.is_empty() {
+        let Settling { revision, now, exchanged, mut before, mut after, moved: _ } = settling;
+        if exchanged.is_empty() && before.is_empty() && after.is_empty() {
             return None;
         }
-        let items = changes(before, after);
+        let is_by_row = before.is_empty() && after.is_empty();
+        let shown = if is_by_row { self.view.exchange(&exchanged) } else { None };
+        let items = shown.unwrap_or_else(|| {
+            for (old, new) in exchanged {
+                before.insert(old.id.clone(), old);
+                after.insert(new.id.clone(), new);
+            }
+            let items = changes(before, after);
+            self.place(&items);
+            items
+        });
+        self.view.revision = revision;
+        let changes = Changes::new(revision, now, items);
+        self.view.past.take(&changes, writes);
+        Some(Arc::new(changes))
+    }
+
+    fn place(&mut self, items: &[Change]) {
         let mut edits: BTreeMap<ConnectionId, Edits> = BTreeMap::new();
-        for change in &items {
+        for change in items {
             let (old, new) = match change {
                 Change::Added(new) => (None, Some(new)),
                 Change::Changed { before, after } => (Some(before), Some(after)),
@@ -203,10 +256,6 @@ impl State {
         for (connection, edits) in edits {
             self.edit(&connection, edits);
         }
-        self.view.revision = revision;
-        let changes = Changes::new(revision, now, items);
-        self.view.past.take(&changes, writes);
-        Some(Arc::new(changes))
     }
 
     /// Makes a shard with the edits; both sides are sorted by id.

@@ -52,7 +52,7 @@ impl State {
         let mut parents = Parents::default();
         let deriving = self.deriving(connection, holding);
         for entry in holding.children.keys().filter_map(|id| holding.entries.get(id)) {
-            parents.insert(entry.document.source_id.clone(), deriving.id(entry));
+            parents.insert(entry.document.source_id.clone(), deriving.as_parent(entry));
         }
         let deriving = Deriving { parents: Some(&parents), ..deriving };
         let derive = |(id, entry): (&SourceId, &Entry)| {

@@ -6,17 +6,19 @@
 
 mod free;
 
-use prost::encoding::{WireType, decode_varint, encode_key, encoded_len_varint};
+use std::sync::Arc;
+
+use prost::encoding::{WireType, encode_key};
 
 use super::print::Known;
 use super::read::number;
-use super::{Document, Print};
+use super::{Document, Lineage, Print};
 
 use self::free::Free;
 
 impl Document {
     /// What an encoded `IngestRecord` of the same thing becomes; `None` when more than numbers differs.
-    pub fn alike(&self, record: &[u8], print: Print) -> Option<Self> {
+    pub fn alike(&self, record: &[u8], print: Print) -> Option<Alike> {
         let mut body = Vec::with_capacity(self.body.len());
         let mut held = Parts(&self.body);
         let mut beside = held.next()?;
@@ -27,6 +29,7 @@ impl Document {
         }
         let mut beside = Some(beside);
         let mut places = Places::default();
+        let mut differences = Differences::default();
         let mut told = Parts(record);
         while !told.is_at_end() {
             let part = told.next()?;
@@ -38,7 +41,7 @@ impl Document {
                 other => {
                     let (number, free) = free::of_record(other)?;
                     let known = beside.take().filter(|known| known.number == number)?;
-                    agrees(&part, &known, free)?;
+                    differences.see(&part, &known, free)?;
                     encode_key(number, part.wire, &mut body);
                     body.extend_from_slice(part.value);
                     if !held.is_at_end() {
@@ -48,17 +51,29 @@ impl Document {
             }
         }
         let expected = Places(1 | 4 | 8 | if self.parent_source_id.is_some() { 2 } else { 0 });
-        (beside.is_none() && places == expected).then(|| Self {
-            source_id: self.source_id.clone(),
-            parent_source_id: self.parent_source_id.clone(),
-            section: self.section.clone(),
-            resource_type: self.resource_type,
-            topology: self.topology,
+        if beside.is_some() || places != expected {
+            return None;
+        }
+        if !differences.any {
+            self.print.learn(&Known::of(print));
+            return Some(Alike::Equal);
+        }
+        Some(Alike::Numbers(Self {
+            place: Arc::clone(&self.place),
             body: body.into(),
             print: Known::of(print),
             texts: self.texts,
-        })
+            judged: if differences.judged { Lineage::new() } else { self.judged },
+        }))
     }
+}
+
+/// What a record is beside a document of the same thing.
+#[derive(Debug)]
+pub enum Alike {
+    Equal,
+    /// Nothing but numbers differs.
+    Numbers(Document),
 }
 
 /// Which of the fields that place a record were told.
@@ -72,36 +87,57 @@ impl Places {
     }
 }
 
-fn agrees(told: &Part<'_>, held: &Part<'_>, free: &Free) -> Option<()> {
-    if told.wire != held.wire {
-        return None;
-    }
-    if told.value == held.value {
-        return Some(());
-    }
-    let Free::Message(fields) = free else { return free.may_be(told).then_some(()) };
-    let (mut told, mut held) = (Parts(told.payload), Parts(held.payload));
-    loop {
-        // What is equal is told in words of bytes, and its fields are walked on one side only.
-        let mut equal = common(told.0, held.0);
-        if equal == told.0.len() && equal == held.0.len() {
-            return Some(());
-        }
-        let (part, known) = loop {
-            let part = told.next()?;
-            match equal.checked_sub(part.whole.len()) {
-                Some(left) => {
-                    equal = left;
-                    held.take(part.whole.len())?;
-                }
-                None => break (part, held.next()?),
-            }
-        };
-        let (_, free) = fields.iter().find(|(number, _)| *number == part.number)?;
-        if part.number != known.number {
+#[derive(Clone, Copy, Debug, Default)]
+struct Differences {
+    any: bool,
+    /// Something that judges look at, as far as the table says.
+    judged: bool,
+}
+
+impl Differences {
+    /// `None`: not plainly good.
+    fn see(&mut self, told: &Part<'_>, held: &Part<'_>, free: &Free) -> Option<()> {
+        if told.wire != held.wire {
             return None;
         }
-        agrees(&part, &known, free)?;
+        if told.value == held.value {
+            return Some(());
+        }
+        let Free::Message(fields) = free else {
+            self.any = true;
+            return free.may_be(told).then_some(());
+        };
+        let around = Parts(told.payload);
+        let mut beside: &[u32] = &[];
+        let (mut told, mut held) = (Parts(told.payload), Parts(held.payload));
+        loop {
+            // What is equal is told in words of bytes, and its fields are walked on one side only.
+            let mut equal = common(told.0, held.0);
+            if equal == told.0.len() && equal == held.0.len() {
+                self.judged = self.judged || around.has_any(beside);
+                return Some(());
+            }
+            let (part, known) = loop {
+                let part = told.next()?;
+                match equal.checked_sub(part.whole.len()) {
+                    Some(left) => {
+                        equal = left;
+                        held.take(part.whole.len())?;
+                    }
+                    None => break (part, held.next()?),
+                }
+            };
+            let (_, free) = fields.iter().find(|(number, _)| *number == part.number)?;
+            if part.number != known.number {
+                return None;
+            }
+            self.see(&part, &known, free)?;
+            match free {
+                Free::Judged(_) => self.judged = true,
+                Free::JudgedBeside(others, _) => beside = others,
+                _ => {}
+            }
+        }
     }
 }
 
@@ -115,6 +151,7 @@ fn common(one: &[u8], other: &[u8]) -> usize {
 }
 
 /// The fields of a message in the shortest encoding; any other ends the walk.
+#[derive(Clone, Copy)]
 struct Parts<'a>(&'a [u8]);
 
 struct Part<'a> {
@@ -155,14 +192,22 @@ impl<'a> Parts<'a> {
         Some(Part { number, wire, whole, value, payload, integer })
     }
 
+    fn has_any(mut self, fields: &[u32]) -> bool {
+        !fields.is_empty() && std::iter::from_fn(|| self.next()).any(|part| fields.contains(&part.number))
+    }
+
     fn varint(&mut self) -> Option<u64> {
-        if let [byte @ 0..0x80, rest @ ..] = self.0 {
-            self.0 = rest;
-            return Some(u64::from(*byte));
+        let mut value = 0;
+        for (at, byte) in self.0.iter().enumerate().take(10) {
+            value |= u64::from(byte & 0x7f) << (7 * at);
+            if *byte < 0x80 {
+                self.0 = &self.0[at + 1..];
+                // The last byte says something, and no more than there are bits for.
+                let is_shortest = at == 0 || *byte != 0;
+                return (is_shortest && (at < 9 || *byte == 1)).then_some(value);
+            }
         }
-        let before = self.0.len();
-        let value = decode_varint(&mut self.0).ok()?;
-        (encoded_len_varint(value) == before - self.0.len()).then_some(value)
+        None
     }
 
     fn take(&mut self, length: usize) -> Option<&'a [u8]> {

@@ -61,41 +61,14 @@ impl Document {
 }
 
 impl Document {
-    /// Whether it is known that nothing a judge looks at differs. `false` tells nothing.
-    pub(crate) fn is_judged_like(&self, other: &Self) -> bool {
-        if !self.is_alike(other) {
-            return false;
-        }
-        // Nothing but numbers differs, so both have the same fields.
-        let facets = |kind: u32| Some((self.fields().message(kind)?, other.fields().message(kind)?));
-        match (self.resource_type, self.topology) {
-            (ResourceType::Storage, Some(StorageTopology::Dataset)) => {
-                let Some((own, others)) = facets(number::STORAGE) else { return false };
-                let (Some(own), Some(others)) = (own.message(6), others.message(6)) else { return false };
-                let judged = own.differing(others) & DATASET;
-                let has_quota = || own.integer(13).or(own.integer(14)).is_some();
-                judged == 0 || (judged & !USED_OF_QUOTA == 0 && !has_quota())
-            }
-            (ResourceType::PhysicalDisk, _) => {
-                facets(number::PHYSICAL_DISK).is_some_and(|(own, others)| own.differing(others) & DISK == 0)
-            }
+    /// Whether a judge looks at nothing but the record, and the table of [`alike`](super::alike) says at which numbers of it.
+    pub(super) fn is_judged_by_table(&self) -> bool {
+        match self.resource_type {
+            ResourceType::Storage => matches!(self.topology, Some(StorageTopology::Dataset)),
+            ResourceType::PhysicalDisk => true,
             _ => false,
         }
     }
-}
-
-/// Numbers that are judged, a bit for each field; what is used only together with a quota.
-const DATASET: u64 = bits(&[5, 6, 7, 8, 9, 11, 13, 14, 18]);
-const USED_OF_QUOTA: u64 = bits(&[11, 18]);
-const DISK: u64 = bits(&[14, 15, 16, 18, 20]);
-
-const fn bits(fields: &[u32]) -> u64 {
-    let (mut bits, mut at) = (0, 0);
-    while at < fields.len() {
-        bits |= 1 << fields[at];
-        at += 1;
-    }
-    bits
 }
 
 fn dataset(told: Message<'_>) -> Dataset {
@@ -147,30 +120,36 @@ fn owned(text: &[u8]) -> String {
     String::from_utf8_lossy(text).into_owned()
 }
 
+/// What is read of which message, and how many fields that has.
+#[cfg(test)]
+pub(super) const READ: [(&str, &str, usize); 2] = [
+    (
+        "ZfsDataset",
+        "name=1 pool=2 kind=3 mountpoint=4 mounted=5 readonly=6 encrypted=7 locked=8 key_loaded=9 used_bytes=11 \
+         quota_bytes=13 refquota_bytes=14 used_by_dataset_bytes=18 replication_target=27",
+        31,
+    ),
+    (
+        "PhysicalDiskFacet",
+        "name=2 bus=7 pool=10 pool_role=11 vdev_state=12 read_errors=14 write_errors=15 checksum_errors=16 \
+         missing=17 temperature_celsius=18 spare_in_use=20",
+        25,
+    ),
+];
+
 #[cfg(test)]
 mod tests {
     use prost::Message as _;
     use prost_types::FileDescriptorSet;
+
+    use super::READ;
 
     /// Every field of the two messages by name: a new one is decided about here before it is judged.
     #[test]
     fn every_field_is_read_or_not_judged() {
         let set = FileDescriptorSet::decode(pulse_proto::DESCRIPTOR_SET).unwrap();
         let messages = || set.file.iter().flat_map(|file| &file.message_type);
-        for (name, read, fields) in [
-            (
-                "ZfsDataset",
-                "name=1 pool=2 kind=3 mountpoint=4 mounted=5 readonly=6 encrypted=7 locked=8 key_loaded=9 used_bytes=11 \
-                 quota_bytes=13 refquota_bytes=14 used_by_dataset_bytes=18 replication_target=27",
-                31,
-            ),
-            (
-                "PhysicalDiskFacet",
-                "name=2 bus=7 pool=10 pool_role=11 vdev_state=12 read_errors=14 write_errors=15 checksum_errors=16 \
-                 missing=17 temperature_celsius=18 spare_in_use=20",
-                25,
-            ),
-        ] {
+        for (name, read, fields) in READ {
             let message = messages().find(|message| message.name() == name).unwrap();
             assert_eq!(message.field.len(), fields, "{name} has new fields: are they judged?");
             let known: Vec<String> =

@@ -26,7 +26,7 @@ pub(in crate::state) fn fold(alone: Vec<Resource>, child_count: u32) -> Option<R
     leader.status = lifted(leader.status, severity);
     leader.severity = severity;
     leader.reasons = reasons;
-    leader.parent = parent;
+    leader.anchor_mut().parent = parent;
     leader.child_count = child_count;
     leader.parts = Some(parts.into());
     Some(leader)

@@ -2,14 +2,17 @@
 //! Built along an older version of the same shard: what did not change is
 //! copied, so a batch costs its own size and a walk over pointers.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::ops::Deref;
 use std::sync::Arc;
+
+use foldhash::fast::RandomState;
 
 use super::bits::Bits;
 use super::postings::Postings;
 use super::profile::{Dimension, Profile};
 use super::tally::Tallies;
+use crate::state::change::Change;
 use crate::state::resource::Resource;
 
 #[derive(Clone)]
@@ -139,6 +142,44 @@ impl Rows {
         });
         let profiles = if is_same { Arc::clone(&old.profiles) } else { profiles.into() };
         Self { resources: resources.into(), profiles, postings, hashes, tallies, common }
+    }
+
+    /// With resources in the places of others, from which they differ in numbers alone, and what that changes, row by row.
+    /// Rows are known by where they lie: nothing of the others is read. `None` when one of them is not there.
+    pub(super) fn exchanged(&self, pairs: &[(Arc<Resource>, Arc<Resource>)]) -> Option<(Self, Vec<Change>)> {
+        let others = pairs.iter().map(|(old, new)| (Arc::as_ptr(old), new));
+        let others: HashMap<_, _, RandomState> = others.collect();
+        let mut changes = Vec::with_capacity(pairs.len());
+        let mut moved: Vec<(usize, Profile)> = Vec::new();
+        let mut tallies = self.tallies.clone();
+        let row = |(row, before): (usize, &Arc<Resource>)| {
+            let Some(after) = others.get(&Arc::as_ptr(before)) else { return Arc::clone(before) };
+            let profile = self.profiles[row];
+            tallies.discount(before, profile);
+            let now = self::profile(after, &mut tallies);
+            if now != profile {
+                moved.push((row, now));
+            }
+            changes.push(Change::Changed { before: Arc::clone(before), after: Arc::clone(after) });
+            Arc::clone(after)
+        };
+        let resources: Box<[_]> = self.resources.iter().enumerate().map(row).collect();
+        if changes.len() != pairs.len() {
+            return None;
+        }
+        let Self { profiles, postings, hashes, common, .. } = self;
+        let (profiles, postings) = (Arc::clone(profiles), Arc::clone(postings));
+        let (hashes, common) = (hashes.clone(), common.clone());
+        let mut rows = Self { resources, profiles, postings, hashes, tallies, common };
+        if !moved.is_empty() {
+            let mut profiles = self.profiles.to_vec();
+            for (row, profile) in moved {
+                profiles[row] = profile;
+            }
+            rows.postings = Arc::new(Postings::build(&profiles));
+            rows.profiles = profiles.into();
+        }
+        Some((rows, changes))
     }
 
     pub fn profile(&self, row: usize) -> Profile {

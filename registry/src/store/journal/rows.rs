@@ -46,6 +46,7 @@ fn connection_of(write: &Write) -> &str {
         Write::Connection(id, _)
         | Write::Record(id, _)
         | Write::Stamp(id, ..)
+        | Write::Row(id, _)
         | Write::RemoveRecord(id, _)
         | Write::RemoveRecords(id) => id.as_str(),
         Write::Link(_)
@@ -69,6 +70,7 @@ fn step(write: &Write, out: &mut Vec<u8>) {
             text(source_id.as_str(), out);
             put_stamp(*stamp, out);
         }),
+        Write::Row(_, record) => row(record, out),
         Write::RemoveRecord(_, source_id) => {
             tagged(REMOVE_RECORD, out, |out| text(SourceId::as_str(source_id), out));
         }

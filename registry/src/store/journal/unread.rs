@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use super::rows::{self, Step};
-use crate::state::Write;
+use crate::state::{RecordRow, Write};
 
 /// What a kept step is about.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -55,7 +55,7 @@ impl Unread {
                 Write::Connection(id, _) => {
                     self.edit(id.as_str(), |kept| drop(kept.remove(&Key::Connection)));
                 }
-                Write::Record(id, document) => {
+                Write::Record(id, document) | Write::Row(id, RecordRow { document, .. }) => {
                     let key = Key::Record(document.source_id.as_str().into());
                     self.edit(id.as_str(), |kept| drop(kept.remove(&key)));
                 }

@@ -177,7 +177,9 @@ fn a_full_quota_is_hidden_by_no_pool_and_by_the_alert_of_the_same_quota() {
             record.incidents = native;
         });
         let parent = Some(crate::state::resource::Parent { id: pool(0).id.clone(), name: "tank".into() });
-        Arc::new(Resource { parent, ..(*dataset).clone() })
+        let mut below = Resource::clone(&dataset);
+        below.anchor_mut().parent = parent;
+        Arc::new(below)
     };
     let quota = |name: &str| Incident {
         args_json: format!(r#"{{"name":"{name}","dataset":"tank/a"}}"#),

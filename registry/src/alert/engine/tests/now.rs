@@ -14,8 +14,9 @@ fn faulted() -> Arc<Resource> {
 }
 
 fn below(resource: &Resource, parent: &Resource) -> Arc<Resource> {
-    let parent = Some(Parent { id: parent.id.clone(), name: parent.name().into() });
-    Arc::new(Resource { parent, ..resource.clone() })
+    let mut below = resource.clone();
+    below.anchor_mut().parent = Some(Parent { id: parent.id.clone(), name: parent.name().into() });
+    Arc::new(below)
 }
 
 fn lost(resource: &Resource) -> Arc<Resource> {
@@ -23,8 +24,11 @@ fn lost(resource: &Resource) -> Arc<Resource> {
 }
 
 fn labelled(resource: &Resource, site: &str) -> Arc<Resource> {
-    let labels = Arc::new(BTreeMap::from([("site".to_owned(), site.to_owned())]));
-    Arc::new(Resource { labels, connection_name: format!("nas of {site}").into(), ..resource.clone() })
+    let mut labelled = resource.clone();
+    let anchor = labelled.anchor_mut();
+    anchor.labels = Arc::new(BTreeMap::from([("site".to_owned(), site.to_owned())]));
+    anchor.connection_name = format!("nas of {site}").into();
+    Arc::new(labelled)
 }
 
 fn dataset() -> Arc<Resource> {

@@ -20,11 +20,15 @@ pub(super) enum Free {
     Time,
     /// Fields that are not named are fixed.
     Message(&'static Fields),
+    /// Of datasets and disks: a judge looks at it.
+    Judged(&'static Self),
+    /// The same, where the message around has one of these fields, too.
+    JudgedBeside(&'static [u32], &'static Self),
 }
 
 pub(super) type Fields = [(u32, Free)];
 
-use Free::{Finite, Fixed, Flag, Message, Percent, Time, Unsigned, Unsigned32};
+use Free::{Finite, Fixed, Flag, Judged, JudgedBeside, Message, Percent, Time, Unsigned, Unsigned32};
 
 pub(super) static CAPACITY: Free =
     Message(&[(1, Unsigned), (2, Unsigned), (3, Unsigned), (4, Unsigned), (5, Unsigned), (6, Unsigned)]);
@@ -63,20 +67,23 @@ static EXPANSION: [(u32, Free); 4] = [(2, Percent), (3, Time), (4, Time), (5, Un
 static VDEV: [(u32, Free); 6] =
     [(7, Unsigned), (8, Unsigned), (9, Unsigned), (10, Unsigned), (11, Unsigned), (13, Message(&VDEV))];
 
+/// What is used counts for nothing but a quota.
+const QUOTA: &[u32] = &[13, 14];
+
 static DATASET: [(u32, Free); 20] = [
-    (5, Flag),
-    (6, Flag),
-    (7, Flag),
-    (8, Flag),
-    (9, Flag),
-    (11, Unsigned),
+    (5, Judged(&Flag)),
+    (6, Judged(&Flag)),
+    (7, Judged(&Flag)),
+    (8, Judged(&Flag)),
+    (9, Judged(&Flag)),
+    (11, JudgedBeside(QUOTA, &Unsigned)),
     (12, Unsigned),
-    (13, Unsigned),
-    (14, Unsigned),
+    (13, Judged(&Unsigned)),
+    (14, Judged(&Unsigned)),
     (15, Unsigned),
     (16, Unsigned),
     (17, Unsigned),
-    (18, Unsigned),
+    (18, JudgedBeside(QUOTA, &Unsigned)),
     (19, Unsigned),
     (20, Unsigned),
     (22, Finite),
@@ -89,11 +96,11 @@ static DATASET: [(u32, Free); 20] = [
 pub(super) static DISK: Free = Message(&[
     (8, Unsigned),
     (9, Unsigned32),
-    (14, Unsigned),
-    (15, Unsigned),
-    (16, Unsigned),
-    (18, Finite),
-    (20, Flag),
+    (14, Judged(&Unsigned)),
+    (15, Judged(&Unsigned)),
+    (16, Judged(&Unsigned)),
+    (18, Judged(&Finite)),
+    (20, Judged(&Flag)),
     (21, Finite),
     (22, Finite),
     (23, Finite),
@@ -148,6 +155,7 @@ impl Free {
     pub(super) fn may_be(&self, part: &Part<'_>) -> bool {
         match self {
             Fixed | Message(_) => false,
+            Judged(free) | JudgedBeside(_, free) => free.may_be(part),
             Unsigned => part.wire == WireType::Varint,
             Unsigned32 => part.wire == WireType::Varint && u32::try_from(part.integer).is_ok(),
             Flag => part.wire == WireType::Varint && part.integer <= 1,

@@ -16,7 +16,14 @@ use crate::state::{Document, Upsert};
 fn told(record: &wire::IngestRecord) -> Document {
     let bytes = record.encode_to_vec();
     let upsert = Upsert::told(record.clone(), Print::of(&bytes)).unwrap();
-    std::sync::Arc::into_inner(upsert.document).unwrap()
+    Arc::into_inner(upsert.document).unwrap()
+}
+
+fn taken(held: &Document, record: &[u8]) -> Option<Document> {
+    Some(match held.alike(record, Print::of(record))? {
+        Alike::Equal => held.clone(),
+        Alike::Numbers(document) => document,
+    })
 }
 
 fn of_kind(kind: wire::ResourceType, name: &str) -> wire::IngestRecord {
@@ -166,7 +173,7 @@ proptest! {
                 continue;
             }
             let bytes = record.encode_to_vec();
-            let alike = told(&held).alike(&bytes, Print::of(&bytes));
+            let alike = taken(&told(&held), &bytes);
             match Upsert::told(record, Print::of(&bytes)) {
                 Ok(decoded) => {
                     if let Some(alike) = &alike {
@@ -208,7 +215,7 @@ proptest! {
             }
             let held = told(&held);
             let bytes = record.encode_to_vec();
-            let document = held.alike(&bytes, Print::of(&bytes)).unwrap();
+            let document = taken(&held, &bytes).unwrap();
             let judged = |document: &Document| {
                 let record = document.record().unwrap();
                 let (freshness, connection, worst_child) = (Freshness::Fresh, None, None);
@@ -238,7 +245,7 @@ proptest! {
             let mut doubled = good.clone();
             doubled.extend_from_slice(&good[cut.index(good.len())..]);
             for bytes in [replaced, doubled, good[..cut.index(good.len())].to_vec()] {
-                let Some(alike) = held.alike(&bytes, Print::of(&bytes)) else { continue };
+                let Some(alike) = taken(&held, &bytes) else { continue };
                 let decoded = wire::IngestRecord::decode(&*bytes).unwrap();
                 let decoded = Upsert::told(decoded, Print::of(&bytes)).unwrap();
                 prop_assert_eq!(alike.body(), decoded.document.body());
@@ -295,7 +302,12 @@ fn the_table_is_of_the_contract() {
             let field =
                 message(&name).field.iter().find(|f| u32::try_from(f.number()) == Ok(*number)).unwrap();
             let what = format!("{name}.{}", field.name());
+            let mut free = free;
+            while let Free::Judged(inner) | Free::JudgedBeside(_, inner) = free {
+                free = inner;
+            }
             let (kind, presence) = match free {
+                Free::Judged(_) | Free::JudgedBeside(..) => unreachable!(),
                 Free::Fixed => panic!("{what} need not be named"),
                 Free::Unsigned => (Type::Uint64, true),
                 Free::Unsigned32 => (Type::Uint32, true),
@@ -316,4 +328,23 @@ fn the_table_is_of_the_contract() {
         }
     }
     assert!(seen.len() >= 10, "{seen:?}");
+}
+
+#[test]
+fn numbers_that_a_judge_reads_are_marked() {
+    let message = |free: &'static Free, at: u32| {
+        let Free::Message(fields) = free else { panic!("a message") };
+        fields.iter().find(|(number, _)| *number == at).map(|(_, free)| free)
+    };
+    let [storage, disk] = [13, 14].map(|field| of_record(field).unwrap().1);
+    for ((name, read, _), free) in
+        super::super::judged::READ.into_iter().zip([message(storage, 6).unwrap(), disk])
+    {
+        let Free::Message(fields) = free else { panic!("a message") };
+        for (number, free) in *fields {
+            let is_read = read.split_whitespace().any(|field| field.ends_with(&format!("={number}")));
+            let is_marked = matches!(free, Free::Judged(_) | Free::JudgedBeside(..));
+            assert_eq!(is_marked, is_read, "{name} {number}");
+        }
+    }
 }

@@ -1,0 +1,103 @@
+//! Resources of which nothing but numbers changed, in the places of those that
+//! are shown. Most changes are such: names, ids, families and ties are as they
+//! were, so that nothing is looked up or sorted by them. Refuses to know of
+//! anything else: when more changed, [`State::settle`] does it all.
+
+use std::sync::Arc;
+
+use pulse_proto::model::{ConnectionId, ResourceType};
+
+use super::settle::Settling;
+use super::{State, Touched};
+use crate::state::document::{Beside, Document, Upsert};
+use crate::state::holding::Entry;
+use crate::state::row::{RecordRow, Stamp, Write};
+
+/// A record of the input's connection whose new document is held, and not yet shown or written.
+pub(in crate::state) struct Renumbered {
+    document: Arc<Document>,
+    /// What it was compared with, if it was.
+    beside: Option<Beside>,
+}
+
+impl Entry {
+    /// Takes a document that differs from the one held in numbers alone.
+    pub(super) fn renumber(&mut self, upsert: Upsert) -> Renumbered {
+        let Upsert { document, record: _, beside } = upsert;
+        self.document = Arc::clone(&document);
+        Renumbered { document, beside }
+    }
+}
+
+impl State {
+    /// More changed than numbers: these are derived with the rest, and written as far as they are still held.
+    pub(super) fn touch_renumbered(
+        &self,
+        connection: &ConnectionId,
+        renumbered: Vec<Renumbered>,
+        touched: &mut Touched,
+        writes: &mut Vec<Write>,
+    ) {
+        let Some(holding) = self.holdings.get(connection) else { return };
+        for Renumbered { document, .. } in renumbered {
+            let id = &document.source_id;
+            let Some(entry) = holding.entries.get(id) else { continue };
+            writes.push(Write::Record(connection.clone(), Arc::clone(&entry.document)));
+            touched.insert((connection.clone(), id.clone()));
+        }
+    }
+
+    /// Nothing but these changed. What their machine sees of them, or they are themselves, is left to
+    /// `settling.moved`.
+    pub(super) fn renumber(
+        &mut self,
+        connection: &ConnectionId,
+        renumbered: Vec<Renumbered>,
+        settling: &mut Settling,
+        writes: &mut Vec<Write>,
+    ) {
+        settling.exchanged.reserve(renumbered.len());
+        for Renumbered { document, beside } in renumbered {
+            let id = &document.source_id;
+            let Some(holding) = self.holdings.get(connection) else { return };
+            // Told once more in the same batch, the last one counts.
+            let is_last = |entry: &&Entry| Arc::ptr_eq(&entry.document, &document);
+            let Some(entry) = holding.entries.get(id).filter(is_last) else { continue };
+            let Some(old) = entry.resource.as_ref() else { continue };
+            if old.resource_type() == ResourceType::Host {
+                writes.push(Write::Record(connection.clone(), Arc::clone(&document)));
+                settling.moved.insert((connection.clone(), id.clone()));
+                continue;
+            }
+            let old = Arc::clone(old);
+            let is_known_to_differ = beside.is_some_and(|beside| beside.is(&old.document));
+            let derived = (is_known_to_differ || old.document != document)
+                .then(|| self.deriving(connection, holding).renumbered(entry, &old))
+                .flatten();
+            if let Some(new) = derived.as_ref().filter(|new| new.severity != old.severity) {
+                settling.moved.extend(self.host_of(new));
+            }
+            let Some(entry) =
+                self.holdings.get_mut(connection).and_then(|holding| holding.entries.get_mut(id))
+            else {
+                continue;
+            };
+            let Some(mut new) = derived else {
+                entry.document = Arc::clone(&old.document);
+                continue;
+            };
+            new.updated_at = settling.now;
+            new.revision = settling.revision;
+            let stamp = Stamp {
+                created_at: new.created_at,
+                updated_at: new.updated_at,
+                revision: new.revision,
+                created: new.created,
+            };
+            writes.push(Write::Row(connection.clone(), RecordRow { document, stamp }));
+            let new = Arc::new(new);
+            entry.resource = Some(Arc::clone(&new));
+            settling.exchanged.push((old, new));
+        }
+    }
+}
