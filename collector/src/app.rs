@@ -14,6 +14,7 @@ use pulse_proto::model::{CollectorId, UnixMillis};
 use pulse_proto::pb::admin::v1::log_service_server::LogServiceServer;
 use pulse_proto::pb::collector::v1::connection_service_server::ConnectionServiceServer;
 use pulse_shell::calls::Calls;
+use pulse_shell::command::remedied;
 use pulse_shell::logs::service::LogApi;
 use pulse_shell::probes::{self, Readiness, Ready};
 use pulse_shell::{logs, serve};
@@ -173,10 +174,7 @@ async fn open(config: &Config) -> anyhow::Result<(Arc<Roster>, Known, CollectorI
         let folder = &config.data_dir;
         serve::own_folder(folder)?;
         let options = RosterOptions { max_connections: config.connections.max };
-        let roster = Roster::open(folder, &key, options).map_err(|error| {
-            let remedy = error.remedy();
-            anyhow::Error::new(error).context(remedy)
-        })?;
+        let roster = Roster::open(folder, &key, options).map_err(|error| remedied(&error, error.remedy()))?;
         let known = Known::open(folder, UnixMillis::new(clock::now_unix_ms()))?;
         let collector = match &config.collector_id {
             Some(id) => id.clone(),
@@ -195,8 +193,9 @@ async fn open(config: &Config) -> anyhow::Result<(Arc<Roster>, Known, CollectorI
 fn stored_id(folder: &Path) -> anyhow::Result<CollectorId> {
     let path = folder.join(COLLECTOR_ID_FILE);
     if let Ok(text) = std::fs::read_to_string(&path) {
-        return CollectorId::parse(text.trim())
-            .with_context(|| format!("cannot use {}; delete it to get a new id", path.display()));
+        return CollectorId::parse(text.trim()).map_err(|error| {
+            remedied(format!("cannot use {}: {error}", path.display()), "delete it to get a new id")
+        });
     }
     let id = format!("collector-{}", uuid::Uuid::new_v4());
     std::fs::write(&path, &id).with_context(|| format!("cannot write {}", path.display()))?;

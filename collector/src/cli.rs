@@ -44,9 +44,9 @@ enum Command {
     #[command(subcommand)]
     Config(ConfigCommand),
     /// Ask a running one whether it serves, as a probe does. Ends with 1 when it does not.
-    Health(HealthArgs),
+    Health(Own<HealthArgs>),
     /// Show how much a running one logs, or change it for a while.
-    LogLevel(LogLevelArgs),
+    LogLevel(Own<LogLevelArgs>),
     /// Add, list, test, change and remove the connections of a running collector.
     #[command(subcommand)]
     Connections(connections::Command),
@@ -83,6 +83,16 @@ enum ConfigCommand {
 enum KeysCommand {
     /// Make a new master key and encrypt every stored credential with it.
     Rotate,
+}
+
+/// Asks the service that these settings are of, unless another is named.
+#[derive(Debug, Args)]
+struct Own<T: Args> {
+    /// Where it listens; by default where the settings say.
+    #[arg(long, value_name = "ADDRESS", env = "PULSE_COLLECTOR_ADDRESS")]
+    address: Option<String>,
+    #[command(flatten)]
+    asked: T,
 }
 
 #[derive(Debug, Args)]
@@ -154,15 +164,12 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Some(Command::Leftovers(command)) => {
             leftovers::run(command, backup::store(&cli.settings.read().0?))?;
         }
-        Some(Command::Health(arguments)) => {
-            let config = cli.settings.read().0?;
-            let has_tls = config.tls.files.is_some();
-            return health::run("collector", &arguments, config.grpc.listen, has_tls).await;
+        Some(Command::Health(Own { address, asked })) => {
+            let address = cli.settings.asked_at(address)?;
+            return health::run("collector", &address, &asked).await;
         }
-        Some(Command::LogLevel(arguments)) => {
-            let config = cli.settings.read().0?;
-            let has_tls = config.tls.files.is_some();
-            logs::cli::run("collector", arguments, config.grpc.listen, has_tls).await?;
+        Some(Command::LogLevel(Own { address, asked })) => {
+            logs::cli::run("collector", &cli.settings.asked_at(address)?, asked).await?;
         }
         Some(Command::Tokens(command)) => access_cli::tokens(command, &cli.settings.read().0?.access)?,
         Some(Command::Grants(command)) => access_cli::grants(command, &cli.settings.read().0?.access)?,
@@ -186,9 +193,9 @@ fn rotate(config: &Config, key: &KeySource) -> anyhow::Result<usize> {
     Ok(connections.len())
 }
 
+#[allow(clippy::needless_pass_by_value, reason = "stands in map_err")]
 fn remedied(error: StoreError) -> anyhow::Error {
-    let remedy = error.remedy();
-    anyhow::Error::new(error).context(remedy)
+    command::remedied(&error, error.remedy())
 }
 
 async fn serve_until_stopped(config: Config) -> anyhow::Result<()> {
@@ -203,6 +210,12 @@ async fn serve_until_stopped(config: Config) -> anyhow::Result<()> {
 }
 
 impl SettingsArgs {
+    /// What is named, else where the settings say.
+    fn asked_at(&self, named: Option<String>) -> anyhow::Result<String> {
+        let config = self.read().0?;
+        Ok(named.unwrap_or_else(|| health::own_address(config.grpc.listen, config.tls.files.is_some())))
+    }
+
     fn read(&self) -> (Result<Config, pulse_shell::settings::Problems>, pulse_shell::settings::Settings) {
         let flags = [
             ("data_dir", "--data-dir", self.data_dir.clone()),

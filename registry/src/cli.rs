@@ -47,9 +47,9 @@ enum Command {
     #[command(subcommand)]
     Config(ConfigCommand),
     /// Ask a running one whether it serves, as a probe does. Ends with 1 when it does not.
-    Health(HealthArgs),
+    Health(Own<HealthArgs>),
     /// Show how much a running one logs, or change it for a while.
-    LogLevel(LogLevelArgs),
+    LogLevel(Own<LogLevelArgs>),
     /// Make, list and revoke the tokens that callers show. A running registry takes a change at once.
     #[command(subcommand)]
     Tokens(TokensCommand),
@@ -95,6 +95,16 @@ enum Command {
 enum ConfigCommand {
     /// Print the effective settings and where each comes from, or everything that is wrong.
     Check,
+}
+
+/// Asks the service that these settings are of, unless another is named.
+#[derive(Debug, Args)]
+struct Own<T: Args> {
+    /// Where it listens; by default where the settings say.
+    #[arg(long, value_name = "ADDRESS", env = "PULSE_REGISTRY_ADDRESS")]
+    address: Option<String>,
+    #[command(flatten)]
+    asked: T,
 }
 
 #[derive(Debug, Args)]
@@ -145,15 +155,12 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             let lines = table::lines(&["SETTING", "VALUE", "FROM"], &rows);
             table::print(&lines)?;
         }
-        Some(Command::Health(arguments)) => {
-            let config = cli.settings.read().0?;
-            let has_tls = config.tls.files.is_some();
-            return health::run("registry", &arguments, config.grpc.listen, has_tls).await;
+        Some(Command::Health(Own { address, asked })) => {
+            let address = cli.settings.asked_at(address)?;
+            return health::run("registry", &address, &asked).await;
         }
-        Some(Command::LogLevel(arguments)) => {
-            let config = cli.settings.read().0?;
-            let has_tls = config.tls.files.is_some();
-            logs::cli::run("registry", arguments, config.grpc.listen, has_tls).await?;
+        Some(Command::LogLevel(Own { address, asked })) => {
+            logs::cli::run("registry", &cli.settings.asked_at(address)?, asked).await?;
         }
         Some(Command::Tokens(command)) => access_cli::tokens(command, &cli.settings.read().0?.access)?,
         Some(Command::Grants(command)) => access_cli::grants(command, &cli.settings.read().0?.access)?,
@@ -202,6 +209,12 @@ async fn serve_until_stopped(config: Config) -> anyhow::Result<()> {
 }
 
 impl SettingsArgs {
+    /// What is named, else where the settings say.
+    fn asked_at(&self, named: Option<String>) -> anyhow::Result<String> {
+        let config = self.read().0?;
+        Ok(named.unwrap_or_else(|| health::own_address(config.grpc.listen, config.tls.files.is_some())))
+    }
+
     fn read(&self) -> (Result<Config, pulse_shell::settings::Problems>, pulse_shell::settings::Settings) {
         let flags = [
             ("data_dir", "--data-dir", self.data_dir.clone()),

@@ -94,6 +94,18 @@ pub enum StoreError {
     Foreign { path: String, reason: String },
     #[error("the backup {path} is damaged at byte {offset}: {reason}; nothing was changed, take another one")]
     Backup { path: String, offset: u64, reason: String },
+    #[error(
+        "{path} is no backup of a registry: {reason}; nothing was changed, name a file that `pulse-registry backup` wrote"
+    )]
+    NoBackup { path: String, reason: String },
+    #[error(
+        "the backup {path} has format {found}, this release knows {known}; nothing was changed, restore it with the release that wrote it"
+    )]
+    BackupFormat { path: String, found: u64, known: u64 },
+    #[error(
+        "the backup {path} cannot be read: {reason}; nothing was changed, check that it is there and who may read it"
+    )]
+    BackupUnread { path: String, reason: String },
     #[error("no space left for {path}; free some: nothing is taken in until then")]
     Full { path: String },
     #[error("{path} holds data already; --force puts it aside, or choose another data_dir")]

@@ -1,6 +1,7 @@
 //! Answers of a gRPC service for people and programs: protobuf's JSON form,
 //! and errors with what they say beyond their message.
 
+use std::error::Error as _;
 use std::fmt::Write as _;
 
 use anyhow::Context as _;
@@ -9,6 +10,8 @@ use prost_reflect::{DescriptorPool, DynamicMessage, SerializeOptions};
 use pulse_proto::DESCRIPTOR_SET;
 use tonic::Status;
 use tonic_types::StatusExt as _;
+
+use crate::tls::failure;
 
 /// A message as protobuf's JSON, field names as in the contract.
 pub fn json<M: Message>(name: &str, message: &M) -> anyhow::Result<serde_json::Value> {
@@ -31,7 +34,7 @@ pub fn message<M: Message + Default>(name: &str, json: &str) -> anyhow::Result<M
 
 /// Code, message, bad fields and what the server advises.
 pub fn explain(status: &Status) -> String {
-    let mut text = format!("{}: {}", code(status), status.message());
+    let mut text = told(status);
     let details = status.get_error_details();
     for violation in details.bad_request().into_iter().flat_map(|bad| &bad.field_violations) {
         let told = format!("{}: {}", violation.field, violation.description);
@@ -49,8 +52,12 @@ pub fn explain(status: &Status) -> String {
     text
 }
 
-fn code(status: &Status) -> String {
-    format!("{:?}", status.code())
+/// Code and message; where no server said it, what was in the way.
+pub fn told(status: &Status) -> String {
+    match status.source() {
+        Some(source) => format!("no answer: {}", failure::cause(source)),
+        None => format!("{:?}: {}", status.code(), status.message()),
+    }
 }
 
 #[cfg(test)]

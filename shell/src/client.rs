@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context as _, ensure};
+use anyhow::{Context as _, anyhow, ensure};
 use clap::Args;
 use tonic::metadata::{Ascii, MetadataValue};
 use tonic::service::Interceptor;
@@ -11,8 +11,9 @@ use tonic::service::interceptor::InterceptedService;
 use tonic::transport::Endpoint;
 use tonic::{Request, Status};
 
-use crate::command::url;
+use crate::command::{remedied, url};
 use crate::tls::connector::{self, ClientFiles};
+use crate::tls::failure::Failure;
 
 const CONNECT_DEADLINE: Duration = Duration::from_secs(5);
 const TOKEN_BYTES_MAX: u64 = 16 * 1024;
@@ -92,13 +93,27 @@ fn is_loopback(host: Option<&str>) -> bool {
 
 /// Connects to the `server` ("registry", "collector") at `address` as the flags say.
 pub async fn connect(server: &str, address: &str, access: &Access) -> anyhow::Result<Channel> {
+    reach(address, access).await.map_err(|failure| {
+        let remedy = match &failure {
+            Failure::Ours(_) => return anyhow!("{failure}"),
+            Failure::Authority => "name the PEM file of that authority with --tls-ca",
+            Failure::Name(_) => "name it with --address as its certificate does",
+            Failure::Certificate(_) => "give it another one, or check both clocks",
+            Failure::NoTls => "name its gRPC port with --address, or use http://",
+            Failure::Tls => "use https://",
+            Failure::Other(_) => "start it, or name another with --address",
+        };
+        remedied(format!("no {server} answers at {address}: {failure}"), remedy)
+    })
+}
+
+/// The same for who has no flags, and other remedies.
+pub async fn reach(address: &str, access: &Access) -> Result<Channel, Failure> {
     let endpoint = Endpoint::from_shared(url(address))
-        .with_context(|| format!("--address {address:?} is no URL such as http://127.0.0.1:7660"))?
+        .with_context(|| format!("the address {address:?} is no URL such as http://127.0.0.1:7660"))?
         .connect_timeout(CONNECT_DEADLINE);
     let bearer = Bearer::read(access.token_file.as_deref(), &endpoint)?;
-    let channel = connector::connect(endpoint, &access.files()).await.with_context(|| {
-        format!("no {server} answers at {address}; start it, or name another with --address")
-    })?;
+    let channel = connector::connect(endpoint, &access.files()).await?;
     Ok(InterceptedService::new(channel, bearer))
 }
 

@@ -1,5 +1,6 @@
 //! How a command of either binary prints and ends.
 
+use std::fmt::Display;
 use std::process::ExitCode;
 
 use clap::ValueEnum;
@@ -27,6 +28,11 @@ pub fn finish(binary: &str, done: anyhow::Result<ExitCode>) -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// What went wrong, and then what to do about it.
+pub fn remedied(fault: impl Display, remedy: impl Display) -> anyhow::Error {
+    anyhow::anyhow!("{fault}; {remedy}")
 }
 
 /// An address as people type it: without a scheme it is plain HTTP.

@@ -13,6 +13,7 @@ use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
 
+use crate::answer;
 use crate::client::{Access, Channel, connect};
 use crate::settings::duration;
 use crate::table;
@@ -20,9 +21,6 @@ use crate::table;
 /// Ask a running server whether it serves. Ends with 1 when it does not.
 #[derive(Clone, Debug, Args)]
 pub struct HealthArgs {
-    /// Where it listens; by default where the settings say.
-    #[arg(long, value_name = "ADDRESS")]
-    address: Option<String>,
     /// One of its services, such as pulse.registry.v1.ResourceService. Without it: the server as a whole.
     #[arg(long, value_name = "NAME", default_value = "")]
     service: String,
@@ -37,17 +35,11 @@ pub(crate) fn duration_of(text: &str) -> Result<Duration, String> {
     duration(text).ok_or_else(|| format!("{text:?} is no time such as 500ms, 3s or 1m"))
 }
 
-/// `listen` is the address of the settings, `has_tls` whether they have a certificate.
-pub async fn run(
-    server: &str,
-    arguments: &HealthArgs,
-    listen: SocketAddr,
-    has_tls: bool,
-) -> anyhow::Result<ExitCode> {
-    let address = arguments.address.clone().unwrap_or_else(|| own_address(listen, has_tls));
+pub async fn run(server: &str, address: &str, arguments: &HealthArgs) -> anyhow::Result<ExitCode> {
     let deadline = Instant::now() + arguments.wait;
-    let answer = timeout_at(deadline, serving(server, &address, arguments)).await;
-    answer.with_context(|| format!("{server} at {address} does not serve within {:?}", arguments.wait))??;
+    let answer = timeout_at(deadline, serving(server, address, arguments)).await;
+    answer
+        .with_context(|| format!("the {server} at {address} does not serve within {:?}", arguments.wait))??;
     table::print(&["serving".to_owned()])?;
     Ok(ExitCode::SUCCESS)
 }
@@ -61,7 +53,7 @@ async fn serving(server: &str, address: &str, arguments: &HealthArgs) -> anyhow:
         Ok(states) => states.into_inner(),
         Err(status) if status.code() == Code::NotFound => bail!("{}", unknown()),
         Err(status) => {
-            return Err(status).with_context(|| format!("{server} at {address} does not tell its health"));
+            bail!("the {server} at {address} does not tell its health: {}", answer::told(&status));
         }
     };
     loop {
@@ -75,8 +67,9 @@ async fn serving(server: &str, address: &str, arguments: &HealthArgs) -> anyhow:
     }
 }
 
-/// Where the server of these settings answers on this machine.
-pub(crate) fn own_address(listen: SocketAddr, has_tls: bool) -> String {
+/// Where the server of these settings answers on this machine: `listen` is their address, `has_tls` whether they have a
+/// certificate.
+pub fn own_address(listen: SocketAddr, has_tls: bool) -> String {
     let scheme = if has_tls { "https" } else { "http" };
     format!("{scheme}://{}", reachable(listen))
 }

@@ -61,13 +61,23 @@ fn list(store: Store<'_>, output: Output) -> anyhow::Result<Vec<String>> {
         let line = |left: &Leftover| {
             let Leftover { name, bytes, .. } = left;
             let path = store.data_dir.join(name);
-            serde_json::json!({ "name": name, "path": path, "bytes": bytes, "written": left.time() })
+            serde_json::json!({ "name": name, "path": path, "bytes": bytes, "written": left.written().map(|at| at.to_string()) })
                 .to_string()
         };
         return Ok(found.iter().map(line).collect());
     }
-    let row = |left: &Leftover| vec![left.name.clone(), table::size(left.bytes), left.time()];
+    if found.is_empty() {
+        return Ok(vec![nothing(store)]);
+    }
+    let row = |left: &Leftover| {
+        let written = left.written().map(|at| at.strftime("%Y-%m-%d %H:%M:%SZ").to_string());
+        vec![left.name.clone(), table::size(left.bytes), written.unwrap_or_default()]
+    };
     Ok(table::lines(&["NAME", "SIZE", "WRITTEN"], &found.iter().map(row).collect::<Vec<_>>()))
+}
+
+fn nothing(store: Store<'_>) -> String {
+    format!("nothing was put aside in {}", store.data_dir.display())
 }
 
 /// All of it, or none: what is asked for is looked at before anything goes.
@@ -76,8 +86,8 @@ fn remove(store: Store<'_>, names: &[String], yes: bool) -> anyhow::Result<Vec<S
     let found = find(store)?;
     if let Some(wrong) = names.iter().find(|name| !found.iter().any(|left| left.name == **name)) {
         let known: Vec<&str> = found.iter().map(|left| left.name.as_str()).collect();
-        let known = if known.is_empty() { "nothing".to_owned() } else { known.join(", ") };
-        bail!("{wrong:?} was not put aside in {folder}, but {known} was; nothing is removed");
+        ensure!(!known.is_empty(), "{}; there is nothing to remove", nothing(store));
+        bail!("{wrong:?} was not put aside in {folder}, but {} was; nothing is removed", known.join(", "));
     }
     let wanted: Vec<&Leftover> = found.iter().filter(|left| names.contains(&left.name)).collect();
     let kept = store.data_dir.join(store.name);
@@ -132,9 +142,9 @@ fn delete(path: &Path) -> io::Result<()> {
 }
 
 impl Leftover {
-    fn time(&self) -> String {
-        let at = jiff::Timestamp::try_from(self.written);
-        at.map(|at| at.strftime("%Y-%m-%d %H:%M:%SZ").to_string()).unwrap_or_default()
+    /// As JSON it is RFC 3339.
+    fn written(&self) -> Option<jiff::Timestamp> {
+        jiff::Timestamp::try_from(self.written).ok()
     }
 }
 
@@ -179,6 +189,18 @@ mod tests {
         let last: serde_json::Value = serde_json::from_str(&lines[1]).expect("JSON");
         assert_eq!((&last["name"], &last["bytes"]), (&"kept.old-2".into(), &1.into()));
         assert_eq!(last["path"], folder.path().join("kept.old-2").display().to_string());
+        let written = last["written"].as_str().expect("a time");
+        assert!(written.parse::<jiff::Timestamp>().is_ok() && written.contains('T'), "{written}");
+    }
+
+    #[test]
+    fn where_nothing_was_put_aside_it_is_said() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let nothing = [format!("nothing was put aside in {}", folder.path().display())];
+        assert_eq!(list(store(folder.path()), Output::Table).expect("a list"), nothing);
+        assert!(list(store(folder.path()), Output::Json).expect("a list").is_empty());
+        let refused = removed(folder.path(), &["kept.old-1"], true).expect_err("nothing is there");
+        assert_eq!(refused, nothing.concat() + "; there is nothing to remove");
     }
 
     #[test]

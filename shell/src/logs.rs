@@ -7,7 +7,6 @@ pub mod service;
 
 use std::io::IsTerminal as _;
 
-use anyhow::Context as _;
 use tracing::{Level, Metadata, Subscriber};
 use tracing_subscriber::filter::{FilterExt as _, LevelFilter, filter_fn};
 use tracing_subscriber::layer::SubscriberExt as _;
@@ -18,6 +17,7 @@ use tracing_subscriber::{EnvFilter, Layer, fmt, reload};
 use self::control::Control;
 use crate::audit::file::Log;
 use crate::audit::layer::AuditLayer;
+use crate::command::remedied;
 use crate::{audit, serve, trace};
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -122,13 +122,16 @@ where
 }
 
 fn open(config: &audit::config::Config) -> anyhow::Result<AuditLayer> {
-    let told = || format!("the audit log {} cannot be written; check audit.file", config.file.display());
+    let told = |error: std::io::Error| {
+        let fault = format!("the audit log {} cannot be written: {error}", config.file.display());
+        remedied(fault, "check audit.file")
+    };
     if let Some(folder) = config.file.parent().filter(|folder| !folder.as_os_str().is_empty()) {
         serve::own_folder(folder)?;
     }
     let (strangers, rotation) = config.strangers();
-    let strangers = Log::open(&strangers, rotation).with_context(told)?;
-    Ok(AuditLayer::new(Log::open(&config.file, config.rotation).with_context(told)?, strangers))
+    let strangers = Log::open(&strangers, rotation).map_err(told)?;
+    Ok(AuditLayer::new(Log::open(&config.file, config.rotation).map_err(told)?, strangers))
 }
 
 #[cfg(test)]

@@ -30,6 +30,7 @@ use crate::access::guard::{Guard, Port};
 use crate::access::inside::InsideLayer;
 use crate::access::{self, GuardLayer, RefusedPage};
 use crate::calls::Calls;
+use crate::command::remedied;
 use crate::socket::{self, Limits, Socket};
 use crate::tls;
 use crate::tls::certificates::Certificates;
@@ -50,10 +51,10 @@ const BUFFER_BYTES_MAX: usize = 64 * 1024;
 
 /// Binds before anything else is done, so that a taken address is told at once.
 pub async fn listen(address: SocketAddr, key: &str) -> anyhow::Result<TcpListener> {
-    let hint = || {
-        format!("cannot listen on {address}; choose another address with {key}, or stop what listens there")
-    };
-    TcpListener::bind(address).await.with_context(hint)
+    TcpListener::bind(address).await.map_err(|error| {
+        let fault = format!("cannot listen on {address}: {error}");
+        remedied(fault, format!("choose another address with {key}, or stop what listens there"))
+    })
 }
 
 /// Health and reflection (v1 and v1alpha) of these services, to which the services are added.
@@ -222,8 +223,9 @@ fn http_server() -> auto::Builder<TokioExecutor> {
 pub fn own_folder(folder: &Path) -> anyhow::Result<()> {
     use std::os::unix::fs::DirBuilderExt as _;
     let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder);
-    made.with_context(|| {
-        format!("cannot make data_dir {}; set data_dir to a folder that can be written", folder.display())
+    made.map_err(|error| {
+        let fault = format!("cannot make data_dir {}: {error}", folder.display());
+        remedied(fault, "set data_dir to a folder that can be written")
     })
 }
 

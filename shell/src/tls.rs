@@ -4,6 +4,8 @@
 
 pub mod certificates;
 pub mod connector;
+pub mod failure;
+mod plain;
 pub mod shown;
 
 use std::net::SocketAddr;

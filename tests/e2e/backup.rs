@@ -124,6 +124,8 @@ async fn a_stream_that_is_not_whole_leaves_nothing_behind() -> anyhow::Result<()
     for bytes in [&whole[..0], &whole[..100], &whole[..last / 2], &whole[..last], &more] {
         let (code, told) = fed(piped("pulse-registry", &RESTORE, &data)?, bytes).await?;
         assert!(code == Some(1) && told.contains("standard input"), "{told}");
+        // To restore a backup is no remedy for a backup.
+        assert!(told.contains("; nothing was changed, ") && !told.contains("--force"), "{told}");
         assert_eq!(std::fs::read_dir(&data)?.count(), 0, "{} bytes left something", bytes.len());
     }
     let (code, told) = fed(piped("pulse-registry", &RESTORE, &data)?, &whole).await?;
@@ -176,11 +178,13 @@ async fn the_connections_of_a_running_collector_go_through_a_pipe_and_open_with_
     for bytes in [&whole[..0], &whole[..whole.len() / 2], &whole[..whole.len() - 1]] {
         let (code, told) = fed(collector(&RESTORE, &data, key)?, bytes).await?;
         assert!(code == Some(1) && told.contains("the backup cannot be read as a whole"), "{told}");
+        assert!(told.contains("; nothing was changed, name a whole file"), "{told}");
         assert!(!data.exists(), "{} bytes left something", bytes.len());
     }
     let other_key = "AgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgI=";
     let (code, told) = fed(collector(&RESTORE, &data, other_key)?, &whole).await?;
     assert!(code == Some(1) && told.contains("was written with key"), "{told}");
+    assert!(told.contains("; nothing was changed, give the key of the collector"), "{told}");
     let (code, told) = fed(collector(&RESTORE, &data, key)?, &whole).await?;
     assert!(code == Some(0) && told.contains("restored 2 connections"), "{told}");
     let (code, told) = fed(collector(&RESTORE, &data, key)?, &whole).await?;
@@ -229,6 +233,8 @@ async fn goes_by_name(service: &str, data: &Path, kept: &str, aside: &[&str]) ->
         let names = listed.stdout.lines().map(|line| {
             let line: serde_json::Value = serde_json::from_str(line)?;
             anyhow::ensure!(line["bytes"].as_u64().is_some_and(|bytes| bytes > 0), "{line}");
+            let written = line["written"].as_str().unwrap_or_default();
+            anyhow::ensure!(written.contains('T') && written.parse::<jiff::Timestamp>().is_ok(), "{line}");
             Ok(line["name"].as_str().unwrap_or_default().to_owned())
         });
         let mut names = names.collect::<anyhow::Result<Vec<String>>>()?;
@@ -258,5 +264,9 @@ async fn goes_by_name(service: &str, data: &Path, kept: &str, aside: &[&str]) ->
         assert_eq!(there()?, before);
         assert_eq!(listed().await?, aside[at + 1..]);
     }
+    let nothing = format!("nothing was put aside in {folder}");
+    assert_eq!(leftovers(&["list"]).await?.stdout.trim_end(), nothing);
+    let refused = leftovers(&["remove", aside[0], "--yes"]).await?;
+    assert!(refused.stderr.contains(&(nothing + "; there is nothing to remove")), "{refused:?}");
     Ok(())
 }

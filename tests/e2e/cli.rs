@@ -119,7 +119,11 @@ async fn connections_from_first_test_to_removal() -> anyhow::Result<()> {
     says(&desk.collector(&["update", "nas", "--poll-interval", "90"], &other, "").await?, 0, &[]);
     desk.collector(&["refresh", "nas"], &[], "").await?;
     desk.pair.until_state(&id, ConnectionState::Live).await?;
-    says(&desk.collector(&["update", "nas", "--enabled", "false"], &[], "").await?, 0, &[]);
+    // At once, whatever its task said last.
+    for (enabled, state) in [("false", "disabled"), ("true", "connecting"), ("false", "disabled")] {
+        let told = desk.collector(&["update", "nas", "--enabled", enabled], &[], "").await?;
+        says(&told, 0, &[state]);
+    }
     desk.pair.until_state(&id, ConnectionState::Disabled).await?;
     let moved = desk.collector(&["update", "nas", "--host", "elsewhere.example"], &[], "").await?;
     says(&moved, 1, &["FailedPrecondition"]);
@@ -198,6 +202,36 @@ async fn settings_are_explained() -> anyhow::Result<()> {
     says(&served, 1, &["did you mean"]);
     let missing = run("pulse-collector", &["config", "check", "--config", "/nowhere.toml"], &[], "").await?;
     says(&missing, 1, &["/nowhere.toml", "--config"]);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_fault_stands_before_its_remedy() -> anyhow::Result<()> {
+    let folder = tempfile::tempdir()?;
+    let taken = std::net::TcpListener::bind("127.0.0.1:0")?;
+    let address = taken.local_addr()?.to_string();
+    let data = folder.path().join("data").display().to_string();
+    let under_a_file = folder.path().join("file/data").display().to_string();
+    std::fs::write(folder.path().join("file"), "")?;
+    for (service, line, wanted) in [
+        (
+            "pulse-registry",
+            &["--grpc-listen", &address, "--data-dir", &data][..],
+            "choose another address with",
+        ),
+        ("pulse-registry", &["--data-dir", &under_a_file], "set data_dir to a folder"),
+        ("pulse-collector", &["backup", "--to", "x", "--data-dir", &data], "check data_dir: it is"),
+        (
+            "pulse-collector",
+            &["connections", "import", "--pulse-data", &data],
+            "give the data folder of Pulse",
+        ),
+    ] {
+        let ran = run(service, line, &[], "").await?;
+        let said = ran.stderr.lines().last().unwrap_or_default();
+        let stands = said.rsplit_once("; ").is_some_and(|(_, last)| last.starts_with(wanted));
+        assert!(ran.code == 1 && stands, "{wanted:?} at the end of {ran:?}");
+    }
     Ok(())
 }
 

@@ -112,6 +112,44 @@ async fn the_pair_speaks_mutual_tls_and_nobody_else_is_let_in() -> anyhow::Resul
 }
 
 #[tokio::test]
+async fn commands_say_what_is_in_the_way_and_then_what_to_do() -> anyhow::Result<()> {
+    let folder = tempfile::tempdir()?;
+    let ours = Authority::new(folder.path(), "ours")?;
+    let theirs = Authority::new(folder.path(), "theirs")?;
+    let (cert, key) = ours.issue_server("server")?;
+    let secure =
+        Service::start("pulse-registry", &folder.path().join("secure"), &tls(&cert, &key, None)).await?;
+    let (cert, key) = ours.issue_client("nameless", "spiffe://pulse/nameless")?;
+    let nameless =
+        Service::start("pulse-registry", &folder.path().join("nameless"), &tls(&cert, &key, None)).await?;
+    let plain = Service::start("pulse-registry", &folder.path().join("plain"), "").await?;
+    let (ca, other) = (ours.file().display().to_string(), theirs.file().display().to_string());
+    let at = |scheme: &str, service: &Service| format!("{scheme}://{}", service.grpc());
+    let untrusted =
+        "of an authority that is not trusted here; name the PEM file of that authority with --tls-ca";
+    for (address, authority, wanted) in [
+        (at("https", &secure), &other, untrusted),
+        (at("http", &secure), &ca, ": the port speaks TLS; use https://"),
+        (at("https", &plain), &ca, "the port does not speak TLS; name its gRPC port"),
+        ("http://127.0.0.1:1".to_owned(), &ca, "http://127.0.0.1:1: Connection refused"),
+        (at("https", &nameless), &ca, "; name it with --address as its certificate does"),
+    ] {
+        for line in [&["resources", "list"][..], &["health"], &["log-level"]] {
+            let line = [line, &["--address", &address, "--tls-ca", authority]].concat();
+            let ran = run("pulse-registry", &line, &[], "").await?;
+            anyhow::ensure!(ran.code == 1 && ran.stderr.contains(wanted), "{line:?}: {wanted:?} in {ran:?}");
+        }
+    }
+    // The same address from the environment.
+    let env = [("PULSE_REGISTRY_ADDRESS", &*at("https", &secure)), ("PULSE_TLS_CA", &*ca)];
+    for line in [&["resources", "list"][..], &["health"], &["log-level"]] {
+        let ran = run("pulse-registry", line, &env, "").await?;
+        anyhow::ensure!(ran.code == 0, "{line:?}: {ran:?}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_new_certificate_is_served_while_streams_go_on() -> anyhow::Result<()> {
     let folder = tempfile::tempdir()?;
     let before = Authority::new(folder.path(), "before")?;

@@ -8,6 +8,7 @@ use clap::Args;
 use pulse_proto::model::{SectionName, UnixMillis};
 use pulse_proto::pb::collector::v1::{Connection, CreateConnectionRequest};
 use pulse_shell::answer;
+use pulse_shell::command::remedied;
 use pulse_shell::table::{print, prose};
 use tonic::Code;
 
@@ -33,10 +34,8 @@ pub(super) struct ImportArgs {
 pub(super) async fn run(args: ImportArgs) -> anyhow::Result<ExitCode> {
     let ImportArgs { pulse_data, validate_only, target } = args;
     let read = move || import::read_folder(&pulse_data, UnixMillis::new(clock::now_unix_ms()));
-    let imported = tokio::task::spawn_blocking(read).await?.map_err(|error| {
-        let remedy = error.remedy();
-        anyhow::Error::new(error).context(remedy)
-    })?;
+    let imported =
+        tokio::task::spawn_blocking(read).await?.map_err(|error| remedied(&error, error.remedy()))?;
     let mut client = client(&target).await?;
     let mut rows = Vec::new();
     let mut failed = false;

@@ -81,11 +81,13 @@ pub(super) fn draft(settings: &Settings, own_id: bool) -> pb::Connection {
 
 /// A stored connection and how it does.
 pub(super) fn connection(settings: &Settings, health: Option<&Health>, switched_on: bool) -> pb::Connection {
+    // Between a change of the switch and its task's next word, that word is of before.
+    let is_of_now = |known: &&Health| (known.state == ConnectionState::Disabled) != settings.enabled;
     pb::Connection {
         etag: settings.etag(),
         created_at: Some(timestamp_to_wire(settings.created_at)),
         updated_at: Some(timestamp_to_wire(settings.updated_at)),
-        status: Some(match health {
+        status: Some(match health.filter(is_of_now) {
             Some(known) if switched_on => status(known, &settings.credential),
             _ => status(&unwatched(settings, switched_on), &settings.credential),
         }),

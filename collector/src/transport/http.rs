@@ -6,6 +6,7 @@ use std::error::Error as _;
 use std::sync::Arc;
 use std::time::Duration;
 
+use pulse_shell::tls::failure;
 use reqwest::header::LOCATION;
 
 use super::dial::{self, Deadlines};
@@ -150,7 +151,7 @@ impl Client {
                 limit: self.connect_limit,
             };
         }
-        let cause = innermost(&error);
+        let cause = failure::cause(&error);
         if error.is_connect() {
             return TransportError::Connect { address: self.endpoint.authority(), cause };
         }
@@ -216,12 +217,4 @@ fn rustls_error<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a 
         return Some(found);
     }
     rustls_error(error.downcast_ref::<std::io::Error>()?.get_ref()?)
-}
-
-fn innermost(error: &dyn std::error::Error) -> String {
-    let mut last = error;
-    while let Some(inner) = last.source() {
-        last = inner;
-    }
-    last.to_string()
 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::{FutureExt as _, SinkExt as _, StreamExt as _};
+use pulse_shell::tls::failure;
 use tokio::time::timeout;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::error::CapacityError;
@@ -105,7 +106,7 @@ pub async fn upgrade(
             }
             Err(TransportError::UpgradeRefused { status: status.as_u16() })
         }
-        Ok(Err(error)) => Err(TransportError::Upgrade { cause: error.to_string() }),
+        Ok(Err(error)) => Err(TransportError::Upgrade { cause: failure::cause(&error) }),
     }
 }
 
@@ -186,6 +187,6 @@ fn closed_by(error: tungstenite::Error, limits: Limits) -> Closed {
             other => Closed::Protocol(other.to_string()),
         },
         tungstenite::Error::Utf8(_) => Closed::Protocol("text that is not UTF-8".to_owned()),
-        other => Closed::Lost(other.to_string()),
+        other => Closed::Lost(failure::cause(&other)),
     }
 }

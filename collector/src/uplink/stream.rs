@@ -12,8 +12,10 @@ use pb::ingest_service_client::IngestServiceClient;
 use pulse_proto::PROTOCOL_VERSION;
 use pulse_proto::model::CollectorId;
 use pulse_proto::pb::registry::v1 as pb;
+use pulse_shell::answer::told;
 use pulse_shell::client::Bearer;
 use pulse_shell::tls::connector::{self, ClientFiles};
+use pulse_shell::tls::failure::Failure;
 use pulse_shell::trace;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
@@ -134,7 +136,13 @@ impl Uplink {
         let bearer =
             Bearer::read(options.token_file.as_deref(), &endpoint).map_err(|error| format!("{error:#}"))?;
         let connecting = connector::connect(endpoint, &options.files);
-        let channel = connecting.await.map_err(|error| format!("{error:#}"))?;
+        let channel = connecting.await.map_err(|failure| match failure {
+            Failure::Authority => {
+                format!("{failure}; name the PEM file of that authority as registry.ca_file")
+            }
+            Failure::Tls => format!("{failure}; registry.address has to begin with https://"),
+            other => other.to_string(),
+        })?;
         let (outbox, outgoing) = mpsc::channel(OUTBOX_MAX);
         self.absorb()?;
         let hello = pb::Hello {
@@ -147,8 +155,8 @@ impl Uplink {
         let mut client = IngestServiceClient::with_interceptor(channel, bearer);
         let opening = async {
             let answer = client.ingest(ReceiverStream::new(outgoing)).await;
-            let mut inbound = answer.map_err(|status| said(&status))?.into_inner();
-            let first = inbound.message().await.map_err(|status| said(&status))?;
+            let mut inbound = answer.map_err(|status| told(&status))?.into_inner();
+            let first = inbound.message().await.map_err(|status| told(&status))?;
             match first.and_then(|first| first.message) {
                 Some(Said::Welcome(welcome)) => Ok((inbound, welcome)),
                 other => Err(format!("expected Welcome, got {other:?}")),
@@ -206,7 +214,7 @@ impl Uplink {
                     }
                     Ok(Some(_)) => {}
                     Ok(None) => return Err("the registry ended the stream".to_owned()),
-                    Err(status) => return Err(said(&status)),
+                    Err(status) => return Err(told(&status)),
                 },
                 () = self.mailbox.filled() => self.absorb()?,
                 () = later, if waiting.is_none() => {}
@@ -275,8 +283,4 @@ impl Uplink {
 async fn send(outbox: &mpsc::Sender<pb::IngestRequest>, message: Message) -> Result<(), String> {
     let request = pb::IngestRequest { message: Some(message) };
     outbox.send(request).await.map_err(|_gone| "the stream is closed".to_owned())
-}
-
-fn said(status: &tonic::Status) -> String {
-    format!("{:?}: {}", status.code(), status.message())
 }

@@ -11,6 +11,7 @@ use pulse_proto::pb::collector::v1 as pb;
 use pulse_proto::pb::collector::v1::connection_service_client::ConnectionServiceClient;
 use pulse_shell::answer::explain;
 use pulse_shell::client::{self, Access, Channel};
+use pulse_shell::tls::failure::Failure;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
@@ -99,8 +100,14 @@ impl Client {
         let channel = if let Some(channel) = &*held {
             channel.clone()
         } else {
-            let connected = client::connect("collector", &self.address, &self.access).await;
-            let channel = connected.map_err(|error| format!("{}: {}.", self.address, error.root_cause()))?;
+            let connected = client::reach(&self.address, &self.access).await;
+            let channel = connected.map_err(|failure| {
+                let remedy = match failure {
+                    Failure::Authority => "; its PEM file belongs into console.collector_ca_file",
+                    _ => "",
+                };
+                format!("{}: {failure}{remedy}.", self.address)
+            })?;
             held.insert(channel).clone()
         };
         Ok(ConnectionServiceClient::new(channel).max_decoding_message_size(ANSWER_BYTES_MAX))

@@ -11,6 +11,7 @@ use anyhow::{Context as _, bail, ensure};
 use serde::{Deserialize, Serialize};
 
 use super::{Caller, Grant, token};
+use crate::command::remedied;
 
 pub const FILE_NAME: &str = "access.json";
 const VERSION: u32 = 1;
@@ -99,7 +100,9 @@ impl Book {
             .write(true)
             .mode(0o600)
             .open(path.with_extension("lock"))
-            .with_context(|| format!("cannot write beside {}; check data_dir", path.display()))?;
+            .map_err(|error| {
+                remedied(format!("cannot write beside {}: {error}", path.display()), "check data_dir")
+            })?;
         lock.lock()?;
         let mut book = Self::read(path)?.unwrap_or_default();
         let done = change(&mut book)?;

@@ -1,6 +1,5 @@
 //! `log-level` of either binary.
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
@@ -12,7 +11,7 @@ use tonic::Status;
 use crate::answer;
 use crate::client::{Access, connect};
 use crate::command::Output;
-use crate::health::{duration_of, own_address};
+use crate::health::duration_of;
 use crate::table::{lines, print};
 
 /// Show how much a running server logs, or change it for a while.
@@ -26,25 +25,15 @@ pub struct LogLevelArgs {
     /// Go back now.
     #[arg(long, conflicts_with = "level")]
     reset: bool,
-    /// Where it listens; by default where the settings say.
-    #[arg(long, value_name = "ADDRESS")]
-    address: Option<String>,
     #[command(flatten)]
     access: Access,
     #[arg(long, short, value_enum, default_value = "table")]
     output: Output,
 }
 
-/// `listen` is the address of the settings, `has_tls` whether they have a certificate.
-pub async fn run(
-    server: &str,
-    arguments: LogLevelArgs,
-    listen: SocketAddr,
-    has_tls: bool,
-) -> anyhow::Result<()> {
-    let LogLevelArgs { level, time, reset, address, access, output } = arguments;
-    let address = address.unwrap_or_else(|| own_address(listen, has_tls));
-    let mut client = LogServiceClient::new(connect(server, &address, &access).await?);
+pub async fn run(server: &str, address: &str, arguments: LogLevelArgs) -> anyhow::Result<()> {
+    let LogLevelArgs { level, time, reset, access, output } = arguments;
+    let mut client = LogServiceClient::new(connect(server, address, &access).await?);
     let explained = |status: Status| anyhow!("{}", answer::explain(&status));
     let level = match level.or_else(|| reset.then(String::new)) {
         None => {

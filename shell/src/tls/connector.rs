@@ -1,6 +1,7 @@
 //! The client's side: whom to believe, what to show, and the stream that a gRPC
 //! channel runs over. Files are read at each connect, so a change needs no restart.
 
+use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -15,6 +16,8 @@ use tonic::transport::{Channel, Endpoint};
 use tower::service_fn;
 
 use super::certificates::{identity, read_file, roots};
+use super::failure::Failure;
+use super::plain::Plain;
 use super::{VERSIONS, provider};
 use crate::socket::Socket;
 
@@ -28,12 +31,17 @@ pub struct ClientFiles {
 }
 
 /// A channel to `endpoint`: over TLS for `https`, without for `http`.
-pub async fn connect(endpoint: Endpoint, files: &ClientFiles) -> anyhow::Result<Channel> {
+pub async fn connect(endpoint: Endpoint, files: &ClientFiles) -> Result<Channel, Failure> {
     if endpoint.uri().scheme_str() != Some("https") {
-        return Ok(endpoint.connect().await?);
+        let connector = service_fn(async |uri: Uri| {
+            let (_host, tcp) = open(&uri, 80).await?;
+            Ok::<_, io::Error>(TokioIo::new(Plain::begin(tcp).await?))
+        });
+        return Ok(endpoint.connect_with_connector(connector).await?);
     }
     let wanted = files.clone();
-    let config = tokio::task::spawn_blocking(move || client_config(&wanted, b"h2")).await??;
+    let read = tokio::task::spawn_blocking(move || client_config(&wanted, b"h2"));
+    let config = read.await.map_err(anyhow::Error::new)??;
     let config = Arc::new(config);
     let connector = service_fn(move |uri: Uri| dial(uri, Arc::clone(&config)));
     Ok(endpoint.connect_with_connector(connector).await?)
@@ -55,17 +63,26 @@ pub(crate) async fn http1(uri: Uri, files: &ClientFiles) -> anyhow::Result<Tokio
     Ok(dial(uri, Arc::new(config)).await?)
 }
 
-async fn dial(uri: Uri, config: Arc<ClientConfig>) -> std::io::Result<TokioIo<Socket>> {
-    let invalid = |what: &str| std::io::Error::new(std::io::ErrorKind::InvalidInput, what.to_owned());
+/// The host as it is called outside of an address, and a connection to it.
+async fn open(uri: &Uri, port: u16) -> io::Result<(String, TcpStream)> {
     let host = uri.host().ok_or_else(|| invalid("the address has no host"))?;
     // An IPv6 address stands in brackets.
     let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
-    let tcp = TcpStream::connect((host.as_str(), uri.port_u16().unwrap_or(443))).await?;
+    let tcp = TcpStream::connect((host.as_str(), uri.port_u16().unwrap_or(port))).await?;
     tcp.set_nodelay(true)?;
+    Ok((host, tcp))
+}
+
+async fn dial(uri: Uri, config: Arc<ClientConfig>) -> io::Result<TokioIo<Socket>> {
+    let (host, tcp) = open(&uri, 443).await?;
     let name =
         ServerName::try_from(host).map_err(|_bad| invalid("the host is no name that a certificate has"))?;
     let stream = TlsConnector::from(config).connect(name, tcp).await?;
     Ok(TokioIo::new(Socket::client(stream)))
+}
+
+fn invalid(what: &str) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidInput, what.to_owned())
 }
 
 fn client_config(files: &ClientFiles, protocol: &[u8]) -> anyhow::Result<ClientConfig> {

@@ -40,7 +40,8 @@ pub fn write(to: &Path, copy: &[u8]) -> Result<(), StoreError> {
 /// From a file or a pipe; one that never ends is not read to its end.
 pub fn read(from: impl io::Read) -> Result<Vec<u8>, StoreError> {
     let mut bytes = Vec::new();
-    from.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(StoreError::io("reading", COPY))?;
+    let read = from.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes);
+    read.map_err(|error| StoreError::Backup { why: error.to_string() })?;
     Ok(bytes)
 }
 
@@ -51,7 +52,10 @@ pub fn is_put_aside(name: &str) -> bool {
 
 /// Puts a copy into `folder`, where no collector may be running and the key must be the one that sealed it.
 pub fn restore(folder: &Path, source: &KeySource, copy: &[u8], force: bool) -> Result<Restored, StoreError> {
-    let envelope = parse(Path::new(COPY), copy)?;
+    let envelope = parse(Path::new(COPY), copy).map_err(|error| match error {
+        StoreError::Damaged { why, .. } => StoreError::Backup { why },
+        other => other,
+    })?;
     let _lock = file::Lock::take(folder)?;
     let path = folder.join(STORE_FILE);
     let is_there = path.exists();
@@ -59,7 +63,7 @@ pub fn restore(folder: &Path, source: &KeySource, copy: &[u8], force: bool) -> R
         return Err(StoreError::Occupied { path });
     }
     if Keyring::open(folder, source, &path, true)?.opener(&envelope.key).is_none() {
-        return Err(StoreError::WrongKey { path: COPY.into(), wanted: envelope.key });
+        return Err(StoreError::BackupKey { wanted: envelope.key });
     }
     let aside = is_there.then(|| file::put_aside(&path)).transpose()?;
     file::replace(&path, copy, FILE_BYTES_MAX)?;

@@ -21,6 +21,10 @@ pub enum StoreError {
     KeyNotOurs,
     #[error("{} cannot be read as a whole: {why}", path.display())]
     Damaged { path: PathBuf, why: String },
+    #[error("the backup cannot be read as a whole: {why}")]
+    Backup { why: String },
+    #[error("the backup was written with key {wanted}, which is not the one given")]
+    BackupKey { wanted: String },
     #[error("{} has format {found}; this program knows {known}", path.display())]
     Format { path: PathBuf, found: u64, known: u64 },
     #[error("{} is not there: no connection was ever stored here", path.display())]
@@ -56,6 +60,12 @@ impl StoreError {
             }
             Self::Damaged { .. } => {
                 "put back a copy of the file, or move it away and add the connections again"
+            }
+            Self::Backup { .. } => {
+                "nothing was changed, name a whole file that `pulse-collector backup` wrote, or take another one"
+            }
+            Self::BackupKey { .. } => {
+                "nothing was changed, give the key of the collector that wrote the backup, which is kept apart from it"
             }
             Self::Format { .. } => "run the version of this program that wrote it, or a newer one",
             Self::Nothing { .. } => "check data_dir: it is the folder of a collector that has run",

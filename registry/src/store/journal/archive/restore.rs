@@ -44,7 +44,7 @@ pub struct Restored {
 
 /// Restores `from` into `data_dir` as a registry of its own, called `new_id`.
 pub fn restore(data_dir: &Path, from: &Path, new_id: &str, force: bool) -> Result<Restored, StoreError> {
-    let file = File::open(from).map_err(|error| unreadable(from, &error))?;
+    let file = File::open(from).map_err(|error| of_backup(from, unreadable(from, &error)))?;
     put_back(data_dir, Backup::open(from, Box::new(file))?, new_id, force)
 }
 
@@ -84,7 +84,7 @@ fn put_back(data_dir: &Path, mut backup: Backup, new_id: &str, force: bool) -> R
                 drop(fs::remove_dir_all(&folder));
             }
         });
-    let (revision, loaded) = unpacked?;
+    let (revision, loaded) = unpacked.map_err(|error| of_backup(&backup.path, error))?;
     let mut aside = Vec::new();
     for path in present {
         let to = aside::replaced(&path);
@@ -102,6 +102,28 @@ fn put_back(data_dir: &Path, mut backup: Backup, new_id: &str, force: bool) -> R
         damaged: loaded.damaged,
         aside,
     })
+}
+
+/// What is wrong with a file of a journal is wrong with the backup that it came in: what was there before is untouched.
+fn of_backup(backup: &Path, error: StoreError) -> StoreError {
+    let path = backup.display().to_string();
+    let held = |file: String, reason| {
+        let name = Path::new(&file).file_name().filter(|_| file != path);
+        name.map_or_else(|| String::clone(&reason), |name| format!("in its {}: {reason}", name.display()))
+    };
+    match error {
+        StoreError::Damaged { path: file, offset, reason } => {
+            StoreError::Backup { offset, reason: held(file, reason), path }
+        }
+        StoreError::Foreign { path: file, reason } => {
+            StoreError::NoBackup { reason: held(file, reason), path }
+        }
+        StoreError::Format { found, known, .. } => StoreError::BackupFormat { path, found, known },
+        StoreError::Open { path: file, reason } => {
+            StoreError::BackupUnread { reason: held(file, reason), path }
+        }
+        other => other,
+    }
 }
 
 /// A restore that was interrupted must not be followed by an empty registry.
@@ -138,7 +160,7 @@ struct Backup {
 
 impl Backup {
     fn open(path: &Path, mut input: Box<dyn Read>) -> Result<Self, StoreError> {
-        let header = Header::read(&mut input, path, Kind::Archive)?;
+        let header = Header::read(&mut input, path, Kind::Archive).map_err(|error| of_backup(path, error))?;
         Ok(Self { path: path.to_owned(), input, header })
     }
 
