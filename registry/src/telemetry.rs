@@ -88,7 +88,7 @@ pub struct Metrics {
     pub streams: Gauge,
     pub queues: Family<QueueLabel, Gauge>,
     pub tasks: Gauge,
-    pub unknown_values: Family<KindLabel, Gauge<u64, AtomicU64>>,
+    pub unknown_values: Family<KindLabel, Counter>,
     pub alerts: Family<AlertLabel, Gauge>,
     pub alerts_quiet: Family<ReasonLabel, Gauge>,
     pub alerts_left_out: Counter,

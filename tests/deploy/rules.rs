@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::process::Command;
 
 use anyhow::Context as _;
+use pulse_tests::task::root;
 use pulse_tests::task::tools::promtool;
 use serde_json::{Value, json};
 
@@ -69,5 +70,30 @@ fn promtool_accepts_the_configuration_and_the_rules_that_it_names() -> anyhow::R
     let shipped = deployed("prometheus/prometheus.yml");
     let (output, said) = tool(Command::new(promtool()?).args(["check", "config"]).arg(shipped))?;
     assert!(output.status.success() && said.contains(&format!("SUCCESS: {rules} rules found")), "{said}");
+    Ok(())
+}
+
+/// As the built-in rules of the registry, by how a disk is attached.
+#[test]
+fn a_disk_is_hot_for_prometheus_from_where_the_registry_warns() -> anyhow::Result<()> {
+    let alerts = std::fs::read_to_string(root().join("docs/alerts.md"))?;
+    let groups = groups()?;
+    let rule = each(&groups).find(|rule| rule["alert"] == "PulseDiskHot").context("a rule")?;
+    let limits: Vec<&str> = rule["expr"].as_str().unwrap_or_default().split(" or ").collect();
+    let of_disks = |line: &&str| line.starts_with("| `disk-temperature") && line.contains(" ≥ ");
+    let built_in: Vec<&str> = alerts.lines().filter(of_disks).collect();
+    assert_eq!((limits.len(), built_in.len()), (3, 3));
+    for row in built_in {
+        let warns = row.split_once(" ≥ ").and_then(|(_, rest)| rest.split([',', ' ']).next());
+        let bus = match () {
+            () if row.contains(" NOT (bus = NVME OR bus = SCSI)`") => "bus!~\"nvme|scsi\"",
+            () if row.contains(" AND bus = NVME`") => "bus=\"nvme\"",
+            () if row.contains(" AND bus = SCSI`") => "bus=\"scsi\"",
+            () => "another bus",
+        };
+        let expected =
+            format!("pulse_registry_disk_temperature_celsius{{{bus}}} >= {}", warns.context("a limit")?);
+        assert!(limits.contains(&expected.as_str()), "{expected} is not among {limits:?}");
+    }
     Ok(())
 }

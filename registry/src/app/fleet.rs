@@ -21,6 +21,9 @@ use crate::state::{Feed, Resource};
 const UNREAD: [SectionOutcome; 3] =
     [SectionOutcome::Failed, SectionOutcome::Forbidden, SectionOutcome::Partial];
 
+/// How a disk is attached decides how warm it may be. Anything else is told as `other`.
+const BUSES: [&str; 3] = ["nvme", "scsi", "ata"];
+
 type Series<L> = Family<L, Gauge<f64, AtomicU64>>;
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -75,6 +78,16 @@ struct OfDisk {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct DiskHeat {
+    connection: String,
+    system: String,
+    disk: String,
+    serial: String,
+    pool: String,
+    bus: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct DiskErrors {
     connection: String,
     system: String,
@@ -101,7 +114,7 @@ struct Scrape {
     pool_used: Series<OfPool>,
     pool_available: Series<OfPool>,
     disk_severity: Series<OfDisk>,
-    disk_temperature: Series<OfDisk>,
+    disk_temperature: Series<DiskHeat>,
     disk_errors: Series<DiskErrors>,
     made: usize,
     left_out: usize,
@@ -241,7 +254,10 @@ impl Scrape {
         };
         self.set(|s| &s.disk_severity, &labels, rank(found.severity));
         if let Some(celsius) = found.document.temperature_celsius() {
-            self.set(|s| &s.disk_temperature, &labels, celsius);
+            let OfDisk { connection, system, disk, serial, pool } = labels.clone();
+            let bus = bus(found.document.bus());
+            let heat = DiskHeat { connection, system, disk, serial, pool, bus };
+            self.set(|s| &s.disk_temperature, &heat, celsius);
         }
         let counts = found.document.disk_errors().unwrap_or_default();
         let kinds = ["read", "write", "checksum"].into_iter().zip(counts);
@@ -284,7 +300,12 @@ impl Scrape {
         put(e, "pool_used_bytes", "What is stored", &self.pool_used)?;
         put(e, "pool_available_bytes", "What can still be stored", &self.pool_available)?;
         put(e, "disk_severity", "0: healthy, 1: monitor, 2: warning, 3: critical", &self.disk_severity)?;
-        put(e, "disk_temperature_celsius", "Temperature of the disk", &self.disk_temperature)?;
+        put(
+            e,
+            "disk_temperature_celsius",
+            "Temperature of the disk, by its bus: nvme, scsi, ata, other",
+            &self.disk_temperature,
+        )?;
         put(e, "disk_errors", "Errors that ZFS counts for the disk, by kind", &self.disk_errors)?;
         let left_out = Gauge::<f64, AtomicU64>::default();
         left_out.set(number(self.left_out as u64));
@@ -309,6 +330,10 @@ fn of_type(shard: &Shard, wanted: ResourceType) -> impl Iterator<Item = &Resourc
 /// What people call the machine of a connection.
 fn system_of(shard: &Shard) -> String {
     of_type(shard, ResourceType::Host).next().map(|host| host.display_name().to_owned()).unwrap_or_default()
+}
+
+fn bus(told: &str) -> &'static str {
+    BUSES.into_iter().find(|bus| bus.eq_ignore_ascii_case(told)).unwrap_or("other")
 }
 
 fn rank(severity: Severity) -> f64 {
@@ -352,6 +377,15 @@ mod tests {
         let told = scrape.connection_freshness.get(&labels).map(|series| series.get());
         assert_eq!(told, Some(2.0));
         assert_eq!((scrape.made, scrape.left_out), (8, 0));
+    }
+
+    #[test]
+    fn a_bus_is_one_of_four_whatever_an_appliance_calls_it() {
+        for (told, bus) in
+            [("NVME", "nvme"), ("Scsi", "scsi"), ("ATA", "ata"), ("USB", "other"), ("", "other")]
+        {
+            assert_eq!(super::bus(told), bus, "{told}");
+        }
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Turns what the writer and the state tell into metrics, readiness and log lines.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -89,7 +90,7 @@ impl Watchful {
         drop(self.alerts.set(Alerts { feed, evaluated }));
     }
 
-    /// Brings the gauges up to date; run at each scrape.
+    /// Brings up to date what is counted elsewhere; run at each scrape.
     pub(super) fn refresh(self: &Arc<Self>) -> Refresh {
         let this = Arc::clone(self);
         Arc::new(move || this.gauges())
@@ -100,7 +101,9 @@ impl Watchful {
         self.metrics.tasks.set(i64::try_from(tasks).unwrap_or(i64::MAX));
         for kind in UnknownKind::ALL {
             let label = KindLabel { kind: kind.token() };
-            self.metrics.unknown_values.get_or_create(&label).set(self.unknown.count(kind));
+            let counter = self.metrics.unknown_values.get_or_create(&label);
+            // Scrapes may come at the same time.
+            counter.inner().fetch_max(self.unknown.count(kind), Ordering::Relaxed);
         }
         if let Some(backlog) = self.backlog.get() {
             let depth = i64::try_from(backlog.depth()).unwrap_or(i64::MAX);
