@@ -1,7 +1,8 @@
 //! Command lines of the guides, shown to the programs that they name: each must know the command and every option.
 
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, ensure};
@@ -20,6 +21,8 @@ const GUIDES: [&str; 7] = [
     "docs/operations.md",
     "docs/rollback.md",
 ];
+
+const CALLS: [&str; 3] = ["pulse-registry ", "pulse-collector ", "cargo xtask "];
 
 /// Simple commands of the blocks of shell in a guide, in words: what a shell puts in place of `$(...)` is one word.
 const WORDS: &str = r#"
@@ -63,19 +66,52 @@ fn program(words: &[String]) -> Option<(&str, &[String])> {
         };
         rest = rest.get(skipped..)?;
     }
-    let ours =
-        |word: &str| ["kubectl", "pulse-collector", "pulse-registry"].into_iter().find(|name| *name == word);
+    let known = ["kubectl", "pulse-collector", "pulse-registry", "xtask"];
+    let ours = |word: &str| known.into_iter().find(|name| *name == word);
     let base = |word: &String| ours(word.rsplit('/').next().unwrap_or(word));
     let at = match rest.first()?.as_str() {
         "cargo" if rest.get(1).is_some_and(|word| word == "run") => {
             rest.iter().position(|word| word == "--bin")? + 1
         }
+        "cargo" if rest.get(1).is_some_and(|word| word == "xtask") => 1,
         "docker" => rest.iter().position(|word| word.starts_with('/'))?,
         _ => 0,
     };
     let (name, arguments) = (base(&rest[at])?, &rest[at + 1..]);
     let is_cargo = at > 0 && arguments.first().is_some_and(|word| word == "--");
     Some((name, &arguments[usize::from(is_cargo)..]))
+}
+
+/// What people read, guides or not.
+fn prose(folder: &Path, found: &mut Vec<PathBuf>) -> anyhow::Result<()> {
+    for entry in std::fs::read_dir(folder)? {
+        let path = entry?.path();
+        let name = path.file_name().and_then(OsStr::to_str).unwrap_or_default();
+        if path.is_dir() && !name.starts_with('.') && !["target", "node_modules"].contains(&name) {
+            prose(&path, found)?;
+        } else if path.extension() == Some(OsStr::new("md")) || name == "rules.yml" {
+            found.push(path);
+        }
+    }
+    Ok(())
+}
+
+/// Commands of ours that stand between backticks in a text, as a block of shell. What may be left out stands in brackets, N is
+/// a number, and what a rule fills in is a word.
+fn inline(text: &str) -> String {
+    let mut block = "```sh\n".to_owned();
+    let mut is_fenced = false;
+    for line in text.lines() {
+        is_fenced ^= line.trim_start().starts_with("```");
+        let spans = line.split('`').skip(1).step_by(2).filter(|_| !is_fenced);
+        for span in spans.filter(|span| CALLS.iter().any(|call| span.starts_with(call))) {
+            let words = span.replace("{{ $", "").replace(" }}", "").replace(['[', ']'], "");
+            let words = words.split(' ').map(|word| if word == "N" { "1" } else { word });
+            block.push_str(&words.collect::<Vec<_>>().join(" "));
+            block.push('\n');
+        }
+    }
+    block + "```\n"
 }
 
 /// Asked for help, a program looks at all that stands before first.
@@ -163,5 +199,31 @@ fn every_line_of_the_guides_is_understood_by_what_it_calls() -> anyhow::Result<(
         let words: Vec<String> = line.split(' ').map(str::to_owned).collect();
         assert!(understood(program, &words).is_err(), "{program} {line}");
     }
+    Ok(())
+}
+
+#[test]
+fn every_command_within_a_sentence_or_a_table_is_understood() -> anyhow::Result<()> {
+    let mut texts = Vec::new();
+    prose(&root(), &mut texts)?;
+    let (folder, mut wrong, mut asked) = (tempfile::tempdir()?, Vec::new(), BTreeSet::new());
+    let block = folder.path().join("block.md");
+    for text in texts {
+        std::fs::write(&block, inline(&std::fs::read_to_string(&text)?))?;
+        for words in commands(&block)? {
+            let Some((name, arguments)) = program(&words) else { continue };
+            if asked.insert(words.clone())
+                && let Err(error) = understood(name, arguments)
+            {
+                wrong.push(format!("{}: {error:#}", text.display()));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+    assert!(asked.len() >= 50, "{} commands", asked.len());
+    let told = inline(
+        "| `x` | `pulse-registry backup --too -`, `cargo xtask soak [--seconds N]` |\n```sh\n`cargo xtask x`\n```",
+    );
+    assert_eq!(told, "```sh\npulse-registry backup --too -\ncargo xtask soak --seconds 1\n```\n");
     Ok(())
 }

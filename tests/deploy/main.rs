@@ -9,6 +9,7 @@ mod guarded;
 mod guides;
 mod image;
 mod manifests;
+mod metrics;
 mod operators;
 mod prometheus;
 mod rolling;
