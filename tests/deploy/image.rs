@@ -122,6 +122,20 @@ async fn the_image_is_these_files_and_they_are_enough() -> anyhow::Result<()> {
     }
     let (code, said) = pod.run(&["/bin/sh", "-c", "true"]).await?;
     assert!(code != 0, "a shell answered: {said}");
+    // Whoever scans it knows the packages of what is not ours.
+    let bill = std::fs::read(pod.image().join("usr/share/doc/pulse-truenas/sbom.cdx.json"))?;
+    let bill: Value = serde_json::from_slice(&bill)?;
+    let of_debian: Vec<&str> = list(&bill, "components")
+        .iter()
+        .filter_map(|component| component["purl"].as_str()?.strip_prefix("pkg:deb/debian/"))
+        .collect();
+    assert_eq!(of_debian.len(), 3, "{of_debian:?}");
+    for (name, found) in ["ca-certificates", "libc6", "libgcc-s1"].into_iter().zip(of_debian) {
+        let query = ["--show", "--showformat=${Version}?arch=${Architecture}", name];
+        let installed = std::process::Command::new("dpkg-query").args(query).output()?.stdout;
+        let installed = String::from_utf8(installed)?.replace('+', "%2B");
+        assert_eq!(found, format!("{name}@{installed}"));
+    }
     Ok(())
 }
 

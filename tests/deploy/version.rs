@@ -5,6 +5,7 @@ use std::process::Command;
 
 use pulse_tests::task::root;
 
+use crate::manifests::yaml;
 use crate::tool;
 
 /// What stands before a version of ours.
@@ -70,7 +71,7 @@ fn every_file_that_names_the_version_names_that_of_the_workspace() -> anyhow::Re
 }
 
 /// What the build script of both services has cargo compile in.
-fn compiled_in(variables: &[(&str, &str)]) -> anyhow::Result<String> {
+fn compiled_in(beside: &Path, variables: &[(&str, &str)]) -> anyhow::Result<String> {
     let folder = tempfile::tempdir()?;
     let script = folder.path().join("build");
     let mut compile = Command::new(std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into()));
@@ -78,21 +79,65 @@ fn compiled_in(variables: &[(&str, &str)]) -> anyhow::Result<String> {
         tool(compile.args(["--edition", "2024", "-o"]).arg(&script).arg(root().join("shell/build.rs")))?;
     anyhow::ensure!(output.status.success(), "{said}");
     let mut build = Command::new(script);
-    build.current_dir(folder.path()).env_remove("PULSE_COMMIT").env("CARGO_PKG_VERSION", "1.2.3");
+    build.current_dir(beside).env_remove("PULSE_COMMIT").env("CARGO_PKG_VERSION", "1.2.3");
     Ok(tool(build.envs(variables.iter().copied()))?.1)
 }
 
 #[test]
 fn a_build_tells_the_commit_that_it_was_given() -> anyhow::Result<()> {
-    let given = compiled_in(&[("PROFILE", "release"), ("PULSE_COMMIT", "0123456789ab")])?;
+    let bare = tempfile::tempdir()?;
+    let given = compiled_in(bare.path(), &[("PROFILE", "release"), ("PULSE_COMMIT", "0123456789ab")])?;
     assert!(given.contains("cargo::rustc-env=PULSE_VERSION=1.2.3 (0123456789ab)\n"), "{given}");
     // Another commit is another build.
     assert!(given.contains("cargo::rerun-if-env-changed=PULSE_COMMIT\n"), "{given}");
     // An image without the argument is built with an empty one, and without a repository.
-    let none = compiled_in(&[("PROFILE", "release"), ("PULSE_COMMIT", "")])?;
+    let none = compiled_in(bare.path(), &[("PROFILE", "release"), ("PULSE_COMMIT", "")])?;
     assert!(none.contains("cargo::rustc-env=PULSE_VERSION=1.2.3 (dev)\n"), "{none}");
     let containerfile = crate::text("Containerfile")?;
     let (build, _) = containerfile.rsplit_once("\nFROM ").expect("two stages");
     assert!(build.contains("\nARG COMMIT=\nENV PULSE_COMMIT=${COMMIT}\n"), "{build}");
+    let compose = yaml(&crate::text("compose/compose.yaml")?)?.remove(0);
+    for (name, service) in compose["services"].as_object().expect("services") {
+        assert_eq!(service["build"]["args"]["COMMIT"], "${PULSE_COMMIT:-}", "{name}");
+    }
+    let guide = crate::text("compose/README.md")?;
+    let builds: Vec<&str> =
+        guide.lines().filter(|line| line.contains("compose") && line.contains("build")).collect();
+    let tells =
+        |line: &&str| line.starts_with("PULSE_COMMIT=$(git rev-parse --short=12 HEAD) docker compose ");
+    assert!(builds.len() == 2 && builds.iter().all(tells), "{builds:?}");
+    Ok(())
+}
+
+#[test]
+fn a_release_tells_the_commit_of_its_repository_and_whether_files_differ() -> anyhow::Result<()> {
+    let repository = tempfile::tempdir()?;
+    let git = |line: &[&str]| -> anyhow::Result<String> {
+        let mut git = Command::new("git");
+        git.current_dir(repository.path())
+            .env("GIT_CONFIG_GLOBAL", "/dev/null")
+            .env("GIT_CONFIG_SYSTEM", "/dev/null");
+        let (output, said) =
+            tool(git.args(["-c", "user.name=a", "-c", "user.email=a@example.com"]).args(line))?;
+        anyhow::ensure!(output.status.success(), "git {line:?}: {said}");
+        Ok(said.trim().to_owned())
+    };
+    git(&["init", "--quiet"])?;
+    std::fs::write(repository.path().join("file"), "one")?;
+    git(&["add", "file"])?;
+    git(&["commit", "--quiet", "--message", "one"])?;
+    let commit = git(&["rev-parse", "HEAD"])?[..12].to_owned();
+    let told = |profile| compiled_in(repository.path(), &[("PROFILE", profile)]);
+    let clean = told("release")?;
+    assert!(clean.contains(&format!("PULSE_VERSION=1.2.3 ({commit})\n")), "{clean}");
+    // The next commit is another build; a debug build would be made anew with each.
+    assert!(clean.contains("cargo::rerun-if-changed=.git/logs/HEAD\n"), "{clean}");
+    let debug = told("debug")?;
+    assert!(debug.contains("PULSE_VERSION=1.2.3 (dev)\n") && !debug.contains("logs/HEAD"), "{debug}");
+    std::fs::write(repository.path().join("other"), "is not of the repository")?;
+    assert_eq!(told("release")?, clean);
+    std::fs::write(repository.path().join("file"), "two")?;
+    let changed = told("release")?;
+    assert!(changed.contains(&format!("PULSE_VERSION=1.2.3 ({commit}, changed)\n")), "{changed}");
     Ok(())
 }

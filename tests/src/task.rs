@@ -6,6 +6,7 @@ pub mod bench;
 pub mod certify;
 pub mod check;
 pub mod crash;
+mod debian;
 pub mod docs;
 pub mod fuzz;
 pub mod image;

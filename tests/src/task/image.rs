@@ -10,7 +10,7 @@ use std::process::Command;
 use anyhow::{Context as _, ensure};
 use clap::Args;
 
-use super::{cargo, root, run, sbom};
+use super::{cargo, debian, root, run, sbom};
 
 const SERVICES: [&str; 2] = ["pulse-collector", "pulse-registry"];
 /// The user of the image: no name of any other system, no rights.
@@ -58,9 +58,9 @@ pub fn lay_out(image: &Path, binaries: &Path) -> anyhow::Result<()> {
         )?;
         libraries.extend(needed(&binary)?);
     }
-    for library in libraries {
+    for library in &libraries {
         let at = library.strip_prefix("/")?;
-        put(image, at, &fs::read(&library).with_context(|| told(&library))?, 0o755)?;
+        put(image, at, &fs::read(library).with_context(|| told(library))?, 0o755)?;
     }
     let authorities =
         fs::read(AUTHORITIES).with_context(|| format!("{AUTHORITIES}: install ca-certificates"))?;
@@ -71,9 +71,13 @@ pub fn lay_out(image: &Path, binaries: &Path) -> anyhow::Result<()> {
     // A runtime puts its own in the place of this one.
     put(image, "etc/hosts", b"127.0.0.1 localhost\n::1 localhost\n", 0o644)?;
     put(image, "etc/nsswitch.conf", b"hosts: files dns\n", 0o644)?;
+    let mut packages = debian::of_files(libraries.iter().map(PathBuf::as_path))?;
+    // That file is made when the package is installed, and so is in none.
+    packages.insert(debian::installed("ca-certificates")?);
+    let bill = sbom::with_debian(sbom::bill()?, &packages)?;
     let about = Path::new("usr/share/doc/pulse-truenas");
     put(image, about.join("LICENSE"), &fs::read(root().join("LICENSE"))?, 0o644)?;
-    put(image, about.join("sbom.cdx.json"), &serde_json::to_vec_pretty(&sbom::bill()?)?, 0o644)?;
+    put(image, about.join("sbom.cdx.json"), &serde_json::to_vec_pretty(&bill)?, 0o644)?;
     let data = image.join(DATA);
     fs::create_dir_all(&data)?;
     // A volume that is made anew takes over who owns this folder. Only root can give it away.

@@ -1,4 +1,5 @@
-//! `cargo xtask sbom`: what the two services are made of, in CycloneDX, from the locked dependencies alone.
+//! `cargo xtask sbom`: what the two services are made of, in CycloneDX, from the locked dependencies alone. That of an image
+//! names the Debian packages of its other files, too.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -7,6 +8,7 @@ use anyhow::{Context as _, ensure};
 use clap::Args;
 use serde_json::{Value, json};
 
+use super::debian::Package;
 use super::{cargo, root};
 
 const SERVICES: [&str; 2] = ["pulse-collector", "pulse-registry"];
@@ -76,6 +78,20 @@ pub fn bill() -> anyhow::Result<Value> {
         "metadata": { "component": { "type": "application", "name": "pulse-truenas", "version": env!("CARGO_PKG_VERSION") } },
         "components": components, "dependencies": edges,
     }))
+}
+
+/// With the packages that files beside the services are from.
+pub(super) fn with_debian(mut bill: Value, packages: &BTreeSet<Package>) -> anyhow::Result<Value> {
+    let components = bill["components"].as_array_mut().context("components")?;
+    components.extend(packages.iter().map(|package| {
+        let Package { name, version, architecture } = package;
+        let purl = format!(
+            "pkg:deb/debian/{name}@{}?arch={architecture}",
+            version.replace(':', "%3A").replace('+', "%2B")
+        );
+        json!({ "type": "library", "bom-ref": purl, "purl": purl, "name": name, "version": version })
+    }));
+    Ok(bill)
 }
 
 fn purl(package: &Value) -> String {
