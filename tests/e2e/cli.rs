@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::Stdio;
 
-use anyhow::{Context as _, ensure};
+use anyhow::Context as _;
 use pulse_fixtures::appliance::{Appliance, ApplianceConfig};
 use pulse_fixtures::line::ApiLine;
 use pulse_proto::pb::resource::v1::ConnectionState;
@@ -55,7 +55,7 @@ fn described<'a>(
     vec!["--name", name, "--host", host, "--port", port, "--username", user, "--fingerprint", fingerprint]
 }
 
-fn says(ran: &Ran, code: i32, needles: &[&str]) {
+pub(crate) fn says(ran: &Ran, code: i32, needles: &[&str]) {
     let all = format!("{}{}", ran.stdout, ran.stderr);
     assert_eq!(ran.code, code, "{all}");
     for needle in needles {
@@ -370,48 +370,5 @@ async fn a_watch_goes_on_after_the_registry_was_killed_and_ends_with_its_reader(
     nas.mutate(|world, now| world.online_pool(line, "tank", now));
     let ended = within("the watch to notice that nobody reads", watch.wait()).await?;
     assert!(ended.success(), "{ended}");
-    Ok(())
-}
-
-#[tokio::test]
-async fn the_demo_shows_a_pool_falling_ill_and_recovering() -> anyhow::Result<()> {
-    let demo = run("demo", &["--any-ports", "--once", "--fault", "degrade"], &[], "").await?;
-    says(
-        &demo,
-        0,
-        &[
-            "4 simulated appliances",
-            "TrueNAS 24.10",
-            "KIND",
-            "grpcurl -plaintext",
-            "zfs-pool tank  online -> warning",
-        ],
-    );
-    says(&demo, 0, &["zfs-pool tank  warning -> online", "tank on nas-01 is online again"]);
-    Ok(())
-}
-
-#[tokio::test]
-async fn a_demo_that_is_stopped_waits_for_its_services() -> anyhow::Result<()> {
-    let mut demo = Command::new(binary("demo")?)
-        .args(["--any-ports", "--log-level", "info"])
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .kill_on_drop(true)
-        .spawn()?;
-    let mut lines = BufReader::new(demo.stdout.take().context("a piped stream")?).lines();
-    // Both services run from here on, and records come in.
-    while !within("the demo to begin", lines.next_line()).await?.context("it ended")?.contains("simulated") {}
-    let pid = demo.id().context("it has ended")?.to_string();
-    ensure!(Command::new("kill").args(["-TERM", &pid]).status().await?.success(), "send SIGTERM");
-    let rest = tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
-    let ended = within("the demo to end", demo.wait_with_output()).await?;
-    rest.await?;
-    let said = String::from_utf8_lossy(&ended.stderr);
-    ensure!(ended.status.success(), "{}\n{said}", ended.status);
-    for service in ["collector", "registry"] {
-        ensure!(said.contains(&format!("{service} has stopped")), "{service} was not waited for:\n{said}");
-    }
-    ensure!(!said.contains("the store failed"), "{said}");
     Ok(())
 }

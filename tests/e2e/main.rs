@@ -12,6 +12,7 @@ mod context;
 mod credentials;
 mod customers;
 mod delivery;
+mod demo;
 mod faults;
 mod forecast;
 mod health;

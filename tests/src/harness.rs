@@ -5,6 +5,7 @@ pub mod alertmanager;
 pub mod alerts;
 pub mod browser;
 pub mod command;
+pub mod demo;
 pub mod feeder;
 pub mod fleet;
 pub mod grpcurl;
@@ -27,8 +28,13 @@ pub const PATIENCE: Duration = Duration::from_mins(2);
 
 /// Status and body of a plain HTTP GET.
 pub async fn http_get(addr: SocketAddr, path: &str) -> anyhow::Result<(u16, String)> {
+    http(addr, "GET", path).await
+}
+
+/// The same of a request with another method, without a body.
+pub async fn http(addr: SocketAddr, method: &str, path: &str) -> anyhow::Result<(u16, String)> {
     let mut stream = TcpStream::connect(addr).await?;
-    stream.write_all(format!("GET {path} HTTP/1.0\r\n\r\n").as_bytes()).await?;
+    stream.write_all(format!("{method} {path} HTTP/1.0\r\n\r\n").as_bytes()).await?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer).await?;
     let (head, body) = answer.split_once("\r\n\r\n").context("a head and a body")?;

@@ -1,11 +1,14 @@
-//! The one-command demo: simulated appliances, both services and a look at the
-//! result, all in this process and on loopback. Ctrl-C stops everything.
+//! The one-command demo: simulated appliances, both services, a receiver of alerts and a look at the result, all in this process and
+//! on loopback. Ctrl-C stops everything.
 
 mod fleet;
+mod outside;
+mod places;
 mod story;
 
 use std::pin::{Pin, pin};
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -18,7 +21,9 @@ use pulse_shell::logs::{self, Format};
 use pulse_shell::table::{complain, print};
 use pulse_shell::{serve, trace};
 
-use self::fleet::Member;
+use self::fleet::Fleet;
+use self::outside::Outside;
+use self::places::Places;
 
 /// Longest stop of a service before the process just ends.
 const STOP: Duration = Duration::from_secs(5);
@@ -40,9 +45,19 @@ struct Cli {
     /// Stop by itself after the first table and the fault, if any.
     #[arg(long)]
     once: bool,
+    #[arg(short, long, value_enum, default_value = "table")]
+    output: Output,
     /// What the services log, on stderr.
-    #[arg(long, default_value = "warn")]
+    #[arg(long, default_value = "warn,audit=off")]
     log_level: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Output {
+    /// For people.
+    Table,
+    /// For programs: where everything is, as one JSON object in one line when the first table would come, and nothing else.
+    Json,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -89,8 +104,8 @@ async fn run(cli: &Cli) -> anyhow::Result<()> {
     })?;
     let mut stop = pin!(serve::stop_signal());
     let folder = tempfile::tempdir().context("make a folder for the demo's data")?;
-    let fleet = tokio::select! {
-        fleet = fleet::start(cli.appliances) => fleet?,
+    let (fleet, outside) = tokio::select! {
+        started = around(cli) => started?,
         stopped = &mut stop => return stopped,
     };
     let mut config = RegistryConfig::embedded(&folder.path().join("registry"));
@@ -100,13 +115,14 @@ async fn run(cli: &Cli) -> anyhow::Result<()> {
     }
     let collector_port = if cli.any_ports { free_port()? } else { 7670 };
     config.console.collectors = vec![format!("http://127.0.0.1:{collector_port}")];
+    config.notify.receivers = outside.receivers()?;
     let registry = Registry::start(config).await.context(HINT)?;
     let mut config = CollectorConfig::embedded(&folder.path().join("collector"), registry.grpc_addr());
     config.grpc.listen.set_port(collector_port);
     if !cli.any_ports {
         config.http.listen.set_port(7671);
     }
-    let told = collect(cli, &fleet, &registry, config, stop).await;
+    let told = collect(cli, &fleet, outside, &registry, config, stop).await;
     registry.shutdown();
     match tokio::time::timeout(STOP, registry.wait()).await {
         Ok(stopped) => told.and(stopped),
@@ -114,19 +130,36 @@ async fn run(cli: &Cli) -> anyhow::Result<()> {
     }
 }
 
+/// What the services will find around them.
+async fn around(cli: &Cli) -> anyhow::Result<(Fleet, Outside)> {
+    let fleet = fleet::start(cli.appliances).await?;
+    let outside = Outside::start(Arc::clone(&fleet.spare)).await?;
+    Ok((fleet, outside))
+}
+
 async fn collect(
     cli: &Cli,
-    fleet: &[Member],
+    fleet: &Fleet,
+    outside: Outside,
     registry: &Registry,
     config: CollectorConfig,
     mut stop: Pin<&mut impl Future<Output = anyhow::Result<()>>>,
 ) -> anyhow::Result<()> {
     let collector = Collector::start(config).await.context(HINT)?;
+    let places = Places {
+        registry: registry.grpc_addr(),
+        registry_http: registry.http_addr(),
+        collector: collector.grpc_addr(),
+        collector_http: collector.http_addr(),
+        outside: outside.addr,
+    };
     let told = tokio::select! {
-        told = story::tell(cli, fleet, registry.grpc_addr(), registry.http_addr(), collector.grpc_addr()) => told,
+        told = story::tell(cli, fleet, &places, outside.news) => told,
         stopped = &mut stop => stopped,
     };
-    print(&["stopping ...".to_owned()])?;
+    if cli.output == Output::Table {
+        print(&["stopping ...".to_owned()])?;
+    }
     collector.shutdown();
     match tokio::time::timeout(STOP, collector.wait()).await {
         Ok(stopped) => told.and(stopped),
