@@ -1,4 +1,4 @@
-//! Rules and dashboards against a real Prometheus that scrapes the pair, and the
+//! Rules and dashboards against a real Prometheus that scrapes the demo, or a pair to which things happen, and the
 //! document of metrics against what the services tell.
 
 use std::collections::BTreeSet;
@@ -11,6 +11,7 @@ use pulse_fixtures::line::ApiLine;
 use pulse_proto::pb::collector::v1::RefreshConnectionRequest;
 use pulse_proto::pb::registry::v1::GetResourceRequest;
 use pulse_proto::pb::resource::v1::ConnectionState;
+use pulse_tests::harness::demo::Demo;
 use pulse_tests::harness::feeder::{Feeder, batch};
 use pulse_tests::harness::fleet::Pair;
 use pulse_tests::harness::http_get;
@@ -40,9 +41,7 @@ async fn busy() -> anyhow::Result<(Appliance, Pair)> {
     mirror
         .until("the bad pool", |m| m.named("zfs-pool", "tank").is_some_and(|r| r.state == "DEGRADED"))
         .await?;
-    // And a call that fails.
-    let nobody = GetResourceRequest { id: "host-none".to_owned(), ..GetResourceRequest::default() };
-    client(pair.registry.grpc()).await?.get_resource(nobody).await.expect_err("nobody has this id");
+    fail(pair.registry.grpc()).await?;
     let tried = async {
         let mut pace = tokio::time::interval(std::time::Duration::from_millis(50));
         loop {
@@ -88,14 +87,14 @@ fn filled_in(expression: &str) -> String {
 }
 
 #[tokio::test]
-async fn prometheus_finds_what_every_rule_and_panel_asks_for() -> anyhow::Result<()> {
-    let (_appliance, pair) = busy().await?;
-    let (registry, collector) = (pair.registry.process().http_addr(), pair.collector.process().http_addr());
+async fn prometheus_finds_in_the_demo_what_every_rule_and_panel_asks_for() -> anyhow::Result<()> {
+    let demo = Demo::start().await?;
+    let (registry, collector) = (demo.addr("registry", "http")?, demo.addr("collector", "http")?);
     let prometheus = Prometheus::start(&aimed(registry, collector)?, &text("prometheus/rules.yml")?).await?;
     let groups = rules::groups()?;
     let of_the_operator = yaml(&text("kubernetes/components/monitoring/rules.yaml")?)?.remove(0);
     assert_eq!(groups, of_the_operator["spec"]["groups"], "the two files of rules differ");
-    let mut asked = 0;
+    let (mut asked, mut failures) = (0, 0);
     for rule in rules::each(&groups) {
         let expression = rule["expr"].as_str().unwrap_or_default();
         // The comparison finds something in bad times only.
@@ -121,16 +120,27 @@ async fn prometheus_finds_what_every_rule_and_panel_asks_for() -> anyhow::Result
         for panel in board["panels"].as_array().into_iter().flatten() {
             for target in panel["targets"].as_array().into_iter().flatten() {
                 let expression = target["expr"].as_str().unwrap_or_default();
-                let found = prometheus.finds(&filled_in(expression)).await?;
-                let is_good =
-                    |series: &&Value| series["metric"]["code"] == "Ok" || series["metric"]["code"] == "200";
-                let is_of_failures = panel["title"] == "Calls that failed";
-                assert!(!is_of_failures || found.iter().filter(is_good).count() == 0, "{found:?}");
+                prometheus.finds(&filled_in(expression)).await?;
                 asked += 1;
+                // Nothing has failed, which is no gap but a line at zero.
+                if let Some(of_failures) = expression.strip_suffix(" or on() vector(0)") {
+                    fail(demo.addr("registry", "grpc")?).await?;
+                    let found = prometheus.finds(of_failures).await?;
+                    let codes: Vec<_> = found.iter().map(|series| &series["metric"]["code"]).collect();
+                    assert_eq!(codes, ["InvalidArgument"], "{found:?}");
+                    failures += 1;
+                }
             }
         }
     }
-    assert!(asked >= 40, "{asked} expressions");
+    assert_eq!((asked, failures), (50, 1));
+    Ok(())
+}
+
+/// A call that fails.
+async fn fail(registry: SocketAddr) -> anyhow::Result<()> {
+    let nobody = GetResourceRequest { id: "host-none".to_owned(), ..GetResourceRequest::default() };
+    client(registry).await?.get_resource(nobody).await.expect_err("that is no id");
     Ok(())
 }
 
