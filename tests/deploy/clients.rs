@@ -1,28 +1,28 @@
-//! The example clients, run against both services: they share no code with us,
-//! only the contract.
+//! The example clients, built with the lines of their guide and run against the demo and a guarded pair: they share no code with
+//! us, only the contract.
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
 use pulse_fixtures::appliance::{Appliance, ApplianceConfig};
 use pulse_fixtures::line::ApiLine;
-use pulse_proto::pb::collector::v1::RefreshConnectionRequest;
 use pulse_proto::pb::collector::v1::connection_service_client::ConnectionServiceClient;
+use pulse_proto::pb::collector::v1::{ListConnectionsRequest, RefreshConnectionRequest};
 use pulse_shell::client::{self, Access};
-use pulse_tests::harness::fleet::Pair;
+use pulse_tests::harness::demo::Demo;
 use pulse_tests::harness::pki::Authority;
 use pulse_tests::harness::within;
 use pulse_tests::task::root;
 use pulse_tests::task::tools::{go, tool};
 use serde_json::Value;
-use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
-use tokio::process::Command;
+use tempfile::TempDir;
+use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, Lines};
+use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
 
-use crate::deployed;
 use crate::guarded::Guarded;
 
-/// What a client is told of a pair, and how the test itself reaches the collector.
+/// What a client is told of a guarded pair, and how the test itself reaches the collector.
 struct Way {
     words: Vec<String>,
     collector: String,
@@ -30,15 +30,6 @@ struct Way {
 }
 
 impl Way {
-    fn plain(pair: &Pair) -> Self {
-        let (registry, collector) = (pair.registry.grpc().to_string(), pair.collector.grpc().to_string());
-        Self {
-            words: ["--registry", &registry, "--collector", &collector].map(str::to_owned).to_vec(),
-            collector,
-            access: Access::default(),
-        }
-    }
-
     /// With everything that the pair wants to see.
     fn guarded(pair: &Guarded) -> anyhow::Result<Self> {
         let (tls_cert, tls_key) = pair.authority.issue_client("core", "spiffe://pulse/core")?;
@@ -69,54 +60,99 @@ impl Way {
         pairs.chain(value.into_iter().flat_map(|value| [flag.to_owned(), value.to_owned()])).collect()
     }
 
-    async fn refresh(&self, id: &str) -> anyhow::Result<()> {
-        let channel = client::connect("collector", &self.collector, &self.access).await?;
-        let request = RefreshConnectionRequest { id: id.to_owned() };
-        ConnectionServiceClient::new(channel).refresh_connection(request).await?;
+    async fn connections(&self) -> anyhow::Result<ConnectionServiceClient<client::Channel>> {
+        Ok(ConnectionServiceClient::new(client::connect("collector", &self.collector, &self.access).await?))
+    }
+
+    /// The words, and an appliance.
+    fn to(&self, appliance: &Appliance) -> Vec<String> {
+        let port = appliance.port().to_string();
+        let (host, username) = (appliance.host(), appliance.user());
+        let of_it = [("--host", host), ("--port", port), ("--username", username)];
+        let fingerprint = ("--fingerprint", appliance.fingerprint_sha256());
+        let of_it = of_it.into_iter().chain([fingerprint]);
+        let words = of_it.flat_map(|(flag, value)| [flag.to_owned(), value]);
+        self.words.iter().cloned().chain(words).collect()
+    }
+}
+
+/// A client on its journey.
+struct Journey {
+    running: Child,
+    input: ChildStdin,
+    output: Lines<BufReader<ChildStdout>>,
+    told: Lines<BufReader<ChildStderr>>,
+    said: Vec<(String, Value)>,
+}
+
+impl Journey {
+    fn start(mut client: Command) -> anyhow::Result<Self> {
+        client.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+        let mut running = client.spawn().context("start the client")?;
+        Ok(Self {
+            input: running.stdin.take().context("a piped stream")?,
+            output: BufReader::new(running.stdout.take().context("a piped stream")?).lines(),
+            told: BufReader::new(running.stderr.take().context("a piped stream")?).lines(),
+            said: Vec::new(),
+            running,
+        })
+    }
+
+    async fn enter(&mut self, line: &str) -> anyhow::Result<()> {
+        Ok(self.input.write_all(format!("{line}\n").as_bytes()).await?)
+    }
+
+    async fn complaint(&mut self) -> anyhow::Result<String> {
+        Ok(within("what the client tells", self.told.next_line()).await?.unwrap_or_default())
+    }
+
+    /// Until it says that step, or to the end when there is none.
+    async fn until(&mut self, wanted: &str) -> anyhow::Result<()> {
+        while let Some(line) = within("the next step", self.output.next_line()).await? {
+            let line: Value = serde_json::from_str(&line)?;
+            let step = line["step"].as_str().context("a step")?.to_owned();
+            self.said.push((step, line));
+            if self.said.last().is_some_and(|(step, _)| step == wanted) {
+                return Ok(());
+            }
+        }
+        let complaint = self.complaint().await?;
+        anyhow::bail!("no {wanted} after {:?}: {complaint}", self.said)
+    }
+
+    fn step(&self, wanted: &str) -> &Value {
+        self.said.iter().find(|(step, _)| step == wanted).map_or(&Value::Null, |(_, line)| line)
+    }
+
+    /// Its watch is cut off, and it says what it waits for.
+    async fn until_cut(&mut self) -> anyhow::Result<()> {
+        self.until("cut").await?;
+        let said = self.complaint().await?;
+        ensure!(said.contains("press Enter"), "{said}");
+        Ok(())
+    }
+
+    /// Behind the cut, after which there was something of that name: what it must have said at each step.
+    async fn on(&mut self, new: &str) -> anyhow::Result<()> {
+        self.enter("").await?;
+        self.until("removed").await?;
+        let status = within("its end", self.running.wait()).await?;
+        ensure!(status.success(), "{status} after {:?}", self.said);
+        let steps: Vec<&str> = self.said.iter().map(|(step, _)| step.as_str()).collect();
+        assert_eq!(steps, ["tested", "created", "watched", "cut", "resumed", "listed", "removed"]);
+        let tested = self.step("tested");
+        assert_eq!((tested["success"].as_bool(), tested["version"].is_string()), (Some(true), true));
+        let found = self.step("resumed")["new"].as_array().context("what is new")?;
+        assert!(found.iter().any(|name| name == new), "{found:?}");
+        assert!(self.step("listed")["resources"].as_u64() >= self.step("watched")["resources"].as_u64());
+        assert_eq!(self.step("removed")["resources"], 0);
         Ok(())
     }
 }
 
-/// The journey of `docs/clients.md`; what it must say at each step.
-async fn journey(mut client: Command, way: &Way) -> anyhow::Result<()> {
-    let appliance = Appliance::start(ApplianceConfig::of(ApiLine::V25_10)).await?;
-    client.args(&way.words).args(["--host", &appliance.host()]);
-    client.args(["--port", &appliance.port().to_string(), "--username", &appliance.user()]);
-    client.args(["--fingerprint", &appliance.fingerprint_sha256()]);
-    client.stdin(Stdio::piped()).stdout(Stdio::piped()).kill_on_drop(true);
-    let mut running = client.spawn().context("start the client")?;
-    let mut input = running.stdin.take().context("a piped stream")?;
-    let mut output = BufReader::new(running.stdout.take().context("a piped stream")?).lines();
-    input.write_all(format!("{}\n", appliance.api_key()).as_bytes()).await?;
-    let mut said: Vec<(String, Value)> = Vec::new();
-    while let Some(line) = within("the next step", output.next_line()).await? {
-        let line: Value = serde_json::from_str(&line)?;
-        let step = line["step"].as_str().context("a step")?.to_owned();
-        if step == "cut" {
-            appliance.mutate(|world, now| world.add_dataset(ApiLine::V25_10, "tank/meanwhile", now));
-            let id = said.iter().find(|(step, _)| step == "created").context("a connection")?.1["id"].clone();
-            way.refresh(id.as_str().context("an id")?).await?;
-            input.write_all(b"\n").await?;
-        }
-        said.push((step, line));
-    }
-    let status = within("its end", running.wait()).await?;
-    anyhow::ensure!(status.success(), "{status} after {said:?}");
-    let steps: Vec<&str> = said.iter().map(|(step, _)| step.as_str()).collect();
-    assert_eq!(steps, ["tested", "created", "watched", "cut", "resumed", "listed", "removed"]);
-    let of =
-        |wanted: &str| said.iter().find(|(step, _)| step == wanted).map_or(&Value::Null, |(_, line)| line);
-    assert_eq!((of("tested")["success"].as_bool(), of("tested")["version"].is_string()), (Some(true), true));
-    let new = of("resumed")["new"].as_array().context("what is new")?;
-    assert!(new.iter().any(|name| name == "tank/meanwhile"), "{new:?}");
-    assert!(of("listed")["resources"].as_u64() >= of("watched")["resources"].as_u64());
-    assert_eq!(of("removed")["resources"], 0);
-    Ok(())
-}
-
 /// A run that nobody lets in: it says what helps, and leaves nothing behind.
 async fn turned_away(mut client: Command, words: &[String], remedy: &str) -> anyhow::Result<()> {
-    client.args(words).args(["--host", "nas.example"]);
+    client.args(words).args(["--host", "nas.example"]).env_remove(KEY);
     client.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
     let mut running = client.spawn().context("start the client")?;
     let mut input = running.stdin.take().context("a piped stream")?;
@@ -129,14 +165,33 @@ async fn turned_away(mut client: Command, words: &[String], remedy: &str) -> any
     Ok(())
 }
 
-/// A client in both ways, and at every door that stays closed.
-async fn everywhere(client: impl Fn() -> Command) -> anyhow::Result<()> {
-    let pair = Pair::start().await?;
-    journey(client(), &Way::plain(&pair)).await?;
+/// A client as the guide has it with the demo, then guarded, and at every door that stays closed.
+async fn everywhere(guide: &Guide) -> anyhow::Result<()> {
+    let client = || guide.client();
+    let demo = Demo::start().await?;
+    let mut with_demo = client();
+    with_demo.args(guide.words(&demo)?).env(KEY, demo.spare("api_key"));
+    let mut journey = Journey::start(with_demo)?;
+    journey.until_cut().await?;
+    demo.swap_disk().await?;
+    journey.on("sdc").await?;
 
-    let pair = Guarded::start(true).await?;
+    let mut pair = Guarded::start(true).await?;
     let way = Way::guarded(&pair)?;
-    journey(client(), &way).await?;
+    let appliance = Appliance::start(ApplianceConfig::of(ApiLine::V25_10)).await?;
+    let start = async || {
+        let mut client = client();
+        client.args(way.to(&appliance)).env_remove(KEY);
+        let mut journey = Journey::start(client)?;
+        journey.enter(&appliance.api_key()).await?;
+        journey.until_cut().await?;
+        Ok::<_, anyhow::Error>(journey)
+    };
+    let mut journey = start().await?;
+    appliance.mutate(|world, now| world.add_dataset(ApiLine::V25_10, "tank/meanwhile", now));
+    let id = journey.step("created")["id"].as_str().context("an id")?.to_owned();
+    way.connections().await?.refresh_connection(RefreshConnectionRequest { id }).await?;
+    journey.on("tank/meanwhile").await?;
 
     let theirs = Authority::new(pair.folder.path(), "theirs")?.file().display().to_string();
     let viewer = pair.token("pulse-collector", "viewer").display().to_string();
@@ -169,62 +224,120 @@ async fn everywhere(client: impl Fn() -> Command) -> anyhow::Result<()> {
     {
         by_variables.env(variable, file.as_ref().context("a file")?);
     }
-    turned_away(by_variables, &way.words[..4], "Give a token that may, with --registry-token-file").await
+    turned_away(by_variables, &way.words[..4], "Give a token that may, with --registry-token-file").await?;
+
+    // What goes wrong on the way leaves no connection behind.
+    let mut journey = start().await?;
+    let list = || async {
+        let listed = way.connections().await?.list_connections(ListConnectionsRequest::default()).await?;
+        Ok::<_, anyhow::Error>(listed.into_inner().connections.len())
+    };
+    assert_eq!(list().await?, 1);
+    pair.registry.kill9().await?;
+    journey.enter("").await?;
+    let said = journey.complaint().await?;
+    let status = within("its end", journey.running.wait()).await?;
+    assert_eq!((status.code(), list().await?), (Some(1), 0), "{said}");
+    ensure!(said.contains("the registry at"), "{said}");
+    Ok(())
 }
 
-fn protos(folder: &Path, found: &mut Vec<PathBuf>) {
-    for path in std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path()) {
-        if path.is_dir() {
-            protos(&path, found);
-        } else if path.extension().is_some_and(|extension| extension == "proto") {
-            found.push(path);
+/// Variable of our own commands for the key of an appliance.
+const KEY: &str = "PULSE_TRUENAS_API_KEY";
+
+/// The block of `docs/clients.md` for a language, carried out in a copy of what it needs of this repository.
+struct Guide {
+    /// Where its commands have led.
+    folder: PathBuf,
+    /// Folders of its programs.
+    path: String,
+    /// How the client is started, and the words behind that.
+    run: (String, String),
+    /// Kept last: it goes when nobody runs in it.
+    _copy: TempDir,
+}
+
+/// What a machine does once and a test has done already.
+const FETCHES: [&str; 4] = ["pip install ", "go install ", "go get ", "go mod tidy"];
+
+impl Guide {
+    /// `prepare` puts beside the example what would have been fetched.
+    async fn follow(
+        example: &str,
+        programs: &[&Path],
+        env: &[(&str, String)],
+        prepare: impl FnOnce(&Path) -> anyhow::Result<()>,
+    ) -> anyhow::Result<Self> {
+        let text = std::fs::read_to_string(root().join("docs/clients.md"))?;
+        let place = format!("cd deploy/clients/{example}\n");
+        let block = text.split("```").find(|block| block.contains(&place)).context("a block of commands")?;
+        let (steps, run) = block.trim_end().rsplit_once('\n').context("several lines")?;
+        let run = run.split_once(" --").map(|(run, words)| (run.to_owned(), format!("--{words}")));
+        let is_fetch = |line: &&str| FETCHES.iter().any(|fetch| line.starts_with(fetch));
+        let steps: Vec<&str> = steps.lines().skip(1).filter(|line| !is_fetch(line)).collect();
+
+        let copy = tempfile::tempdir()?;
+        let mut copying = Command::new("cp");
+        copying.args(["-r", "--parents", "proto", "buf.yaml", "buf.gen.yaml"]);
+        copying.arg(format!("deploy/clients/{example}")).arg(copy.path()).current_dir(root());
+        ensure!(copying.status().await?.success(), "copy what the guide needs");
+        let folder = copy.path().join("deploy/clients").join(example);
+        prepare(&folder)?;
+        let folders = programs.iter().map(|folder| folder.display().to_string());
+        let path = folders.chain(std::env::var("PATH")).collect::<Vec<_>>().join(":");
+        let mut shell = Command::new("sh");
+        shell.args(["-ec", &steps.join("\n")]).current_dir(copy.path()).env("PATH", &path);
+        shell.envs(env.iter().map(|(name, value)| (*name, value)));
+        let built = within("the client to be built", shell.output()).await?;
+        ensure!(built.status.success(), "{steps:#?}: {}", String::from_utf8_lossy(&built.stderr));
+        Ok(Self { folder, path, run: run.context("a line that runs it")?, _copy: copy })
+    }
+
+    fn client(&self) -> Command {
+        let mut client = Command::new("sh");
+        client.arg("-c").arg(format!("exec env {} \"$@\"", self.run.0)).arg("sh");
+        client.current_dir(&self.folder).env("PATH", &self.path);
+        client
+    }
+
+    /// The flags of the guide, with what the demo says in place of what stands there.
+    fn words(&self, demo: &Demo) -> anyhow::Result<Vec<String>> {
+        let written: Vec<&str> = self.run.1.split(' ').collect();
+        let mut words = Vec::new();
+        for flag in written.iter().step_by(2) {
+            let name = flag.strip_prefix("--").with_context(|| format!("{flag} is no flag"))?;
+            let value = match name {
+                "registry" | "collector" => demo.addr(name, "grpc")?.to_string(),
+                _ => demo.spare(name),
+            };
+            words.extend([(*flag).to_owned(), value]);
         }
+        Ok(words)
     }
 }
 
 #[tokio::test]
 async fn a_client_in_python_makes_the_journey_and_says_what_stands_in_its_way() -> anyhow::Result<()> {
-    let folder = tempfile::tempdir()?;
-    let proto = root().join("proto");
-    let mut files = Vec::new();
-    protos(&proto, &mut files);
     let python = tool("python");
-    anyhow::ensure!(python.is_file(), "{} is missing; run `cargo xtask test`", python.display());
-    let mut generate = Command::new(&python);
-    generate.args(["-m", "grpc_tools.protoc", "--proto_path"]).arg(&proto);
-    for out in ["--python_out", "--grpc_python_out"] {
-        generate.arg(out).arg(folder.path());
-    }
-    let generated = within("the Python stubs", generate.args(files).output()).await?;
-    anyhow::ensure!(generated.status.success(), "{}", String::from_utf8_lossy(&generated.stderr));
-    everywhere(|| {
-        let mut client = Command::new(&python);
-        client.arg(deployed("clients/python/journey.py")).env("PYTHONPATH", folder.path());
-        client
-    })
-    .await
+    ensure!(python.is_file(), "{} is missing; run `cargo xtask test`", python.display());
+    let programs = python.parent().context("a folder")?;
+    everywhere(&Guide::follow("python", &[programs], &[], |_| Ok(())).await?).await
 }
 
 #[tokio::test]
 async fn a_client_in_go_makes_the_journey_and_says_what_stands_in_its_way() -> anyhow::Result<()> {
     let go = tokio::task::spawn_blocking(go::go).await??;
-    let folder = tempfile::tempdir()?;
-    let own = folder.path().join("src/github.com/rcourtman/pulse");
-    let path = format!("{}:{}", go.generators.display(), std::env::var("PATH").unwrap_or_default());
     let buf = tool("buf");
-    anyhow::ensure!(buf.is_file(), "{} is missing; run `cargo xtask test`", buf.display());
-    let mut generate = Command::new(buf);
-    generate.current_dir(root()).arg("generate").arg("--output").arg(&own).env("PATH", path);
-    let generated = within("the Go packages", generate.output()).await?;
-    anyhow::ensure!(generated.status.success(), "{}", String::from_utf8_lossy(&generated.stderr));
-    let binary = folder.path().join("journey");
-    let mut build = Command::new(&go.go);
-    build.arg("build").arg("-o").arg(&binary).arg(deployed("clients/go/main.go"));
-    build
-        .env("GO111MODULE", "off")
-        .env("GOPATH", format!("{}:{}", folder.path().display(), go.path.display()));
-    build.env("GOCACHE", root().join("target/peers/go/cache")).env("GOFLAGS", "").env("CGO_ENABLED", "0");
-    let built = within("the build", build.output()).await?;
-    anyhow::ensure!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
-    everywhere(|| Command::new(&binary)).await
+    ensure!(buf.is_file(), "{} is missing; run `cargo xtask test`", buf.display());
+    let programs: Vec<&Path> = [&buf, &go.go].into_iter().filter_map(|program| program.parent()).collect();
+    let env = [
+        ("GOFLAGS", "-mod=vendor".to_owned()),
+        ("GOPROXY", "off".to_owned()),
+        ("GOCACHE", root().join("target/peers/go/cache").display().to_string()),
+        ("CGO_ENABLED", "0".to_owned()),
+    ];
+    let programs = [programs, vec![go.generators.as_path()]].concat();
+    let guide =
+        Guide::follow("go", &programs, &env, |folder| go::vendor(&go.path.join("src"), folder)).await?;
+    everywhere(&guide).await
 }

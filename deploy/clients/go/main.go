@@ -1,10 +1,12 @@
 // Journey does what the Pulse core does with both services, in one run: add a
-// connection, list page by page, watch, come back by resume token, remove it.
+// connection, watch, come back by resume token, list page by page, remove it.
+// docs/clients.md has the commands.
 //
-// The packages below gen are made by `buf generate`. The API key comes on
-// standard input. Prints one JSON object for each step. It speaks TLS to an
-// https:// address, and wherever an authority or a certificate is given. What
-// went wrong, and what helps, stands on standard error; the exit code is 1 then.
+// The API key comes from PULSE_TRUENAS_API_KEY, or is the first line of standard
+// input. Prints one JSON object for each step; standard error says what is waited
+// for. It speaks TLS to an https:// address, and wherever an authority or a
+// certificate is given. What went wrong, and what helps, stands on standard error;
+// the exit code is 1 then. The connection is removed in any case.
 package main
 
 import (
@@ -19,6 +21,7 @@ import (
 	"fmt"
 	"log"
 	"os"
+	"os/signal"
 	"strings"
 	"time"
 
@@ -147,6 +150,46 @@ func (s *server) remedy(told *status.Status) string {
 	return ""
 }
 
+// lines are those of standard input: waiting for one ends with the context, too.
+func lines() <-chan string {
+	found := make(chan string)
+	go func() {
+		defer close(found)
+		for input := bufio.NewScanner(os.Stdin); input.Scan(); {
+			found <- input.Text()
+		}
+	}()
+	return found
+}
+
+func next(ctx context.Context, input <-chan string) (string, error) {
+	select {
+	case line := <-input:
+		return line, nil
+	case <-ctx.Done():
+		return "", ctx.Err()
+	}
+}
+
+// apiKey goes to the collector and is never read back.
+func apiKey(ctx context.Context, input <-chan string) (string, error) {
+	key := os.Getenv("PULSE_TRUENAS_API_KEY")
+	if key == "" {
+		if about, err := os.Stdin.Stat(); err == nil && about.Mode()&os.ModeCharDevice != 0 {
+			log.Print("API key:")
+		}
+		line, err := next(ctx, input)
+		if err != nil {
+			return "", err
+		}
+		key = line
+	}
+	if key = strings.TrimSpace(key); key == "" {
+		return "", errors.New("an API key is wanted in PULSE_TRUENAS_API_KEY or on standard input")
+	}
+	return key, nil
+}
+
 func say(step string, facts map[string]interface{}) {
 	if facts == nil {
 		facts = map[string]interface{}{}
@@ -261,7 +304,9 @@ func journey() error {
 	fingerprint := flag.String("fingerprint", "", "of its certificate")
 	flag.Parse()
 
-	ctx := context.Background()
+	// Ctrl-C ends what is waited for, and what was added is removed all the same.
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
 	shown := files{ca: *ca, cert: *cert, key: *key}
 	toCollector, err := dial("collector", *collectorAt, either(*collectorToken, *tokenFile), shown)
 	if err != nil {
@@ -276,14 +321,14 @@ func journey() error {
 	connections := collector.NewConnectionServiceClient(toCollector)
 	resources := registry.NewResourceServiceClient(toRegistry)
 
-	input := bufio.NewReader(os.Stdin)
-	apiKey, err := input.ReadString('\n')
+	input := lines()
+	secret, err := apiKey(ctx, input)
 	if err != nil {
-		return fmt.Errorf("an API key is wanted on standard input: %w", err)
+		return err
 	}
 	connection := &collector.Connection{
 		Name: *name, Host: *host, Port: uint32(*port), Username: *username,
-		Fingerprint: *fingerprint, ApiKey: strings.TrimSpace(apiKey),
+		Fingerprint: *fingerprint, ApiKey: secret,
 	}
 	// Who is not let in at one of them leaves nothing behind at the other.
 	if _, err := resources.SummarizeResources(ctx, &registry.SummarizeResourcesRequest{}); err != nil {
@@ -301,19 +346,50 @@ func journey() error {
 		return toCollector.explain(err)
 	}
 	created := answer.Connection
+	remove := func() error {
+		ctx, cancel := context.WithTimeout(context.Background(), deadline)
+		defer cancel()
+		_, err := connections.DeleteConnection(ctx, &collector.DeleteConnectionRequest{Id: created.Id, Etag: created.Etag})
+		return toCollector.explain(err)
+	}
+	isThere := true
+	defer func() {
+		if isThere {
+			if err := remove(); err != nil {
+				log.Printf("the connection %s is still there: %v", created.Id, err)
+			}
+		}
+	}()
 	say("created", map[string]interface{}{"id": created.Id})
 
 	m := &mirror{client: resources, filter: fmt.Sprintf("connection = %q", created.Id), held: map[string]*resource.Resource{}}
+	if err := look(ctx, m, input, *host); err != nil {
+		return toRegistry.explain(err)
+	}
+	if err := remove(); err != nil {
+		return err
+	}
+	isThere = false
+	if err := m.followOrBeginAnew(ctx, func() bool { return len(m.held) == 0 }); err != nil {
+		return toRegistry.explain(err)
+	}
+	say("removed", map[string]interface{}{"resources": len(m.held)})
+	return nil
+}
+
+// look watches, is cut off, comes back, and lists the same.
+func look(ctx context.Context, m *mirror, input <-chan string, host string) error {
 	isPool := func(r *resource.Resource) bool { return r.Technology == "zfs-pool" }
 	isDisk := func(r *resource.Resource) bool { return r.Type == resource.ResourceType_RESOURCE_TYPE_PHYSICAL_DISK }
 	if err := m.follow(ctx, func() bool { return m.has(isPool) && m.has(isDisk) }); err != nil {
-		return toRegistry.explain(err)
+		return err
 	}
 	say("watched", map[string]interface{}{"resources": len(m.held)})
 
 	// Another stream goes on where the first one was cut.
 	say("cut", nil)
-	if _, err := input.ReadString('\n'); err != nil {
+	log.Printf("The watch is cut off. Add something to %s, such as a disk, and press Enter: it goes on and waits for that.", host)
+	if _, err := next(ctx, input); err != nil {
 		return err
 	}
 	before := map[string]bool{}
@@ -322,7 +398,7 @@ func journey() error {
 	}
 	isNew := func(r *resource.Resource) bool { return !before[r.Id] }
 	if err := m.followOrBeginAnew(ctx, func() bool { return m.has(isNew) }); err != nil {
-		return toRegistry.explain(err)
+		return err
 	}
 	added := []string{}
 	for _, found := range m.held {
@@ -332,23 +408,14 @@ func journey() error {
 	}
 	say("resumed", map[string]interface{}{"new": added})
 
-	listed, err := everyPage(ctx, resources, m.filter)
+	listed, err := everyPage(ctx, m.client, m.filter)
 	if err != nil {
-		return toRegistry.explain(err)
+		return err
 	}
 	if len(listed) != len(m.held) {
 		return fmt.Errorf("the list has %d resources, the watch %d", len(listed), len(m.held))
 	}
 	say("listed", map[string]interface{}{"resources": len(listed), "pages_of": 5})
-
-	deletion := &collector.DeleteConnectionRequest{Id: created.Id, Etag: created.Etag}
-	if _, err := connections.DeleteConnection(ctx, deletion); err != nil {
-		return toCollector.explain(err)
-	}
-	if err := m.followOrBeginAnew(ctx, func() bool { return len(m.held) == 0 }); err != nil {
-		return toRegistry.explain(err)
-	}
-	say("removed", map[string]interface{}{"resources": len(m.held)})
 	return nil
 }
 

@@ -1,12 +1,9 @@
-"""What the Pulse core does with both services, in one run: add a connection, list page by page, watch, come back by
-resume token, remove the connection.
+"""What the Pulse core does with both services, in one run: add a connection, watch, come back by resume token, list page by
+page, remove the connection. docs/clients.md has the commands.
 
-    python -m grpc_tools.protoc --proto_path proto --python_out gen --grpc_python_out gen $(find proto -name '*.proto')
-    PYTHONPATH=gen python journey.py --registry 127.0.0.1:7660 --collector 127.0.0.1:7670 \
-        --host nas1.example --username pulse --fingerprint sha256:... < api-key
-
-Prints one JSON object for each step. It speaks TLS to an https:// address, and wherever an authority or a certificate is
-given. What went wrong, and what helps, stands on standard error; the exit code is 1 then.
+The API key comes from PULSE_TRUENAS_API_KEY, or is the first line of standard input. Prints one JSON object for each step;
+standard error says what is waited for. It speaks TLS to an https:// address, and wherever an authority or a certificate is
+given. What went wrong, and what helps, stands on standard error; the exit code is 1 then. The connection is removed in any case.
 """
 
 import argparse
@@ -93,6 +90,23 @@ class Server:
 
 def say(step, **facts):
     print(json.dumps({"step": step, **facts}), flush=True)
+
+
+def tell(text):
+    """Of what a person should know, apart from what a program reads."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def api_key():
+    """It goes to the collector and is never read back."""
+    key = os.environ.get("PULSE_TRUENAS_API_KEY")
+    if not key:
+        if sys.stdin.isatty():
+            tell("API key:")
+        key = sys.stdin.readline()
+    if not key.strip():
+        raise SystemExit("an API key is wanted in PULSE_TRUENAS_API_KEY or on standard input")
+    return key.strip()
 
 
 def every_page(resources, **query):
@@ -183,14 +197,13 @@ def main():
     connections = collector_grpc.ConnectionServiceStub(to_collector.channel)
     resources = registry_grpc.ResourceServiceStub(to_registry.channel)
 
-    # The key comes on standard input and is never read back.
     connection = collector.Connection(
         name=arguments.name,
         host=arguments.host,
         port=arguments.port,
         username=arguments.username,
         fingerprint=arguments.fingerprint,
-        api_key=sys.stdin.readline().strip(),
+        api_key=api_key(),
     )
     # Who is not let in at one of them leaves nothing behind at the other.
     with to_registry.asked():
@@ -201,36 +214,52 @@ def main():
         say("tested", success=tested.success, version=tested.appliance_version)
         request = collector.CreateConnectionRequest(connection=connection)
         created = connections.CreateConnection(request, timeout=DEADLINE_SECONDS).connection
-        assert "-" not in created.api_key, "the key was read back"
-        say("created", id=created.id)
 
-    with to_registry.asked():
-        mirror = Mirror(resources, f'connection = "{created.id}"')
-        pool = lambda seen: any(found.technology == "zfs-pool" for found in seen.held.values())
-        disk = lambda seen: any(found.type == enums.RESOURCE_TYPE_PHYSICAL_DISK for found in seen.held.values())
-        mirror.follow(lambda seen: pool(seen) and disk(seen))
-        say("watched", resources=len(mirror.held))
-
-        # Another stream goes on where the first one was cut.
-        say("cut")
-        sys.stdin.readline()
-        before = set(mirror.held)
-        mirror.follow_or_begin_anew(lambda seen: set(seen.held) - before)
-        new = sorted(mirror.held[id].name for id in set(mirror.held) - before)
-        say("resumed", new=new)
-
-        paths = field_mask_pb2.FieldMask(paths=["id", "name", "severity"])
-        query = {"filter": mirror.query, "page_size": 5, "order_by": "severity desc, name", "read_mask": paths}
-        listed = list(every_page(resources, **query))
-        assert {found.id for found in listed} == set(mirror.held), "the list and the watch differ"
-        say("listed", resources=len(listed), pages_of=5)
-
-    with to_collector.asked():
+    def remove():
         deletion = collector.DeleteConnectionRequest(id=created.id, etag=created.etag)
         connections.DeleteConnection(deletion, timeout=DEADLINE_SECONDS)
+
+    mirror = Mirror(resources, f'connection = "{created.id}"')
+    try:
+        assert "-" not in created.api_key, "the key was read back"
+        say("created", id=created.id)
+        with to_registry.asked():
+            look(resources, mirror, arguments.host)
+    except BaseException:
+        # Whatever went wrong, or Ctrl-C: nothing is left behind.
+        try:
+            remove()
+        except grpc.RpcError as error:
+            tell(f"the connection {created.id} is still there: {error.details()}")
+        raise
+    with to_collector.asked():
+        remove()
     with to_registry.asked():
         mirror.follow_or_begin_anew(lambda seen: not seen.held)
         say("removed", resources=len(mirror.held))
+
+
+def look(resources, mirror, host):
+    """Watch, be cut off, come back, and list the same."""
+    pool = lambda seen: any(found.technology == "zfs-pool" for found in seen.held.values())
+    disk = lambda seen: any(found.type == enums.RESOURCE_TYPE_PHYSICAL_DISK for found in seen.held.values())
+    mirror.follow(lambda seen: pool(seen) and disk(seen))
+    say("watched", resources=len(mirror.held))
+
+    # Another stream goes on where the first one was cut.
+    say("cut")
+    tell(f"The watch is cut off. Add something to {host}, such as a disk, and press Enter: it goes on and waits for that.")
+    sys.stdin.readline()
+    before = set(mirror.held)
+    mirror.follow_or_begin_anew(lambda seen: set(seen.held) - before)
+    new = sorted(mirror.held[id].name for id in set(mirror.held) - before)
+    say("resumed", new=new)
+
+    paths = field_mask_pb2.FieldMask(paths=["id", "name", "severity"])
+    query = {"filter": mirror.query, "page_size": 5, "order_by": "severity desc, name", "read_mask": paths}
+    listed = list(every_page(resources, **query))
+    assert {found.id for found in listed} == set(mirror.held), "the list and the watch differ"
+    say("listed", resources=len(listed), pages_of=5)
 
 
 if __name__ == "__main__":
