@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 
-use anyhow::ensure;
+use anyhow::{Context as _, ensure};
 use pulse_fixtures::appliance::{Appliance, ApplianceConfig};
 use pulse_fixtures::fault::{Effect, Failure};
 use pulse_fixtures::line::ApiLine;
@@ -94,11 +94,13 @@ async fn prometheus_finds_in_the_demo_what_every_rule_and_panel_asks_for() -> an
     let groups = rules::groups()?;
     let of_the_operator = yaml(&text("kubernetes/components/monitoring/rules.yaml")?)?.remove(0);
     assert_eq!(groups, of_the_operator["spec"]["groups"], "the two files of rules differ");
-    let (mut asked, mut failures) = (0, 0);
+    let (mut asked, mut failures, mut counts, mut variables) = (0, 0, 0, 0);
     for rule in rules::each(&groups) {
         let expression = rule["expr"].as_str().unwrap_or_default();
         // The comparison finds something in bad times only.
-        prometheus.finds(&rules::compared(expression)).await?;
+        for series in rules::looked_at(expression) {
+            prometheus.finds(&series).await?;
+        }
         for field in ["summary", "description"] {
             assert!(rule["annotations"][field].as_str().is_some_and(|told| told.len() > 10), "{expression}");
         }
@@ -117,11 +119,23 @@ async fn prometheus_finds_in_the_demo_what_every_rule_and_panel_asks_for() -> an
     assert_eq!(loaded.len(), asked);
     for board in ["fleet", "services"] {
         let board: Value = serde_json::from_str(&text(&format!("grafana/{board}.json"))?)?;
+        for variable in board["templating"]["list"].as_array().into_iter().flatten() {
+            let Some((metric, label)) = variable["query"].as_str().and_then(values_of) else { continue };
+            let found = prometheus.finds(metric).await?;
+            assert!(found.iter().all(|series| series["metric"][label].is_string()), "{metric} by {label}");
+            variables += 1;
+        }
         for panel in board["panels"].as_array().into_iter().flatten() {
             for target in panel["targets"].as_array().into_iter().flatten() {
                 let expression = target["expr"].as_str().unwrap_or_default();
                 prometheus.finds(&filled_in(expression)).await?;
                 asked += 1;
+                // None is a number, too; there is something to count all the same.
+                if let Some(counted) = expression.strip_suffix(") or vector(0)") {
+                    let counted = counted.strip_prefix("count(").context("something counted")?;
+                    prometheus.finds(&rules::compared(counted)).await?;
+                    counts += 1;
+                }
                 // Nothing has failed, which is no gap but a line at zero.
                 if let Some(of_failures) = expression.strip_suffix(" or on() vector(0)") {
                     fail(demo.addr("registry", "grpc")?).await?;
@@ -133,8 +147,13 @@ async fn prometheus_finds_in_the_demo_what_every_rule_and_panel_asks_for() -> an
             }
         }
     }
-    assert_eq!((asked, failures), (50, 1));
+    assert_eq!((asked, failures, counts, variables), (50, 1, 2, 1));
     Ok(())
+}
+
+/// What `label_values(metric, label)` asks for.
+fn values_of(query: &str) -> Option<(&str, &str)> {
+    query.strip_prefix("label_values(")?.strip_suffix(')')?.split_once(", ")
 }
 
 /// A call that fails.

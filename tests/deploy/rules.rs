@@ -24,8 +24,22 @@ pub(crate) fn each(groups: &Value) -> impl Iterator<Item = &Value> {
 
 /// What an expression compares, which is there in good times, too.
 pub(crate) fn compared(expression: &str) -> String {
-    let sides = [" == ", " > ", " >= "].iter().find_map(|sign| expression.split_once(sign));
-    sides.map_or(expression, |(what, _)| what).replace("{state!=\"ONLINE\"}", "")
+    let sides = [" == ", " > ", " >= ", " < "].iter().find_map(|sign| expression.split_once(sign));
+    let compared = sides.map_or(expression, |(what, _)| what);
+    // Of such there are none where all is well, or where no such disk is.
+    [r#"{state!="ONLINE"}"#, r#"{bus!~"nvme|scsi"}"#]
+        .iter()
+        .fold(compared.to_owned(), |all, few| all.replace(few, ""))
+}
+
+/// All that an expression looks at, whatever it is joined by.
+pub(crate) fn looked_at(expression: &str) -> Vec<String> {
+    let joined = expression.split(" or ").flat_map(|part| part.split(" and "));
+    let bare = joined.map(|part| {
+        let part = part.strip_prefix("ignoring (outcome) ").unwrap_or(part);
+        part.strip_prefix("absent(").and_then(|part| part.strip_suffix(')')).unwrap_or(part)
+    });
+    bare.map(compared).collect()
 }
 
 fn names<'a>(rules: impl Iterator<Item = &'a Value>) -> BTreeSet<String> {
