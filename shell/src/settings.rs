@@ -281,14 +281,21 @@ fn kind(value: &DeValue<'_>) -> &'static str {
     }
 }
 
-/// The known name with the most of its letters in place, when that is most of them.
+/// The known name with the most of its letters in place, when that is most of them; of equals the one in the same section.
 fn nearest(name: &str, keys: &[Key]) -> Option<&'static str> {
-    let last = |text: &str| text.rsplit('.').next().unwrap_or_default().to_owned();
+    let parts = |text: &str| match text.rsplit_once('.') {
+        Some((section, last)) => (section.to_owned(), last.to_owned()),
+        None => (String::new(), text.to_owned()),
+    };
+    let (section, last) = parts(name);
     let same = |a: &str, b: &str| a.chars().zip(b.chars()).take_while(|(a, b)| a == b).count();
     let reversed = |text: &str| text.chars().rev().collect::<String>();
     let alike = |a: &str, b: &str| same(a, b) + same(&reversed(a), &reversed(b));
-    let scored = keys.iter().map(|key| (alike(&last(key.name), &last(name)), key.name));
-    scored.max_by_key(|(score, _)| *score).filter(|(score, _)| *score >= 3).map(|(_, name)| name)
+    let scored = keys.iter().map(|key| {
+        let (of, known) = parts(key.name);
+        ((alike(&known, &last), of == section), key.name)
+    });
+    scored.max_by_key(|(score, _)| *score).filter(|((letters, _), _)| *letters >= 3).map(|(_, name)| name)
 }
 
 #[cfg(test)]
@@ -338,6 +345,17 @@ mod tests {
                 "environment T_ON".to_owned()
             ]
         );
+    }
+
+    #[test]
+    fn what_is_nearest_is_looked_for_in_the_section_that_was_meant() {
+        let of = |name| Key { name, env: "", default: "", help: "" };
+        for keys in [["grpc.listen", "http.listen"], ["http.listen", "grpc.listen"]] {
+            let keys = keys.map(of);
+            assert_eq!(nearest("grpc.listn", &keys), Some("grpc.listen"));
+            assert_eq!(nearest("http.listn", &keys), Some("http.listen"));
+            assert_eq!(nearest("grpc.timeout", &keys), None);
+        }
     }
 
     #[test]
