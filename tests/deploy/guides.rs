@@ -12,11 +12,13 @@ use pulse_tests::task::tools::kubernetes::kubectl;
 
 use crate::tool;
 
-const GUIDES: [&str; 7] = [
+const GUIDES: [&str; 9] = [
     "README.md",
     "deploy/compose/README.md",
     "deploy/kubernetes/README.md",
     "deploy/systemd/README.md",
+    "docs/alerts.md",
+    "docs/context.md",
     "docs/delivery.md",
     "docs/operations.md",
     "docs/rollback.md",
@@ -199,6 +201,18 @@ fn every_line_of_the_guides_is_understood_by_what_it_calls() -> anyhow::Result<(
         let words: Vec<String> = line.split(' ').map(str::to_owned).collect();
         assert!(understood(program, &words).is_err(), "{program} {line}");
     }
+    Ok(())
+}
+
+/// The runbook takes what `certify` ends with for its answer.
+#[test]
+fn a_line_that_is_not_understood_is_no_verdict() -> anyhow::Result<()> {
+    let (output, said) = tool(Command::new(binary("xtask")?).args(["certify", "--figures", "most"]))?;
+    ensure!(
+        output.status.code() == Some(64) && said.contains("full, quick, none"),
+        "{:?}: {said}",
+        output.status
+    );
     Ok(())
 }
 

@@ -53,10 +53,20 @@ enum Task {
     },
 }
 
+/// Of a line that is not understood, as `sysexits` has it: 1 and 2 are answers of `certify`.
+const USAGE: u8 = 64;
+
 fn main() -> anyhow::Result<ExitCode> {
     // `cargo xtask -- test` is `cargo xtask test`: cargo's alias ends with a separator of its own.
     let arguments = std::env::args().enumerate().filter(|(i, argument)| *i != 1 || argument != "--");
-    let done = match Arguments::parse_from(arguments.map(|(_, argument)| argument)).task {
+    let arguments = match Arguments::try_parse_from(arguments.map(|(_, argument)| argument)) {
+        Ok(arguments) => arguments,
+        Err(told) => {
+            told.print()?;
+            return Ok(ExitCode::from(if told.use_stderr() { USAGE } else { 0 }));
+        }
+    };
+    let done = match arguments.task {
         Task::Certify(options) => return task::certify::run(options),
         Task::Test { filter } => task::test::all(&filter),
         Task::Check => task::check::all(),

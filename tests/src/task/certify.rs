@@ -9,7 +9,7 @@ pub mod verdict;
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::process::{Command, ExitCode, Stdio};
 
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
 use clap::{Args, ValueEnum};
 use tokio::time::Instant;
 
@@ -81,6 +81,8 @@ pub fn run(options: Options) -> anyhow::Result<ExitCode> {
     let matrix =
         |claim: &Claim| Claim { name: format!("Matrix: {}", claim.name), tests: claim.tests.clone() };
     evidence.claims.extend(cases.iter().flat_map(|(_, claims)| claims).map(matrix));
+    // What was committed or edited meanwhile was tried in part.
+    evidence.dirty = evidence.dirty || is_dirty()? || commit()? != setting.commit;
     let text = page::page(&setting, &evidence, &cases);
     std::fs::write(root().join(DOCUMENT), text).with_context(|| format!("write {DOCUMENT}"))?;
     let verdict = evidence.verdict();
@@ -173,13 +175,18 @@ fn needed(name: &str) -> Vec<TestId> {
 }
 
 fn said(command: &mut Command) -> anyhow::Result<String> {
-    let output = command.current_dir(root()).output()?;
+    let output = command.current_dir(root()).output().with_context(|| format!("start {command:?}"))?;
+    ensure!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr).trim());
     Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
 
 fn is_dirty() -> anyhow::Result<bool> {
     let changed = said(Command::new("git").args(["status", "--porcelain"]))?;
     Ok(changed.lines().any(|line| !line.ends_with(DOCUMENT)))
+}
+
+fn commit() -> anyhow::Result<String> {
+    said(Command::new("git").args(["rev-parse", "--short=12", "HEAD"]))
 }
 
 fn setting() -> anyhow::Result<Setting> {
@@ -189,7 +196,7 @@ fn setting() -> anyhow::Result<Setting> {
         .find_map(|line| line.strip_prefix("MemTotal:")?.trim().split(' ').next()?.parse::<u64>().ok());
     Ok(Setting {
         version: env!("CARGO_PKG_VERSION").to_owned(),
-        commit: said(Command::new("git").args(["rev-parse", "--short=12", "HEAD"]))?,
+        commit: commit()?,
         date: jiff::Timestamp::now().to_string().chars().take(10).collect(),
         rustc: said(cargo().args(["--version"]))?,
         cores: std::thread::available_parallelism().map_or(1, usize::from),

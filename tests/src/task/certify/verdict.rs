@@ -243,5 +243,6 @@ mod tests {
             assert_eq!(verdict.word, word, "{what}: {verdict:?}");
             assert_eq!(verdict.against.is_empty(), word != Word::NoGo, "{what}: {verdict:?}");
         }
+        assert_eq!([Word::Go, Word::NoGo, Word::GoWithConditions].map(Word::exit_code), [0, 1, 2]);
     }
 }
