@@ -54,6 +54,12 @@ impl Way {
         Ok(Self { words, collector: format!("https://{collector}"), access })
     }
 
+    /// As the guide has it with the demo, which wants to see nothing.
+    fn open(guide: &Guide, demo: &Demo) -> anyhow::Result<Self> {
+        let collector = format!("http://{}", demo.addr("collector", "grpc")?);
+        Ok(Self { words: guide.words(demo)?, collector, access: Access::default() })
+    }
+
     /// The same with something else behind a flag, or with nothing.
     fn but(&self, flag: &str, value: Option<&str>) -> Vec<String> {
         let pairs = self.words.chunks(2).filter(|pair| pair[0] != flag).flatten().cloned();
@@ -150,18 +156,43 @@ impl Journey {
     }
 }
 
-/// A run that nobody lets in: it says what helps, and leaves nothing behind.
-async fn turned_away(mut client: Command, words: &[String], remedy: &str) -> anyhow::Result<()> {
-    client.args(words).args(["--host", "nas.example"]).env_remove(KEY);
+/// Runs a client that gives up: its exit code, its steps, and what it told.
+async fn given_up(mut client: Command) -> anyhow::Result<(Option<i32>, String, String)> {
+    client.env_remove(KEY);
     client.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
     let mut running = client.spawn().context("start the client")?;
     let mut input = running.stdin.take().context("a piped stream")?;
     // Whoever knows before that it cannot go on does not read it.
-    drop(input.write_all(b"1-key\n").await);
+    drop(input.write_all(format!("{WRONG_KEY}\n").as_bytes()).await);
     let output = within("the client to give up", running.wait_with_output()).await?;
-    let said = String::from_utf8(output.stderr)?;
-    assert_eq!((output.status.code(), String::from_utf8(output.stdout)?), (Some(1), String::new()), "{said}");
+    Ok((output.status.code(), String::from_utf8(output.stdout)?, String::from_utf8(output.stderr)?))
+}
+
+/// A run that nobody lets in: it says what helps, and leaves nothing behind.
+async fn turned_away(mut client: Command, words: &[String], remedy: &str) -> anyhow::Result<()> {
+    client.args(words).args(["--host", "nas.example"]);
+    let (code, steps, said) = given_up(client).await?;
+    assert_eq!((code, steps), (Some(1), String::new()), "{said}");
     assert!(said.contains(remedy) && said.lines().count() <= 2, "{remedy:?} is not in {said}");
+    Ok(())
+}
+
+/// A run with a key that the appliance refuses: it ends with the test of the connection, says what helps, and adds nothing.
+async fn not_added(mut client: Command, way: &Way, demo: &Demo) -> anyhow::Result<()> {
+    client.args(&way.words);
+    let (code, steps, said) = given_up(client).await?;
+    let told = || format!("one step is wanted, and not {steps}{said}");
+    let tested: Value = serde_json::from_str(&steps).with_context(told)?;
+    let (step, success) = (tested["step"].as_str(), tested["success"].as_bool());
+    assert_eq!((code, step, success), (Some(1), Some("tested"), Some(false)), "{said}");
+    for part in ["is not added", "login: the NAS refused", "login: check the key"] {
+        assert!(said.contains(part), "{part:?} is not in {said}");
+    }
+    assert!(!said.contains(WRONG_KEY), "{said}");
+    let listed = way.connections().await?.list_connections(ListConnectionsRequest::default()).await?;
+    let port = demo.spare("port");
+    let connections = listed.into_inner().connections;
+    assert!(connections.iter().all(|connection| connection.port.to_string() != port), "{connections:#?}");
     Ok(())
 }
 
@@ -169,8 +200,10 @@ async fn turned_away(mut client: Command, words: &[String], remedy: &str) -> any
 async fn everywhere(guide: &Guide) -> anyhow::Result<()> {
     let client = || guide.client();
     let demo = Demo::start().await?;
+    let way = Way::open(guide, &demo)?;
+    not_added(client(), &way, &demo).await?;
     let mut with_demo = client();
-    with_demo.args(guide.words(&demo)?).env(KEY, demo.spare("api_key"));
+    with_demo.args(&way.words).env(KEY, demo.spare("api_key"));
     let mut journey = Journey::start(with_demo)?;
     journey.until_cut().await?;
     demo.swap_disk().await?;
@@ -244,6 +277,9 @@ async fn everywhere(guide: &Guide) -> anyhow::Result<()> {
 
 /// Variable of our own commands for the key of an appliance.
 const KEY: &str = "PULSE_TRUENAS_API_KEY";
+
+/// Looks like one, and no appliance has it.
+const WRONG_KEY: &str = "1-which-no-appliance-has";
 
 /// The block of `docs/clients.md` for a language, carried out in a copy of what it needs of this repository.
 struct Guide {

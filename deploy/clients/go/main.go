@@ -202,6 +202,25 @@ func say(step string, facts map[string]interface{}) {
 	fmt.Println(string(line))
 }
 
+// whyNot is what a test says of the steps that failed, and what helps.
+func whyNot(tested *collector.TestConnectionResponse) error {
+	told := []string{"the connection does not work, and is not added:"}
+	for _, step := range tested.Steps {
+		switch step.Outcome {
+		case collector.TestStep_OUTCOME_FAILED, collector.TestStep_OUTCOME_FORBIDDEN, collector.TestStep_OUTCOME_UNSUPPORTED:
+			said := step.Error
+			if said == "" {
+				said = step.Detail
+			}
+			told = append(told, step.Name+": "+said)
+			if step.Remedy != "" {
+				told = append(told, step.Name+": "+step.Remedy)
+			}
+		}
+	}
+	return errors.New(strings.Join(told, "\n"))
+}
+
 // mirror holds exactly what matches a filter, across as many streams as it takes.
 type mirror struct {
 	client registry.ResourceServiceClient
@@ -341,6 +360,9 @@ func journey() error {
 		return toCollector.explain(err)
 	}
 	say("tested", map[string]interface{}{"success": tested.Success, "version": tested.ApplianceVersion})
+	if !tested.Success {
+		return whyNot(tested)
+	}
 	answer, err := connections.CreateConnection(ctx, &collector.CreateConnectionRequest{Connection: connection})
 	if err != nil {
 		return toCollector.explain(err)

@@ -109,6 +109,19 @@ def api_key():
     return key.strip()
 
 
+def why_not(tested):
+    """What a test says of the steps that failed, and what helps."""
+    steps = collector.TestStep
+    failed = (steps.OUTCOME_FAILED, steps.OUTCOME_FORBIDDEN, steps.OUTCOME_UNSUPPORTED)
+    told = ["the connection does not work, and is not added:"]
+    for step in tested.steps:
+        if step.outcome in failed:
+            told.append(f"{step.name}: {step.error or step.detail}")
+            if step.remedy:
+                told.append(f"{step.name}: {step.remedy}")
+    return "\n".join(told)
+
+
 def every_page(resources, **query):
     """All pages are of the revision of the first one."""
     token, revision = "", 0
@@ -212,6 +225,8 @@ def main():
         test = collector.TestConnectionRequest(connection=connection)
         tested = connections.TestConnection(test, timeout=DEADLINE_SECONDS)
         say("tested", success=tested.success, version=tested.appliance_version)
+        if not tested.success:
+            raise SystemExit(why_not(tested))
         request = collector.CreateConnectionRequest(connection=connection)
         created = connections.CreateConnection(request, timeout=DEADLINE_SECONDS).connection
 
