@@ -294,7 +294,8 @@ struct Guide {
 }
 
 /// What a machine does once and a test has done already.
-const FETCHES: [&str; 4] = ["pip install ", "go install ", "go get ", "go mod tidy"];
+const FETCHES: [&str; 6] =
+    ["python3 -m venv ", ". .venv/bin/activate", "pip install ", "go install ", "go get ", "go mod tidy"];
 
 impl Guide {
     /// `prepare` puts beside the example what would have been fetched.
@@ -369,6 +370,8 @@ async fn a_client_in_go_makes_the_journey_and_says_what_stands_in_its_way() -> a
     let env = [
         ("GOFLAGS", "-mod=vendor".to_owned()),
         ("GOPROXY", "off".to_owned()),
+        // The guide puts programs of this folder first on the path, and those here must be the ones above.
+        ("GOPATH", root().join("target/peers/go/path").display().to_string()),
         ("GOCACHE", root().join("target/peers/go/cache").display().to_string()),
         ("CGO_ENABLED", "0".to_owned()),
     ];
