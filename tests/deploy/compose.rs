@@ -15,8 +15,7 @@ use crate::manifests::{list, yaml};
 use crate::{text, tool};
 
 const DOCKER: &str = include_str!("compose/docker.sh");
-/// Who owns the secrets is told apart by the container's user alone: here one user is all of them.
-const SUDO: &str = "#!/bin/sh\n[ \"$1 $2\" = 'chown 65532' ] && shift 2 && ls \"$@\" > /dev/null\n";
+const SUDO: &str = include_str!("compose/sudo.sh");
 /// The network of a machine of its own, and the names that compose gives.
 const BEGIN: &str = r#"
 set -eu
@@ -48,6 +47,23 @@ echo 1-key | collector connections add --name later --host 192.0.2.2 --username 
 const LOOK: &str = r#"
 registry rules list --output json > "$SCENE/rules"
 collector connections list --output json > "$SCENE/connections"
+"#;
+/// Before a renewal: the former token holds no longer, and the shell is another one than that of the set-up.
+const AGE: &str = r#"
+former=$(docker compose exec -T registry /usr/bin/pulse-registry tokens list | awk '$2 == "collector" { print $1 }')
+docker compose exec -T registry /usr/bin/pulse-registry tokens revoke "$former"
+: > "$SCENE/registry/log"
+openssl x509 -in secrets/tls.crt -noout -serial > "$SCENE/serial"
+umask 022
+"#;
+/// After it: the collector comes with the new token, the new certificate is shown, and the secrets are as they were.
+const RENEWED: &str = r#"
+in_time grep 'ingest stream opened.*compose' "$SCENE/registry/log"
+openssl s_client -connect 127.0.0.1:7661 -servername localhost < /dev/null 2> /dev/null |
+    openssl x509 -noout -serial > "$SCENE/served"
+openssl x509 -in secrets/tls.crt -noout -serial | cmp - "$SCENE/served"
+if cmp "$SCENE/serial" "$SCENE/served"; then echo "that is the former certificate" >&2; exit 1; fi
+[ "$(stat --format %a secrets/ingest.token secrets/tls.key | sort --unique)" = 600 ]
 "#;
 
 /// Blocks of shell below a heading of that name.
@@ -123,6 +139,10 @@ fn the_steps_of_the_guide_are_tried_in_their_order() -> anyhow::Result<()> {
         LOOK,
         &of("What was put aside")?,
         told,
+        AGE,
+        &of("Renewing")?,
+        RENEWED,
+        told,
         &of("Upgrade")?,
         LOOK,
     ];
@@ -152,8 +172,11 @@ fn the_steps_of_the_guide_are_tried_in_their_order() -> anyhow::Result<()> {
     let steps: Vec<&str> = happened.split("next\n").collect();
     let restore = "stopped registry\nran registry\nstarted registry of build 1\n\
         stopped collector\nran collector\nstarted collector of build 1\n";
+    // The collector for its token, both for the certificate.
+    let renewal = "stopped collector\nstarted collector of build 1\n\
+        stopped registry\nstarted registry of build 1\nstopped collector\nstarted collector of build 1\n";
     let upgrade =
         "stopped registry\nstarted registry of build 2\nstopped collector\nstarted collector of build 2\n";
-    ensure!(steps[1..] == [restore, upgrade], "{happened}");
+    ensure!(steps[1..] == [restore, renewal, upgrade], "{happened}");
     Ok(())
 }

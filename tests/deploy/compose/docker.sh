@@ -103,6 +103,13 @@ case $verb in
         ;;
     build) build ;;
     stop) for service in "$@"; do stop "$service"; done ;;
+    restart)
+        [ $# -gt 0 ] || set -- registry collector
+        for service in "$@"; do
+            stop "$service"
+            start "$service"
+        done
+        ;;
     up)
         [ "$detached" = yes ] || refuse "up would not end"
         [ $# -gt 0 ] || set -- registry collector
