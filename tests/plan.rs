@@ -1,4 +1,4 @@
-//! `docs/plan.md` names tests that exist, for every packet, line and risk.
+//! `docs/plan.md` names tests that exist, for every packet, line and risk; the operators' guide metrics that are told and drawn.
 
 #![allow(clippy::unwrap_used, reason = "a test that fails here has failed")]
 
@@ -32,9 +32,12 @@ fn every_line_of_the_plan_names_tests_that_exist() {
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
+fn text(name: &str) -> String {
+    fs::read_to_string(root().join(name)).unwrap()
+}
+
 #[test]
 fn the_operators_guide_names_metrics_that_are_told() {
-    let text = |name: &str| fs::read_to_string(root().join(name)).unwrap();
     let named = |text: &str| -> BTreeSet<String> {
         let words = quoted(text).map(|word| word.trim_end_matches("_total").to_owned());
         words.filter(|word| word.starts_with("pulse_")).collect()
@@ -45,4 +48,29 @@ fn the_operators_guide_names_metrics_that_are_told() {
     assert!(used.len() >= 8, "{used:?}");
     let unknown: Vec<&String> = used.difference(&known).collect();
     assert!(unknown.is_empty(), "{unknown:?}");
+}
+
+#[test]
+fn what_is_looked_at_every_day_stands_in_a_dashboard() {
+    let guide = text("docs/operations.md");
+    let (_, daily) = guide.split_once("\n## Every day\n").unwrap();
+    let (daily, _) = daily.split_once("\n## ").unwrap();
+    let wanted: BTreeSet<&str> =
+        daily.lines().flat_map(quoted).filter(|word| word.starts_with("pulse_")).collect();
+    assert!(wanted.len() >= 6, "{wanted:?}");
+    let mut drawn = BTreeSet::new();
+    for board in ["fleet", "services"] {
+        let board = text(&format!("deploy/grafana/{board}.json"));
+        let board: serde_json::Value = serde_json::from_str(&board).unwrap();
+        for panel in board["panels"].as_array().unwrap() {
+            for target in panel["targets"].as_array().unwrap() {
+                // Whole words: one name may begin another.
+                let expression = target["expr"].as_str().unwrap();
+                let words = expression.split(|c: char| !c.is_alphanumeric() && c != '_');
+                drawn.extend(words.map(str::to_owned));
+            }
+        }
+    }
+    let absent: Vec<&str> = wanted.into_iter().filter(|name| !drawn.contains(*name)).collect();
+    assert!(absent.is_empty(), "{absent:?}");
 }
