@@ -349,6 +349,22 @@ async fn the_build_stage_lays_out_the_image_that_is_tried_here() -> anyhow::Resu
     Ok(())
 }
 
+/// What is left out is large or secret; the commit is an argument of the build.
+#[test]
+fn the_build_is_shown_neither_the_repository_nor_secrets() -> anyhow::Result<()> {
+    let ignored = std::fs::read_to_string(root().join(".dockerignore"))?;
+    for path in [".git", "/target", "/data", "/deploy/compose/secrets", "/*.key", "/*.token", "/*.backup"] {
+        assert!(ignored.lines().any(|line| line == path), "{path} is sent to the build");
+    }
+    // Secrets that git leaves out, the build does, too.
+    let of_git = std::fs::read_to_string(root().join(".gitignore"))?;
+    let (_, secrets) = of_git.split_once("\n# Secrets").context("secrets")?;
+    for path in secrets.lines().skip(1) {
+        assert!(ignored.lines().any(|line| line == path), "{path} is sent to the build");
+    }
+    Ok(())
+}
+
 #[test]
 fn the_final_stage_is_what_the_build_stage_laid_out_and_no_more() -> anyhow::Result<()> {
     let text = crate::text("Containerfile")?.replace("\\\n", " ");
