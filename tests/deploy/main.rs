@@ -14,6 +14,7 @@ mod operators;
 mod prometheus;
 mod rolling;
 mod rules;
+mod secrets;
 mod units;
 mod version;
 

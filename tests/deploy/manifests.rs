@@ -261,14 +261,24 @@ fn an_overlay_opens_the_ways_that_it_needs() -> anyhow::Result<()> {
     let told = vec![(vec!["alerting".to_owned()], vec![9093]), (anywhere(), vec![443])];
     assert_eq!(ways_out(&example, "pulse-alerting"), told);
     assert_eq!(ways_out(&example, "pulse-service-accounts"), [(anywhere(), vec![443, 6443])]);
+    let dns = |places: &[&str]| {
+        let places: Vec<String> = places.iter().map(|place| (*place).to_owned()).collect();
+        vec![(places, vec![53, 53])]
+    };
+    assert_eq!(ways_out(&base, "pulse-dns"), dns(&["kube-system"]));
+    assert_eq!(ways_out(&example, "pulse-dns"), dns(&["kube-system", "169.254.20.10/32"]));
     for component in ["pulse-alerting", "pulse-service-accounts"] {
         assert!(ways_out(&base, component).is_empty(), "{component}");
     }
-    // The instructions have the patch as it was tried, and both issuers are those of the patch.
-    let (patch, instructions) =
-        ("{op: add, path: /spec/egress/1/ports/-, value: {port: 8443}}", "kubernetes/README.md");
-    for file in ["kubernetes/overlays/example/kustomization.yaml", instructions] {
-        assert!(text(file)?.contains(patch), "{file}");
+    // The instructions have the patches as they were tried, and both issuers are those of the patch.
+    for file in ["kubernetes/overlays/example/kustomization.yaml", "kubernetes/README.md"] {
+        let text = text(file)?;
+        for patch in [
+            "{op: add, path: /spec/egress/1/ports/-, value: {port: 8443}}",
+            "{op: add, path: /spec/egress/0/to/-, value: {ipBlock: {cidr: 169.254.20.10/32}}}",
+        ] {
+            assert!(text.contains(patch), "{file}: {patch}");
+        }
     }
     for set in of_kind(&example, "StatefulSet") {
         let env = list(&set["spec"]["template"]["spec"]["containers"][0], "env");
@@ -320,8 +330,10 @@ fn secrets_of_monitors_are_in_the_instructions() -> anyhow::Result<()> {
         let word = |field: &str| credentials[field].as_str().unwrap_or("?");
         let made = |line: &&str| line.contains(&format!("create secret generic {} ", word("name")));
         let line = documented.lines().find(made).with_context(|| format!("{} is not made", word("name")))?;
-        assert!(line.contains(&format!("--from-literal {}=", word("key"))), "{line}");
+        assert!(line.contains(&format!("--from-file {}=", word("key"))), "{line}");
     }
+    // It would stand in the shell's history, and in the list of processes.
+    assert!(!documented.contains("--from-literal"), "a secret in a command line");
     Ok(())
 }
 
