@@ -147,7 +147,7 @@ async fn prometheus_finds_in_the_demo_what_every_rule_and_panel_asks_for() -> an
             }
         }
     }
-    assert_eq!((asked, failures, counts, variables), (50, 1, 2, 1));
+    assert_eq!((asked, failures, counts, variables), (53, 1, 2, 1));
     Ok(())
 }
 
