@@ -47,13 +47,12 @@ fn main() -> Result<(), Box<dyn Error>> {
         .emit_package(true)
         .build_client(false)
         .out_dir(folder)
-        .extern_path(".pulse.resource.v1", "crate::pb::resource::v1")
-        .extern_path(".pulse.resource.v1.Resource", "crate::encoded::EncodedResource");
+        .extern_path(".pulse.resource.v1", "crate::pb::resource::v1");
     build = build.extern_path(".pulse.collector.v1", "crate::pb::collector::v1");
     build = build.extern_path(".pulse.admin.v1", "crate::pb::admin::v1");
-    for message in messages(&served).filter(|message| !ENCODED.contains(message)) {
+    for message in messages(&served).filter(|message| !LOOKED_AT.contains(message)) {
         let rust = match message {
-            IN_PARTS => "crate::encoded::EncodedWatchResponse".to_owned(),
+            encoded if ENCODED.contains(&encoded) => "crate::encoded::EncodedParts".to_owned(),
             other => format!("crate::pb::registry::v1::{other}"),
         };
         let proto = format!(".pulse.registry.v1.{message}");
@@ -63,11 +62,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Messages that hold resources or records.
-const ENCODED: [&str; 5] =
-    ["GetResourceResponse", "ListResourcesResponse", "ResourceEvent", "Batch", "IngestRequest"];
-/// The message that is put together of encoded parts.
-const IN_PARTS: &str = "WatchResourcesResponse";
+/// Messages that hold resources.
+const ENCODED: [&str; 3] = ["GetResourceResponse", "ListResourcesResponse", "WatchResourcesResponse"];
+/// Messages that hold records.
+const LOOKED_AT: [&str; 2] = ["Batch", "IngestRequest"];
 
 /// The services that are generated twice.
 const SERVED: [&str; 2] = ["resource_service.proto", "ingest_service.proto"];

@@ -1,66 +1,17 @@
-//! Messages that are encoded already. They travel where the contract has a
-//! `Resource` or a `WatchResourcesResponse`, so that a registry encodes what it
-//! holds once and not for every reader.
+//! Messages that are encoded already. They travel where the contract has
+//! answers that hold resources, so that a registry encodes what it holds once
+//! and not for every reader.
 
 use bytes::{Buf, BufMut, Bytes};
 use prost::DecodeError;
 use prost::encoding::{DecodeContext, WireType, decode_varint, encode_key, encode_varint};
 
-/// The bytes of a `Resource` message: those the registry adds, and those of the record, which lie where they are kept until they
-/// are written to a client.
+/// A message in parts that are its bytes, one behind the other: what many watchers are told is encoded once, and each
+/// message is put together of it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct EncodedResource {
-    pub added: Bytes,
-    pub body: Bytes,
-}
+pub struct EncodedParts(pub Vec<Bytes>);
 
-impl EncodedResource {
-    /// One message after the other, which is one message.
-    pub fn bytes(&self) -> Vec<u8> {
-        [&*self.added, &*self.body].concat()
-    }
-}
-
-impl From<Vec<u8>> for EncodedResource {
-    fn from(whole: Vec<u8>) -> Self {
-        Self { added: whole.into(), body: Bytes::new() }
-    }
-}
-
-impl prost::Message for EncodedResource {
-    fn encode_raw(&self, buf: &mut impl BufMut) {
-        buf.put_slice(&self.added);
-        buf.put_slice(&self.body);
-    }
-
-    fn merge_field(
-        &mut self,
-        tag: u32,
-        wire_type: WireType,
-        buf: &mut impl Buf,
-        _context: DecodeContext,
-    ) -> Result<(), DecodeError> {
-        let mut bytes = self.bytes();
-        keep(tag, wire_type, buf, &mut bytes)?;
-        *self = bytes.into();
-        Ok(())
-    }
-
-    fn encoded_len(&self) -> usize {
-        self.added.len() + self.body.len()
-    }
-
-    fn clear(&mut self) {
-        *self = Self::default();
-    }
-}
-
-/// A `WatchResourcesResponse` in parts that are its bytes, one behind the other: what many watchers are told is encoded
-/// once, and each message is put together of it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct EncodedWatchResponse(pub Vec<Bytes>);
-
-impl prost::Message for EncodedWatchResponse {
+impl prost::Message for EncodedParts {
     fn encode_raw(&self, buf: &mut impl BufMut) {
         for part in &self.0 {
             buf.put_slice(part);
@@ -123,22 +74,7 @@ mod tests {
     use prost::Message as _;
 
     use super::*;
-    use crate::pb::registry::v1::{GetResourceResponse, ResourceEvent, WatchResourcesResponse};
-    use crate::pb::resource::v1::Resource;
-    use crate::served::registry::v1 as served;
-
-    #[test]
-    fn clients_read_what_was_encoded_before() {
-        let resource = Resource { id: "storage-1".to_owned(), child_count: 7, ..Resource::default() };
-        let answer =
-            served::GetResourceResponse { resource: Some(resource.encode_to_vec().into()), revision: 3 };
-        let bytes = answer.encode_to_vec();
-        assert_eq!(
-            GetResourceResponse::decode(bytes.as_slice()),
-            Ok(GetResourceResponse { resource: Some(resource), revision: 3 })
-        );
-        assert_eq!(served::GetResourceResponse::decode(bytes.as_slice()), Ok(answer));
-    }
+    use crate::pb::registry::v1::{ResourceEvent, WatchResourcesResponse};
 
     #[test]
     fn parts_of_a_watch_are_one_message() {
@@ -152,11 +88,11 @@ mod tests {
         let part = |events| WatchResourcesResponse { events, ..WatchResourcesResponse::default() };
         let rest = WatchResourcesResponse { events: Vec::new(), ..whole.clone() };
         let parts = [part(vec![event(7)]), part(vec![event(8)]), rest];
-        let told = EncodedWatchResponse(parts.iter().map(|part| part.encode_to_vec().into()).collect());
+        let told = EncodedParts(parts.iter().map(|part| part.encode_to_vec().into()).collect());
         assert_eq!(told.encoded_len(), whole.encoded_len());
         let bytes = told.encode_to_vec();
         assert_eq!(WatchResourcesResponse::decode(bytes.as_slice()), Ok(whole));
-        let again = EncodedWatchResponse::decode(bytes.as_slice()).unwrap();
+        let again = EncodedParts::decode(bytes.as_slice()).unwrap();
         assert_eq!(again.encode_to_vec(), bytes);
     }
 }

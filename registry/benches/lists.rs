@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use prost::Message as _;
 use pulse_proto::model::{
     Capacity, CollectorId, ConnectionId, ConnectionState, ConnectionStatus, DataSource, Epoch, Facets,
     Identity, IngestRecord, ResourceType, SectionName, SectionOutcome, SectionReport, Sequence, SourceId,
@@ -174,8 +175,14 @@ async fn list(api: ResourceApi, filter: &str, order_by: &str) -> usize {
         order_by: order_by.to_owned(),
         ..pb::ListResourcesRequest::default()
     };
-    let answer = api.list_resources(Request::new(request)).await.expect("a list").into_inner();
+    let answer = page(&api, request).await;
     usize::try_from(answer.total_size).expect("a size")
+}
+
+/// As a client reads it.
+async fn page(api: &ResourceApi, request: pb::ListResourcesRequest) -> pb::ListResourcesResponse {
+    let answer = api.list_resources(Request::new(request)).await.expect("a page").into_inner();
+    pb::ListResourcesResponse::decode(answer.encode_to_vec().as_slice()).expect("the same message")
 }
 
 async fn list_all(api: ResourceApi, order_by: &str, paths: &[&str]) -> usize {
@@ -191,7 +198,7 @@ async fn list_all(api: ResourceApi, order_by: &str, paths: &[&str]) -> usize {
             }),
             ..pb::ListResourcesRequest::default()
         };
-        let answer = api.list_resources(Request::new(request)).await.expect("a page").into_inner();
+        let answer = page(&api, request).await;
         seen += answer.resources.len();
         page_token = answer.next_page_token;
         if page_token.is_empty() {

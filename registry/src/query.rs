@@ -12,6 +12,7 @@ pub mod mask;
 mod number;
 pub mod order;
 pub mod page;
+pub mod put;
 pub mod show;
 pub mod sight;
 pub mod summary;

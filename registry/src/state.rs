@@ -15,6 +15,7 @@ pub mod kept;
 pub mod lease;
 pub mod log;
 pub mod merge;
+pub mod origin;
 pub mod past;
 pub mod resource;
 pub mod row;

@@ -11,6 +11,7 @@ use pulse_proto::model::{
 };
 
 use crate::state::document::Document;
+use crate::state::origin::Origin;
 use crate::state::resource::{Anchor, Parent, Resource};
 
 /// What tests vary; everything else follows from it.
@@ -110,9 +111,11 @@ impl Seed {
             id: self.id(),
             parent: (self.kind != ResourceType::Host)
                 .then(|| Parent { id: id(ResourceType::Host, 0), name: "nas".into() }),
-            connection,
-            connection_name: Arc::from(format!("NAS {}", self.connection)),
-            labels: Arc::new(labels),
+            origin: Arc::new(Origin::new(
+                connection,
+                Arc::from(format!("NAS {}", self.connection)),
+                Arc::new(labels),
+            )),
         };
         Arc::new(Resource {
             anchor: Arc::new(anchor),

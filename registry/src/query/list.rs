@@ -1,11 +1,13 @@
 //! The rows of a list, found once and sorted as far as they are read; pages
 //! are cut from them.
 
+mod ahead;
+
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::sync::Arc;
 
-use pulse_proto::model::Revision;
+use pulse_proto::model::{Revision, SectionName, UnixMillis};
 
 use super::filter::{Candidates, Filter, Scan};
 use super::order::{Key, Order};
@@ -178,9 +180,26 @@ impl Listing {
 
     /// From the row with this number on, as far as they are in order.
     pub fn from(&self, offset: usize) -> impl Iterator<Item = Found> {
-        self.rows.iter().skip(offset).map(|row| {
+        self.rows(offset).map(|(resource, observed_at)| Found { resource: Arc::clone(resource), observed_at })
+    }
+
+    /// The same, where they lie, with when their sections were last read.
+    pub fn rows(&self, offset: usize) -> impl Iterator<Item = (&Arc<Resource>, Option<UnixMillis>)> {
+        // Most rows are of the section of the one before.
+        let mut last: Option<(u32, &SectionName, Option<UnixMillis>)> = None;
+        self.rows.iter().enumerate().skip(offset).map(move |(at, row)| {
+            if (at - offset).is_multiple_of(ahead::RESOURCES) {
+                let next = &self.rows[at..self.rows.len().min(at + ahead::RESOURCES)];
+                ahead::look(&next.iter().map(|row| self.row(*row).1));
+            }
             let (shard, resource) = self.row(*row);
-            Found { resource: Arc::clone(resource), observed_at: shard.observed_at(resource) }
+            let (part, section) = (row.0, &resource.document.section);
+            let observed_at = match last {
+                Some((known, of, at)) if known == part && of == section => at,
+                _ => shard.observed_at(resource),
+            };
+            last = Some((part, section, observed_at));
+            (resource, observed_at)
         })
     }
 

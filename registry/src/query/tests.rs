@@ -17,6 +17,7 @@ use super::fixture::{Seed, capacity};
 use super::list::Listing;
 use super::order::Order;
 use super::summary::{Summary, Tally};
+use crate::state::origin::Origin;
 use crate::state::resource::Resource;
 use crate::state::view::{Shard, View};
 
@@ -62,7 +63,9 @@ fn view_of(seeds: &[Seed], shared_labels: bool) -> Arc<View> {
         if shared_labels {
             // As the state makes them: of the connection.
             let labels = BTreeMap::from([("site".to_owned(), format!("dc-{}", seed.connection))]);
-            Arc::get_mut(&mut resource).expect("just built").anchor_mut().labels = Arc::new(labels);
+            let anchor = Arc::get_mut(&mut resource).expect("just built").anchor_mut();
+            let (connection, name) = (anchor.connection.clone(), Arc::clone(&anchor.connection_name));
+            anchor.origin = Arc::new(Origin::new(connection, name, Arc::new(labels)));
         }
         shards.entry(seed.connection).or_default().insert(seed.id().to_string(), resource);
     }

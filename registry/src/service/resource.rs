@@ -10,9 +10,9 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use prometheus_client::metrics::counter::Counter;
+use pulse_proto::encoded::EncodedParts;
 use pulse_proto::model::{ResourceId, Revision};
 use pulse_proto::pb::registry::v1 as pb;
-use pulse_proto::served::registry::v1 as served;
 use pulse_proto::served::registry::v1::resource_service_server::ResourceService;
 use pulse_shell::access::Caller;
 use pulse_shell::audit;
@@ -20,6 +20,7 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tonic::{Code, Request, Response, Status};
 
+use self::answer::Page;
 use crate::clock::Clock;
 use crate::error;
 use crate::ingest::{Handle, Statement};
@@ -45,7 +46,7 @@ use crate::watch::task::{self, OUTBOX_MAX, Pace};
 /// Resources or shards a request may look at on the thread it came in on.
 const INLINE_ROWS_MAX: usize = 2_000;
 /// Showing a resource costs as much as testing so many.
-const PAGE_ROW_WEIGHT: usize = 10;
+const PAGE_ROW_WEIGHT: usize = 2;
 /// Large questions answered at the same time.
 const HEAVY_MAX: usize = 4;
 
@@ -216,7 +217,7 @@ impl ResourceService for ResourceApi {
     async fn get_resource(
         &self,
         request: Request<pb::GetResourceRequest>,
-    ) -> Result<Response<served::GetResourceResponse>, Status> {
+    ) -> Result<Response<EncodedParts>, Status> {
         let scope = scope(&request);
         let pb::GetResourceRequest { id, read_mask } = request.into_inner();
         let mask = mask(read_mask.as_ref())?;
@@ -228,14 +229,13 @@ impl ResourceService for ResourceApi {
             view.get(&id).filter(|found| carries(&found.resource.labels, &scope)).ok_or_else(|| {
                 error::not_found("pulse.resource.v1.Resource", id.as_str(), "ListResources shows what exists")
             })?;
-        let resource = show::resource(&found.resource, found.observed_at, &view, &mask);
-        Ok(Response::new(served::GetResourceResponse { resource: Some(resource), revision: view.revision.0 }))
+        Ok(Response::new(answer::single(&found, &view, &mask)))
     }
 
     async fn list_resources(
         &self,
         request: Request<pb::ListResourcesRequest>,
-    ) -> Result<Response<served::ListResourcesResponse>, Status> {
+    ) -> Result<Response<EncodedParts>, Status> {
         let scope = scope(&request);
         let pb::ListResourcesRequest { page_size: size, page_token, filter, order_by, read_mask } =
             request.into_inner();
@@ -246,10 +246,10 @@ impl ResourceService for ResourceApi {
         let query = QueryHash::of(&filter, &order);
         let (listing, offset) = self.listing(Question { page_token, size, filter, order, query }).await?;
         let shown = Arc::clone(&listing);
-        let resources = self
-            .compute(size.saturating_mul(PAGE_ROW_WEIGHT), move || answer::page(&shown, offset, size, &mask))
+        let page = self
+            .compute(size.saturating_mul(PAGE_ROW_WEIGHT), move || Page::of(&shown, offset, size, &mask))
             .await?;
-        let next = offset.saturating_add(resources.len());
+        let next = offset.saturating_add(page.len);
         let next_page_token = if next < listing.len() {
             let number = self.listings().keep(Arc::clone(&listing), query, self.clock.now());
             let token =
@@ -258,13 +258,13 @@ impl ResourceService for ResourceApi {
         } else {
             String::new()
         };
-        Ok(Response::new(served::ListResourcesResponse {
-            resources,
+        Ok(Response::new(page.with(&pb::ListResourcesResponse {
+            resources: Vec::new(),
             next_page_token,
             total_size: i32::try_from(listing.len()).unwrap_or(i32::MAX),
             revision: listing.revision().0,
             resume_token: resume::encode(&self.seal, listing.revision()),
-        }))
+        })))
     }
 
     async fn watch_resources(

@@ -117,7 +117,7 @@ impl State {
                 let mut nobody = Touched::new();
                 state.merge.index(
                     &(connection.clone(), entry.document.source_id.clone()),
-                    (holding.source, &holding.labels),
+                    (holding.source, &holding.origin.labels),
                     &entry.document,
                     &mut nobody,
                 );
@@ -253,7 +253,7 @@ impl State {
             if let Some(deadline) = holding.deadline {
                 self.deadlines.remove(&(deadline, connection.clone()));
             }
-            *holding = Holding::new(cursor, holding.source);
+            *holding = Holding::new(connection.clone(), cursor, holding.source);
             holding.removed = true;
             writes.push(Write::Connection(connection.clone(), Box::new(holding.row())));
         }
@@ -308,7 +308,7 @@ impl State {
         self.touch_disks(&key, &document, touched);
         let holding = self.holdings.get_mut(connection)?;
         let entry = holding.take(id)?;
-        self.merge.forget(&key, (holding.source, &holding.labels), &document, touched);
+        self.merge.forget(&key, (holding.source, &holding.origin.labels), &document, touched);
         self.foreign.remove(&(holding.source, id.clone()));
         entry.resource
     }

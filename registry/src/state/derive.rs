@@ -101,9 +101,7 @@ impl Deriving<'_> {
         let anchor = Anchor {
             id: self.id(entry),
             parent: self.parent(&entry.document),
-            connection: self.connection.clone(),
-            connection_name: Arc::clone(&self.holding.name),
-            labels: Arc::clone(&self.holding.labels),
+            origin: Arc::clone(&self.holding.origin),
         };
         match &entry.resource {
             Some(shown) if *shown.anchor == anchor => Arc::clone(&shown.anchor),

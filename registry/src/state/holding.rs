@@ -4,13 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use pulse_proto::model::{
-    ConnectionStatus, DataSource, Freshness, IngestRecord, ResourceType, SectionName, SectionReport,
-    SourceId, UnixMillis,
+    ConnectionId, ConnectionStatus, DataSource, Freshness, IngestRecord, ResourceType, SectionName,
+    SectionReport, SourceId, UnixMillis,
 };
 
 use super::document::{Beside, Document, Upsert};
 use super::judge::Judge;
 use super::lease::Cursor;
+use super::origin::Origin;
 use super::resource::Resource;
 use super::row::{ConnectionRow, RecordRow, Stamp};
 use super::table::Table;
@@ -54,8 +55,7 @@ pub(super) struct Holding {
     pub(super) source: DataSource,
     pub(super) removed: bool,
     pub(super) status: Option<ConnectionStatus>,
-    pub(super) name: Arc<str>,
-    pub(super) labels: Arc<BTreeMap<String, String>>,
+    pub(super) origin: Arc<Origin>,
     pub(super) sections: BTreeMap<SectionName, SectionReport>,
     pub(super) freshness: BTreeMap<SectionName, Freshness>,
     /// When `freshness` will next differ if nothing is heard.
@@ -93,14 +93,13 @@ impl Fresh {
 }
 
 impl Holding {
-    pub(super) fn new(cursor: Cursor, source: DataSource) -> Self {
+    pub(super) fn new(connection: ConnectionId, cursor: Cursor, source: DataSource) -> Self {
         Self {
             cursor,
             source,
             removed: false,
             status: None,
-            name: Arc::from(""),
-            labels: Arc::default(),
+            origin: Arc::new(Origin::new(connection, Arc::from(""), Arc::default())),
             sections: BTreeMap::new(),
             freshness: BTreeMap::new(),
             deadline: None,
@@ -113,9 +112,9 @@ impl Holding {
     }
 
     /// As it was before a restart. A snapshot that was under way must begin again.
-    pub(super) fn restore(row: ConnectionRow, records: Vec<RecordRow>) -> Self {
+    pub(super) fn restore(connection: ConnectionId, row: ConnectionRow, records: Vec<RecordRow>) -> Self {
         let ConnectionRow { cursor, source, removed, status, sections, freshness } = row;
-        let mut holding = Self::new(cursor, source);
+        let mut holding = Self::new(connection, cursor, source);
         holding.removed = removed;
         holding.set_status(status);
         holding.sections = sections;
@@ -146,8 +145,11 @@ impl Holding {
         }
         let seen = |status: &ConnectionStatus| (status.state, status.name.clone(), status.labels.clone());
         let changed = self.status.as_ref().map(seen) != Some(seen(&status));
-        self.name = Arc::from(status.name.as_str());
-        self.labels = Arc::new(status.labels.clone());
+        let (name, labels) = (Arc::from(status.name.as_str()), Arc::new(status.labels.clone()));
+        let origin = Origin::new(self.origin.connection.clone(), name, labels);
+        if origin != *self.origin {
+            self.origin = Arc::new(origin);
+        }
         self.status = Some(status);
         changed
     }

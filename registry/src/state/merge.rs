@@ -326,7 +326,7 @@ impl Merge {
 
 fn labels<'a>(connection: &ConnectionId, holdings: &'a Holdings) -> &'a BTreeMap<String, String> {
     static NONE: BTreeMap<String, String> = BTreeMap::new();
-    holdings.get(connection).map_or(&NONE, |holding| &*holding.labels)
+    holdings.get(connection).map_or(&NONE, |holding| &*holding.origin.labels)
 }
 
 pub(super) fn held<'a>(

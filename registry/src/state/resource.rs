@@ -1,6 +1,5 @@
 //! One thing in the fleet, as its sources together see it, with health derived.
 
-use std::collections::BTreeMap;
 use std::ops::Deref;
 use std::sync::Arc;
 
@@ -11,6 +10,7 @@ use pulse_proto::model::{
 
 use super::document::Document;
 use super::document::read::number;
+use super::origin::Origin;
 
 /// A unified resource. Immutable once built; a change makes a new one. When it
 /// was last observed is a fact of its section and is added on the way out.
@@ -41,9 +41,7 @@ pub struct Resource {
 pub struct Anchor {
     pub id: ResourceId,
     pub parent: Option<Parent>,
-    pub connection: ConnectionId,
-    pub connection_name: Arc<str>,
-    pub labels: Arc<BTreeMap<String, String>>,
+    pub origin: Arc<Origin>,
 }
 
 /// It is part of the resource; where it is kept is nobody's concern.
@@ -52,6 +50,15 @@ impl Deref for Resource {
 
     fn deref(&self) -> &Anchor {
         &self.anchor
+    }
+}
+
+/// The same.
+impl Deref for Anchor {
+    type Target = Origin;
+
+    fn deref(&self) -> &Origin {
+        &self.origin
     }
 }
 

@@ -240,6 +240,7 @@ mod tests {
 
     use super::*;
     use crate::query::fixture::{Seed, capacity};
+    use crate::state::origin::Origin;
     use crate::state::resource::Anchor;
 
     fn told(change: Change) -> Vec<String> {
@@ -270,8 +271,11 @@ mod tests {
         let larger = Seed { capacity: Some(capacity(9, 1)), revision: 2, ..seed() }.build();
         let moved = Seed::new(ResourceType::Storage, 1, "b").build();
         let named = Seed { name: "other".to_owned(), ..seed() }.build();
-        let labelled =
-            anchored(&good, |anchor| anchor.labels = Arc::new([("site".into(), "x".into())].into()));
+        let labelled = anchored(&good, |anchor| {
+            let labels = Arc::new([("site".into(), "x".into())].into());
+            let (connection, name) = (anchor.connection.clone(), Arc::clone(&anchor.connection_name));
+            anchor.origin = Arc::new(Origin::new(connection, name, labels));
+        });
         let orphan = anchored(&good, |anchor| anchor.parent = None);
         let changed = |before: &Arc<Resource>, after: &Arc<Resource>| Change::Changed {
             before: Arc::clone(before),

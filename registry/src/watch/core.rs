@@ -9,15 +9,14 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use pulse_proto::encoded::EncodedWatchResponse;
+use pulse_proto::encoded::EncodedParts;
 use pulse_proto::model::Revision;
 use pulse_proto::pb::registry::v1::WatchResourcesResponse;
 use pulse_proto::pb::registry::v1::resource_event::{Kind, Removal};
-use pulse_proto::served::registry::v1::ResourceEvent;
 
 use super::audience::{Audience, Audiences, Chunk};
 use super::coalesce::{News, coalesce};
-use super::encode::{self, Batch, event};
+use super::encode::{self, Batch, Event};
 use super::limits::MESSAGE_BYTES_MAX;
 use super::past::{CatchUp, Missed};
 use super::resume;
@@ -62,7 +61,7 @@ impl Scope {
 /// What came of one step.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Step {
-    Message(EncodedWatchResponse),
+    Message(EncodedParts),
     /// Nothing to tell yet, more to look at.
     Working,
     /// Waits for changes.
@@ -171,13 +170,14 @@ impl Watcher {
     }
 
     /// A token and nothing else.
-    pub fn bookmark(&self) -> EncodedWatchResponse {
+    pub fn bookmark(&self) -> EncodedParts {
         encode::message(Vec::new(), &WatchResourcesResponse { bookmark: true, ..self.complete() })
     }
 
     fn list_on(&mut self, scan: Scan, from: (usize, usize), revision: Revision, view: &View) -> Step {
         let (mut part, mut at) = from;
         let mut batch = Batch::default();
+        let mask = self.scope.mask();
         let mut tested = 0;
         let limits = self.scope.audience.limits();
         while let Some((shard, candidates)) = scan.parts.get(part) {
@@ -195,8 +195,8 @@ impl Watcher {
             // Only what may change without a revision needs the time, and that is not in the filter.
             if self.scope.filter().matches(resource, None) {
                 let observed_at = shard.observed_at(resource);
-                let shown = show::resource(resource, observed_at, view, self.scope.mask());
-                batch.add(&event(Kind::Existing, Removal::Unspecified, shown, resource.revision));
+                let event = Event::new(Kind::Existing, Removal::Unspecified, resource.revision);
+                batch.add(&event, |out| show::resource(resource, observed_at, view, mask, out));
             }
         }
         self.through = revision;
@@ -205,21 +205,23 @@ impl Watcher {
 
     fn catch_up_on(&mut self, mut missed: Box<CatchUp>, view: &View) -> Step {
         let mut batch = Batch::default();
+        let mask = self.scope.mask();
         let limits = self.scope.audience.limits();
         let mut budget = limits.scan;
         while !batch.is_full(limits)
             && let Some(item) = missed.next(self.scope.filter(), &mut budget)
         {
-            batch.add(&match item {
+            match item {
                 Missed::Changed { kind, removal, resource, observed_at } => {
-                    let shown = show::resource(&resource, observed_at, view, self.scope.mask());
-                    event(kind, removal, shown, resource.revision)
+                    let event = Event::new(kind, removal, resource.revision);
+                    batch.add(&event, |out| show::resource(&resource, observed_at, view, mask, out));
                 }
                 Missed::Gone(tombstone) => {
-                    let shown = show::tombstone(&tombstone, self.scope.mask());
-                    event(Kind::Removed, Removal::Deleted, shown, tombstone.position.revision)
+                    let revision = tombstone.position.revision;
+                    let event = Event::new(Kind::Removed, Removal::Deleted, revision);
+                    batch.add(&event, |out| show::tombstone(&tombstone, mask, out));
                 }
-            });
+            }
         }
         if missed.is_done() {
             self.through = missed.revision;
@@ -255,13 +257,14 @@ impl Watcher {
 
     fn tell_on(&mut self, mut news: VecDeque<News>, revision: Revision, view: &View) -> Step {
         let mut batch = Batch::default();
+        let mask = self.scope.mask();
         while !batch.is_full(self.scope.audience.limits()) {
             let Some(News { kind, removal, resource, revision, entries }) = news.pop_front() else { break };
             let shard = view.shard(&resource.connection);
             let observed_at = shard.and_then(|shard| shard.observed_at(&resource));
-            let shown = show::resource(&resource, observed_at, view, self.scope.mask());
             let changes = entries.iter().map(|entry| show::change(entry)).collect();
-            batch.add(&ResourceEvent { changes, ..event(kind, removal, shown, revision) });
+            let event = Event { kind, removal, revision, changes };
+            batch.add(&event, |out| show::resource(&resource, observed_at, view, mask, out));
         }
         if !news.is_empty() {
             self.stage = Stage::Telling { news, revision };

@@ -2,29 +2,29 @@
 
 use bytes::Bytes;
 use prost::Message as _;
-use pulse_proto::encoded::{EncodedResource, EncodedWatchResponse};
+use pulse_proto::encoded::EncodedParts;
 use pulse_proto::model::Revision;
-use pulse_proto::pb::registry::v1::WatchResourcesResponse;
 use pulse_proto::pb::registry::v1::resource_event::{Kind, Removal};
-use pulse_proto::served::registry::v1::ResourceEvent;
+use pulse_proto::pb::registry::v1::{ResourceChange, WatchResourcesResponse};
 
 use super::limits::{Limits, MESSAGE_BYTES_MAX};
+use crate::query::put::{self, Expected};
 
 /// Number of the events in `WatchResourcesResponse`.
 const EVENTS: u32 = 1;
 
-pub(super) fn event(
-    kind: Kind,
-    removal: Removal,
-    shown: EncodedResource,
-    revision: Revision,
-) -> ResourceEvent {
-    ResourceEvent {
-        kind: kind.into(),
-        resource: Some(shown),
-        removal: removal.into(),
-        revision: revision.0,
-        changes: Vec::new(),
+/// A `ResourceEvent`, but for what it is about.
+#[derive(Debug)]
+pub(super) struct Event {
+    pub(super) kind: Kind,
+    pub(super) removal: Removal,
+    pub(super) revision: Revision,
+    pub(super) changes: Vec<ResourceChange>,
+}
+
+impl Event {
+    pub(super) const fn new(kind: Kind, removal: Removal, revision: Revision) -> Self {
+        Self { kind, removal, revision, changes: Vec::new() }
     }
 }
 
@@ -48,8 +48,18 @@ impl Batch {
         self.events
     }
 
-    pub(super) fn add(&mut self, event: &ResourceEvent) {
-        prost::encoding::message::encode(EVENTS, event, &mut self.bytes);
+    /// `show` puts the resource behind what a buffer holds.
+    pub(super) fn add(&mut self, event: &Event, show: impl FnOnce(&mut Vec<u8>)) {
+        let Event { kind, removal, revision, changes } = event;
+        put::message(EVENTS, Expected::Long, &mut self.bytes, |out| {
+            put::word(1, (*kind).into(), out);
+            put::message(2, Expected::Long, out, show);
+            put::word(3, (*removal).into(), out);
+            put::number(4, revision.0, out);
+            for change in changes {
+                prost::encoding::message::encode(5, change, out);
+            }
+        });
         self.events += 1;
     }
 
@@ -59,8 +69,8 @@ impl Batch {
 }
 
 /// Events that are encoded already, and what the message says besides.
-pub(super) fn message(mut events: Vec<Bytes>, rest: &WatchResourcesResponse) -> EncodedWatchResponse {
+pub(super) fn message(mut events: Vec<Bytes>, rest: &WatchResourcesResponse) -> EncodedParts {
     events.push(rest.encode_to_vec().into());
     events.retain(|part| !part.is_empty());
-    EncodedWatchResponse(events)
+    EncodedParts(events)
 }

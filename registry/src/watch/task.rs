@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use pulse_proto::encoded::EncodedWatchResponse;
+use pulse_proto::encoded::EncodedParts;
 use pulse_proto::model::Revision;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
@@ -48,7 +48,7 @@ pub enum End {
 pub async fn run(
     mut watcher: Watcher,
     mut feed: Feed,
-    outbox: mpsc::Sender<EncodedWatchResponse>,
+    outbox: mpsc::Sender<EncodedParts>,
     pace: Pace,
     draining: CancellationToken,
 ) -> End {
@@ -93,10 +93,10 @@ pub async fn run(
 
 /// Waits for the reader, unless waiting has become useless.
 async fn deliver(
-    message: EncodedWatchResponse,
+    message: EncodedParts,
     watcher: &Watcher,
     feed: &mut Feed,
-    outbox: &mpsc::Sender<EncodedWatchResponse>,
+    outbox: &mpsc::Sender<EncodedParts>,
     pace: Pace,
     draining: &CancellationToken,
 ) -> Result<(), End> {

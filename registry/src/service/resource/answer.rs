@@ -1,32 +1,71 @@
 //! What was found, as messages.
 
+use bytes::Bytes;
 use prost::Message as _;
-use pulse_proto::encoded::EncodedResource;
+use pulse_proto::encoded::EncodedParts;
 use pulse_proto::model::SourceBadge;
 use pulse_proto::pb::registry::v1 as pb;
 
 use crate::query::list::Listing;
 use crate::query::mask::Mask;
+use crate::query::put::{self, Expected};
 use crate::query::show;
 use crate::query::summary::{Summary, Tally};
+use crate::state::view::{Found, View};
 
 /// Encoded resources beyond which a page ends early: clients by default refuse messages above 4 MiB.
 const PAGE_BYTES_MAX: usize = 3 << 20;
+/// Number of the resources in `ListResourcesResponse`.
+const RESOURCES: u32 = 1;
+/// Number of the resource in `GetResourceResponse`.
+const RESOURCE: u32 = 1;
+/// About what a resource takes, for the first buffer.
+const RESOURCE_BYTES: usize = 1_536;
+/// The same of one that is masked.
+const MASKED_BYTES: usize = 128;
 
-/// At most `size` resources from `offset` on; fewer when they are large, but
-/// at least one if there is one.
-pub(super) fn page(listing: &Listing, offset: usize, size: usize, mask: &Mask) -> Vec<EncodedResource> {
-    let mut resources = Vec::with_capacity(size.min(listing.len().saturating_sub(offset)));
-    let mut bytes = 0;
-    for found in listing.from(offset).take(size) {
-        let resource = show::resource(&found.resource, found.observed_at, &listing.view, mask);
-        bytes += resource.encoded_len();
-        if bytes > PAGE_BYTES_MAX && !resources.is_empty() {
-            break;
+/// Resources of a list, encoded as its answer has them.
+pub(super) struct Page {
+    pub(super) len: usize,
+    resources: Bytes,
+}
+
+impl Page {
+    /// At most `size` resources from `offset` on; fewer when they are large, but
+    /// at least one if there is one.
+    pub(super) fn of(listing: &Listing, offset: usize, size: usize, mask: &Mask) -> Self {
+        let each = if mask.is_whole() { RESOURCE_BYTES } else { MASKED_BYTES };
+        let rows = size.min(listing.len().saturating_sub(offset));
+        let mut out = Vec::with_capacity((rows * each).min(PAGE_BYTES_MAX));
+        let mut len = 0;
+        for (resource, observed_at) in listing.rows(offset).take(size) {
+            let before = out.len();
+            put::message(RESOURCES, Expected::Long, &mut out, |out| {
+                show::resource(resource, observed_at, &listing.view, mask, out);
+            });
+            if out.len() > PAGE_BYTES_MAX && len > 0 {
+                out.truncate(before);
+                break;
+            }
+            len += 1;
         }
-        resources.push(resource);
+        Self { len, resources: out.into() }
     }
-    resources
+
+    /// The answer, of which `rest` has everything else.
+    pub(super) fn with(self, rest: &pb::ListResourcesResponse) -> EncodedParts {
+        EncodedParts(vec![self.resources, rest.encode_to_vec().into()])
+    }
+}
+
+/// One resource.
+pub(super) fn single(found: &Found, view: &View, mask: &Mask) -> EncodedParts {
+    let mut out = Vec::with_capacity(RESOURCE_BYTES);
+    put::message(RESOURCE, Expected::Long, &mut out, |out| {
+        show::resource(&found.resource, found.observed_at, view, mask, out);
+    });
+    let rest = pb::GetResourceResponse { resource: None, revision: view.revision.0 };
+    EncodedParts(vec![out.into(), rest.encode_to_vec().into()])
 }
 
 pub(super) fn summary(summary: Summary) -> pb::SummarizeResourcesResponse {

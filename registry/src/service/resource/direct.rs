@@ -1,6 +1,6 @@
-//! The service with watches on a way of their own: parts of a message that are
-//! encoded already go to the connection as they are. On tonic's way each watch
-//! would copy all of them into a buffer of its own: most of what the server did
+//! The service with lists and watches on a way of their own: what of a message
+//! is encoded already goes to the connection as it is. On tonic's way all of it
+//! would be copied into a buffer for each reader: most of what the server did
 //! for many watches was that (docs/adr/0014).
 
 use std::collections::VecDeque;
@@ -14,19 +14,20 @@ use futures_util::Stream as _;
 use futures_util::future::BoxFuture;
 use http::HeaderMap;
 use http_body::Frame;
-use pulse_proto::encoded::EncodedWatchResponse;
+use pulse_proto::encoded::EncodedParts;
 use pulse_proto::pb::registry::v1 as pb;
 use pulse_proto::served::registry::v1::resource_service_server::{
     ResourceService as _, ResourceServiceServer,
 };
 use tonic::body::Body;
-use tonic::server::{Grpc, NamedService, ServerStreamingService};
+use tonic::server::{Grpc, NamedService, ServerStreamingService, UnaryService};
 use tonic::{Request, Response, Status};
 use tonic_prost::ProstCodec;
 
 use super::ResourceApi;
 use super::stream::WatchStream;
 
+const LIST: &str = "/pulse.registry.v1.ResourceService/ListResources";
 const WATCH: &str = "/pulse.registry.v1.ResourceService/WatchResources";
 /// In front of each message: whether it is compressed, and its length.
 const HEADER_BYTES: usize = 5;
@@ -60,54 +61,94 @@ impl tower::Service<http::Request<Body>> for Direct {
     }
 
     fn call(&mut self, request: http::Request<Body>) -> Self::Future {
-        if request.uri().path() != WATCH {
-            return tower::Service::call(&mut self.rest, request);
-        }
-        let method = Watch { api: self.api.clone(), opened: Arc::default() };
-        let opened = Arc::clone(&method.opened);
-        let codec: ProstCodec<EncodedWatchResponse, pb::WatchResourcesRequest> = ProstCodec::default();
-        let mut grpc = Grpc::new(codec).apply_max_message_size_config(Some(self.request_bytes_max), None);
+        let told = Told { api: self.api.clone(), messages: Arc::default() };
+        let messages = Arc::clone(&told.messages);
+        let bytes_max = Some(self.request_bytes_max);
+        let called: BoxFuture<'static, http::Response<Body>> = match request.uri().path() {
+            WATCH => {
+                let codec: ProstCodec<EncodedParts, pb::WatchResourcesRequest> = ProstCodec::default();
+                let mut grpc = Grpc::new(codec).apply_max_message_size_config(bytes_max, None);
+                Box::pin(async move { grpc.server_streaming(told, request).await })
+            }
+            LIST => {
+                let codec: ProstCodec<EncodedParts, pb::ListResourcesRequest> = ProstCodec::default();
+                let mut grpc = Grpc::new(codec).apply_max_message_size_config(bytes_max, None);
+                Box::pin(async move { grpc.unary(told, request).await })
+            }
+            _ => return tower::Service::call(&mut self.rest, request),
+        };
         Box::pin(async move {
-            let mut response = grpc.server_streaming(method, request).await;
-            if let Some(messages) = locked(&opened).take() {
+            let mut response = called.await;
+            if let Some(messages) = locked(&messages).take() {
                 *response.body_mut() =
-                    Body::new(WatchBody { messages: Some(messages), parts: VecDeque::new() });
+                    Body::new(ToldBody { messages: Some(messages), parts: VecDeque::new() });
             }
             Ok(response)
         })
     }
 }
 
-/// The method as tonic calls it: reads the request and answers with nothing, in whose place the messages are put.
-struct Watch {
+/// A method as tonic calls it: reads the request and answers with nothing, in whose place the messages are put.
+struct Told {
     api: ResourceApi,
-    opened: Arc<Mutex<Option<WatchStream>>>,
+    messages: Arc<Mutex<Option<Messages>>>,
 }
 
-impl ServerStreamingService<pb::WatchResourcesRequest> for Watch {
-    type Response = EncodedWatchResponse;
-    type ResponseStream = tokio_stream::Empty<Result<EncodedWatchResponse, Status>>;
+enum Messages {
+    One(EncodedParts),
+    Watch(WatchStream),
+}
+
+impl ServerStreamingService<pb::WatchResourcesRequest> for Told {
+    type Response = EncodedParts;
+    type ResponseStream = tokio_stream::Empty<Result<EncodedParts, Status>>;
     type Future = BoxFuture<'static, Result<Response<Self::ResponseStream>, Status>>;
 
     fn call(&mut self, request: Request<pb::WatchResourcesRequest>) -> Self::Future {
-        let (api, opened) = (self.api.clone(), Arc::clone(&self.opened));
+        let (api, messages) = (self.api.clone(), Arc::clone(&self.messages));
         Box::pin(async move {
-            let messages = api.watch_resources(request).await?.into_inner();
-            *locked(&opened) = Some(messages);
+            let watch = api.watch_resources(request).await?.into_inner();
+            *locked(&messages) = Some(Messages::Watch(watch));
             Ok(Response::new(tokio_stream::empty()))
         })
     }
 }
 
+impl UnaryService<pb::ListResourcesRequest> for Told {
+    type Response = EncodedParts;
+    type Future = BoxFuture<'static, Result<Response<EncodedParts>, Status>>;
+
+    fn call(&mut self, request: Request<pb::ListResourcesRequest>) -> Self::Future {
+        let (api, messages) = (self.api.clone(), Arc::clone(&self.messages));
+        Box::pin(async move {
+            let list = api.list_resources(request).await?.into_inner();
+            *locked(&messages) = Some(Messages::One(list));
+            Ok(Response::new(EncodedParts::default()))
+        })
+    }
+}
+
+impl Messages {
+    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<EncodedParts, Status>>> {
+        match self {
+            Self::One(message) => {
+                let message = std::mem::take(message);
+                Poll::Ready((!message.0.is_empty()).then_some(Ok(message)))
+            }
+            Self::Watch(watch) => Pin::new(watch).poll_next(cx),
+        }
+    }
+}
+
 /// Messages, framed as gRPC does it, then the status.
-struct WatchBody {
+struct ToldBody {
     /// `None`: the status is told.
-    messages: Option<WatchStream>,
+    messages: Option<Messages>,
     /// What is left of the current message.
     parts: VecDeque<Bytes>,
 }
 
-impl http_body::Body for WatchBody {
+impl http_body::Body for ToldBody {
     type Data = Bytes;
     type Error = Infallible;
 
@@ -120,7 +161,7 @@ impl http_body::Body for WatchBody {
                 return Poll::Ready(Some(Ok(Frame::data(part))));
             }
             let Some(messages) = &mut self.messages else { return Poll::Ready(None) };
-            let status = match ready!(Pin::new(messages).poll_next(cx)) {
+            let status = match ready!(messages.poll_next(cx)) {
                 Some(Ok(message)) => match framed(message) {
                     Ok(parts) => {
                         self.parts = parts;
@@ -141,8 +182,8 @@ impl http_body::Body for WatchBody {
 }
 
 /// The message behind its header.
-fn framed(message: EncodedWatchResponse) -> Result<VecDeque<Bytes>, Status> {
-    let EncodedWatchResponse(parts) = message;
+fn framed(message: EncodedParts) -> Result<VecDeque<Bytes>, Status> {
+    let EncodedParts(parts) = message;
     let length: usize = parts.iter().map(Bytes::len).sum();
     let length = u32::try_from(length).map_err(|_| Status::internal("a message of more than 4 GiB"))?;
     let mut header = BytesMut::with_capacity(HEADER_BYTES);

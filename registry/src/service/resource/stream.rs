@@ -4,7 +4,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use futures_util::Stream;
-use pulse_proto::encoded::EncodedWatchResponse;
+use pulse_proto::encoded::EncodedParts;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tonic::Status;
@@ -15,18 +15,18 @@ use crate::watch::task::End;
 /// it is dropped the watch ends.
 #[derive(Debug)]
 pub struct WatchStream {
-    messages: mpsc::Receiver<EncodedWatchResponse>,
+    messages: mpsc::Receiver<EncodedParts>,
     end: Option<JoinHandle<End>>,
 }
 
 impl WatchStream {
-    pub(super) const fn new(messages: mpsc::Receiver<EncodedWatchResponse>, end: JoinHandle<End>) -> Self {
+    pub(super) const fn new(messages: mpsc::Receiver<EncodedParts>, end: JoinHandle<End>) -> Self {
         Self { messages, end: Some(end) }
     }
 }
 
 impl Stream for WatchStream {
-    type Item = Result<EncodedWatchResponse, Status>;
+    type Item = Result<EncodedParts, Status>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         if let Some(message) = ready!(self.messages.poll_recv(cx)) {

@@ -31,8 +31,10 @@ impl State {
             digest: batch.digest,
         };
         let source = batch.source;
-        let holding =
-            self.holdings.entry(connection.clone()).or_insert_with(|| Holding::new(cursor.clone(), source));
+        let holding = self
+            .holdings
+            .entry(connection.clone())
+            .or_insert_with(|| Holding::new(connection.clone(), cursor.clone(), source));
         holding.cursor = cursor;
         holding.removed = false;
         if batch.snapshot_begin {
@@ -55,7 +57,7 @@ impl State {
                 report.observed_at.or(holding.sections.get(&name).and_then(|old| old.observed_at));
             holding.sections.insert(name, report);
         }
-        let labels = Arc::clone(&holding.labels);
+        let labels = Arc::clone(&holding.origin.labels);
         if holding.set_status(batch.status.take()) {
             touched.extend(holding.entries.keys().map(|id| (connection.clone(), id.clone())));
         }
@@ -202,7 +204,7 @@ impl State {
             return Ok(());
         }
         let old = held.map(|entry| Arc::clone(&entry.document));
-        let labels = Arc::clone(&holding.labels);
+        let labels = Arc::clone(&holding.origin.labels);
         holding.share_texts(&mut upsert.document);
         let document = Arc::clone(&upsert.document);
         if holding.is_below(&document) {

@@ -29,7 +29,7 @@ impl State {
             (None, None) if matches!(input, Input::Removal(_)) => None,
             (None, told) => lacks(told.unwrap_or(&none), bound).map(|label| ("is told with", label)),
             (Some(held), told) => {
-                let held = lacks(&held.labels, bound).map(|label| ("is held with", label));
+                let held = lacks(&held.origin.labels, bound).map(|label| ("is held with", label));
                 held.or_else(|| lacks(told?, bound).map(|label| ("is told with", label)))
             }
         };

@@ -88,14 +88,14 @@ impl State {
         touched: &mut Touched,
     ) {
         let Some(holding) = self.holdings.get(connection) else { return };
-        if self.merge.boundary.between(before, &holding.labels).is_none() {
+        if self.merge.boundary.between(before, &holding.origin.labels).is_none() {
             return;
         }
         for id in &holding.hosts {
             let Some(entry) = holding.entries.get(id) else { continue };
             let key = (connection.clone(), id.clone());
             self.merge.forget(&key, (holding.source, before), &entry.document, touched);
-            self.merge.index(&key, (holding.source, &holding.labels), &entry.document, touched);
+            self.merge.index(&key, (holding.source, &holding.origin.labels), &entry.document, touched);
         }
     }
 

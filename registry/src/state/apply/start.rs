@@ -87,7 +87,7 @@ impl State {
 pub(super) fn held(rows: Vec<KeptConnection>) -> Vec<(ConnectionId, Holding, Vec<SourceId>)> {
     let threads = threads_for(rows.iter().map(|(.., records)| records.len()).sum());
     in_parallel(rows, threads, |(connection, row, records)| {
-        let holding = Holding::restore(row, records);
+        let holding = Holding::restore(connection.clone(), row, records);
         let is_tied = |entry: &&Entry| {
             is_mergeable(entry.document.resource_type) || holding.source != DataSource::Truenas
         };

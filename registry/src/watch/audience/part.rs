@@ -7,7 +7,7 @@ use super::Audience;
 use crate::query::show;
 use crate::state::change::{Change, Changes};
 use crate::state::view::View;
-use crate::watch::encode::{Batch, event};
+use crate::watch::encode::{Batch, Event};
 
 #[derive(Debug)]
 pub(in crate::watch) struct Part {
@@ -50,10 +50,9 @@ impl Part {
                 Change::Added(_) | Change::Removed(_) => continue,
             };
             let observed_at = view.shard(&resource.connection).and_then(|shard| shard.observed_at(resource));
-            let shown = show::resource(resource, observed_at, view, &audience.mask);
-            let mut event = event(kind, removal, shown, step.revision);
-            event.changes = own.into_iter().map(|entry| show::change(entry)).collect();
-            batch.add(&event);
+            let changes = own.into_iter().map(|entry| show::change(entry)).collect();
+            let event = Event { kind, removal, revision: step.revision, changes };
+            batch.add(&event, |out| show::resource(resource, observed_at, view, &audience.mask, out));
             if batch.is_full(audience.limits()) {
                 chunks.push(std::mem::take(&mut batch).into());
             }

@@ -56,7 +56,7 @@ struct Wanted {
 }
 
 /// As a client reads it.
-fn read(served: &pulse_proto::encoded::EncodedWatchResponse) -> WatchResourcesResponse {
+fn read(served: &pulse_proto::encoded::EncodedParts) -> WatchResourcesResponse {
     WatchResourcesResponse::decode(served.encode_to_vec().as_slice()).expect("the same message")
 }
 

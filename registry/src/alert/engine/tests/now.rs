@@ -26,8 +26,9 @@ fn lost(resource: &Resource) -> Arc<Resource> {
 fn labelled(resource: &Resource, site: &str) -> Arc<Resource> {
     let mut labelled = resource.clone();
     let anchor = labelled.anchor_mut();
-    anchor.labels = Arc::new(BTreeMap::from([("site".to_owned(), site.to_owned())]));
-    anchor.connection_name = format!("nas of {site}").into();
+    let labels = Arc::new(BTreeMap::from([("site".to_owned(), site.to_owned())]));
+    let (connection, name) = (anchor.connection.clone(), format!("nas of {site}").into());
+    anchor.origin = Arc::new(crate::state::origin::Origin::new(connection, name, labels));
     Arc::new(labelled)
 }
 

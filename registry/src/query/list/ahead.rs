@@ -1,0 +1,32 @@
+//! Looking ahead. What shows a resource lies in ten places of memory, each
+//! found by reading another. One resource after the other, a processor waits
+//! for each of them; for many side by side it waits once. Of the time for a
+//! page this takes more than half (docs/adr/0012).
+
+use std::hint::black_box;
+use std::sync::Arc;
+
+use crate::state::resource::Resource;
+
+/// Resources at once: more than a processor fetches side by side, and few enough to be still near when they are shown.
+pub(super) const RESOURCES: usize = 32;
+
+/// Touches everything that showing them reads, from the outside in. Has no other effect.
+pub(super) fn look<'a>(resources: &(impl Iterator<Item = &'a Arc<Resource>> + Clone)) {
+    let touch = |read: fn(&Resource) -> usize| {
+        black_box(resources.clone().fold(0_usize, |sum, resource| sum.wrapping_add(read(resource))));
+    };
+    touch(|resource| resource.reasons.len());
+    touch(|resource| resource.anchor.labels.len().wrapping_add(resource.document.body().len()));
+    touch(|resource| {
+        first(resource.id.as_str().as_bytes())
+            .wrapping_add(first(resource.document.body()))
+            .wrapping_add(resource.document.source_id.as_str().len())
+            .wrapping_add(resource.parent.as_ref().map_or(0, |parent| first(parent.id.as_str().as_bytes())))
+    });
+    touch(|resource| first(resource.document.source_id.as_str().as_bytes()));
+}
+
+fn first(bytes: &[u8]) -> usize {
+    bytes.first().copied().map_or(0, usize::from)
+}
