@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use pulse_tests::bench::{alerts, console, context, ingest, list, restart, watch};
+use pulse_tests::bench::{alerts, console, context, ingest, list, loopback, restart, watch};
 use pulse_tests::task::bench::{Figure, Name};
 use pulse_tests::task::certify::figures::TARGETS;
 
@@ -44,8 +44,15 @@ async fn every_watcher_sees_every_change() {
     for (run, watchers) in measured.delivered.iter().zip(1..) {
         assert!(run.records > 0);
         assert_eq!(run.events, run.records * watchers);
+        // No event is smaller than a record.
+        assert!(run.bytes_per_event() > 1_024.0, "{run:?}");
     }
     assert_eq!(measured.timed.times.count(), 5 * 2);
+}
+
+#[test]
+fn plain_tcp_carries_something() {
+    assert!(loopback::bytes_per_second(SHORT).unwrap() > 0.0);
 }
 
 #[tokio::test(flavor = "multi_thread")]

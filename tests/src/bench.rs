@@ -12,6 +12,7 @@ pub mod ingest;
 pub mod lane;
 pub mod list;
 pub mod load;
+pub mod loopback;
 #[cfg(feature = "bench-registry")]
 pub mod postgres;
 pub mod record;

@@ -44,6 +44,7 @@ struct Progress {
     sent_us: Vec<AtomicU64>,
     done: AtomicU64,
     events: AtomicU64,
+    bytes: AtomicU64,
     times: Mutex<Times>,
     timed: bool,
     news: Notify,
@@ -54,6 +55,8 @@ struct Progress {
 #[derive(Clone, Debug)]
 pub struct Delivered {
     pub events: u64,
+    /// Of the messages that brought them.
+    pub bytes: u64,
     /// Records written meanwhile.
     pub records: u64,
     pub took: Duration,
@@ -64,6 +67,10 @@ pub struct Delivered {
 impl Delivered {
     pub fn per_second(&self) -> f64 {
         as_f64(self.events) / self.took.as_secs_f64().max(1e-9)
+    }
+
+    pub fn bytes_per_event(&self) -> f64 {
+        as_f64(self.bytes) / as_f64(self.events.max(1))
     }
 }
 
@@ -108,7 +115,8 @@ impl Watchers {
         let expected = records * u64::from(watchers);
         ensure!(events == expected, "{events} events were seen, {expected} were due");
         let times = std::mem::take(&mut *progress.times.lock().unwrap_or_else(PoisonError::into_inner));
-        Ok(Delivered { events, records, took, times })
+        let bytes = progress.bytes.load(Ordering::Relaxed);
+        Ok(Delivered { events, bytes, records, took, times })
     }
 }
 
@@ -166,6 +174,7 @@ async fn read(mut stream: Streaming<Bytes>, count: fn(&Bytes) -> u64, progress: 
                 let more = count(&message);
                 events += more;
                 progress.events.fetch_add(more, Ordering::Relaxed);
+                progress.bytes.fetch_add(message.len() as u64, Ordering::Relaxed);
                 while batches < events / u64::from(BATCH) {
                     progress.seen(batches);
                     batches += 1;
@@ -186,6 +195,7 @@ impl Progress {
             sent_us: (0..RING).map(|_| AtomicU64::new(0)).collect(),
             done: AtomicU64::new(0),
             events: AtomicU64::new(0),
+            bytes: AtomicU64::new(0),
             times: Mutex::default(),
             timed,
             news: Notify::new(),

@@ -5,7 +5,7 @@ use clap::Parser;
 use pulse_tests::bench::etcd::{self, Etcd, Puts};
 use pulse_tests::bench::fanout::{Delivered, Pace, Watchers};
 use pulse_tests::bench::usage::Shares;
-use pulse_tests::bench::{missing, watch};
+use pulse_tests::bench::{loopback, missing, watch};
 use pulse_tests::task::bench::{Arguments, Figure, print};
 
 #[tokio::main]
@@ -30,6 +30,8 @@ async fn figures(plan: watch::Plan) -> anyhow::Result<Vec<Figure>> {
     let timed = reference(plan, plan.watchers[1], Pace::Every(watch::EVERY, plan.timed)).await;
     let etcd_rank = |percent| timed.as_ref().map_or(0.0, |run| run.times.rank(percent));
     let rates = measured.delivered.each_ref().map(Delivered::per_second);
+    // What the same bytes take when they are only passed on.
+    let loopback = loopback::bytes_per_second(plan.time / 2)? / measured.delivered[1].bytes_per_event();
     let by = if etcd[1] > 0.0 { rates[1] / etcd[1] } else { 0.0 };
     let (alone, watched) = measured.ingest;
     Ok(vec![
@@ -41,6 +43,8 @@ async fn figures(plan: watch::Plan) -> anyhow::Result<Vec<Figure>> {
         Figure::new("end_to_end_p50_ms_16", "ms", measured.timed.times.rank(50), etcd_rank(50)),
         Figure::new("end_to_end_p99_ms_16", "ms", measured.timed.times.rank(99), etcd_rank(99)),
         Figure::new("ratio_vs_etcd_16", "x", by, TARGET_VS_ETCD),
+        Figure::new("deliveries_per_s_16_of_plain_tcp", "1/s", rates[1], loopback),
+        Figure::new("deliveries_per_s_128_of_plain_tcp", "1/s", rates[2], loopback),
         Figure::new("ingest_with_1000_watchers", "1/s", watched, alone),
     ])
 }
