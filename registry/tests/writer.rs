@@ -23,11 +23,17 @@ use pulse_registry::store::memory::Memory;
 use pulse_registry::store::{Loaded, Store, StoreError};
 use tokio::sync::{mpsc, oneshot};
 
-struct Deaf;
+/// Hears failures of the store, and nothing else.
+#[derive(Default)]
+struct Failures(Mutex<Vec<String>>);
 
-impl Observer for Deaf {
+impl Observer for Failures {
     fn committed(&self, _took: Duration, _batches: usize, _rows: usize) {}
-    fn failed(&self, _error: &str) {}
+
+    fn failed(&self, error: &str) {
+        self.0.lock().unwrap().push(error.to_owned());
+    }
+
     fn answered(&self, _answers: &[Answer]) {}
     fn published(&self, _revision: Revision, _changes: usize) {}
     fn checkpointed(&self, _took: Duration) {}
@@ -35,6 +41,11 @@ impl Observer for Deaf {
 }
 
 fn start<S: Store>(store: &Arc<S>) -> (Handle, Feed, tokio::task::JoinHandle<()>) {
+    let (writer, handle, feed) = prepared(store, Arc::default());
+    (handle, feed, tokio::spawn(writer.run()))
+}
+
+fn prepared<S: Store>(store: &Arc<S>, failures: Arc<Failures>) -> (Writer, Handle, Feed) {
     let judge = Arc::new(Tables::default());
     let loaded = store.load().unwrap();
     let start = UnixMillis::new(0);
@@ -49,8 +60,8 @@ fn start<S: Store>(store: &Arc<S>) -> (Handle, Feed, tokio::task::JoinHandle<()>
     );
     let (publisher, feed) = feed::channel(state.view().clone());
     let store = Arc::clone(store) as Arc<dyn Store>;
-    let (writer, handle) = Writer::new(state, judge, store, publisher, Clock::default(), Arc::new(Deaf));
-    (handle, feed, tokio::spawn(writer.run()))
+    let (writer, handle) = Writer::new(state, judge, store, publisher, Clock::default(), failures);
+    (writer, handle, feed)
 }
 
 fn batch(sequence: u64, name: &str) -> Input {
@@ -267,6 +278,47 @@ async fn what_was_accepted_is_durable_when_the_writer_has_ended() {
     let loaded = store.load().unwrap();
     assert_eq!((acked, loaded.connections[0].2.len()), (100, 100));
     assert_eq!(loaded.revision, Revision(100), "one revision for each batch that changed something");
+}
+
+#[test]
+fn a_runtime_that_ends_first_is_no_failure_of_the_store() {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let handle_of_runtime = runtime.handle().clone();
+    let _within = handle_of_runtime.enter();
+    let (store, failures) = (Arc::new(Held::default()), Arc::<Failures>::default());
+    let (writer, handle, feed) = prepared(&store, Arc::clone(&failures));
+    let (begins, ends) = store.hold();
+    let (sent, mut both) = oneshot::channel();
+    let client = async {
+        let collector = CollectorId::parse("c").unwrap();
+        let (stream, _) = handle.open(&collector, Vec::new(), Default::default()).await.unwrap();
+        let (reply, mut answers) = mpsc::channel(2);
+        handle.submit(&stream, batch(1, "one"), reply.clone()).await.unwrap();
+        begins.await.unwrap();
+        handle.submit(&stream, batch(2, "two"), reply).await.unwrap();
+        sent.send(()).unwrap();
+        answers.recv().await.unwrap();
+        answers.recv().await
+    };
+    let mut working = std::pin::pin!(async { tokio::join!(writer.run(), client) });
+    let mut work = || {
+        let polled = working.as_mut().poll(&mut std::task::Context::from_waker(std::task::Waker::noop()));
+        assert!(polled.is_pending(), "{:?}", failures.0.lock().unwrap());
+        std::thread::yield_now();
+    };
+    while both.try_recv().is_err() {
+        work();
+    }
+    // The commit under way is ended, and the next one is not begun.
+    runtime.shutdown_background();
+    ends.send(true).unwrap();
+    while feed.view().revision < Revision(1) {
+        work();
+    }
+    for _ in 0..3 {
+        work();
+    }
+    assert_eq!(*failures.0.lock().unwrap(), Vec::<String>::new());
 }
 
 #[test]

@@ -14,6 +14,7 @@ use std::time::Duration;
 use pulse_proto::model::{CollectorId, ConnectionId, Revision, UnixMillis};
 use pulse_shell::trace;
 use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinError;
 use tokio::time::Instant;
 use tracing::Span;
 
@@ -417,7 +418,7 @@ impl Writer {
                     None
                 }))
             }
-            Err(panic) => Err(panic.to_string()),
+            Err(ended) => Err(unless_cut_off(ended).await),
         }
     }
 
@@ -463,7 +464,16 @@ impl Writer {
                 self.publisher.publish(Arc::new(self.state.view().clone()), []);
             }
             Ok(Err(error)) => self.observer.failed(&error.to_string()),
-            Err(panic) => self.observer.failed(&panic.to_string()),
+            Err(ended) => self.observer.failed(&unless_cut_off(ended).await),
         }
     }
+}
+
+/// What went wrong. Where the runtime ends while there is something to do, nothing did, nobody is left to hear of it, and
+/// whoever asks here ends as well.
+async fn unless_cut_off(ended: JoinError) -> String {
+    if ended.is_cancelled() {
+        return std::future::pending().await;
+    }
+    ended.to_string()
 }
