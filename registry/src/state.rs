@@ -25,7 +25,8 @@ pub mod view;
 
 pub use apply::{Applied, State};
 pub use change::{Change, Changes};
-pub use document::{Document, Print, Upsert};
+pub(crate) use document::difference;
+pub use document::{Difference, Document, Print, Upsert};
 pub use feed::{Feed, NotKept, Publisher};
 pub use input::{Answer, Batch, Heartbeat, Input, RejectReason, Rejected, Removal};
 pub use merge::Key;

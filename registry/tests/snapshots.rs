@@ -67,7 +67,7 @@ impl Registry {
             written: applied
                 .writes
                 .iter()
-                .filter(|write| matches!(write, Write::Record(..) | Write::Row(..)))
+                .filter(|write| matches!(write, Write::Record(..) | Write::Row(..) | Write::Change(..)))
                 .count(),
             changed: applied.changes.map_or(0, |changes| changes.items.len()),
         }

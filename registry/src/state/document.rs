@@ -3,6 +3,7 @@
 //! decodes them but a judge who must look again.
 
 mod alike;
+pub(crate) mod difference;
 mod facts;
 mod judged;
 mod print;
@@ -24,6 +25,7 @@ use self::print::Known;
 use self::read::{Message, number};
 
 pub use self::alike::Alike;
+pub use self::difference::Difference;
 pub use self::print::Print;
 
 #[derive(Clone, PartialEq, Eq)]
@@ -221,11 +223,15 @@ pub struct Upsert {
 /// Another document of the same thing, which is known to differ. The one who compared had both at hand; the writer need
 /// not look into them again.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Beside(Arc<Document>);
+pub(super) struct Beside {
+    document: Arc<Document>,
+    /// What makes it this one, where that is little.
+    pub(super) difference: Option<Difference>,
+}
 
 impl Beside {
     pub(super) fn is(&self, document: &Arc<Document>) -> bool {
-        Arc::ptr_eq(&self.0, document)
+        Arc::ptr_eq(&self.document, document)
     }
 }
 
@@ -249,8 +255,9 @@ impl Upsert {
     pub fn alike(held: Arc<Document>, alike: Alike) -> Self {
         match alike {
             Alike::Equal => Self::held(held),
-            Alike::Numbers(document) => {
-                Self { document: Arc::new(document), record: None, beside: Some(Beside(held)) }
+            Alike::Numbers(document, difference) => {
+                let beside = Some(Beside { document: held, difference });
+                Self { document: Arc::new(document), record: None, beside }
             }
         }
     }

@@ -8,7 +8,7 @@ use pulse_proto::model::{
     UnixMillis,
 };
 
-use super::document::Document;
+use super::document::{Difference, Document};
 use super::lease::Cursor;
 use super::merge::link::{Link, Pair};
 use super::past::{Horizon, Position, Tombstone};
@@ -73,6 +73,8 @@ pub enum Write {
     Stamp(ConnectionId, SourceId, Stamp),
     /// A record and its stamp.
     Row(ConnectionId, RecordRow),
+    /// The same, and what makes its document of the one that was written last.
+    Change(ConnectionId, RecordRow, Difference),
     RemoveRecord(ConnectionId, SourceId),
     /// All records of a connection; its row stays.
     RemoveRecords(ConnectionId),

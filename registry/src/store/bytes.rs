@@ -14,7 +14,9 @@ use pulse_proto::pb::resource::v1 as wire;
 
 use crate::state::lease::Cursor;
 use crate::state::timeline::{EntryKind, Step};
-use crate::state::{ConnectionRow, Document, Entry, Horizon, Link, Pair, Position, Stamp, Stand, Tombstone};
+use crate::state::{
+    ConnectionRow, Document, Entry, Horizon, Link, Pair, Position, Stamp, Stand, Tombstone, difference,
+};
 
 #[derive(Clone, PartialEq, Message)]
 struct Connection {
@@ -108,6 +110,15 @@ pub(super) fn encode_document(document: &Document, out: &mut Vec<u8>) {
 }
 
 pub(super) fn decode_document(source_id: &str, bytes: &[u8]) -> Result<Arc<Document>, ProtocolError> {
+    let broken = || ProtocolError::invalid("not the bytes of a record");
+    let (parent, section, body) = parts(bytes).ok_or_else(broken)?;
+    let parent = (!parent.is_empty()).then(|| SourceId::parse(parent)).transpose()?;
+    let source_id = SourceId::parse(source_id)?;
+    Ok(Arc::new(Document::restore(source_id, parent, SectionName::parse(section)?, body.into())?))
+}
+
+/// Parent, section and body of a document.
+fn parts(bytes: &[u8]) -> Option<(&str, &str, &[u8])> {
     fn text<'a>(rest: &mut &'a [u8]) -> Option<&'a str> {
         let (length, tail) = rest.split_first_chunk::<2>()?;
         let (text, tail) = tail.split_at_checked(usize::from(u16::from_be_bytes(*length)))?;
@@ -115,12 +126,18 @@ pub(super) fn decode_document(source_id: &str, bytes: &[u8]) -> Result<Arc<Docum
         std::str::from_utf8(text).ok()
     }
     let mut body = bytes;
-    let broken = || ProtocolError::invalid("not the bytes of a record");
-    let parent = text(&mut body).ok_or_else(broken)?;
-    let section = text(&mut body).ok_or_else(broken)?;
-    let parent = (!parent.is_empty()).then(|| SourceId::parse(parent)).transpose()?;
-    let source_id = SourceId::parse(source_id)?;
-    Ok(Arc::new(Document::restore(source_id, parent, SectionName::parse(section)?, body.into())?))
+    Some((text(&mut body)?, text(&mut body)?, body))
+}
+
+/// Makes of an encoded document the one that the splices say.
+pub(super) fn patch_document(bytes: &mut Vec<u8>, splices: &[u8]) -> Option<()> {
+    let at = bytes.len() - parts(bytes)?.2.len();
+    difference::patch(bytes, at, splices)
+}
+
+/// Whether an encoded document is the one that a [`Difference`](crate::state::Difference) was to make.
+pub(super) fn is_document(bytes: &[u8], check: u32) -> bool {
+    parts(bytes).is_some_and(|(parent, section, body)| difference::check_of(parent, section, body) == check)
 }
 
 /// Memory grows with what is put in, so there is always room.

@@ -89,13 +89,14 @@ impl Journal {
         made.and_then(|()| disk.sync_folder(data_dir)).map_err(|error| unreadable(&folder, &error))?;
         let lock = place::lock(&folder)?;
         let unreadable_rows = origin::begin(data_dir, &folder, new_id, &disk)?;
-        let load::All { mut loaded, unread, has_new_unread, end } = load::load(Plan::open(&folder, None)?)?;
+        let load::All { mut loaded, unread, has_new_unread, changes, end } =
+            load::load(Plan::open(&folder, None)?)?;
         // Not before it is known to be ours: what a later release has begun is left to it.
         place::clear_unfinished(&folder, &*disk)?;
         loaded.damaged.extend(unreadable_rows);
         let place = Place { folder, registry_id: end.registry_id.clone(), disk };
         place.forget_before(end.first_segment);
-        let mut tail = Tail::open(&place, &end)?;
+        let mut tail = Tail::open(&place, &end, changes)?;
         match tail.repair(&place) {
             // What is there can be read; the first commit tries again.
             Err(error @ StoreError::Full { .. }) => warn!(%error, "the store does not take writes"),

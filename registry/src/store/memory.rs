@@ -85,7 +85,8 @@ impl Store for Memory {
                     held.records.insert(key, document);
                 }
                 Write::Stamp(id, source_id, stamp) => drop(held.stamps.insert((id, source_id), stamp)),
-                Write::Row(id, RecordRow { document, stamp }) => {
+                Write::Row(id, RecordRow { document, stamp })
+                | Write::Change(id, RecordRow { document, stamp }, _) => {
                     let key = (id, document.source_id.clone());
                     held.stamps.insert(key.clone(), stamp);
                     held.records.insert(key, document);

@@ -209,7 +209,8 @@ fn write_all(transaction: &WriteTransaction, revision: Revision, writes: &[Write
             }
             Write::Record(id, document) => put_record(&mut records, id, document)?,
             Write::Stamp(id, source_id, stamp) => put_stamp(&mut stamps, id, source_id, *stamp)?,
-            Write::Row(id, RecordRow { document, stamp }) => {
+            Write::Row(id, RecordRow { document, stamp })
+            | Write::Change(id, RecordRow { document, stamp }, _) => {
                 put_record(&mut records, id, document)?;
                 put_stamp(&mut stamps, id, &document.source_id, *stamp)?;
             }

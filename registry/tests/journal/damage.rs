@@ -154,10 +154,10 @@ fn files_of_others_are_refused_and_left_as_they_are() {
     assert_eq!(std::fs::read_to_string(&own).unwrap(), "something else entirely");
 
     let mut newer = kept.clone();
-    newer[11] = 2;
+    newer[11] = 3;
     std::fs::write(&own, newer).unwrap();
     let error = refused(ours.path());
-    assert!(matches!(&error, StoreError::Format { found: 2, known: 1, .. }), "{error}");
+    assert!(matches!(&error, StoreError::Format { found: 3, known: 2, .. }), "{error}");
 
     std::fs::write(&own, kept).unwrap();
     assert_eq!(reopened(ours.path()), after(1));

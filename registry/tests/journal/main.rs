@@ -5,6 +5,7 @@
 
 mod alerts;
 mod archive;
+mod changes;
 mod checkpoint;
 mod damage;
 mod faults;

@@ -19,9 +19,10 @@ use pulse_registry::state::view::profile::Profile;
 use pulse_registry::state::view::tally::Tallies;
 use pulse_registry::state::{
     Answer, Applied, Boundary, Changes, Input, KeptConnection, Link, Pair, Publisher, RecordRow, Remembered,
-    Resource, Retention, Stand, State, feed,
+    Resource, Retention, Stand, State, Write, feed,
 };
 use pulse_registry::store::Store as _;
+use pulse_registry::store::journal::Journal;
 use pulse_registry::store::memory::Memory;
 use wire::RecordPart as Part;
 
@@ -136,7 +137,7 @@ fn record(at: usize, what: What, (text, number): (u8, u8), kept: &[Part]) -> wir
     let mut record = wire::IngestRecord {
         source_id: source_id(at, what),
         parent_source_id: parent,
-        name: format!("{what:?}"),
+        name: format!("{what:?}, and a text that is longer than what differs"),
         section: SECTIONS[section].to_owned(),
         ..wire::IngestRecord::default()
     };
@@ -234,6 +235,8 @@ struct Side {
     publisher: Publisher,
     recalled: [Recall; CONNECTIONS.len()],
     store: Memory,
+    /// All that was written, in order.
+    written: Vec<Write>,
     waiting: VecDeque<Input>,
 }
 
@@ -246,7 +249,8 @@ impl Side {
     fn of(state: State, store: Memory, recalls: bool) -> Self {
         let (publisher, feed) = feed::channel(state.view().clone());
         let recall = || if recalls { Recall::new(feed.clone()) } else { Recall::default() };
-        Self { recalls, recalled: [recall(), recall()], state, publisher, store, waiting: VecDeque::new() }
+        let recalled = [recall(), recall()];
+        Self { recalls, recalled, state, publisher, store, written: Vec::new(), waiting: VecDeque::new() }
     }
 
     fn restart(&mut self) {
@@ -258,11 +262,23 @@ impl Side {
         let past = (Remembered::default(), Retention::default());
         let parts: (Arc<Tables>, Boundary) = Default::default();
         let due = UnixMillis::new(u64::MAX >> 1);
+        let written = std::mem::take(&mut self.written);
         *self = Self::of(
             State::restore((parts.0, parts.1), self.state.view().revision, rows, links, past, due),
             std::mem::take(&mut self.store),
             self.recalls,
         );
+        self.written = written;
+    }
+
+    /// What a journal makes of all that was written: the store in memory was told whole rows.
+    fn read_back(&self) -> Vec<KeptConnection> {
+        let folder = tempfile::tempdir().unwrap();
+        let open = || Journal::open(folder.path(), "registry").unwrap();
+        open().commit(self.state.view().revision, &self.written).unwrap();
+        let loaded = open().load().unwrap();
+        assert_eq!(loaded.damaged, Vec::<String>::new());
+        loaded.connections
     }
 
     fn hear(&mut self, at: usize, batch: &[u8]) -> usize {
@@ -287,6 +303,7 @@ impl Side {
     fn tell(&mut self, Applied { answers, writes, changes }: Applied) -> Told {
         let view = self.state.view();
         self.store.commit(view.revision, &writes).unwrap();
+        self.written.extend(writes);
         self.publisher.publish(Arc::new(view.clone()), changes.clone());
         (answers, changes)
     }
@@ -329,6 +346,7 @@ impl Side {
 struct Seen {
     known_beside_kept: Cell<usize>,
     known_of_merged: Cell<usize>,
+    changes: Cell<usize>,
 }
 
 fn add(to: &Cell<usize>, what: usize) {
@@ -380,6 +398,8 @@ fn play(ops: &[Op], seen: &Seen) -> Result<(), TestCaseError> {
         prop_assert_eq!(recalling.shown(), decoding.shown(), "after {:?}", op);
         prop_assert_eq!(recalling.kept(), decoding.kept(), "after {:?}", op);
     }
+    add(&seen.changes, recalling.written.iter().filter(|write| matches!(write, Write::Change(..))).count());
+    prop_assert_eq!(recalling.read_back(), recalling.kept());
     Ok(())
 }
 
@@ -426,7 +446,8 @@ fn what_is_recalled_is_as_if_it_had_been_decoded() {
     let config = ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(CASES) };
     let played = TestRunner::new(config).run(&prop::collection::vec(op(), 1..60), |ops| play(&ops, &seen));
     played.unwrap();
-    let Seen { known_beside_kept, known_of_merged } = seen;
+    let Seen { known_beside_kept, known_of_merged, changes } = seen;
     let (kept, merged) = (known_beside_kept.get(), known_of_merged.get());
+    assert!(changes.get() > 100, "{} rows told by what differs", changes.get());
     assert!(kept > 300 && merged > 300, "{kept} beside kept parts and {merged} beside merged records");
 }

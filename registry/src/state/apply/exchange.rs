@@ -11,6 +11,7 @@ use super::settle::Settling;
 use super::{State, Touched};
 use crate::state::document::{Beside, Document, Upsert};
 use crate::state::holding::Entry;
+use crate::state::resource::Resource;
 use crate::state::row::{RecordRow, Stamp, Write};
 
 /// A record of the input's connection whose new document is held, and not yet shown or written.
@@ -23,7 +24,14 @@ pub(in crate::state) struct Renumbered {
 impl Entry {
     /// Takes a document that differs from the one held in numbers alone.
     pub(super) fn renumber(&mut self, upsert: Upsert) -> Renumbered {
-        let Upsert { document, record: _, beside } = upsert;
+        let Upsert { document, record: _, mut beside } = upsert;
+        let is_shown = |shown: &Arc<Resource>| Arc::ptr_eq(&shown.document, &self.document);
+        if !self.resource.as_ref().is_some_and(is_shown) {
+            // A difference is written against what was written last, and that is what is held.
+            if let Some(beside) = &mut beside {
+                beside.difference = None;
+            }
+        }
         self.document = Arc::clone(&document);
         Renumbered { document, beside }
     }
@@ -70,8 +78,8 @@ impl State {
                 continue;
             }
             let old = Arc::clone(old);
-            let is_known_to_differ = beside.is_some_and(|beside| beside.is(&old.document));
-            let derived = (is_known_to_differ || old.document != document)
+            let beside = beside.filter(|beside| beside.is(&old.document));
+            let derived = (beside.is_some() || old.document != document)
                 .then(|| self.deriving(connection, holding).renumbered(entry, &old))
                 .flatten();
             if let Some(new) = derived.as_ref().filter(|new| new.severity != old.severity) {
@@ -94,7 +102,11 @@ impl State {
                 revision: new.revision,
                 created: new.created,
             };
-            writes.push(Write::Row(connection.clone(), RecordRow { document, stamp }));
+            let (connection, row) = (connection.clone(), RecordRow { document, stamp });
+            writes.push(match beside.and_then(|beside| beside.difference) {
+                Some(difference) => Write::Change(connection, row, difference),
+                None => Write::Row(connection, row),
+            });
             let new = Arc::new(new);
             entry.resource = Some(Arc::clone(&new));
             settling.exchanged.push((old, new));

@@ -10,9 +10,10 @@ use std::sync::Arc;
 
 use prost::encoding::{WireType, encode_key};
 
+use super::difference::Splices;
 use super::print::Known;
 use super::read::number;
-use super::{Document, Lineage, Print};
+use super::{Difference, Document, Lineage, Print};
 
 use self::free::Free;
 
@@ -20,7 +21,7 @@ impl Document {
     /// What an encoded `IngestRecord` of the same thing becomes; `None` when more than numbers differs.
     pub fn alike(&self, record: &[u8], print: Print) -> Option<Alike> {
         let mut body = Vec::with_capacity(self.body.len());
-        let mut held = Parts(&self.body);
+        let mut held = Parts::of(&self.body);
         let mut beside = held.next()?;
         // They follow from what is compared below.
         while matches!(beside.number, number::TYPE | number::TECHNOLOGY) {
@@ -30,7 +31,7 @@ impl Document {
         let mut beside = Some(beside);
         let mut places = Places::default();
         let mut differences = Differences::default();
-        let mut told = Parts(record);
+        let mut told = Parts::of(record);
         while !told.is_at_end() {
             let part = told.next()?;
             match part.number {
@@ -58,13 +59,15 @@ impl Document {
             self.print.learn(&Known::of(print));
             return Some(Alike::Equal);
         }
-        Some(Alike::Numbers(Self {
+        let difference = differences.splices.finish(&self.place, &body);
+        let document = Self {
             place: Arc::clone(&self.place),
             body: body.into(),
             print: Known::of(print),
             texts: self.texts,
             judged: if differences.judged { Lineage::new() } else { self.judged },
-        }))
+        };
+        Some(Alike::Numbers(document, difference))
     }
 }
 
@@ -72,8 +75,8 @@ impl Document {
 #[derive(Debug)]
 pub enum Alike {
     Equal,
-    /// Nothing but numbers differs.
-    Numbers(Document),
+    /// Nothing but numbers differs; in how much, where that is little.
+    Numbers(Document, Option<Difference>),
 }
 
 /// Which of the fields that place a record were told.
@@ -87,11 +90,12 @@ impl Places {
     }
 }
 
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Debug, Default)]
 struct Differences {
     any: bool,
     /// Something that judges look at, as far as the table says.
     judged: bool,
+    splices: Splices,
 }
 
 impl Differences {
@@ -105,15 +109,19 @@ impl Differences {
         }
         let Free::Message(fields) = free else {
             self.any = true;
+            self.splices.replace(held.at(), held.value.len(), told.value);
             return free.may_be(told).then_some(());
         };
-        let around = Parts(told.payload);
+        if told.length() != held.length() {
+            self.splices.replace(held.at(), held.length().len(), told.length());
+        }
+        let around = told.parts();
         let mut beside: &[u32] = &[];
-        let (mut told, mut held) = (Parts(told.payload), Parts(held.payload));
+        let (mut told, mut held) = (told.parts(), held.parts());
         loop {
             // What is equal is told in words of bytes, and its fields are walked on one side only.
-            let mut equal = common(told.0, held.0);
-            if equal == told.0.len() && equal == held.0.len() {
+            let mut equal = common(told.rest, held.rest);
+            if equal == told.rest.len() && equal == held.rest.len() {
                 self.judged = self.judged || around.has_any(beside);
                 return Some(());
             }
@@ -152,7 +160,11 @@ fn common(one: &[u8], other: &[u8]) -> usize {
 
 /// The fields of a message in the shortest encoding; any other ends the walk.
 #[derive(Clone, Copy)]
-struct Parts<'a>(&'a [u8]);
+struct Parts<'a> {
+    rest: &'a [u8],
+    /// Where they end in all that is walked.
+    end: usize,
+}
 
 struct Part<'a> {
     number: u32,
@@ -161,22 +173,28 @@ struct Part<'a> {
     whole: &'a [u8],
     /// As it lies there, with its length.
     value: &'a [u8],
+    /// Where it ends in all that is walked.
+    end: usize,
     /// Without its length.
     payload: &'a [u8],
     integer: u64,
 }
 
 impl<'a> Parts<'a> {
+    const fn of(all: &'a [u8]) -> Self {
+        Self { rest: all, end: all.len() }
+    }
+
     const fn is_at_end(&self) -> bool {
-        self.0.is_empty()
+        self.rest.is_empty()
     }
 
     fn next(&mut self) -> Option<Part<'a>> {
-        let start = self.0;
+        let start = self.rest;
         let key = self.varint()?;
         let number = u32::try_from(key >> 3).ok()?;
         let wire = WireType::try_from(key & 7).ok()?;
-        let at_value = self.0;
+        let at_value = self.rest;
         let (mut integer, mut payload) = (0, &[][..]);
         match wire {
             WireType::Varint => integer = self.varint()?,
@@ -187,9 +205,10 @@ impl<'a> Parts<'a> {
             }
             WireType::StartGroup | WireType::EndGroup | WireType::ThirtyTwoBit => return None,
         }
-        let whole = start.get(..start.len() - self.0.len())?;
-        let value = at_value.get(..at_value.len() - self.0.len())?;
-        Some(Part { number, wire, whole, value, payload, integer })
+        let whole = start.get(..start.len() - self.rest.len())?;
+        let value = at_value.get(..at_value.len() - self.rest.len())?;
+        let end = self.end - self.rest.len();
+        Some(Part { number, wire, whole, value, end, payload, integer })
     }
 
     fn has_any(mut self, fields: &[u32]) -> bool {
@@ -198,10 +217,10 @@ impl<'a> Parts<'a> {
 
     fn varint(&mut self) -> Option<u64> {
         let mut value = 0;
-        for (at, byte) in self.0.iter().enumerate().take(10) {
+        for (at, byte) in self.rest.iter().enumerate().take(10) {
             value |= u64::from(byte & 0x7f) << (7 * at);
             if *byte < 0x80 {
-                self.0 = &self.0[at + 1..];
+                self.rest = &self.rest[at + 1..];
                 // The last byte says something, and no more than there are bits for.
                 let is_shortest = at == 0 || *byte != 0;
                 return (is_shortest && (at < 9 || *byte == 1)).then_some(value);
@@ -211,13 +230,28 @@ impl<'a> Parts<'a> {
     }
 
     fn take(&mut self, length: usize) -> Option<&'a [u8]> {
-        let (taken, rest) = self.0.split_at_checked(length)?;
-        self.0 = rest;
+        let (taken, rest) = self.rest.split_at_checked(length)?;
+        self.rest = rest;
         Some(taken)
     }
 }
 
-impl Part<'_> {
+impl<'a> Part<'a> {
+    /// Where its value begins.
+    const fn at(&self) -> usize {
+        self.end - self.value.len()
+    }
+
+    /// What says how long its payload is.
+    fn length(&self) -> &'a [u8] {
+        &self.value[..self.value.len() - self.payload.len()]
+    }
+
+    /// Those of a message.
+    const fn parts(&self) -> Parts<'a> {
+        Parts { rest: self.payload, end: self.end }
+    }
+
     fn is_text(&self, text: &str) -> bool {
         self.wire == WireType::LengthDelimited && self.payload == text.as_bytes()
     }

@@ -7,7 +7,7 @@ use pulse_proto::model::Revision;
 
 use super::file::FrameFile;
 use super::frame::FrameKind;
-use super::header::{Header, Kind, new_salt};
+use super::header::{FORMAT, Header, Kind, new_salt};
 use super::place::{CHECKPOINT, Place};
 use super::rows;
 use crate::state::{KeptConnection, Write};
@@ -39,6 +39,7 @@ pub(super) fn write(
 ) -> Result<Written, StoreError> {
     let path = place.unfinished(&format!("{CHECKPOINT}-{first}"));
     let header = Header {
+        format: FORMAT,
         kind: Kind::Checkpoint,
         salt: new_salt(),
         registry_id: place.registry_id.clone(),

@@ -79,6 +79,7 @@ impl Common {
             | Step::RemoveRecord(_)
             | Step::RemoveRecords
             | Step::Row(..)
+            | Step::Change(..)
             | Step::Unread(_)
             | Step::Unknown(..) => self.unknown += 1,
         }

@@ -9,8 +9,8 @@ use pulse_proto::model::ConnectionId;
 use super::common::Common;
 use super::rows::{self, COMMON, NoRows, STAMP_BYTES, Step, groups, steps};
 use super::unread::{Kept, Key, Unread};
-use crate::state::{KeptConnection, Link, RecordRow, Remembered};
-use crate::store::bytes::{decode_connection, decode_document, decode_stamp};
+use crate::state::{KeptConnection, Link, RecordRow, Remembered, difference};
+use crate::store::bytes::{decode_connection, decode_document, decode_stamp, is_document, patch_document};
 
 #[derive(Debug, Default)]
 pub(super) struct Fold {
@@ -25,12 +25,17 @@ struct Held {
     records: HashMap<Box<str>, Raw, RandomState>,
     /// Steps that some release could not read, and those that this one does not know.
     unread: Kept,
+    /// Changes that came.
+    changes: u64,
 }
 
 #[derive(Debug, Default)]
 struct Raw {
-    record: Option<Box<[u8]>>,
+    record: Option<Vec<u8>>,
     stamp: Option<[u8; STAMP_BYTES]>,
+    /// What the record must be after the last change. Asked once, at the end: a change of another record than it was
+    /// made for shows in what comes of it.
+    check: Option<u32>,
 }
 
 #[derive(Debug, Default)]
@@ -44,6 +49,8 @@ pub(super) struct Folded {
     pub(super) unread: Unread,
     /// Some of them were not put aside yet.
     pub(super) has_new_unread: bool,
+    /// Changes that were put to records.
+    pub(super) changes: u64,
 }
 
 impl Fold {
@@ -89,7 +96,7 @@ impl Held {
                 self.read_anew(|| Key::Connection);
             }
             Step::Record(source_id, bytes) => {
-                self.edit(source_id, |raw| raw.record = Some(bytes.into()));
+                self.edit(source_id, |raw| (raw.record, raw.check) = (Some(bytes.into()), None));
                 self.read_anew(|| Key::Record(source_id.into()));
             }
             Step::Stamp(source_id, bytes) => self.edit(source_id, |raw| raw.stamp = bytes.try_into().ok()),
@@ -102,10 +109,11 @@ impl Held {
                 self.unread.retain(|key, _| !matches!(key, Key::Record(_)));
             }
             Step::Row(source_id, stamp, bytes) => {
-                let new = Raw { record: Some(bytes.into()), stamp: stamp.try_into().ok() };
+                let new = Raw { record: Some(bytes.into()), stamp: stamp.try_into().ok(), check: None };
                 self.edit(source_id, |raw| *raw = new);
                 self.read_anew(|| Key::Record(source_id.into()));
             }
+            Step::Change(source_id, stamp, bytes) => self.change(source_id, stamp, bytes),
             Step::Unread(bytes) => self.put_aside(bytes),
             Step::Unknown(tag, body) => {
                 let bytes = rows::as_written(tag, body);
@@ -130,6 +138,33 @@ impl Held {
         }
     }
 
+    fn change(&mut self, source_id: &str, stamp: &[u8], bytes: &[u8]) {
+        self.changes += 1;
+        self.take_back(source_id);
+        self.edit(source_id, |raw| {
+            if raw.change(stamp, bytes).is_none() {
+                *raw = Raw::unfit(stamp);
+            }
+        });
+        self.read_anew(|| Key::Record(source_id.into()));
+    }
+
+    /// What was put aside could be read after all: only what is held is changed.
+    fn take_back(&mut self, source_id: &str) {
+        if self.unread.is_empty() {
+            return;
+        }
+        let key = Key::Record(source_id.into());
+        let raw = match self.unread.get(&key).and_then(|bytes| steps(bytes).next()) {
+            Some(Ok(Step::Row(_, stamp, bytes))) => {
+                Raw { record: Some(bytes.into()), stamp: stamp.try_into().ok(), check: None }
+            }
+            _ => return,
+        };
+        self.unread.remove(&key);
+        self.records.insert(source_id.into(), raw);
+    }
+
     /// The row is no longer where it stood: perhaps it can be read now, perhaps by a later release.
     fn put_aside(&mut self, bytes: &[u8]) {
         let Some(Ok(step)) = steps(bytes).next() else { return };
@@ -152,6 +187,7 @@ impl Held {
     }
 
     fn finish(mut self, name: Box<str>, folded: &mut Folded) {
+        folded.changes += self.changes;
         let was_aside = self.unread.keys().filter(|key| !matches!(key, Key::Other(_))).count();
         let others = self.unread.len() - was_aside;
         let damaged_before = folded.damaged.len();
@@ -175,8 +211,7 @@ impl Held {
                     self.unread.insert(Key::Connection, bytes);
                 }
                 for (source_id, raw) in self.records {
-                    let Some(bytes) = raw.record else { continue };
-                    let step = rows::record_as_written(&source_id, raw.stamp.as_ref(), &bytes);
+                    let Some(step) = raw.as_written(&source_id) else { continue };
                     self.unread.insert(Key::Record(source_id), step);
                 }
                 return folded.unread.put(name, self.unread);
@@ -191,6 +226,10 @@ impl Held {
             let (source_id, stamp, bytes) = match steps(bytes).next() {
                 Some(Ok(Step::Row(source_id, stamp, bytes))) => (source_id, stamp.try_into().ok(), bytes),
                 Some(Ok(Step::Record(source_id, bytes))) => (source_id, None, bytes),
+                Some(Ok(Step::Change(source_id, ..))) => {
+                    folded.damaged.push(no_change(source_id));
+                    return true;
+                }
                 _ => return true,
             };
             match record(source_id, stamp, bytes) {
@@ -205,14 +244,19 @@ impl Held {
         let mut held: Vec<(Box<str>, Raw)> = self.records.into_iter().collect();
         held.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
         for (source_id, raw) in held {
-            let Some(bytes) = raw.record else { continue };
-            match record(&source_id, raw.stamp.as_ref(), &bytes) {
+            let Some(bytes) = &raw.record else { continue };
+            let read = if raw.is_whole() {
+                record(&source_id, raw.stamp.as_ref(), bytes)
+            } else {
+                Err(no_change(&source_id))
+            };
+            match read {
                 Ok(row) => records.push(row),
                 Err(why) => {
                     folded.damaged.push(why);
                     folded.has_new_unread = true;
-                    let step = rows::record_as_written(&source_id, raw.stamp.as_ref(), &bytes);
-                    self.unread.insert(Key::Record(source_id), step);
+                    let step = raw.as_written(&source_id);
+                    self.unread.extend(step.map(|step| (Key::Record(source_id), step)));
                 }
             }
         }
@@ -224,6 +268,40 @@ impl Held {
         folded.unread.put(name, self.unread);
         folded.connections.push((id, row, records));
     }
+}
+
+impl Raw {
+    /// After a change of what is not there: nothing is made of it, nor of what comes on top.
+    fn unfit(stamp: &[u8]) -> Self {
+        Self { record: Some(Vec::new()), stamp: stamp.try_into().ok(), check: Some(0) }
+    }
+
+    /// `None`: it has nothing that this could be a change of.
+    fn change(&mut self, stamp: &[u8], bytes: &[u8]) -> Option<()> {
+        let (check, splices) = difference::split(bytes)?;
+        patch_document(self.record.as_mut()?, splices)?;
+        (self.stamp, self.check) = (stamp.try_into().ok(), Some(check));
+        Some(())
+    }
+
+    /// Changes came to what they were made for.
+    fn is_whole(&self) -> bool {
+        let record = self.record.as_deref().unwrap_or_default();
+        self.check.is_none_or(|check| is_document(record, check))
+    }
+
+    fn as_written(&self, source_id: &str) -> Option<Box<[u8]>> {
+        let bytes = self.record.as_ref()?;
+        let stamp = self.stamp.as_ref();
+        Some(match stamp.filter(|_| !self.is_whole()) {
+            Some(stamp) => rows::change_as_written(source_id, stamp),
+            None => rows::record_as_written(source_id, stamp, bytes),
+        })
+    }
+}
+
+fn no_change(source_id: &str) -> String {
+    format!("record {source_id:?} is not the one that was changed")
 }
 
 /// A record that can be read, or why it cannot.

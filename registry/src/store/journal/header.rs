@@ -9,8 +9,9 @@ use super::slice::Slice;
 use crate::store::StoreError;
 
 const MAGIC: [u8; 8] = *b"PULSEREG";
-/// Format of all files of the journal.
-pub(super) const FORMAT: u32 = 1;
+/// Format of the files that are written. The first one had no changes, only whole rows.
+pub(super) const FORMAT: u32 = 2;
+const FORMAT_MIN: u32 = 1;
 pub(super) const HEADER_BYTES: usize = 128;
 const ID_BYTES_MAX: usize = 64;
 
@@ -37,6 +38,7 @@ impl Kind {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Header {
+    pub(super) format: u32,
     pub(super) kind: Kind,
     /// Mixed into every checksum of the file, so that nothing a client sends can look like a frame.
     pub(super) salt: u32,
@@ -53,13 +55,13 @@ pub(super) struct Header {
 
 impl Header {
     pub(super) fn encode(&self) -> [u8; HEADER_BYTES] {
-        let Self { kind, salt, registry_id, number, commit, revision, previous_length } = self;
+        let Self { format, kind, salt, registry_id, number, commit, revision, previous_length } = self;
         let mut bytes = [0; HEADER_BYTES];
         // `fits` was asked before an id was taken.
         let id = registry_id.as_bytes();
         let id = &id[..id.len().min(ID_BYTES_MAX)];
         bytes[..8].copy_from_slice(&MAGIC);
-        bytes[8..12].copy_from_slice(&FORMAT.to_be_bytes());
+        bytes[8..12].copy_from_slice(&format.to_be_bytes());
         bytes[12..16].copy_from_slice(&(*kind as u32).to_be_bytes());
         bytes[16..20].copy_from_slice(&salt.to_be_bytes());
         bytes[20] = u8::try_from(id.len()).unwrap_or(u8::MAX);
@@ -93,7 +95,7 @@ impl Header {
             return Err(StoreError::Foreign { path: path(), reason });
         }
         let mut rest = Slice(&bytes[MAGIC.len()..]);
-        if let Some(found) = rest.u32().filter(|found| *found != FORMAT) {
+        if let Some(found) = rest.u32().filter(|found| !(FORMAT_MIN..=FORMAT).contains(found)) {
             return Err(StoreError::Format { path: path(), found: found.into(), known: FORMAT.into() });
         }
         let damaged =
@@ -111,12 +113,14 @@ impl Header {
         if bytes.len() != HEADER_BYTES || crc32c::crc32c(covered) != u32::from_be_bytes(*crc) {
             return None;
         }
-        let mut rest = Slice(&covered[12..]);
+        let mut rest = Slice(&covered[MAGIC.len()..]);
+        let format = rest.u32()?;
         let (kind, salt) = (Kind::parse(rest.u32()?)?, rest.u32()?);
         let id_bytes = usize::from(rest.u8()?);
         rest.bytes(3)?;
         let id = rest.bytes(ID_BYTES_MAX)?.get(..id_bytes)?;
         Some(Self {
+            format,
             kind,
             salt,
             registry_id: std::str::from_utf8(id).ok()?.to_owned(),
@@ -149,6 +153,7 @@ mod tests {
 
     fn header() -> Header {
         Header {
+            format: FORMAT,
             kind: Kind::Segment,
             salt: 7,
             registry_id: "a".repeat(ID_BYTES_MAX),

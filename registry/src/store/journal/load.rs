@@ -25,6 +25,8 @@ pub(super) struct All {
     pub(super) unread: Unread,
     /// Some of it was not put aside yet.
     pub(super) has_new_unread: bool,
+    /// Changes that were put to records.
+    pub(super) changes: u64,
     pub(super) end: End,
 }
 
@@ -60,13 +62,14 @@ pub(super) fn load(plan: Plan) -> Result<All, StoreError> {
             folded.damaged.extend(part.damaged);
             folded.unread.extend(part.unread);
             folded.has_new_unread |= part.has_new_unread;
+            folded.changes += part.changes;
         }
         let end = read?;
         folded.connections.sort_unstable_by(|(a, ..), (b, ..)| a.cmp(b));
-        let Folded { connections, links, remembered, damaged, unread, has_new_unread } = folded;
+        let Folded { connections, links, remembered, damaged, unread, has_new_unread, changes } = folded;
         let registry_id = end.registry_id.clone();
         let loaded = Loaded { registry_id, revision: end.revision, connections, links, remembered, damaged };
-        Ok(All { loaded, unread, has_new_unread, end })
+        Ok(All { loaded, unread, has_new_unread, changes, end })
     })
 }
 

@@ -55,6 +55,8 @@ pub(super) struct End {
     pub(super) segments_bytes: u64,
     pub(super) first_segment: u64,
     pub(super) last_segment: u64,
+    /// Of the last segment.
+    pub(super) format: u32,
     pub(super) salt: u32,
     /// Of the last segment: where its last frame begins (or its header does), and where it ends.
     pub(super) last_frame: u64,
@@ -113,6 +115,7 @@ impl Plan {
             segments_bytes: 0,
             first_segment: header.number,
             last_segment: header.number,
+            format: header.format,
             salt: 0,
             last_frame: 0,
             length: 0,
@@ -200,6 +203,7 @@ impl Opened {
         each(Piece::File(&self.header))?;
         let path: Arc<Path> = Arc::from(self.path.as_path());
         (end.last_segment, end.salt, end.last_frame) = (self.header.number, self.header.salt, 0);
+        end.format = self.header.format;
         let mut frames = self.frames(end.commit + 1);
         loop {
             let at = frames.at();

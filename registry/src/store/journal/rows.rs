@@ -29,9 +29,16 @@ const NOTE: u8 = 13;
 const REMOVE_NOTE: u8 = 14;
 /// A step that could not be read when it should have been: it counts unless something newer is said of the same row.
 const UNREAD: u8 = 15;
+/// Stamp and [`Difference`](crate::state::Difference) of a record: what it is now is made of what it was.
+const CHANGE: u8 = 16;
 
 /// Where rows of no connection stand: no connection has this name.
 pub(super) const COMMON: &str = "";
+
+/// How many of them are told by what differs.
+pub(super) fn changes(writes: &[Write]) -> u64 {
+    writes.iter().filter(|write| matches!(write, Write::Change(..))).count() as u64
+}
 
 /// Puts the writes behind what `out` holds.
 pub(super) fn encode(writes: &[Write], out: &mut Vec<u8>) {
@@ -47,6 +54,7 @@ fn connection_of(write: &Write) -> &str {
         | Write::Record(id, _)
         | Write::Stamp(id, ..)
         | Write::Row(id, _)
+        | Write::Change(id, ..)
         | Write::RemoveRecord(id, _)
         | Write::RemoveRecords(id) => id.as_str(),
         Write::Link(_)
@@ -71,6 +79,11 @@ fn step(write: &Write, out: &mut Vec<u8>) {
             put_stamp(*stamp, out);
         }),
         Write::Row(_, record) => row(record, out),
+        Write::Change(_, RecordRow { document, stamp }, difference) => tagged(CHANGE, out, |out| {
+            text(document.source_id.as_str(), out);
+            put_stamp(*stamp, out);
+            out.extend_from_slice(difference.as_bytes());
+        }),
         Write::RemoveRecord(_, source_id) => {
             tagged(REMOVE_RECORD, out, |out| text(SourceId::as_str(source_id), out));
         }
@@ -143,6 +156,14 @@ pub(super) fn record_as_written(
     as_written(if stamp.is_some() { ROW } else { RECORD }, &body)
 }
 
+/// A change of a record that is not there any more, or that is another one: nothing can be made of it.
+pub(super) fn change_as_written(source_id: &str, stamp: &[u8]) -> Box<[u8]> {
+    let mut body = Vec::with_capacity(source_id.len() + stamp.len() + 2);
+    text(source_id, &mut body);
+    body.extend_from_slice(stamp);
+    as_written(CHANGE, &body)
+}
+
 pub(super) fn connection_as_written(bytes: &[u8]) -> Box<[u8]> {
     as_written(CONNECTION, bytes)
 }
@@ -186,6 +207,7 @@ pub(super) enum Step<'a> {
     RemoveRecord(&'a str),
     RemoveRecords,
     Row(&'a str, &'a [u8], &'a [u8]),
+    Change(&'a str, &'a [u8], &'a [u8]),
     Link(&'a [u8], &'a [u8]),
     RemoveLink(&'a [u8]),
     Tombstone(&'a [u8], &'a [u8]),
@@ -252,6 +274,7 @@ fn parse(tag: u8, mut body: Slice<'_>) -> Option<Step<'_>> {
         NOTE => Step::Note(body.text()?, body.0),
         REMOVE_NOTE => Step::RemoveNote(body.text()?),
         UNREAD => Step::Unread(body.0),
+        CHANGE => Step::Change(body.text()?, body.bytes(STAMP_BYTES)?, body.0),
         ROW => Step::Row(body.text()?, body.bytes(STAMP_BYTES)?, body.0),
         _ => return None,
     })

@@ -9,7 +9,7 @@ use pulse_proto::model::Revision;
 
 use super::file::{Failure, FrameFile};
 use super::frame::FrameKind;
-use super::header::{Header, Kind, new_salt, unreadable};
+use super::header::{FORMAT, Header, Kind, new_salt, unreadable};
 use super::place::{Place, failed};
 use super::read::End;
 use super::rows;
@@ -18,6 +18,8 @@ use crate::store::StoreError;
 
 /// Written at a time to see whether there is room again.
 const ROOM_BYTES: usize = 1024 * 1024;
+/// What a change costs a start, in bytes of rows that it reads.
+const CHANGE_WEIGHT: u64 = 256;
 
 #[derive(Debug)]
 pub(super) struct Tail {
@@ -26,7 +28,9 @@ pub(super) struct Tail {
     commit: u64,
     revision: Revision,
     trust: Trust,
-    /// Bytes that this journal has taken in, and how many of them the last checkpoint holds.
+    /// The last segment is of an earlier format: what only this one has goes into the next.
+    is_older: bool,
+    /// Bytes that this journal has taken in, with the weight of changes, and how many of them the last checkpoint holds.
     written: u64,
     checkpointed: u64,
     checkpoint_bytes: u64,
@@ -58,7 +62,7 @@ pub(super) struct Mark {
 
 impl Tail {
     /// To go on where what was read ends.
-    pub(super) fn open(place: &Place, end: &End) -> Result<Self, StoreError> {
+    pub(super) fn open(place: &Place, end: &End, changes: u64) -> Result<Self, StoreError> {
         let path = place.segment(end.last_segment);
         let output = place.disk.open(&path).map_err(|error| failed(&path, &error))?;
         Ok(Self {
@@ -67,7 +71,8 @@ impl Tail {
             commit: end.commit,
             revision: end.revision,
             trust: Trust::Unproven(end.last_frame),
-            written: end.segments_bytes,
+            is_older: end.format < FORMAT,
+            written: end.segments_bytes + changes * CHANGE_WEIGHT,
             checkpointed: 0,
             checkpoint_bytes: end.checkpoint_bytes,
             needed: 0,
@@ -91,7 +96,9 @@ impl Tail {
         revision: Revision,
         writes: &[Write],
     ) -> Result<(), StoreError> {
-        self.put(place, revision, |out| rows::encode(writes, out))
+        self.put(place, revision, |out| rows::encode(writes, out))?;
+        self.written += rows::changes(writes) * CHANGE_WEIGHT;
+        Ok(())
     }
 
     /// The same, of steps that are encoded by the caller.
@@ -135,7 +142,7 @@ impl Tail {
         if let Trust::Unproven(last_frame) = self.trust {
             let end = read_from(self.file.path(), last_frame, self.file.at())?;
             self.file.rewrite(&end)?;
-            self.trust = Trust::Whole;
+            self.trust = if self.is_older { Trust::Lost } else { Trust::Whole };
         }
         if self.trust == Trust::Ragged {
             self.trust = if self.file.cut().is_ok() { Trust::Whole } else { Trust::Lost };
@@ -148,7 +155,7 @@ impl Tail {
         self.trust = Trust::Lost;
         let number = self.number + 1;
         self.file = create(place, number, self.commit, self.revision, self.file.at())?;
-        (self.number, self.trust) = (number, Trust::Whole);
+        (self.number, self.trust, self.is_older) = (number, Trust::Whole, false);
         Ok(())
     }
 
@@ -183,6 +190,7 @@ pub(super) fn create(
 ) -> Result<FrameFile, StoreError> {
     let unfinished = place.unfinished("segment");
     let header = Header {
+        format: FORMAT,
         kind: Kind::Segment,
         salt: new_salt(),
         registry_id: place.registry_id.clone(),

@@ -28,7 +28,9 @@ impl Key {
     pub(super) fn of(step: &Step<'_>, bytes: &[u8]) -> Self {
         match step {
             Step::Connection(_) => Self::Connection,
-            Step::Record(source_id, _) | Step::Row(source_id, ..) => Self::Record((*source_id).into()),
+            Step::Record(source_id, _) | Step::Row(source_id, ..) | Step::Change(source_id, ..) => {
+                Self::Record((*source_id).into())
+            }
             _ => Self::Other(bytes.into()),
         }
     }
@@ -55,7 +57,9 @@ impl Unread {
                 Write::Connection(id, _) => {
                     self.edit(id.as_str(), |kept| drop(kept.remove(&Key::Connection)));
                 }
-                Write::Record(id, document) | Write::Row(id, RecordRow { document, .. }) => {
+                Write::Record(id, document)
+                | Write::Row(id, RecordRow { document, .. })
+                | Write::Change(id, RecordRow { document, .. }, _) => {
                     let key = Key::Record(document.source_id.as_str().into());
                     self.edit(id.as_str(), |kept| drop(kept.remove(&key)));
                 }

@@ -10,6 +10,7 @@ use pulse_proto::pb::resource::v1 as wire;
 use super::free::{Fields, of_record};
 use super::*;
 use crate::health::Tables;
+use crate::state::document::difference;
 use crate::state::judge::{Judge as _, Subject};
 use crate::state::{Document, Upsert};
 
@@ -22,7 +23,18 @@ fn told(record: &wire::IngestRecord) -> Document {
 fn taken(held: &Document, record: &[u8]) -> Option<Document> {
     Some(match held.alike(record, Print::of(record))? {
         Alike::Equal => held.clone(),
-        Alike::Numbers(document) => document,
+        Alike::Numbers(document, difference) => {
+            if let Some(difference) = difference {
+                let (check, splices) = difference::split(difference.as_bytes()).unwrap();
+                let mut body = held.body().to_vec();
+                difference::patch(&mut body, 0, splices).unwrap();
+                assert_eq!(body, document.body());
+                let parent = held.parent_source_id.as_ref().map_or("", |id| id.as_str());
+                assert_eq!(check, difference::check_of(parent, held.section.as_str(), &body));
+                assert!(2 * difference.as_bytes().len() <= body.len());
+            }
+            document
+        }
     })
 }
 

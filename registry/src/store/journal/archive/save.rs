@@ -14,7 +14,7 @@ use crate::store::journal::FOLDER;
 use crate::store::journal::disk::{Disk, OsDisk, Output};
 use crate::store::journal::file::FrameFile;
 use crate::store::journal::frame::FrameKind;
-use crate::store::journal::header::{HEADER_BYTES, Header, Kind, new_salt};
+use crate::store::journal::header::{FORMAT, HEADER_BYTES, Header, Kind, new_salt};
 use crate::store::journal::place::{CHECKPOINT, failed};
 use crate::store::journal::read::{Piece, Plan};
 
@@ -82,7 +82,8 @@ fn salt(folder: &Path) -> Result<u32, StoreError> {
 }
 
 fn copy(plan: Plan, mut output: Box<dyn Output>, to: &Path) -> Result<Saved, StoreError> {
-    let header = Header { kind: Kind::Archive, salt: new_salt(), number: 0, ..plan.header().clone() };
+    let kind = Kind::Archive;
+    let header = Header { format: FORMAT, kind, salt: new_salt(), number: 0, ..plan.header().clone() };
     output.write(0, &header.encode()).map_err(|error| failed(to, &error))?;
     let mut file = FrameFile::new(output, to, header.salt, HEADER_BYTES as u64, 1);
     let end = plan.read(&mut |piece| match piece {

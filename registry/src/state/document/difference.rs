@@ -1,0 +1,119 @@
+//! What makes the body of one document that of another: pieces of it, and what
+//! stands in their places. Where nothing but numbers changed that is a tenth of
+//! the body, and the journal keeps no more. Knows by a check whether what came
+//! of it is what was meant; refuses to know where bodies are kept.
+
+use prost::encoding::{decode_varint, encode_varint};
+
+use super::Place;
+
+const CHECK_BYTES: usize = 4;
+/// A difference that takes more than one part in so many of the whole saves too little.
+const WHOLE_PER_DIFFERENCE_MIN: usize = 2;
+
+/// The check of the document that comes of it, then splices: bytes to pass over, to leave out, to put there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Difference(Vec<u8>);
+
+impl Difference {
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+/// A difference in the making.
+#[derive(Debug, Default)]
+pub(super) struct Splices {
+    out: Vec<u8>,
+    /// How much of the old body is said.
+    at: usize,
+}
+
+impl Splices {
+    /// Puts `new` in place of so many bytes at `at` of the old body, behind all that was said before.
+    pub(super) fn replace(&mut self, at: usize, old: usize, new: &[u8]) {
+        if self.out.is_empty() {
+            self.out.reserve(64);
+            self.out.extend_from_slice(&[0; CHECK_BYTES]);
+        }
+        for number in [at - self.at, old, new.len()] {
+            encode_varint(number as u64, &mut self.out);
+        }
+        self.out.extend_from_slice(new);
+        self.at = at + old;
+    }
+
+    /// `body` is what comes of it. `None`: it is not worth it.
+    pub(super) fn finish(mut self, place: &Place, body: &[u8]) -> Option<Difference> {
+        if self.out.len() * WHOLE_PER_DIFFERENCE_MIN > body.len() {
+            return None;
+        }
+        let parent = place.parent_source_id.as_ref().map_or("", |id| id.as_str());
+        let check = self.out.first_chunk_mut::<CHECK_BYTES>()?;
+        *check = check_of(parent, place.section.as_str(), body).to_be_bytes();
+        Some(Difference(self.out))
+    }
+}
+
+/// Of a document as it must be.
+pub(crate) fn check_of(parent: &str, section: &str, body: &[u8]) -> u32 {
+    let place = crc32c::crc32c_append(crc32c::crc32c(parent.as_bytes()), section.as_bytes());
+    crc32c::crc32c_append(place, body)
+}
+
+/// Splits a difference into its check and its splices.
+pub(crate) fn split(difference: &[u8]) -> Option<(u32, &[u8])> {
+    let (check, splices) = difference.split_first_chunk::<CHECK_BYTES>()?;
+    Some((u32::from_be_bytes(*check), splices))
+}
+
+/// Makes of the old body, from `at` on, the new one. `None`: they do not fit, and what is there is neither.
+pub(crate) fn patch(bytes: &mut Vec<u8>, mut at: usize, mut splices: &[u8]) -> Option<()> {
+    while !splices.is_empty() {
+        let mut number = || usize::try_from(decode_varint(&mut splices).ok()?).ok();
+        let (pass, old, new) = (number()?, number()?, number()?);
+        let (new, rest) = splices.split_at_checked(new)?;
+        splices = rest;
+        at = at.checked_add(pass)?;
+        let end = at.checked_add(old)?;
+        let place = bytes.get_mut(at..end)?;
+        if old == new.len() {
+            place.copy_from_slice(new);
+        } else {
+            bytes.splice(at..end, new.iter().copied());
+        }
+        at += new.len();
+    }
+    Some(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn splices_that_do_not_fit_are_seen() {
+        let mut splices = Splices::default();
+        splices.replace(2, 1, b"xyz");
+        splices.replace(5, 2, b"");
+        splices.replace(7, 0, b"!");
+        let splices = &splices.out[CHECK_BYTES..];
+        let patched = |old: &[u8], splices: &[u8]| {
+            let mut bytes = old.to_vec();
+            patch(&mut bytes, 1, splices).map(|()| bytes)
+        };
+        assert_eq!(patched(b"_abcdefgh", splices).as_deref(), Some(&b"_abxyzde!h"[..]));
+        assert_eq!(patched(b"_abcdefg", splices).as_deref(), Some(&b"_abxyzde!"[..]));
+        for end in 0..8 {
+            assert_eq!(patched(&b"_abcdefg"[..end], splices), None, "{end}");
+        }
+        for end in 1..splices.len() {
+            if ![6, 9].contains(&end) {
+                assert_eq!(patched(b"_abcdefgh", &splices[..end]), None, "{end}");
+            }
+        }
+        assert_eq!(patched(b"_ab", &[0xff; 10]), None);
+        let far = [&[0xff; 9][..], &[1, 1, 0]].concat();
+        assert_eq!(patched(b"_ab", &far), None);
+    }
+}
