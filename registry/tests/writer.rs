@@ -291,7 +291,8 @@ fn a_runtime_that_ends_first_is_no_failure_of_the_store() {
     let (sent, mut both) = oneshot::channel();
     let client = async {
         let collector = CollectorId::parse("c").unwrap();
-        let (stream, _) = handle.open(&collector, Vec::new(), Default::default()).await.unwrap();
+        let (stream, _) =
+            handle.open(&collector, Vec::new(), std::collections::BTreeMap::new()).await.unwrap();
         let (reply, mut answers) = mpsc::channel(2);
         handle.submit(&stream, batch(1, "one"), reply.clone()).await.unwrap();
         begins.await.unwrap();
