@@ -316,3 +316,15 @@ fn a_parent_that_comes_late_is_found_by_its_children_whose_numbers_changed() {
     let parent = child.parent.as_ref().unwrap();
     assert!(rows.with_text(Column::ParentId, parent.id.as_str()).is_some_and(|found| found.contains(row)));
 }
+
+#[test]
+fn siblings_that_come_together_share_the_name_of_their_parent() {
+    let mut registry = Registry::new();
+    let second = wire::IngestRecord { source_id: format!("system:{CONNECTION}/disk:sdb"), ..disk(41.0) };
+    registry.snapshot(&[machine(), disk(40.0), second]);
+    let parents: Vec<_> =
+        registry.state.view().iter().filter_map(|(_, resource)| resource.parent.as_ref()).collect();
+    let [one, other] = parents[..] else { panic!("two disks") };
+    assert_eq!(one, other);
+    assert!(Arc::ptr_eq(&one.name, &other.name));
+}

@@ -9,7 +9,7 @@ use pulse_proto::model::{ConnectionId, ResourceType};
 
 use super::settle::Settling;
 use super::{State, Touched};
-use crate::state::document::{Beside, Document, Upsert};
+use crate::state::document::{Beside, Difference, Document, Upsert};
 use crate::state::holding::Entry;
 use crate::state::resource::Resource;
 use crate::state::row::{RecordRow, Stamp, Write};
@@ -19,21 +19,18 @@ pub(in crate::state) struct Renumbered {
     document: Arc<Document>,
     /// What it was compared with, if it was.
     beside: Option<Beside>,
+    /// What was held before is what is shown, and so what was written last: a difference is made against that.
+    was_shown: bool,
 }
 
 impl Entry {
     /// Takes a document that differs from the one held in numbers alone.
     pub(super) fn renumber(&mut self, upsert: Upsert) -> Renumbered {
-        let Upsert { document, record: _, mut beside } = upsert;
+        let Upsert { document, record: _, beside } = upsert;
         let is_shown = |shown: &Arc<Resource>| Arc::ptr_eq(&shown.document, &self.document);
-        if !self.resource.as_ref().is_some_and(is_shown) {
-            // A difference is written against what was written last, and that is what is held.
-            if let Some(beside) = &mut beside {
-                beside.difference = None;
-            }
-        }
+        let was_shown = self.resource.as_ref().is_some_and(is_shown);
         self.document = Arc::clone(&document);
-        Renumbered { document, beside }
+        Renumbered { document, beside, was_shown }
     }
 }
 
@@ -65,7 +62,7 @@ impl State {
         writes: &mut Vec<Write>,
     ) {
         settling.exchanged.reserve(renumbered.len());
-        for Renumbered { document, beside } in renumbered {
+        for Renumbered { document, beside, was_shown } in renumbered {
             let id = &document.source_id;
             let Some(holding) = self.holdings.get(connection) else { return };
             // Told once more in the same batch, the last one counts.
@@ -102,8 +99,14 @@ impl State {
                 revision: new.revision,
                 created: new.created,
             };
+            // Compared with an earlier one while batches are on their way: both are at hand now.
+            let difference = || match beside {
+                Some(beside) => beside.difference,
+                None => Difference::between(&old.document, &document),
+            };
+            let difference = was_shown.then(difference).flatten();
             let (connection, row) = (connection.clone(), RecordRow { document, stamp });
-            writes.push(match beside.and_then(|beside| beside.difference) {
+            writes.push(match difference {
                 Some(difference) => Write::Change(connection, row, difference),
                 None => Write::Row(connection, row),
             });

@@ -13,7 +13,7 @@ use crate::state::change::{Change, Changes};
 use crate::state::derive::Deriving;
 use crate::state::holding::{Fresh, Holding};
 use crate::state::merge::Key;
-use crate::state::resource::Resource;
+use crate::state::resource::{Parent, Resource};
 use crate::state::row::{Stamp, Write};
 use crate::state::table::Table;
 use crate::state::view::Shard;
@@ -38,6 +38,8 @@ pub(super) struct Settling {
     after: Table<ResourceId, Arc<Resource>>,
     /// Hosts of what changed: they see what lies below them.
     pub(super) moved: Touched,
+    /// As children of the same thing show it.
+    parents: Table<ResourceId, Parent>,
 }
 
 impl State {
@@ -81,6 +83,7 @@ impl State {
             before: Table::default(),
             after: Table::default(),
             moved: Touched::new(),
+            parents: Table::default(),
         }
     }
 
@@ -151,6 +154,7 @@ impl State {
             }
             // The revision that clients first saw this id at: a disk can get another one.
             resource.created = old.map_or(settling.revision, |old| old.created);
+            share_parent(&mut resource, &mut settling.parents);
             resource.updated_at = settling.now;
             resource.revision = settling.revision;
             let resource = Arc::new(resource);
@@ -212,7 +216,7 @@ impl State {
     }
 
     fn publish(&mut self, settling: Settling, writes: &mut Vec<Write>) -> Option<Arc<Changes>> {
-        let Settling { revision, now, exchanged, mut before, mut after, moved: _ } = settling;
+        let Settling { revision, now, exchanged, mut before, mut after, moved: _, parents: _ } = settling;
         if exchanged.is_empty() && before.is_empty() && after.is_empty() {
             return None;
         }
@@ -289,6 +293,17 @@ fn replaced(before: &[Arc<Resource>], edits: &[Edit]) -> Option<Vec<Arc<Resource
     };
     let rows = before.iter().map(row).collect();
     (left == 0).then_some(rows)
+}
+
+/// Siblings that come together show their parent with the same texts: 80 bytes less for each.
+fn share_parent(resource: &mut Resource, parents: &mut Table<ResourceId, Parent>) {
+    // An anchor that was shown already is shared.
+    let anchor = Arc::get_mut(&mut resource.anchor);
+    let Some(parent) = anchor.and_then(|anchor| anchor.parent.as_mut()) else { return };
+    match parents.get(&parent.id) {
+        Some(known) if known == parent => *parent = known.clone(),
+        _ => drop(parents.insert(parent.id.clone(), parent.clone())),
+    }
 }
 
 fn merged(before: &[Arc<Resource>], edits: Edits) -> Vec<Arc<Resource>> {

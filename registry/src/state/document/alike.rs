@@ -13,7 +13,7 @@ use prost::encoding::{WireType, encode_key};
 use super::difference::Splices;
 use super::print::Known;
 use super::read::number;
-use super::{Difference, Document, Lineage, Print};
+use super::{Difference, Document, Lineage, Print, exact};
 
 use self::free::Free;
 
@@ -62,7 +62,7 @@ impl Document {
         let difference = differences.splices.finish(&self.place, &body);
         let document = Self {
             place: Arc::clone(&self.place),
-            body: body.into(),
+            body: exact(body),
             print: Known::of(print),
             texts: self.texts,
             judged: if differences.judged { Lineage::new() } else { self.judged },

@@ -5,7 +5,7 @@
 
 use prost::encoding::{decode_varint, encode_varint};
 
-use super::Place;
+use super::{Document, Place};
 
 const CHECK_BYTES: usize = 4;
 /// A difference that takes more than one part in so many of the whole saves too little.
@@ -16,10 +16,19 @@ const WHOLE_PER_DIFFERENCE_MIN: usize = 2;
 pub struct Difference(Vec<u8>);
 
 impl Difference {
+    /// Of two documents of one place, found by looking at both. `None`: they differ in more than words of them.
+    pub fn between(old: &Document, new: &Document) -> Option<Self> {
+        let is_alike = old.place == new.place && old.body.len() == new.body.len();
+        is_alike.then(|| Splices::between(&old.body, &new.body).finish(&new.place, &new.body)).flatten()
+    }
+
     pub fn as_bytes(&self) -> &[u8] {
         &self.0
     }
 }
+
+/// Bytes that are compared at once; all of them are told where one differs.
+const WORD_BYTES: usize = 8;
 
 /// A difference in the making.
 #[derive(Debug, Default)]
@@ -30,6 +39,27 @@ pub(super) struct Splices {
 }
 
 impl Splices {
+    /// Both are of one length.
+    fn between(old: &[u8], new: &[u8]) -> Self {
+        let mut splices = Self::default();
+        let mut differs_from = None;
+        let words = old.chunks(WORD_BYTES).zip(new.chunks(WORD_BYTES));
+        for (at, (before, after)) in words.enumerate().map(|(word, both)| (word * WORD_BYTES, both)) {
+            match (before == after, differs_from) {
+                (false, None) => differs_from = Some(at),
+                (true, Some(from)) => {
+                    splices.replace(from, at - from, &new[from..at]);
+                    differs_from = None;
+                }
+                _ => {}
+            }
+        }
+        if let Some(from) = differs_from {
+            splices.replace(from, old.len() - from, &new[from..]);
+        }
+        splices
+    }
+
     /// Puts `new` in place of so many bytes at `at` of the old body, behind all that was said before.
     pub(super) fn replace(&mut self, at: usize, old: usize, new: &[u8]) {
         if self.out.is_empty() {
@@ -90,6 +120,20 @@ pub(crate) fn patch(bytes: &mut Vec<u8>, mut at: usize, mut splices: &[u8]) -> O
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_two_bodies_differ_in_makes_one_of_the_other() {
+        let old: Vec<u8> = (0..61).collect();
+        for places in [&[][..], &[0], &[60], &[7, 8], &[0, 20, 24, 59, 60], &[16, 40]] {
+            let mut new = old.clone();
+            places.iter().for_each(|at| new[*at] ^= 0x80);
+            let splices = Splices::between(&old, &new).out;
+            let mut bytes = old.clone();
+            patch(&mut bytes, 0, splices.get(CHECK_BYTES..).unwrap_or_default()).unwrap();
+            assert_eq!(bytes, new, "{places:?}");
+            assert_eq!(splices.is_empty(), places.is_empty());
+        }
+    }
 
     #[test]
     fn splices_that_do_not_fit_are_seen() {
