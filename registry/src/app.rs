@@ -28,7 +28,7 @@ use tower::Layer as _;
 use tracing::{error, info, warn};
 
 use self::fleet::FleetMetrics;
-use self::watchful::Watchful;
+use self::watchful::{Watchful, tell_unreadable};
 use crate::alert::engine::{Engine, Keeping};
 use crate::alert::{feed as alert_feed, task as alert_task};
 use crate::clock::Clock;
@@ -57,9 +57,6 @@ use crate::watch::task::Pace;
 
 /// After a start, collectors get this long to say that what is held is still so.
 const GRACE: Duration = Duration::from_secs(20);
-
-/// Stored rows that cannot be read are named up to here, and counted beyond.
-const UNREADABLE_TOLD_MAX: usize = 20;
 
 /// A running registry.
 #[derive(Debug)]
@@ -323,16 +320,7 @@ async fn open(
         Ok::<_, anyhow::Error>((store, loaded, hidden))
     });
     let (store, loaded, hidden) = opened.await??;
-    for row in loaded.damaged.iter().take(UNREADABLE_TOLD_MAX) {
-        error!(row, "a stored row cannot be read and is not shown");
-    }
-    if !loaded.damaged.is_empty() {
-        error!(
-            rows = loaded.damaged.len(),
-            "stored rows cannot be read; they are kept: start the release that wrote them, or let their collectors tell \
-             everything anew, which they are asked to; what nobody tells any more goes with its connection",
-        );
-    }
+    tell_unreadable(&loaded.damaged);
     Ok((store, loaded, hidden))
 }
 

@@ -30,6 +30,9 @@ const OF_BATCHES: [RejectReason; 6] = [
     RejectReason::Disabled,
 ];
 
+/// Stored rows that cannot be read are named up to here, and counted beyond.
+const UNREADABLE_TOLD_MAX: usize = 20;
+
 /// Why a firing alert tells nobody.
 const QUIET: [&str; 4] = ["acknowledged", "silenced", "suppressed", "dismissed"];
 
@@ -226,6 +229,25 @@ impl Observer for Watchful {
     fn checkpoint_failed(&self, reason: &str) {
         warn!(reason, "no checkpoint could be written; the journal grows until one can");
         self.metrics.checkpoint_failures.inc();
+    }
+
+    fn read_back(&self, unreadable: &[String]) {
+        self.metrics.stored_rows_unreadable.set(i64::try_from(unreadable.len()).unwrap_or(i64::MAX));
+        tell_unreadable(unreadable);
+    }
+}
+
+/// Rows of the store that cannot be read, and what helps.
+pub(super) fn tell_unreadable(rows: &[String]) {
+    for row in rows.iter().take(UNREADABLE_TOLD_MAX) {
+        error!(row, "a stored row cannot be read and is not shown");
+    }
+    if !rows.is_empty() {
+        error!(
+            rows = rows.len(),
+            "stored rows cannot be read; they are kept: start the release that wrote them, or let their collectors tell \
+             everything anew, which they are asked to; what nobody tells any more goes with its connection",
+        );
     }
 }
 

@@ -43,6 +43,8 @@ pub trait Observer: Send + Sync + 'static {
     fn published(&self, revision: Revision, changes: usize);
     fn checkpointed(&self, took: Duration);
     fn checkpoint_failed(&self, error: &str);
+    /// Everything was read back after a failure, but for these rows.
+    fn read_back(&self, _unreadable: &[String]) {}
 }
 
 /// How streams reach the writer.
@@ -455,7 +457,8 @@ impl Writer {
         match loaded.await {
             Ok(Ok(loaded)) => {
                 let (judge, boundary) = (Arc::clone(&self.judge), self.state.view().boundary.clone());
-                let Loaded { revision, connections, links, remembered, .. } = loaded;
+                let Loaded { registry_id: _, revision, connections, links, remembered, damaged } = loaded;
+                self.observer.read_back(&damaged);
                 let past = (remembered, self.state.view().past.retention);
                 self.state =
                     State::restore((judge, boundary), revision, connections, links, past, self.clock.now());

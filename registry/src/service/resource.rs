@@ -46,7 +46,7 @@ use crate::watch::task::{self, OUTBOX_MAX, Pace};
 /// Resources or shards a request may look at on the thread it came in on.
 const INLINE_ROWS_MAX: usize = 2_000;
 /// Showing a resource costs as much as testing so many.
-const PAGE_ROW_WEIGHT: usize = 2;
+const PAGE_ROW_WEIGHT: usize = 3;
 /// Large questions answered at the same time.
 const HEAVY_MAX: usize = 4;
 

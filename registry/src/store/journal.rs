@@ -149,7 +149,10 @@ impl Store for Journal {
         }
         let _files = held(&self.first_segment);
         let end = held(&self.tail).end();
-        load::load(Plan::open(&self.place.folder, Some(end))?).map(|all| all.loaded)
+        let all = load::load(Plan::open(&self.place.folder, Some(end))?)?;
+        // The next checkpoint keeps them, whenever they were found.
+        *held(&self.unread) = all.unread;
+        Ok(all.loaded)
     }
 
     fn commit(&self, revision: Revision, writes: &[Write]) -> Result<(), StoreError> {

@@ -54,7 +54,9 @@ impl Page {
 
     /// The answer, of which `rest` has everything else.
     pub(super) fn with(self, rest: &pb::ListResourcesResponse) -> EncodedParts {
-        EncodedParts(vec![self.resources, rest.encode_to_vec().into()])
+        let mut parts = vec![self.resources, rest.encode_to_vec().into()];
+        parts.retain(|part| !part.is_empty());
+        EncodedParts(parts)
     }
 }
 

@@ -88,7 +88,12 @@ impl State {
                 continue;
             };
             let Some(mut new) = derived else {
-                entry.document = Arc::clone(&old.document);
+                if was_shown {
+                    entry.document = Arc::clone(&old.document);
+                } else {
+                    // Something else may have been written last.
+                    writes.push(Write::Record(connection.clone(), document));
+                }
                 continue;
             };
             new.updated_at = settling.now;

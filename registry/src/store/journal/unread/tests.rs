@@ -282,3 +282,18 @@ fn changes_of_a_connection_that_cannot_be_read_are_kept_with_its_records() {
     let loaded = open(&folder).1;
     assert_eq!((held(&loaded), used(&loaded)), ((names(&["good"]), false, 1), vec![2]));
 }
+
+#[test]
+fn what_cannot_be_read_back_is_kept_by_the_next_checkpoint() {
+    let folder = tempfile::tempdir().unwrap();
+    let (journal, _) = open(&folder);
+    journal.commit(Revision(1), &[record("bad"), record("good"), vec![connection()]].concat()).unwrap();
+    // A number of two bytes where there is one of one.
+    journal.commit(Revision(2), &[change("bad", 300, 400)]).unwrap();
+    let loaded = journal.load().unwrap();
+    let expected = (names(&["good"]), false, 1);
+    assert_eq!(held(&loaded), expected);
+    checkpoint(&journal, loaded);
+    drop(journal);
+    assert_eq!(held(&open(&folder).1), expected);
+}
