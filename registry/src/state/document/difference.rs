@@ -126,7 +126,9 @@ mod tests {
         let old: Vec<u8> = (0..61).collect();
         for places in [&[][..], &[0], &[60], &[7, 8], &[0, 20, 24, 59, 60], &[16, 40]] {
             let mut new = old.clone();
-            places.iter().for_each(|at| new[*at] ^= 0x80);
+            for at in places {
+                new[*at] ^= 0x80;
+            }
             let splices = Splices::between(&old, &new).out;
             let mut bytes = old.clone();
             patch(&mut bytes, 0, splices.get(CHECK_BYTES..).unwrap_or_default()).unwrap();
