@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use anyhow::{Context as _, ensure};
 use pulse_proto::pb::registry::v1::{Ack, Batch, Welcome};
-use pulse_proto::pb::resource::v1::{IngestRecord, Resource};
+use pulse_proto::pb::resource::v1::{Capacity, IngestRecord, Resource};
 use rand::RngExt as _;
 use rand::rngs::StdRng;
 
@@ -146,22 +146,30 @@ impl Ledger {
     }
 }
 
+/// Values of which the texts of a record are the same: a change between them is one of numbers alone, which the journal is told by what differs.
+const VALUES_PER_TEXT: u64 = 100;
+
 /// The value stands in several fields: a record that is torn says two things.
 fn record(connection: &str, name: &str, value: u64) -> IngestRecord {
     let mut record = pool(connection, name, "ONLINE");
-    record.tags = vec![format!("v{value}"), format!("w{value}")];
+    let text = value / VALUES_PER_TEXT;
+    record.tags = vec![format!("v{text}"), format!("w{text}")];
     record.identity = Some(pulse_proto::pb::resource::v1::Identity {
-        hostnames: vec![format!("v{value}")],
+        hostnames: vec![format!("v{text}")],
         ..Default::default()
     });
+    record.capacity =
+        Some(Capacity { raw_total_bytes: Some(value), raw_used_bytes: Some(value), ..Capacity::default() });
     record
 }
 
 fn value_of(resource: &Resource) -> anyhow::Result<u64> {
     let number = |text: &str| text.get(1..).and_then(|digits| digits.parse::<u64>().ok());
     let hosts = resource.identity.iter().flat_map(|identity| &identity.hostnames);
-    let values: Vec<u64> = resource.tags.iter().chain(hosts).filter_map(|text| number(text)).collect();
-    let first = values.first().copied().context("a value")?;
-    ensure!(values == [first; 3], "{} is torn: {values:?}", resource.id);
-    Ok(first)
+    let texts: Vec<u64> = resource.tags.iter().chain(hosts).filter_map(|text| number(text)).collect();
+    let capacity = resource.capacity.as_ref().context("a capacity")?;
+    let value = capacity.raw_total_bytes.context("a value")?;
+    let is_whole = texts == [value / VALUES_PER_TEXT; 3] && capacity.raw_used_bytes == Some(value);
+    ensure!(is_whole, "{} is torn: {texts:?}, {capacity:?}", resource.id);
+    Ok(value)
 }
