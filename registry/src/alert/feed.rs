@@ -36,6 +36,17 @@ struct Recent {
     changes: VecDeque<(u64, CaseId)>,
 }
 
+impl Recent {
+    /// What changed after one revision, up to another that was published; `None` where not all of it is remembered.
+    fn between(&self, after: u64, through: u64) -> Option<BTreeSet<CaseId>> {
+        (after >= self.floor).then(|| {
+            let start = self.changes.partition_point(|(at, _)| *at <= after);
+            let until = self.changes.iter().skip(start).take_while(|(at, _)| *at <= through);
+            until.map(|(_, id)| *id).collect()
+        })
+    }
+}
+
 /// The asked revision has not been yet: it is of another history, as after a restored backup.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("alert revision {asked} is not known here, the newest is {head}; list again and watch from there")]
@@ -83,15 +94,10 @@ impl AlertFeed {
     /// Cases that changed after `revision`, each once and as `book` has it, oldest change first; and the revision they
     /// lead to.
     pub fn after(&self, revision: u64) -> Result<(Vec<Arc<Case>>, u64), Ahead> {
-        let known = {
-            let recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
-            (revision >= recent.floor).then(|| {
-                let start = recent.changes.partition_point(|(at, _)| *at <= revision);
-                recent.changes.iter().skip(start).map(|(_, id)| *id).collect::<BTreeSet<CaseId>>()
-            })
-        };
-        // Loaded after what is known of the changes: it has at least those.
+        // Loaded first: what leads to it is all remembered by now, and what was remembered since is left for the next time.
         let book = self.book();
+        let known =
+            self.recent.lock().unwrap_or_else(PoisonError::into_inner).between(revision, book.revision);
         if revision > book.revision {
             return Err(Ahead { asked: revision, head: book.revision });
         }
@@ -106,5 +112,37 @@ impl AlertFeed {
     /// Resolves when the head is beyond `revision`; `false` when nobody makes books any more.
     pub async fn beyond(&mut self, revision: u64) -> bool {
         self.head.wait_for(|head| *head > revision).await.is_ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::example::firing;
+    use super::*;
+    use pulse_proto::model::{Severity, UnixMillis};
+
+    #[test]
+    fn whoever_follows_while_books_are_made_misses_no_change() {
+        const REVISIONS: u64 = 3_000;
+        let (publisher, feed) = channel(Book::default());
+        let follower = std::thread::spawn(move || {
+            let (mut told, mut through) = (Vec::new(), 0);
+            while through < REVISIONS {
+                let (cases, head) = feed.after(through).expect("it has been");
+                told.extend(cases.iter().map(|case| case.revision));
+                through = head;
+            }
+            told
+        });
+        let mut book = Book::default();
+        for revision in 1..=REVISIONS {
+            let mut case = firing(&format!("p{revision}"), Severity::Warning, UnixMillis::new(revision));
+            case.revision = revision;
+            let case = Arc::new(case);
+            book.put(Arc::clone(&case));
+            book.revision = revision;
+            publisher.publish(book.clone(), &[case]);
+        }
+        assert_eq!(follower.join().expect("it ends"), (1..=REVISIONS).collect::<Vec<u64>>());
     }
 }
