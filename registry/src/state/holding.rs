@@ -119,10 +119,24 @@ impl Holding {
         holding.set_status(status);
         holding.sections = sections;
         holding.freshness = freshness;
-        for RecordRow { mut document, stamp } in records {
-            holding.share_texts(&mut document);
-            holding.place(document, Fresh { record: None, beside: None, unstamped: false, stamp });
+        // Each is new and they are in order: nothing needs to be asked for, and a tree that is built of what is sorted is full.
+        let mut children: Table<SourceId, Vec<SourceId>> = Table::default();
+        holding.entries.reserve(records.len());
+        for RecordRow { document, stamp } in records {
+            let id = document.source_id.clone();
+            if let Some(parent) = &document.parent_source_id {
+                match children.get_mut(parent) {
+                    Some(siblings) => siblings.push(id.clone()),
+                    None => drop(children.insert(parent.clone(), vec![id.clone()])),
+                }
+            }
+            if document.resource_type == ResourceType::Host {
+                holding.hosts.insert(id.clone());
+            }
+            let fresh = Some(Box::new(Fresh { record: None, beside: None, unstamped: false, stamp }));
+            holding.entries.insert(id, Entry { document, resource: None, fresh });
         }
+        holding.children = children.map(BTreeSet::from_iter);
         holding
     }
 

@@ -1,8 +1,9 @@
 //! The bytes of rows: protobuf, so that later releases can add fields.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
+use foldhash::quality::RandomState;
 use prost::Message;
 use pulse_proto::ProtocolError;
 use pulse_proto::digest::Digest;
@@ -109,12 +110,48 @@ pub(super) fn encode_document(document: &Document, out: &mut Vec<u8>) {
     out.extend_from_slice(document.body());
 }
 
-pub(super) fn decode_document(source_id: &str, bytes: &[u8]) -> Result<Arc<Document>, ProtocolError> {
+pub(super) fn decode_document(
+    source_id: &str,
+    bytes: &[u8],
+    names: &mut Names,
+) -> Result<Document, ProtocolError> {
     let broken = || ProtocolError::invalid("not the bytes of a record");
     let (parent, section, body) = parts(bytes).ok_or_else(broken)?;
-    let parent = (!parent.is_empty()).then(|| SourceId::parse(parent)).transpose()?;
-    let source_id = SourceId::parse(source_id)?;
-    Ok(Arc::new(Document::restore(source_id, parent, SectionName::parse(section)?, body.into())?))
+    let parent = (!parent.is_empty()).then(|| names.parent(parent)).transpose()?;
+    let (source_id, section) = (names.id(source_id)?, names.section(section)?);
+    Document::restore(source_id, parent, section, body.into())
+}
+
+/// Ids that many records of a connection have. Each is kept once.
+#[derive(Debug, Default)]
+pub(super) struct Names {
+    parents: HashSet<SourceId, RandomState>,
+    sections: HashSet<SectionName, RandomState>,
+}
+
+impl Names {
+    /// Of a record, which others may have named as their parent.
+    fn id(&self, text: &str) -> Result<SourceId, ProtocolError> {
+        self.parents.get(text).map_or_else(|| SourceId::parse(text), |known| Ok(known.clone()))
+    }
+
+    fn parent(&mut self, text: &str) -> Result<SourceId, ProtocolError> {
+        if let Some(known) = self.parents.get(text) {
+            return Ok(known.clone());
+        }
+        let id = SourceId::parse(text)?;
+        self.parents.insert(id.clone());
+        Ok(id)
+    }
+
+    fn section(&mut self, text: &str) -> Result<SectionName, ProtocolError> {
+        if let Some(known) = self.sections.get(text) {
+            return Ok(known.clone());
+        }
+        let name = SectionName::parse(text)?;
+        self.sections.insert(name.clone());
+        Ok(name)
+    }
 }
 
 /// Parent, section and body of a document.

@@ -19,7 +19,8 @@ use crate::state::view::{Shard, Slot};
 const SMALL_RECORDS: usize = 5_000;
 const THREADS_MAX: usize = 8;
 
-type Derived = Vec<(SourceId, Arc<Resource>)>;
+/// One for each entry of a holding, in the order that they lie there: nothing comes or goes until they are put in place.
+type Derived = Vec<Option<Arc<Resource>>>;
 
 impl State {
     /// Resources as they were: stamps and revision untouched.
@@ -35,9 +36,10 @@ impl State {
         // Hosts last: they are judged by what lies below them.
         for hosts in [false, true] {
             let derived = in_parallel(all(), threads, |connection| self.derived(connection, hosts));
-            for (connection, derived) in connections.iter().zip(derived) {
-                self.put(connection, derived);
-            }
+            let mut holdings: Vec<(&ConnectionId, &mut Holding)> = self.holdings.iter_mut().collect();
+            holdings.sort_unstable_by_key(|(connection, _)| *connection);
+            let holdings = holdings.into_iter().map(|(_, holding)| holding);
+            in_parallel(holdings.zip(derived).collect(), threads, |(holding, derived)| put(holding, derived));
         }
         let shards = in_parallel(all(), threads, |connection| self.shard_of(connection));
         self.view.fill(shards.into_iter().flatten().collect());
@@ -45,9 +47,9 @@ impl State {
 
     fn derived(&self, connection: &ConnectionId, hosts: bool) -> Derived {
         let Some(holding) = self.holdings.get(connection) else { return Derived::new() };
-        let entries = holding.entries.iter().filter(|(id, _)| {
-            holding.hosts.contains(*id) == hosts && self.merge.leader(connection, id).is_none()
-        });
+        let is_derived = |id: &SourceId| {
+            holding.hosts.contains(id) == hosts && self.merge.leader(connection, id).is_none()
+        };
         // Nothing is shown yet that a child could have its parent's id of.
         let mut parents = Parents::default();
         let deriving = self.deriving(connection, holding);
@@ -56,20 +58,10 @@ impl State {
         }
         let deriving = Deriving { parents: Some(&parents), ..deriving };
         let derive = |(id, entry): (&SourceId, &Entry)| {
-            let resource = deriving.resource(entry)?;
-            Some((id.clone(), Arc::new(resource)))
+            let entry = is_derived(id).then_some(entry)?;
+            deriving.resource(entry).map(Arc::new)
         };
-        entries.filter_map(derive).collect()
-    }
-
-    fn put(&mut self, connection: &ConnectionId, derived: Derived) {
-        let Some(holding) = self.holdings.get_mut(connection) else { return };
-        for (id, resource) in derived {
-            if let Some(entry) = holding.entries.get_mut(&id) {
-                entry.resource = Some(resource);
-                entry.fresh = None;
-            }
-        }
+        holding.entries.iter().map(derive).collect()
     }
 
     fn shard_of(&self, connection: &ConnectionId) -> Option<(Shard, Vec<Slot>)> {
@@ -80,6 +72,15 @@ impl State {
         let slots = resources.iter().map(|resource| Slot::of(&resource.id)).collect();
         let (status, sections) = (holding.status.clone(), holding.sections.clone());
         Some((Shard::build(None, connection.clone(), status, sections, resources), slots))
+    }
+}
+
+fn put(holding: &mut Holding, derived: Derived) {
+    for ((_, entry), resource) in holding.entries.iter_mut().zip(derived) {
+        if let Some(resource) = resource {
+            entry.resource = Some(resource);
+            entry.fresh = None;
+        }
     }
 }
 

@@ -141,12 +141,20 @@ impl<'a> Iterator for Fields<'a> {
     }
 }
 
+/// Keys and lengths have one byte or two, and at the end of every message there is none.
 fn varint(input: &mut &[u8]) -> Option<u64> {
-    if let [byte @ 0..0x80, rest @ ..] = *input {
-        *input = rest;
-        return Some(u64::from(*byte));
+    match *input {
+        [] => None,
+        [byte @ 0..0x80, rest @ ..] => {
+            *input = rest;
+            Some(u64::from(*byte))
+        }
+        [low, high @ 0..0x80, rest @ ..] => {
+            *input = rest;
+            Some(u64::from(low & 0x7f) | u64::from(*high) << 7)
+        }
+        _ => prost::encoding::decode_varint(input).ok(),
     }
-    prost::encoding::decode_varint(input).ok()
 }
 
 fn take<'a>(input: &mut &'a [u8], length: usize) -> Option<&'a [u8]> {

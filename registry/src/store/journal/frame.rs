@@ -87,6 +87,8 @@ pub(super) struct Frames<R> {
     end: Option<u64>,
     /// Of the next frame.
     ordinal: u64,
+    /// A buffer for its payload.
+    spare: Vec<u8>,
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -119,17 +121,22 @@ pub(super) enum Reach {
 impl<R: Read> Frames<R> {
     /// `at` is where `input` stands in its file, `end` where the frames end, `ordinal` that of the first.
     pub(super) fn new(input: R, salt: u32, at: u64, end: u64, ordinal: u64) -> Self {
-        Self { input, salt, at, end: Some(end), ordinal }
+        Self { input, salt, at, end: Some(end), ordinal, spare: Vec::new() }
     }
 
     /// All that comes, however much that is.
     pub(super) fn of_stream(input: R, salt: u32, at: u64, ordinal: u64) -> Self {
-        Self { input, salt, at, end: None, ordinal }
+        Self { input, salt, at, end: None, ordinal, spare: Vec::new() }
     }
 
     /// Where the next frame begins.
     pub(super) fn at(&self) -> u64 {
         self.at
+    }
+
+    /// The payload of a frame that nobody needs any more: the next one is read into its memory, which is there already.
+    pub(super) fn reuse(&mut self, payload: Vec<u8>) {
+        self.spare = payload;
     }
 
     pub(super) fn next(&mut self) -> io::Result<Next> {
@@ -141,7 +148,7 @@ impl<R: Read> Frames<R> {
         if left < HEAD_BYTES as u64 {
             return broken("a frame is cut short", Reach::Unknown);
         }
-        let head = self.take(HEAD_BYTES)?;
+        let head = self.take(HEAD_BYTES, Vec::new())?;
         if head.is_empty() {
             return Ok(Next::End);
         }
@@ -158,7 +165,8 @@ impl<R: Read> Frames<R> {
         if left < head.frame_bytes() {
             return broken("a frame is cut short", ends);
         }
-        let payload = self.take(head.length as usize)?;
+        let spare = std::mem::take(&mut self.spare);
+        let payload = self.take(head.length as usize, spare)?;
         if payload.len() != head.length as usize {
             return broken("a frame is cut short", ends);
         }
@@ -171,8 +179,9 @@ impl<R: Read> Frames<R> {
     }
 
     /// The next bytes; fewer where a stream ends. A file that has less than it should is an error.
-    fn take(&mut self, count: usize) -> io::Result<Vec<u8>> {
-        let mut bytes = Vec::with_capacity(count);
+    fn take(&mut self, count: usize, mut bytes: Vec<u8>) -> io::Result<Vec<u8>> {
+        bytes.clear();
+        bytes.reserve(count);
         self.input.by_ref().take(count as u64).read_to_end(&mut bytes)?;
         if bytes.len() < count && self.end.is_some() {
             return Err(io::ErrorKind::UnexpectedEof.into());

@@ -17,7 +17,11 @@ const DECODERS: u32 = 2;
 /// Less than this is read before a second thread has begun.
 const SMALL_BYTES: u64 = 4 * 1024 * 1024;
 /// Frames on their way to a decoder.
-const QUEUE_MAX: usize = 4;
+const QUEUE_MAX: usize = 2;
+/// Payloads on their way back.
+const SPARE_MAX: usize = 4;
+/// A larger one is not kept.
+const SPARE_BYTES_MAX: usize = 16 * 1024 * 1024;
 
 /// What could be read, what could not, and where it ends.
 pub(super) struct All {
@@ -35,19 +39,21 @@ pub(super) fn load(plan: Plan) -> Result<All, StoreError> {
     thread::scope(|scope| {
         let mut senders: Vec<SyncSender<Arc<Rows>>> = Vec::new();
         let mut handles = Vec::new();
+        let (give_back, spare) = sync_channel(SPARE_MAX);
         for own in 0..decoders {
             let (sender, receiver) = sync_channel(QUEUE_MAX);
             senders.push(sender);
-            handles.push(scope.spawn(move || decode(&receiver, own, decoders)));
+            let give_back = give_back.clone();
+            handles.push(scope.spawn(move || decode(&receiver, &give_back, own, decoders)));
         }
         let read = plan.read(&mut |piece| {
-            let Piece::Rows(rows) = piece else { return Ok(()) };
+            let Piece::Rows(rows) = piece else { return Ok(Vec::new()) };
             let rows = Arc::new(rows);
             for sender in &senders {
                 // A decoder that is gone says why when it is asked.
                 sender.send(Arc::clone(&rows)).map_err(|_gone| panicked())?;
             }
-            Ok(())
+            Ok(spare.try_recv().unwrap_or_default())
         });
         drop(senders);
         let mut folded = Folded::default();
@@ -73,12 +79,23 @@ pub(super) fn load(plan: Plan) -> Result<All, StoreError> {
     })
 }
 
-fn decode(frames: &Receiver<Arc<Rows>>, own: u32, decoders: u32) -> Result<Folded, StoreError> {
+fn decode(
+    frames: &Receiver<Arc<Rows>>,
+    give_back: &SyncSender<Vec<u8>>,
+    own: u32,
+    decoders: u32,
+) -> Result<Folded, StoreError> {
     let mut fold = Fold::default();
     let mine = |connection: &str| crc32c::crc32c(connection.as_bytes()) % decoders == own;
     for frame in frames {
         let odd = |error: super::rows::NoRows| damaged(&frame.path, frame.at, &error);
         fold.apply(&frame.payload, mine).map_err(odd)?;
+        // Whoever is the last to read it.
+        if let Some(frame) = Arc::into_inner(frame)
+            && frame.payload.capacity() <= SPARE_BYTES_MAX
+        {
+            drop(give_back.try_send(frame.payload));
+        }
     }
     Ok(fold.finish())
 }

@@ -65,7 +65,8 @@ pub(super) struct End {
     pub(super) revision: Revision,
 }
 
-type Each<'a> = &'a mut dyn FnMut(Piece<'_>) -> Result<(), StoreError>;
+/// Answers with a payload that is not needed any more, or an empty one.
+type Each<'a> = &'a mut dyn FnMut(Piece<'_>) -> Result<Vec<u8>, StoreError>;
 
 impl Plan {
     /// `until`: the last segment and its length, when they are known.
@@ -181,7 +182,7 @@ impl Opened {
             match frames.next().map_err(|error| unreadable(&self.path, &error))? {
                 Next::Frame(head, payload) if head.kind == FrameKind::Rows && !is_complete => {
                     let path = Arc::clone(&path);
-                    each(Piece::Rows(Rows { path, at, revision: head.revision, payload }))?;
+                    frames.reuse(each(Piece::Rows(Rows { path, at, revision: head.revision, payload }))?);
                 }
                 Next::Frame(head, _) if head.kind == FrameKind::End && !is_complete => is_complete = true,
                 Next::Frame(..) => return Err(self.damaged(at, "a frame stands where none should")),
@@ -212,7 +213,7 @@ impl Opened {
                     end.last_frame = at;
                     (end.commit, end.revision) = (head.ordinal, Revision(head.revision));
                     let path = Arc::clone(&path);
-                    each(Piece::Rows(Rows { path, at, revision: head.revision, payload }))?;
+                    frames.reuse(each(Piece::Rows(Rows { path, at, revision: head.revision, payload }))?);
                 }
                 Next::Frame(..) => return Err(self.damaged(at, "a frame stands where none should")),
                 Next::Broken(broken) if !(may_be_torn && self.is_torn(broken, end.commit + 1)?) => {

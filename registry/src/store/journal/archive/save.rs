@@ -89,10 +89,12 @@ fn copy(plan: Plan, mut output: Box<dyn Output>, to: &Path) -> Result<Saved, Sto
     let end = plan.read(&mut |piece| match piece {
         Piece::File(header) => {
             let revision = header.revision.0;
-            file.put(FrameKind::File, revision, |out| out.extend_from_slice(&header.encode()))
+            file.put(FrameKind::File, revision, |out| out.extend_from_slice(&header.encode()))?;
+            Ok(Vec::new())
         }
         Piece::Rows(rows) => {
-            file.put(FrameKind::Rows, rows.revision, |out| out.extend_from_slice(&rows.payload))
+            file.put(FrameKind::Rows, rows.revision, |out| out.extend_from_slice(&rows.payload))?;
+            Ok(rows.payload)
         }
     })?;
     file.put(FrameKind::End, end.revision.0, |_| {})?;
