@@ -2,6 +2,7 @@
 //! targets, pump, uplink, service, servers; and the way back at a stop.
 
 mod figures;
+mod gone;
 mod pump;
 mod unnamed;
 
@@ -27,6 +28,7 @@ use tonic_health::ServingStatus;
 use tracing::{error, info, warn};
 
 use self::figures::Figures;
+use self::gone::Gone;
 use self::pump::Pump;
 use crate::clock;
 use crate::config::{Config, Registry};
@@ -35,7 +37,7 @@ use crate::service::{self, ConnectionApi};
 use crate::target::{self, supervisor};
 use crate::telemetry::Metrics;
 use crate::uplink::known::Known;
-use crate::uplink::{self, Link, Mailbox, Update};
+use crate::uplink::{self, Link, Mailbox};
 
 const COLLECTOR_ID_FILE: &str = "collector_id";
 
@@ -84,11 +86,11 @@ impl App {
         let (targets_stop, uplink_stop) = (CancellationToken::new(), CancellationToken::new());
         let mut tasks = JoinSet::new();
         if config.enable_truenas {
-            let configured = roster.all();
-            for id in known.connections().iter().filter(|id| !configured.contains_key(*id)) {
-                // Deleted here while the registry could not be told.
-                mailbox.put(id, Update::Removed);
-            }
+            let known_there = known.connections().clone();
+            let mut gone = Gone::new(Arc::clone(&roster), Arc::clone(&mailbox), known_there);
+            // Before the uplink says what it holds.
+            gone.tell().await;
+            tasks.spawn(gone.run(targets_stop.clone()));
             let pump = Pump::new(Arc::clone(&mailbox), metrics);
             let Registry { address, files, token_file } = config.registry.clone();
             let options = uplink::Options { address, files, token_file, collector: collector.clone() };

@@ -93,6 +93,40 @@ async fn a_connection_deleted_while_the_registry_is_away_goes_when_it_is_back() 
 }
 
 #[tokio::test]
+async fn a_stored_connection_that_cannot_be_read_stays_until_it_is_deleted() -> anyhow::Result<()> {
+    let (_appliance, mut pair, id) = running().await?;
+    let store = pair.collector.data().join("connections.json");
+    let whole = std::fs::read_to_string(&store)?;
+    let unread = whole.replace("\"sealed\":\"", "\"sealed\":\"AAAA");
+    // What is left of a record may not even say which it is.
+    let nameless = unread.replace(&format!("\"id\":\"{id}\""), "\"id\":\"\"");
+    assert!(whole != unread && unread != nameless);
+    for damaged in [nameless, unread] {
+        pair.collector.terminate().await?;
+        std::fs::write(&store, damaged)?;
+        pair.collector.up().await?;
+        // What is told after the start, and after all that was told with it.
+        let other = Appliance::start(ApplianceConfig::of(ApiLine::V26_0)).await?;
+        let added = pair.add("other", &other).await?;
+        let mut mirror = Mirror::open(pair.registry.grpc(), "", "").await?;
+        let of = |m: &Mirror, id: &str| m.resources.values().any(|r| r.connection == id);
+        mirror.until("the other", |m| m.listed && of(m, &added.id)).await?;
+        assert!(of(&mirror, &id), "it is kept, not deleted");
+        for id in [&added.id, &id] {
+            let delete = DeleteConnectionRequest { id: id.clone(), etag: String::new() };
+            let deleted = pair.connections().await?.delete_connection(delete).await;
+            // What has no id cannot be named.
+            let is_nameless = deleted.is_err_and(|status| status.code() == tonic::Code::NotFound);
+            if !is_nameless {
+                mirror.until("it is gone", |m| !of(m, id)).await?;
+            }
+        }
+    }
+    assert!(everything(&pair).await?.0.is_empty());
+    Ok(())
+}
+
+#[tokio::test]
 async fn both_drain_when_asked_and_end_with_success() -> anyhow::Result<()> {
     let (_appliance, mut pair, _id) = running().await?;
     let mut mirror = Mirror::open(pair.registry.grpc(), "", "").await?;

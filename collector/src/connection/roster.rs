@@ -137,6 +137,12 @@ impl Roster {
         self.writer.lock().await.damaged.clone()
     }
 
+    /// Connections and damaged records of one moment, during which nothing is written.
+    pub async fn look<T>(&self, with: impl FnOnce(&Connections, &[Damaged]) -> T) -> T {
+        let writer = self.writer.lock().await;
+        with(&self.all(), &writer.damaged)
+    }
+
     /// What `create` would say, without doing it.
     pub async fn check(&self, settings: &Settings) -> Result<(), RosterError> {
         let writer = self.writer.lock().await;
