@@ -25,6 +25,9 @@ struct Row {
     at: u64,
     #[prost(string, optional, tag = "3")]
     refused: Option<String>,
+    /// Absent where an earlier release kept it: then what was not refused was heard.
+    #[prost(bool, optional, tag = "4")]
+    heard: Option<bool>,
 }
 
 /// Names a lane for ever. Another address of the same receiver is another one, which was told nothing.
@@ -55,8 +58,9 @@ pub(super) fn read(notes: &Notes, lanes: &[LaneId]) -> (Told, Vec<Note>) {
         let lane = LaneId(lane.to_owned());
         let row = Row::decode(&**value).ok();
         match (CaseId::parse(case), row) {
-            (Some(case), Some(Row { key, at, refused })) if lanes.contains(&lane) => {
-                let kept = Kept { key: EventKey::new(key), at: UnixMillis::new(at), refused };
+            (Some(case), Some(Row { key, at, refused, heard })) if lanes.contains(&lane) => {
+                let heard = heard.unwrap_or(refused.is_none());
+                let kept = Kept { key: EventKey::new(key), at: UnixMillis::new(at), refused, heard };
                 told.entry(lane).or_default().insert(case, kept);
             }
             _ => strays.push(Note { key: Arc::clone(key), value: None }),
@@ -67,11 +71,48 @@ pub(super) fn read(notes: &Notes, lanes: &[LaneId]) -> (Told, Vec<Note>) {
 
 pub(super) fn write(lane: &LaneId, rows: &BTreeMap<CaseId, Option<Kept>>) -> Vec<Note> {
     let note = |(case, kept): (&CaseId, &Option<Kept>)| {
-        let value = kept.as_ref().map(|Kept { key, at, refused }| {
-            let row = Row { key: key.to_string(), at: at.get(), refused: refused.clone() };
+        let value = kept.as_ref().map(|Kept { key, at, refused, heard }| {
+            let (refused, heard) = (refused.clone(), Some(*heard));
+            let row = Row { key: key.to_string(), at: at.get(), refused, heard };
             Arc::from(row.encode_to_vec())
         });
         Note { key: format!("{PREFIX}{}/{case}", lane.0).into(), value }
     };
     rows.iter().map(note).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn notes_are_read_as_they_were_written_those_of_an_earlier_release_too() {
+        let lane = LaneId::new("hook", &Address::parse("http://hook").expect("an address"));
+        let case =
+            |digit: u8| CaseId::parse(&uuid::Uuid::from_bytes([digit; 16]).to_string()).expect("an id");
+        let no = Some("status 401".to_owned());
+        let kept = |refused: &Option<String>, heard| Kept {
+            key: EventKey::new("a".to_owned()),
+            at: UnixMillis::new(7),
+            refused: refused.clone(),
+            heard,
+        };
+        let all = BTreeMap::from([
+            (case(1), kept(&None, true)),
+            (case(2), kept(&no, true)),
+            (case(3), kept(&no, false)),
+        ]);
+        let rows = all.iter().map(|(id, kept)| (*id, Some(kept.clone()))).collect();
+        let mut notes: Notes =
+            write(&lane, &rows).into_iter().filter_map(|note| Some((note.key, note.value?))).collect();
+        // Without a word of what was heard.
+        for (id, refused) in [(case(4), None), (case(5), no.clone())] {
+            let row = Row { key: "a".to_owned(), at: 7, refused, heard: None };
+            notes.insert(format!("{PREFIX}{}/{id}", lane.0).into(), Arc::from(row.encode_to_vec()));
+        }
+        let (mut told, strays) = read(&notes, std::slice::from_ref(&lane));
+        let earlier = [(case(4), kept(&None, true)), (case(5), kept(&no, false))];
+        assert_eq!(told.remove(&lane), Some(all.into_iter().chain(earlier).collect()));
+        assert_eq!(strays, []);
+    }
 }

@@ -29,6 +29,14 @@ use crate::alert::{Book, Case, CaseId, CaseState};
 /// Resolved cases that are remembered as told, for who asks why.
 const ENDED_MAX: usize = 1_000;
 
+/// What was said of the end of a case.
+#[derive(Debug)]
+struct Ended {
+    id: CaseId,
+    at: UnixMillis,
+    refused: Option<String>,
+}
+
 /// How an address is told.
 #[derive(Clone, Debug)]
 pub enum Style {
@@ -58,10 +66,13 @@ pub struct Dispatch {
 /// What the receiver knows of a case.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Told {
+    /// The news it answered last.
     pub key: EventKey,
     pub at: UnixMillis,
-    /// It did not want to know, and this is why.
+    /// It did not want to know that, and this is why.
     pub refused: Option<String>,
+    /// It took word that the case fires, that one or an earlier.
+    pub heard: bool,
     labels: Labels,
 }
 
@@ -71,6 +82,7 @@ pub struct Kept {
     pub key: EventKey,
     pub at: UnixMillis,
     pub refused: Option<String>,
+    pub heard: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -112,7 +124,7 @@ pub struct Lane {
     requests: usize,
     trouble: Option<Trouble>,
     refresh_at: Option<UnixMillis>,
-    ended: VecDeque<(CaseId, UnixMillis)>,
+    ended: VecDeque<Ended>,
     unkept: BTreeMap<CaseId, Option<Kept>>,
     pub(super) tally: Tally,
 }
@@ -140,9 +152,9 @@ impl Lane {
             unkept: BTreeMap::new(),
             tally: Tally::default(),
         };
-        for (id, Kept { key, at, refused }) in kept {
+        for (id, Kept { key, at, refused, heard }) in kept {
             if book.get(id).is_some() {
-                lane.told.insert(id, Told { key, at, refused, labels: Labels::new() });
+                lane.told.insert(id, Told { key, at, refused, heard, labels: Labels::new() });
             } else {
                 lane.unkept.insert(id, None);
             }
@@ -158,16 +170,18 @@ impl Lane {
 
     /// A case is as it is now.
     pub fn look(&mut self, case: &Case) {
-        if case.state == CaseState::Resolved
-            && matches!(self.style, Style::Events { .. })
-            && self.told.get(&case.id).is_some_and(|told| told.refused.is_some())
-        {
-            // It never knew.
-            self.forget(case.id);
-        }
         // While a request is in the air nobody knows what the receiver will have been told: asked again when it has landed.
         if self.flying.contains(&case.id) || self.news_of(case).is_some() {
             self.waiting.put(case);
+        } else {
+            self.forget_unheard(case);
+        }
+    }
+
+    /// It is over, and there is nothing to tell of that: it never knew.
+    fn forget_unheard(&mut self, case: &Case) {
+        if case.state == CaseState::Resolved {
+            self.forget(case.id);
         }
     }
 
@@ -183,7 +197,12 @@ impl Lane {
                 Style::State { .. } => true,
                 Style::Events { .. } => case.notifies() && self.wish.refuses(case).is_none(),
             },
-            (Phase::Resolved, told) => told.is_some(),
+            (Phase::Resolved, Some(told)) => match self.style {
+                // Of a batch that is refused some may have been taken.
+                Style::State { .. } => true,
+                Style::Events { .. } => told.heard,
+            },
+            (Phase::Resolved, None) => false,
         };
         wanted.then_some(event)
     }
@@ -259,7 +278,10 @@ impl Lane {
                 let fires = case.state == CaseState::Firing && told.is_some();
                 Event::of(case).filter(|_| again && repeats && fires)
             });
-            let Some(event) = event else { continue };
+            let Some(event) = event else {
+                self.forget_unheard(case);
+                continue;
+            };
             let labels = match &self.style {
                 Style::Events { .. } => Labels::new(),
                 Style::State { labels, .. } => alertmanager::labels(case, labels),
@@ -330,16 +352,20 @@ impl Lane {
             if self.ended.len() == ENDED_MAX {
                 self.ended.pop_front();
             }
-            self.ended.push_back((id, now));
+            self.ended.push_back(Ended { id, at: now, refused });
             return;
         }
-        let known = self.told.get(&id).is_some_and(|told| told.key == event.key && told.refused == refused);
-        if !known {
-            let kept = Kept { key: event.key.clone(), at: now, refused: refused.clone() };
+        let before = self.told.get(&id);
+        let heard = refused.is_none() || before.is_some_and(|told| told.heard);
+        let known = before
+            .filter(|told| told.key == event.key && told.refused == refused && told.heard == heard)
+            .map(|told| told.at);
+        let at = known.unwrap_or(now);
+        if known.is_none() {
+            let kept = Kept { key: event.key.clone(), at, refused: refused.clone(), heard };
             self.unkept.insert(id, Some(kept));
         }
-        let at = self.told.get(&id).filter(|_| known).map_or(now, |told| told.at);
-        self.told.insert(id, Told { key: event.key, at, refused, labels });
+        self.told.insert(id, Told { key: event.key, at, refused, heard, labels });
         if let Style::State { resend, .. } = self.style {
             self.refresh_at.get_or_insert(now + resend);
         }
@@ -372,7 +398,7 @@ impl Lane {
 
     /// Cases that it knows to fire.
     pub fn told(&self) -> usize {
-        self.told.values().filter(|told| told.refused.is_none()).count()
+        self.told.values().filter(|told| told.heard).count()
     }
 
     /// What became of a case here: a sentence, and when.
@@ -397,8 +423,12 @@ impl Lane {
                 Some(*at),
             ),
             (Some(told), _) => (format!("{name} was told that it fires."), Some(told.at)),
-            (None, CaseState::Resolved) => match self.ended.iter().rev().find(|(id, _)| *id == case.id) {
-                Some((_, at)) => (format!("{name} was told that it resolved."), Some(*at)),
+            (None, CaseState::Resolved) => match self.ended.iter().rev().find(|ended| ended.id == case.id) {
+                Some(Ended { at, refused: Some(why), .. }) => (
+                    format!("{name} refused to be told that it resolved: {why}. It is not tried again."),
+                    Some(*at),
+                ),
+                Some(ended) => (format!("{name} was told that it resolved."), Some(ended.at)),
                 None => (format!("{name} has nothing to hear: it is over."), None),
             },
             (None, CaseState::Pending) => (format!("{name} is not told: only what fires is."), None),

@@ -36,6 +36,17 @@ fn failed(retry_after: Option<Duration>) -> Outcome {
     Outcome::Failed { why: "no".to_owned(), retry_after }
 }
 
+fn refused(why: &str) -> Outcome {
+    Outcome::Refused(why.to_owned())
+}
+
+/// As it is after a restart.
+fn restarted(lane: &mut Lane, cases: &[&Case]) -> Lane {
+    let kept = lane.take_unkept().into_iter().filter_map(|(id, kept)| Some((id, kept?))).collect();
+    let known = book(cases.iter().copied().cloned());
+    Lane::restore("hook", wish(), lane.style.clone(), kept, &known)
+}
+
 fn silenced(mut case: Case) -> Case {
     case.silenced_by = vec![SilenceId::new("s")];
     case
@@ -145,8 +156,7 @@ fn what_is_over_before_it_was_told_is_not_told() {
 fn a_refusal_costs_the_refused_alone_until_it_changes() {
     let mut lane = events(&Book::default());
     let tank = firing("tank", Severity::Warning, at(0));
-    let refusal = Outcome::Refused("status 400".to_owned());
-    assert_eq!(told(&mut lane, &[&tank], at(0), &refusal).len(), 1);
+    assert_eq!(told(&mut lane, &[&tank], at(0), &refused("status 400")).len(), 1);
     assert!(lane.fate(&tank).0.contains("refused to be told: status 400"));
     assert_eq!(delivered(&mut lane, &[&tank], at(1)), []);
     assert_eq!(delivered(&mut lane, &[&resolved(tank.clone(), at(2))], at(2)), [], "it never knew");
@@ -155,6 +165,57 @@ fn a_refusal_costs_the_refused_alone_until_it_changes() {
     assert_eq!(delivered(&mut lane, &[&other], at(3)), [Phase::Firing(Severity::Warning)]);
     let critical = worse(again(tank, at(4)), Severity::Critical, at(4));
     assert_eq!(delivered(&mut lane, &[&critical], at(4)), [Phase::Firing(Severity::Critical)]);
+}
+
+#[test]
+fn who_heard_that_it_fires_hears_its_end_whatever_was_refused_between() {
+    for restart in [false, true] {
+        let mut lane = events(&Book::default());
+        let tank = firing("tank", Severity::Warning, at(0));
+        assert_eq!(delivered(&mut lane, &[&tank], at(0)), [Phase::Firing(Severity::Warning)]);
+        let critical = worse(tank, Severity::Critical, at(1));
+        assert_eq!(told(&mut lane, &[&critical], at(1), &refused("status 401")).len(), 1);
+        assert!(lane.fate(&critical).0.contains("refused to be told: status 401"));
+        assert_eq!(lane.told(), 1);
+        if restart {
+            lane = restarted(&mut lane, &[&critical]);
+        }
+        let over = resolved(critical, at(2));
+        assert_eq!(delivered(&mut lane, &[&over], at(2)), [Phase::Resolved], "{restart}");
+        assert!(lane.take_unkept().values().all(Option::is_none));
+    }
+}
+
+#[test]
+fn an_end_that_was_refused_is_not_shown_as_told() {
+    let mut lane = events(&Book::default());
+    let tank = firing("tank", Severity::Warning, at(0));
+    delivered(&mut lane, &[&tank], at(0));
+    let over = resolved(tank, at(1));
+    assert_eq!(told(&mut lane, &[&over], at(1), &refused("status 401")).len(), 1);
+    assert_eq!(
+        lane.fate(&over),
+        (
+            "hook refused to be told that it resolved: status 401. It is not tried again.".to_owned(),
+            Some(at(1))
+        )
+    );
+    assert_eq!(delivered(&mut lane, &[&over], at(2)), []);
+}
+
+#[test]
+fn the_end_of_what_was_refused_while_it_resolved_is_not_told() {
+    let mut lane = events(&Book::default());
+    let tank = firing("tank", Severity::Warning, at(0));
+    lane.look(&tank);
+    let flying = lane.take(&book([tank.clone()]), at(0));
+    let over = resolved(tank, at(1));
+    lane.look(&over);
+    for dispatch in flying {
+        lane.answered(dispatch, refused("status 400"), at(2), 0.5);
+    }
+    assert_eq!(delivered(&mut lane, &[&over], at(3)), []);
+    assert!(lane.take_unkept().values().all(Option::is_none), "it is forgotten");
 }
 
 #[test]
@@ -225,7 +286,7 @@ fn an_alertmanager_gets_batches_and_a_refused_one_again_at_its_time() {
     let first = lane.take(&known, at(0));
     assert_eq!((first.len(), first[0].items.len()), (1, 3));
     for dispatch in first {
-        lane.answered(dispatch, Outcome::Refused("status 400".to_owned()), at(0), 0.5);
+        lane.answered(dispatch, refused("status 400"), at(0), 0.5);
     }
     assert_eq!(delivered(&mut lane, &pools.iter().collect::<Vec<_>>(), at(1)).len(), 4);
     assert_eq!(delivered(&mut lane, &pools.iter().collect::<Vec<_>>(), at(61)).len(), 7);
@@ -272,7 +333,7 @@ fn op() -> impl Strategy<Value = Op> {
         (0..3_usize, any::<bool>()).prop_map(|(case, critical)| Op::Fire(case, critical)),
         (0..3_usize).prop_map(Op::Resolve),
         (0..3_usize, any::<bool>()).prop_map(|(case, quiet)| Op::Silence(case, quiet)),
-        (0..4_u8).prop_map(Op::Answer),
+        (0..6_u8).prop_map(Op::Answer),
         (1..400_u64).prop_map(Op::Wait),
         Just(Op::Restart),
     ]
@@ -284,6 +345,8 @@ struct World {
     kept: BTreeMap<CaseId, Kept>,
     /// What the receiver believes, from what it took.
     believes: BTreeMap<CaseId, Phase>,
+    /// What it refused last, of a case that fires.
+    refused: BTreeMap<CaseId, EventKey>,
     flying: Vec<Dispatch>,
     now: u64,
 }
@@ -305,16 +368,31 @@ impl World {
     fn answer(&mut self, lane: &mut Lane, outcome: &Outcome) {
         self.flying.extend(lane.take(&self.book(), at(self.now)));
         for dispatch in std::mem::take(&mut self.flying) {
-            if *outcome == Outcome::Delivered {
-                for item in &dispatch.items {
-                    let before = self.believes.insert(item.case.id, item.event.phase);
-                    let silent_end = item.event.phase == Phase::Resolved && before.is_none();
-                    assert!(!silent_end, "an end of what was never told");
+            for Item { case, event, .. } in &dispatch.items {
+                let is_end = event.phase == Phase::Resolved;
+                match outcome {
+                    Outcome::Delivered => {
+                        let before = self.believes.insert(case.id, event.phase);
+                        let was_refused = self.refused.remove(&case.id).is_some();
+                        // Of a batch that is refused some may have been taken.
+                        let may_end = before.is_some() || lane.style.is_state() && was_refused;
+                        assert!(!is_end || may_end, "an end of what was never told");
+                    }
+                    // It would not hear the end: it may believe what it likes.
+                    Outcome::Refused(_) if is_end => drop(self.believes.remove(&case.id)),
+                    Outcome::Refused(_) => drop(self.refused.insert(case.id, event.key.clone())),
+                    Outcome::Failed { .. } => {}
                 }
             }
             lane.answered(dispatch, outcome.clone(), at(self.now), 0.5);
         }
         self.keep(lane);
+    }
+}
+
+impl Style {
+    const fn is_state(&self) -> bool {
+        matches!(self, Self::State { .. })
     }
 }
 
@@ -355,6 +433,7 @@ proptest! {
                 }),
                 Op::Answer(0) => { world.answer(&mut lane, &failed(None)); None }
                 Op::Answer(1) => { world.flying.extend(lane.take(&world.book(), now)); None }
+                Op::Answer(2) => { world.answer(&mut lane, &refused("no")); None }
                 Op::Answer(_) => { world.answer(&mut lane, &Outcome::Delivered); None }
                 Op::Wait(seconds) => { world.now += seconds; None }
                 Op::Restart => {
@@ -377,7 +456,10 @@ proptest! {
         }
         for case in world.cases.values() {
             let believed = world.believes.get(&case.id);
+            let news = Event::of(case).map(|event| event.key);
             match case.state {
+                // Not tried again before the case changes.
+                CaseState::Firing if !style.is_state() && news.as_ref() == world.refused.get(&case.id) => {}
                 CaseState::Firing if !case.is_quiet() => {
                     prop_assert_eq!(believed, Some(&Phase::Firing(case.severity)));
                 }
@@ -387,8 +469,9 @@ proptest! {
             }
         }
         prop_assert_eq!(lane.waiting(), 0);
-        // What is kept is what it knows to fire.
-        let kept: Vec<CaseId> = world.kept.keys().copied().collect();
+        // What is kept as heard is what it knows to fire; and beside it only what it refused.
+        prop_assert!(world.kept.iter().all(|(id, kept)| kept.heard || world.refused.contains_key(id)));
+        let kept: Vec<CaseId> = world.kept.iter().filter(|(_, kept)| kept.heard).map(|(id, _)| *id).collect();
         let firing: Vec<CaseId> = world.believes.iter().filter(|(_, phase)| matches!(phase, Phase::Firing(_))).map(|(id, _)| *id).collect();
         prop_assert_eq!(kept, firing);
     }
