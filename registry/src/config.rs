@@ -264,7 +264,7 @@ pub const KEYS: &[Key] = &[
         name: "alerts.max_resolved",
         env: "PULSE_REGISTRY_ALERTS_MAX_RESOLVED",
         default: "20000",
-        help: "Resolved alerts that are kept. They lie in memory, too.",
+        help: "Resolved alerts that are kept, beside those of the last quarter of an hour. They lie in memory, too.",
     },
     Key {
         name: "mcp.enabled",

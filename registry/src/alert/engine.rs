@@ -21,6 +21,7 @@ use super::book::Book;
 use super::case::{Case, CaseId, Origin};
 use super::condition::Memory;
 use super::dry_run::Remembered;
+use super::life::REOPEN_WITHIN;
 use super::outlook::Outlook;
 use super::row;
 use super::rule::{Rule, RuleId};
@@ -45,6 +46,7 @@ const DROPPED_KEPT: Duration = Duration::from_hours(1);
 #[derive(Clone, Copy, Debug)]
 pub struct Keeping {
     pub age: Duration,
+    /// Beside what was over just now.
     pub cases: usize,
 }
 
@@ -245,7 +247,10 @@ impl Engine {
         let Keeping { age, cases } = self.keeping;
         let too_old = |set: &BTreeSet<(UnixMillis, CaseId)>, age| {
             let (at, id) = *set.first()?;
-            (set.len() > cases || now.since(at) > age).then_some((at, id))
+            let over_for = now.since(at);
+            // Whoever follows must see that it is over before it is too much, and what comes back soon is the same case.
+            let spared = if over_for > REOPEN_WITHIN { 0 } else { OPEN_MAX };
+            (over_for > age || set.len() > cases.saturating_add(spared)).then_some((at, id))
         };
         while let Some((at, id)) = too_old(&self.over, age).or_else(|| too_old(&self.dropped, DROPPED_KEPT)) {
             self.forget(at, id);

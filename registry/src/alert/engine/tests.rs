@@ -23,6 +23,7 @@ const HOUR: Duration = Duration::from_hours(1);
 mod absent;
 mod cover;
 mod growth;
+mod keeping;
 mod now;
 mod unknown;
 
