@@ -19,6 +19,7 @@ const HASH_BYTES: usize = 6;
 
 #[derive(Clone, PartialEq, Message)]
 struct Row {
+    /// Empty: it answered nothing.
     #[prost(string, tag = "1")]
     key: String,
     #[prost(uint64, tag = "2")]
@@ -60,7 +61,8 @@ pub(super) fn read(notes: &Notes, lanes: &[LaneId]) -> (Told, Vec<Note>) {
         match (CaseId::parse(case), row) {
             (Some(case), Some(Row { key, at, refused, heard })) if lanes.contains(&lane) => {
                 let heard = heard.unwrap_or(refused.is_none());
-                let kept = Kept { key: EventKey::new(key), at: UnixMillis::new(at), refused, heard };
+                let key = (!key.is_empty()).then(|| EventKey::new(key));
+                let kept = Kept { key, at: UnixMillis::new(at), refused, heard };
                 told.entry(lane).or_default().insert(case, kept);
             }
             _ => strays.push(Note { key: Arc::clone(key), value: None }),
@@ -72,8 +74,8 @@ pub(super) fn read(notes: &Notes, lanes: &[LaneId]) -> (Told, Vec<Note>) {
 pub(super) fn write(lane: &LaneId, rows: &BTreeMap<CaseId, Option<Kept>>) -> Vec<Note> {
     let note = |(case, kept): (&CaseId, &Option<Kept>)| {
         let value = kept.as_ref().map(|Kept { key, at, refused, heard }| {
-            let (refused, heard) = (refused.clone(), Some(*heard));
-            let row = Row { key: key.to_string(), at: at.get(), refused, heard };
+            let key = key.as_ref().map(ToString::to_string).unwrap_or_default();
+            let row = Row { key, at: at.get(), refused: refused.clone(), heard: Some(*heard) };
             Arc::from(row.encode_to_vec())
         });
         Note { key: format!("{PREFIX}{}/{case}", lane.0).into(), value }
@@ -92,7 +94,7 @@ mod tests {
             |digit: u8| CaseId::parse(&uuid::Uuid::from_bytes([digit; 16]).to_string()).expect("an id");
         let no = Some("status 401".to_owned());
         let kept = |refused: &Option<String>, heard| Kept {
-            key: EventKey::new("a".to_owned()),
+            key: Some(EventKey::new("a".to_owned())),
             at: UnixMillis::new(7),
             refused: refused.clone(),
             heard,
@@ -101,6 +103,7 @@ mod tests {
             (case(1), kept(&None, true)),
             (case(2), kept(&no, true)),
             (case(3), kept(&no, false)),
+            (case(6), Kept { key: None, ..kept(&None, true) }),
         ]);
         let rows = all.iter().map(|(id, kept)| (*id, Some(kept.clone()))).collect();
         let mut notes: Notes =

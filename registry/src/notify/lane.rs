@@ -4,7 +4,8 @@
 //! [`Lane::next_at`] when to ask again. What waits is the name of a case: what is sent is its newest state, once.
 //!
 //! - A case is told when it fires and nothing keeps it quiet, if the receiver wants it; then again when its severity
-//!   changes, and when it resolves. Whoever was told that it fires is told that it resolved, also when it became quiet meanwhile.
+//!   changes, and when it resolves. Whoever was told that it fires, or may have been, is told that it resolved, also when
+//!   it became quiet meanwhile.
 //! - An Alertmanager hears of everything that fires, again and again, until it resolves: it takes silence for recovery.
 //! - A failure holds the whole address back, since the next request would fail like it; a refusal costs the refused alone.
 
@@ -66,12 +67,12 @@ pub struct Dispatch {
 /// What the receiver knows of a case.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Told {
-    /// The news it answered last.
-    pub key: EventKey,
+    /// The news it answered last; `None` where it answered none.
+    pub key: Option<EventKey>,
     pub at: UnixMillis,
     /// It did not want to know that, and this is why.
     pub refused: Option<String>,
-    /// It took word that the case fires, that one or an earlier.
+    /// It took word that the case fires, that one or an earlier; or it may have, since a request ended in doubt.
     pub heard: bool,
     labels: Labels,
 }
@@ -79,7 +80,7 @@ pub struct Told {
 /// What is kept of a case over a restart.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Kept {
-    pub key: EventKey,
+    pub key: Option<EventKey>,
     pub at: UnixMillis,
     pub refused: Option<String>,
     pub heard: bool,
@@ -191,7 +192,7 @@ impl Lane {
         let told = self.told.get(&case.id);
         let wanted = match (event.phase, told) {
             (Phase::Firing(_), None) => case.notifies() && self.wish.refuses(case).is_none(),
-            (Phase::Firing(_), Some(told)) if told.key == event.key => false,
+            (Phase::Firing(_), Some(told)) if told.key.as_ref() == Some(&event.key) => false,
             (Phase::Firing(_), Some(_)) => match self.style {
                 // Knows of it, and has to know it as it is.
                 Style::State { .. } => true,
@@ -328,10 +329,13 @@ impl Lane {
                 self.tally.refusing = Some((now, why.clone()));
                 if first { News::Refusing(why) } else { News::None }
             }
-            Outcome::Failed { why, retry_after } => {
+            Outcome::Failed { why, retry_after, in_doubt } => {
                 self.tally.failed += count;
                 for item in dispatch.items {
                     self.waiting.again(&item.case);
+                    if in_doubt {
+                        self.doubt(item.case.id, now);
+                    }
                 }
                 let first = self.trouble.is_none();
                 let (since, attempts) = self
@@ -345,8 +349,29 @@ impl Lane {
         }
     }
 
+    /// What is on its way is cut off.
+    pub fn abandon(&mut self, now: UnixMillis) {
+        for id in std::mem::take(&mut self.flying) {
+            self.doubt(id, now);
+        }
+    }
+
+    /// It may have heard of the case. An Alertmanager lets end by itself what it is not told again.
+    fn doubt(&mut self, id: CaseId, now: UnixMillis) {
+        if matches!(self.style, Style::State { .. }) {
+            return;
+        }
+        let unknown = Told { key: None, at: now, refused: None, heard: false, labels: Labels::new() };
+        let told = self.told.entry(id).or_insert(unknown);
+        if !told.heard {
+            told.heard = true;
+            let Told { key, at, refused, heard, labels: _ } = told.clone();
+            self.unkept.insert(id, Some(Kept { key, at, refused, heard }));
+        }
+    }
+
     fn landed(&mut self, Item { case, event, labels, .. }: Item, refused: Option<String>, now: UnixMillis) {
-        let id = case.id;
+        let (id, key) = (case.id, Some(event.key));
         if event.phase == Phase::Resolved {
             self.forget(id);
             if self.ended.len() == ENDED_MAX {
@@ -358,14 +383,14 @@ impl Lane {
         let before = self.told.get(&id);
         let heard = refused.is_none() || before.is_some_and(|told| told.heard);
         let known = before
-            .filter(|told| told.key == event.key && told.refused == refused && told.heard == heard)
+            .filter(|told| told.key == key && told.refused == refused && told.heard == heard)
             .map(|told| told.at);
         let at = known.unwrap_or(now);
         if known.is_none() {
-            let kept = Kept { key: event.key.clone(), at, refused: refused.clone(), heard };
+            let kept = Kept { key: key.clone(), at, refused: refused.clone(), heard };
             self.unkept.insert(id, Some(kept));
         }
-        self.told.insert(id, Told { key: event.key, at, refused, heard, labels });
+        self.told.insert(id, Told { key, at, refused, heard, labels });
         if let Style::State { resend, .. } = self.style {
             self.refresh_at.get_or_insert(now + resend);
         }
@@ -398,7 +423,7 @@ impl Lane {
 
     /// Cases that it knows to fire.
     pub fn told(&self) -> usize {
-        self.told.values().filter(|told| told.heard).count()
+        self.told.values().filter(|told| told.heard && told.key.is_some()).count()
     }
 
     /// What became of a case here: a sentence, and when.
@@ -420,6 +445,12 @@ impl Lane {
         match (self.told.get(&case.id), case.state) {
             (Some(Told { refused: Some(why), at, .. }), _) => (
                 format!("{name} refused to be told: {why}. It is not tried again before the alert changes."),
+                Some(*at),
+            ),
+            (Some(Told { key: None, at, .. }), _) => (
+                format!(
+                    "{name} may have been told that it fires: it gave no answer that says. It hears of the end."
+                ),
                 Some(*at),
             ),
             (Some(told), _) => (format!("{name} was told that it fires."), Some(told.at)),

@@ -113,6 +113,8 @@ pub enum Outcome {
     Failed {
         why: String,
         retry_after: Option<Duration>,
+        /// It may have been taken all the same.
+        in_doubt: bool,
     },
 }
 
@@ -151,7 +153,11 @@ impl Client {
                 let asked = asked.and_then(|text| retry_after(text, now));
                 sort(status, asked, &self.clean(&excerpt(response).await))
             }
-            Err(error) => Outcome::Failed { why: causes(&error.without_url()), retry_after: None },
+            Err(error) => {
+                // Without a connection nothing was sent.
+                let in_doubt = !error.is_connect() && !error.is_builder();
+                Outcome::Failed { why: causes(&error.without_url()), retry_after: None, in_doubt }
+            }
         }
     }
 
@@ -172,9 +178,10 @@ fn sort(status: StatusCode, retry_after: Option<Duration>, said: &str) -> Outcom
     match status.as_u16() {
         200..=299 => Outcome::Delivered,
         300..=399 => Outcome::Refused(format!("status {}: redirects are not followed", status.as_u16())),
-        408 | 425 | 429 => Outcome::Failed { why, retry_after },
+        408 | 425 | 429 => Outcome::Failed { why, retry_after, in_doubt: false },
         400..=499 => Outcome::Refused(why),
-        _ => Outcome::Failed { why, retry_after },
+        // Also the word of a proxy that knows as little as we do.
+        _ => Outcome::Failed { why, retry_after, in_doubt: true },
     }
 }
 
@@ -229,21 +236,43 @@ mod tests {
             (404, "refused"),
             (410, "refused"),
             (408, "failed"),
+            (425, "failed"),
             (429, "failed"),
-            (500, "failed"),
-            (503, "failed"),
+            (500, "in doubt"),
+            (502, "in doubt"),
+            (503, "in doubt"),
+            (504, "in doubt"),
         ] {
             let status = StatusCode::from_u16(status).expect("a status");
             let got = match sort(status, minute, "no") {
                 Outcome::Delivered => "delivered",
                 Outcome::Refused(_) => "refused",
-                Outcome::Failed { retry_after, .. } => {
+                Outcome::Failed { retry_after, in_doubt, .. } => {
                     assert_eq!(retry_after, minute);
-                    "failed"
+                    if in_doubt { "in doubt" } else { "failed" }
                 }
             };
             assert_eq!(got, want, "{status}");
         }
+    }
+
+    async fn posted(url: &str) -> Outcome {
+        let line = Line { auth: Auth::None, timeout: Duration::from_millis(200), ca_pem: None, proxy: None };
+        let client = Client::new(&Address::parse(url).expect("an address"), &line).expect("a client");
+        client.post(&[], b"{}".to_vec(), jiff::Timestamp::UNIX_EPOCH).await
+    }
+
+    #[tokio::test]
+    async fn what_was_sent_and_not_answered_is_in_doubt() {
+        drop(rustls::crypto::ring::default_provider().install_default());
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let url = format!("http://{}", listener.local_addr().expect("an address"));
+        let is_in_doubt = |outcome| matches!(outcome, Outcome::Failed { in_doubt: true, .. });
+        let is_not = |outcome| matches!(outcome, Outcome::Failed { in_doubt: false, .. });
+        assert!(is_in_doubt(posted(&url).await), "it hangs");
+        drop(listener);
+        assert!(is_not(posted(&url).await), "nobody is there");
+        assert!(is_not(posted("http://nowhere.invalid").await), "no such host");
     }
 
     #[test]

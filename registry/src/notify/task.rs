@@ -24,7 +24,7 @@ use crate::telemetry::{Metrics, NotificationLabel, ReceiverLabel};
 
 /// After the store has refused a note.
 const KEEP_AGAIN: Duration = Duration::from_secs(5);
-/// At a stop, what is on its way may arrive.
+/// At a stop, what is on its way may arrive, and what was told may be kept.
 const LANDING: Duration = Duration::from_secs(3);
 
 /// What every lane needs.
@@ -221,13 +221,19 @@ impl Task {
         }
     }
 
-    /// What is on its way arrives, and what was told is kept, within a short time.
+    /// What is on its way arrives, or is cut off and in doubt; and what was told is kept. Each within a short time.
     async fn land(mut self, mut flights: Flights, mut keeping: Keeping) {
-        let all = async {
+        let arrive = async {
             while let Some(landed) = flights.join_next().await {
                 self.landed(landed);
             }
-            self.keep_at = None;
+        };
+        if tokio::time::timeout(LANDING, arrive).await.is_err() {
+            self.post.lane().abandon(self.around.clock.now());
+        }
+        drop(flights);
+        self.keep_at = None;
+        let keep = async {
             loop {
                 self.keep(&mut keeping);
                 let Some(kept) = keeping.join_next().await else { break };
@@ -237,6 +243,6 @@ impl Task {
                 }
             }
         };
-        drop(tokio::time::timeout(LANDING, all).await);
+        drop(tokio::time::timeout(LANDING, keep).await);
     }
 }

@@ -33,7 +33,11 @@ fn state(known: &Book) -> Lane {
 }
 
 fn failed(retry_after: Option<Duration>) -> Outcome {
-    Outcome::Failed { why: "no".to_owned(), retry_after }
+    Outcome::Failed { why: "no".to_owned(), retry_after, in_doubt: false }
+}
+
+fn in_doubt() -> Outcome {
+    Outcome::Failed { why: "timed out".to_owned(), retry_after: None, in_doubt: true }
 }
 
 fn refused(why: &str) -> Outcome {
@@ -150,6 +154,37 @@ fn what_is_over_before_it_was_told_is_not_told() {
     told(&mut lane, &[&tank], at(0), &failed(None));
     assert_eq!(delivered(&mut lane, &[&resolved(tank, at(5))], at(90)), []);
     assert_eq!((lane.waiting(), lane.told()), (0, 0));
+}
+
+#[test]
+fn what_may_have_been_told_hears_its_end() {
+    let tank = firing("tank", Severity::Warning, at(0));
+    let over = resolved(tank.clone(), at(5));
+    for (cut_off, restart) in [(false, false), (false, true), (true, true)] {
+        let mut lane = events(&Book::default());
+        if cut_off {
+            lane.look(&tank);
+            assert_eq!(lane.take(&book([tank.clone()]), at(0)).len(), 1);
+            lane.abandon(at(0));
+        } else {
+            told(&mut lane, &[&tank], at(0), &in_doubt());
+        }
+        let quiet = silenced(tank.clone());
+        assert!(lane.fate(&quiet).0.contains("may have been told"), "{:?}", lane.fate(&quiet));
+        assert_eq!(lane.told(), 0);
+        if restart {
+            lane = restarted(&mut lane, &[&quiet]);
+        }
+        assert_eq!(delivered(&mut lane, &[&quiet], at(60)), [], "quiet before it was surely told");
+        assert_eq!(delivered(&mut lane, &[&over], at(90)), [Phase::Resolved]);
+        assert!(lane.take_unkept().values().all(Option::is_none));
+    }
+    // What fires still is told again, and a refusal leaves the doubt.
+    let mut lane = events(&Book::default());
+    told(&mut lane, &[&tank], at(0), &in_doubt());
+    let mut lane = restarted(&mut lane, &[&tank]);
+    assert_eq!(told(&mut lane, &[&tank], at(60), &refused("status 401")).len(), 1);
+    assert_eq!(delivered(&mut lane, &[&over], at(90)), [Phase::Resolved]);
 }
 
 #[test]
@@ -333,7 +368,7 @@ fn op() -> impl Strategy<Value = Op> {
         (0..3_usize, any::<bool>()).prop_map(|(case, critical)| Op::Fire(case, critical)),
         (0..3_usize).prop_map(Op::Resolve),
         (0..3_usize, any::<bool>()).prop_map(|(case, quiet)| Op::Silence(case, quiet)),
-        (0..6_u8).prop_map(Op::Answer),
+        (0..9_u8).prop_map(Op::Answer),
         (1..400_u64).prop_map(Op::Wait),
         Just(Op::Restart),
     ]
@@ -347,6 +382,8 @@ struct World {
     believes: BTreeMap<CaseId, Phase>,
     /// What it refused last, of a case that fires.
     refused: BTreeMap<CaseId, EventKey>,
+    /// What it was sent without an answer, until it hears of the end.
+    unsure: BTreeSet<CaseId>,
     flying: Vec<Dispatch>,
     now: u64,
 }
@@ -365,22 +402,34 @@ impl World {
         }
     }
 
-    fn answer(&mut self, lane: &mut Lane, outcome: &Outcome) {
+    /// The receiver answers all there is; or it says nothing and may have taken it.
+    fn answer(&mut self, lane: &mut Lane, outcome: &Outcome, silently_taken: bool) {
         self.flying.extend(lane.take(&self.book(), at(self.now)));
         for dispatch in std::mem::take(&mut self.flying) {
             for Item { case, event, .. } in &dispatch.items {
                 let is_end = event.phase == Phase::Resolved;
+                let was_unsure = self.unsure.contains(&case.id);
+                if is_end && !matches!(outcome, Outcome::Failed { .. }) {
+                    self.unsure.remove(&case.id);
+                }
                 match outcome {
                     Outcome::Delivered => {
                         let before = self.believes.insert(case.id, event.phase);
                         let was_refused = self.refused.remove(&case.id).is_some();
                         // Of a batch that is refused some may have been taken.
-                        let may_end = before.is_some() || lane.style.is_state() && was_refused;
+                        let may_end = before.is_some() || was_unsure || lane.style.is_state() && was_refused;
                         assert!(!is_end || may_end, "an end of what was never told");
                     }
                     // It would not hear the end: it may believe what it likes.
                     Outcome::Refused(_) if is_end => drop(self.believes.remove(&case.id)),
                     Outcome::Refused(_) => drop(self.refused.insert(case.id, event.key.clone())),
+                    // An Alertmanager ends by itself what it is not told again.
+                    Outcome::Failed { in_doubt: true, .. } if !lane.style.is_state() => {
+                        self.unsure.insert(case.id);
+                        if silently_taken {
+                            self.believes.insert(case.id, event.phase);
+                        }
+                    }
                     Outcome::Failed { .. } => {}
                 }
             }
@@ -431,10 +480,11 @@ proptest! {
                     case.silenced_by = if quiet { vec![SilenceId::new("s")] } else { Vec::new() };
                     n
                 }),
-                Op::Answer(0) => { world.answer(&mut lane, &failed(None)); None }
+                Op::Answer(0) => { world.answer(&mut lane, &failed(None), false); None }
                 Op::Answer(1) => { world.flying.extend(lane.take(&world.book(), now)); None }
-                Op::Answer(2) => { world.answer(&mut lane, &refused("no")); None }
-                Op::Answer(_) => { world.answer(&mut lane, &Outcome::Delivered); None }
+                Op::Answer(2) => { world.answer(&mut lane, &refused("no"), false); None }
+                Op::Answer(taken @ 3..=4) => { world.answer(&mut lane, &in_doubt(), taken == 3); None }
+                Op::Answer(_) => { world.answer(&mut lane, &Outcome::Delivered, false); None }
                 Op::Wait(seconds) => { world.now += seconds; None }
                 Op::Restart => {
                     // What was on its way may have arrived or not; here it did not.
@@ -451,7 +501,7 @@ proptest! {
             world.now += 600;
             // Enough for all batches.
             for _ in 0..4 {
-                world.answer(&mut lane, &Outcome::Delivered);
+                world.answer(&mut lane, &Outcome::Delivered, false);
             }
         }
         for case in world.cases.values() {
@@ -469,10 +519,11 @@ proptest! {
             }
         }
         prop_assert_eq!(lane.waiting(), 0);
-        // What is kept as heard is what it knows to fire; and beside it only what it refused.
+        // What is kept as heard is what it knows to fire, or may; and beside it only what it refused.
         prop_assert!(world.kept.iter().all(|(id, kept)| kept.heard || world.refused.contains_key(id)));
-        let kept: Vec<CaseId> = world.kept.iter().filter(|(_, kept)| kept.heard).map(|(id, _)| *id).collect();
-        let firing: Vec<CaseId> = world.believes.iter().filter(|(_, phase)| matches!(phase, Phase::Firing(_))).map(|(id, _)| *id).collect();
+        let kept: BTreeSet<CaseId> = world.kept.iter().filter(|(_, kept)| kept.heard).map(|(id, _)| *id).collect();
+        let mut firing = world.unsure;
+        firing.extend(world.believes.iter().filter(|(_, phase)| matches!(phase, Phase::Firing(_))).map(|(id, _)| *id));
         prop_assert_eq!(kept, firing);
     }
 }
