@@ -228,6 +228,10 @@ impl Task {
     async fn whole(&mut self) -> Result<(), Ended> {
         let view = self.feed.view();
         let started = Instant::now();
+        if let Ok(skipped) = self.feed.after(self.evaluated, usize::MAX) {
+            let until = skipped.partition_point(|changes| changes.revision <= view.revision);
+            self.engine.pass_over(skipped.get(..until).unwrap_or_default());
+        }
         for shard in view.shards() {
             let mut from = Some(0);
             while let Some(row) = from {

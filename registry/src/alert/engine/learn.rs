@@ -4,7 +4,10 @@
 //! nothing is kept, since the resource itself says so as long as it is known that
 //! it was looked at.
 
-use pulse_proto::model::{Freshness, Revision, UnixMillis};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use pulse_proto::model::{Freshness, ResourceId, Revision, UnixMillis};
 
 use super::Engine;
 use crate::alert::condition::{Condition, Counted, Home, Memory};
@@ -12,7 +15,7 @@ use crate::alert::life::ASK_AGAIN;
 use crate::alert::measure::Lens;
 use crate::alert::rule::Rule;
 use crate::alert::source;
-use crate::state::Resource;
+use crate::state::{Change, Changes, Resource};
 
 /// What follows from a look.
 #[derive(Default)]
@@ -105,6 +108,22 @@ impl Engine {
         }
         self.memory.entry(resource.id.clone()).or_default().counted = counted;
         (true, learnt)
+    }
+
+    /// A pass stands for these changes and sees what is there. What went among them is parted with as it was looked at last.
+    pub fn pass_over(&mut self, skipped: &[Arc<Changes>]) {
+        let mut looked_at: BTreeMap<&ResourceId, Option<&Resource>> = BTreeMap::new();
+        for change in skipped.iter().flat_map(|changes| &changes.items) {
+            match change {
+                Change::Added(new) => drop(looked_at.entry(&new.id).or_insert(None)),
+                Change::Changed { before, .. } => drop(looked_at.entry(&before.id).or_insert(Some(before))),
+                Change::Removed(last) => {
+                    if let Some(known) = *looked_at.entry(&last.id).or_insert(Some(last)) {
+                        self.part_with(known);
+                    }
+                }
+            }
+        }
     }
 
     /// The view does not hold it any more, which need not mean that it is gone: what showed nothing but zeros is

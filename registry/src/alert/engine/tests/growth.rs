@@ -27,6 +27,8 @@ enum How {
     Change,
     /// Everything is looked at: a rule was changed, or too much happened.
     Pass,
+    /// The same, and what changed until then is known.
+    Ordered,
     /// It was taken, and the registry was killed before the rules were asked.
     Killed,
 }
@@ -66,21 +68,25 @@ impl World {
         }
         let all: Vec<_> = self.pool.iter().cloned().collect();
         let view = view_at(self.revision, &all, self.scene.now, &self.scene.unread);
+        let change = match (before, pool) {
+            (None, Some(after)) => Some(Change::Added(after)),
+            (Some(before), Some(after)) => Some(Change::Changed { before, after }),
+            (Some(before), None) => Some(Change::Removed(before)),
+            (None, None) => None,
+        };
+        let items = change.into_iter().collect();
+        let changes = Changes::new(Revision(self.revision), self.scene.now, items);
         match read.how {
             How::Change => {
-                let change = match (before, pool) {
-                    (None, Some(after)) => Some(Change::Added(after)),
-                    (Some(before), Some(after)) => Some(Change::Changed { before, after }),
-                    (Some(before), None) => Some(Change::Removed(before)),
-                    (None, None) => None,
-                };
-                let items = change.into_iter().collect();
-                let changes = Changes::new(Revision(self.revision), self.scene.now, items);
                 self.scene.engine.changes(&changes, &view, self.scene.now);
                 // That it is not there is looked at again by and by.
                 self.scene.engine.tick(&view, self.scene.now, 1_000);
             }
             How::Pass => self.scene.engine.whole(&view, self.scene.now),
+            How::Ordered => {
+                self.scene.engine.pass_over(&[Arc::new(changes)]);
+                self.scene.engine.whole(&view, self.scene.now);
+            }
             How::Killed => {
                 self.scene.restart();
                 self.scene.engine.whole(&view, self.scene.now);
@@ -217,6 +223,47 @@ fn a_device_that_was_taken_out_is_gone_after_two_reads() {
 }
 
 #[test]
+fn what_went_while_a_pass_was_ordered_is_known_as_it_was_looked_at() {
+    let [zeros, some, more] = [[Some(0), Some(0)], [Some(4), Some(0)], [Some(9), Some(0)]].map(Some);
+    let none = None;
+    // What the skipped changes say one after the other, then what grew once it is back with `more`.
+    for (skipped, grown) in [
+        (vec![none], Some((0, 9))),
+        (vec![some, none], Some((0, 9))),
+        (vec![none, some, none], Some((0, 9))),
+        (vec![some], Some((0, 9))),
+    ] {
+        let mut world = World::new();
+        world.says([Some(0), Some(0)]);
+        let mut before = world.pool.clone();
+        let mut changes = Vec::new();
+        for told in &skipped {
+            world.revision += 1;
+            let revision = Revision(world.revision);
+            let after = told.map(|told| Arc::new(Resource { revision, ..(*counted(told)).clone() }));
+            let change = match (before, after.clone()) {
+                (None, Some(after)) => Change::Added(after),
+                (Some(before), Some(after)) => Change::Changed { before, after },
+                (Some(before), None) => Change::Removed(before),
+                (None, None) => unreachable!("it is there or was"),
+            };
+            changes.push(Arc::new(Changes::new(revision, world.scene.now, vec![change])));
+            before = after;
+        }
+        world.scene.engine.pass_over(&changes);
+        world.pool = before;
+        let read = |told| Read { told, is_stale: false, how: How::Pass };
+        world.read(read(world.pool.as_ref().and(some)));
+        world.read(read(more));
+        assert_eq!(world.grew(), grown, "{skipped:?}");
+    }
+    let mut world = World::new();
+    world.read(Read { told: zeros, is_stale: false, how: How::Ordered });
+    world.read(Read { told: more, is_stale: false, how: How::Ordered });
+    assert_eq!(world.grew(), Some((0, 9)));
+}
+
+#[test]
 fn what_shows_nothing_but_zeros_needs_no_row() {
     let mut world = World::new();
     world.says([Some(0), Some(0)]);
@@ -240,7 +287,7 @@ impl Model {
     fn read(&mut self, read: Read) {
         let Some(told) = read.told else {
             let zero = Some([Some(0); 2]);
-            let is_unseen = !matches!(read.how, How::Change) && self.last.take() == zero;
+            let is_unseen = matches!(read.how, How::Pass | How::Killed) && self.last.take() == zero;
             if is_unseen && Some(self.believed) == zero && self.grew().is_none() {
                 // Its going was not told, and nothing was kept of it.
                 self.believed = Told::default();
@@ -287,7 +334,7 @@ impl Model {
 fn read() -> impl Strategy<Value = Read> {
     let value = || prop_oneof![1 => Just(None), 5 => (0_u64..4).prop_map(Some)];
     let told = prop_oneof![1 => Just(None), 6 => [value(), value()].prop_map(Some)];
-    let how = prop_oneof![Just(How::Change), Just(How::Pass), Just(How::Killed)];
+    let how = prop_oneof![Just(How::Change), Just(How::Pass), Just(How::Ordered), Just(How::Killed)];
     let stale = prop_oneof![4 => Just(false), 1 => Just(true)];
     (told, stale, how).prop_map(|(told, is_stale, how)| Read { told, is_stale, how })
 }
