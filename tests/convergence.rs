@@ -235,8 +235,9 @@ impl World {
 
     fn connect(&mut self) {
         self.answers.clear();
-        let cursors =
-            self.core.connections().filter_map(|id| Some((id.clone(), self.state.cursor(id)?.clone())));
+        let collector = CollectorId::parse("c").unwrap();
+        let cursor = |id: &ConnectionId| Some((id.clone(), self.state.cursor(id, &collector)?.clone()));
+        let cursors = self.core.connections().filter_map(cursor);
         let cursors = cursors.map(|(id, cursor)| pb::ConnectionCursor {
             connection: id.to_string(),
             epoch: cursor.epoch.0,
@@ -268,8 +269,8 @@ impl World {
                 let batch = served::Batch::decode(batch.encode_to_vec().as_slice()).unwrap();
                 decode::batch(batch, &collector, Limits::default(), &mut Recall::default())
             }
-            pb::ingest_request::Message::Heartbeat(heartbeat) => decode::heartbeat(heartbeat),
-            pb::ingest_request::Message::ConnectionRemoval(removal) => decode::removal(&removal),
+            pb::ingest_request::Message::Heartbeat(heartbeat) => decode::heartbeat(heartbeat, &collector),
+            pb::ingest_request::Message::ConnectionRemoval(removal) => decode::removal(&removal, &collector),
             pb::ingest_request::Message::Hello(_) => panic!("the core sends no Hello"),
         };
         let applied = self.state.apply(input.expect("what the core sends is well formed"), self.now);

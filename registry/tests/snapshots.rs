@@ -254,7 +254,7 @@ fn a_snapshot_that_lost_its_beginning_is_not_taken_for_the_senders_state() {
         digest: digest.into(),
         ..Default::default()
     };
-    let applied = registry.apply(decode::heartbeat(beat).unwrap());
+    let applied = registry.apply(decode::heartbeat(beat, &CollectorId::parse("c").unwrap()).unwrap());
     assert!(matches!(applied.answers[..], [Answer::Resync { .. }]), "{:?}", applied.answers);
 }
 

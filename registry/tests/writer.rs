@@ -365,6 +365,7 @@ fn a_restart_gives_collectors_time_to_say_that_nothing_changed() {
 
     let mut heard = restored();
     let heartbeat = Heartbeat {
+        collector: CollectorId::parse("c").unwrap(),
         connection: ConnectionId::parse("nas").unwrap(),
         epoch: Epoch(1),
         digest: None,

@@ -3,7 +3,9 @@
 use pulse_proto::pb::registry::v1::ingest_request::Message;
 use pulse_proto::pb::registry::v1::ingest_response::Message as Said;
 use pulse_proto::pb::registry::v1::reject::Reason;
-use pulse_proto::pb::registry::v1::{ConnectionRemoval, GetResourceRequest, Hello, ListResourcesRequest};
+use pulse_proto::pb::registry::v1::{
+    ConnectionRemoval, GetResourceRequest, Heartbeat, Hello, ListResourcesRequest,
+};
 use pulse_proto::pb::resource::v1::{Freshness, SectionOutcome, Severity, Status};
 use pulse_tests::harness::feeder::{self, Feeder, batch, pool, section};
 use pulse_tests::harness::fleet::Service;
@@ -282,6 +284,51 @@ async fn a_connection_begins_at_its_beginning() -> anyhow::Result<()> {
     let mut back = batch("nas", 1, 3, vec![pool("nas", "one", "ONLINE")]);
     (back.snapshot_begin, back.snapshot_end) = (true, true);
     feeder.put(back).await?;
+    Ok(())
+}
+
+async fn count(registry: &Service) -> anyhow::Result<i32> {
+    let list = client(registry.grpc()).await?.list_resources(ListResourcesRequest::default()).await?;
+    Ok(list.into_inner().total_size)
+}
+
+fn removal(epoch: u64, sequence: u64) -> Message {
+    Message::ConnectionRemoval(ConnectionRemoval { connection: "nas".to_owned(), epoch, sequence })
+}
+
+#[tokio::test]
+async fn who_deletes_what_another_collector_brings_removes_nothing() -> anyhow::Result<()> {
+    let (registry, _folder) = registry().await?;
+    let mut first = Feeder::open(registry.grpc(), "c1", &["nas"]).await?;
+    let mut second = Feeder::open(registry.grpc(), "c2", &["nas"]).await?;
+    let mut held = batch("nas", 1, 1, vec![pool("nas", "one", "ONLINE")]);
+    (held.snapshot_begin, held.snapshot_end, held.digest) = (true, true, vec![7; 32].into());
+    first.put(held.clone()).await?;
+    // A newer one takes it over, without bringing anything.
+    for digest in [7, 8] {
+        let (connection, digest) = ("nas".to_owned(), vec![digest; 32].into());
+        let beat = Heartbeat { connection, epoch: 2, digest, ..Heartbeat::default() };
+        second.send(Message::Heartbeat(beat)).await?;
+    }
+    assert!(matches!(second.next().await?, Said::Resync(_)), "only the other digest is answered");
+    // The first comes with an epoch that is newer still, as after a restart.
+    first.send(removal(3, 1)).await?;
+    assert!(matches!(first.next().await?, Said::Ack(ack) if (ack.epoch, ack.sequence) == (3, 1)));
+    assert_eq!(count(&registry).await?, 1);
+    second.put(batch("nas", 2, 1, vec![pool("nas", "two", "ONLINE")])).await?;
+    assert_eq!(count(&registry).await?, 2, "who holds it goes on");
+
+    second.send(removal(2, 2)).await?;
+    assert!(matches!(second.next().await?, Said::Ack(_)));
+    assert_eq!(count(&registry).await?, 0, "who holds it removes it");
+    // Then nobody holds it: one that started before may have it.
+    let mut first = Feeder::open(registry.grpc(), "c1", &["nas"]).await?;
+    assert_eq!(first.welcome.cursors, []);
+    let second = Feeder::open(registry.grpc(), "c2", &["nas"]).await?;
+    assert_eq!(second.welcome.cursors[0].epoch, 2, "who removed it goes on counting");
+    held.sequence = 4;
+    first.put(held).await?;
+    assert_eq!(count(&registry).await?, 1);
     Ok(())
 }
 

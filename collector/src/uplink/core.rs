@@ -34,6 +34,8 @@ pub enum Notice {
     },
     /// Confirmed: the registry holds nothing of it any more.
     Removed(ConnectionId),
+    /// Deleted here while another collector holds it: nothing is told of it any more.
+    Left(ConnectionId),
     /// The registry refuses records or a batch.
     Refused {
         connection: ConnectionId,
@@ -79,12 +81,22 @@ impl Core {
     }
 
     /// Takes the newest states.
-    pub fn update(&mut self, updates: BTreeMap<ConnectionId, Update>) {
+    pub fn update(&mut self, updates: BTreeMap<ConnectionId, Update>) -> Vec<Notice> {
         for (connection, update) in updates {
             let retired = &self.retired;
             let begun = || Line::from_sequence(retired.get(&connection).copied().unwrap_or(0));
             self.lines.entry(connection.clone()).or_insert_with(begun).update(update);
         }
+        self.leave()
+    }
+
+    /// What is deleted here and held by another collector is that one's: the registry is not told, or a later epoch of
+    /// this collector would remove what the other one brings.
+    fn leave(&mut self) -> Vec<Notice> {
+        let left = self.lines.extract_if(.., |_, line| line.is_left());
+        let left: Vec<(ConnectionId, u64)> = left.map(|(id, line)| (id, line.sequence)).collect();
+        self.retired.extend(left.iter().cloned());
+        left.into_iter().map(|(id, _)| Notice::Left(id)).collect()
     }
 
     pub fn connections(&self) -> impl Iterator<Item = &ConnectionId> {
@@ -112,13 +124,17 @@ impl Core {
             if let Some(cursor) = cursor {
                 if cursor.epoch > self.epoch.0 {
                     line.fenced = true;
-                    notices.push(Notice::Fenced { connection: connection.clone(), current: cursor.epoch });
+                    if !line.is_left() {
+                        notices
+                            .push(Notice::Fenced { connection: connection.clone(), current: cursor.epoch });
+                    }
                 }
                 // What was on its way and did not arrive has no number.
                 line.sequence = if cursor.epoch == self.epoch.0 { cursor.sequence } else { 0 };
             }
             line.heartbeat_due = Some(now);
         }
+        notices.extend(self.leave());
         notices
     }
 
@@ -167,7 +183,9 @@ impl Core {
         };
         line.rejected(reason, reject.sequence, now);
         if line.fenced {
-            return vec![Notice::Fenced { connection, current: reject.current_epoch }];
+            let left = self.leave();
+            let fenced = || vec![Notice::Fenced { connection, current: reject.current_epoch }];
+            return if left.is_empty() { fenced() } else { left };
         }
         let word = |record: pb::RecordRejection| {
             format!("{}: {} {}", record.source_id, record.field, record.message)
@@ -219,3 +237,6 @@ impl Core {
         Some((id, line))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -243,8 +243,8 @@ impl Uplink {
         let held = updates.iter().filter(|(_, update)| matches!(update, Update::State(_)));
         let ids: Vec<_> = held.map(|(id, _)| id.clone()).collect();
         let kept = self.known.add(ids).map_err(|error| error.to_string());
-        self.core.update(updates);
-        kept
+        let notices = self.core.update(updates);
+        kept.and_then(|()| self.note(notices))
     }
 
     fn note(&mut self, notices: Vec<Notice>) -> Result<(), String> {
@@ -260,6 +260,10 @@ impl Uplink {
                 }
                 Notice::Removed(connection) => {
                     info!(%connection, "removed at the registry");
+                    self.known.remove(&connection).map_err(|error| error.to_string())?;
+                }
+                Notice::Left(connection) => {
+                    info!(%connection, "deleted here; another collector holds it, so it stays at the registry");
                     self.known.remove(&connection).map_err(|error| error.to_string())?;
                 }
                 Notice::Refused { connection, message, records } => {

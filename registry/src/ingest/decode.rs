@@ -159,7 +159,7 @@ fn upsert(record: &[u8], print: Print) -> Result<Upsert, ProtocolError> {
     Upsert::told(record, print)
 }
 
-pub fn heartbeat(heartbeat: wire::Heartbeat) -> Result<Input, Answer> {
+pub fn heartbeat(heartbeat: wire::Heartbeat, collector: &CollectorId) -> Result<Input, Answer> {
     let wire::Heartbeat { connection, epoch, digest, observations } = heartbeat;
     let origin = Origin { connection: quote(&connection), epoch, sequence: 0 };
     let decode = || {
@@ -171,6 +171,7 @@ pub fn heartbeat(heartbeat: wire::Heartbeat) -> Result<Input, Answer> {
             Ok::<_, ProtocolError>((SectionName::parse(&told.section)?, timestamp_from_wire(at)?))
         };
         Ok(Input::Heartbeat(Heartbeat {
+            collector: collector.clone(),
             connection: ConnectionId::parse(&connection).map_err(|error| error.at("connection"))?,
             epoch: epoch_of(epoch)?,
             digest: digest_of(&digest, "digest")?,
@@ -184,11 +185,12 @@ pub fn heartbeat(heartbeat: wire::Heartbeat) -> Result<Input, Answer> {
     decode().map_err(|error| origin.reject(RejectReason::Invalid, error.to_string()))
 }
 
-pub fn removal(removal: &wire::ConnectionRemoval) -> Result<Input, Answer> {
+pub fn removal(removal: &wire::ConnectionRemoval, collector: &CollectorId) -> Result<Input, Answer> {
     let wire::ConnectionRemoval { connection, epoch, sequence } = removal;
     let origin = Origin { connection: quote(connection), epoch: *epoch, sequence: *sequence };
     let decode = || {
         Ok::<_, ProtocolError>(Input::Removal(Removal {
+            collector: collector.clone(),
             connection: ConnectionId::parse(connection).map_err(|error| error.at("connection"))?,
             epoch: epoch_of(*epoch)?,
             sequence: sequence_of(*sequence)?,

@@ -267,8 +267,8 @@ impl IngestApi {
             Some(Message::ConnectionRemoval(removal)) if self.is_hidden(&removal.connection) => {
                 off(&removal.connection, removal.epoch, removal.sequence)
             }
-            Some(Message::Heartbeat(heartbeat)) => decode::heartbeat(heartbeat).map(Some),
-            Some(Message::ConnectionRemoval(removal)) => decode::removal(&removal).map(Some),
+            Some(Message::Heartbeat(heartbeat)) => decode::heartbeat(heartbeat, collector).map(Some),
+            Some(Message::ConnectionRemoval(removal)) => decode::removal(&removal, collector).map(Some),
             None => Err(decode::refuse("", 0, 0, RejectReason::Invalid, "a message without content")),
         }
     }

@@ -13,7 +13,9 @@ mod start;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use pulse_proto::model::{ConnectionId, DataSource, Epoch, Revision, Sequence, SourceId, UnixMillis};
+use pulse_proto::model::{
+    CollectorId, ConnectionId, DataSource, Epoch, Revision, Sequence, SourceId, UnixMillis,
+};
 
 use super::change::Changes;
 use super::document::Document;
@@ -139,9 +141,11 @@ impl State {
         &self.view
     }
 
-    /// How far a connection has come, for Welcome.
-    pub fn cursor(&self, connection: &ConnectionId) -> Option<&Cursor> {
-        self.holdings.get(connection).map(|holding| &holding.cursor)
+    /// How far a connection has come, for this collector. What another one has removed is held by nobody: who brings it
+    /// begins, whenever he started.
+    pub fn cursor(&self, connection: &ConnectionId, collector: &CollectorId) -> Option<&Cursor> {
+        let holding = self.holdings.get(connection)?;
+        Some(&holding.cursor).filter(|cursor| !holding.removed || cursor.collector == *collector)
     }
 
     pub fn apply(&mut self, input: Input, now: UnixMillis) -> Applied {
@@ -200,7 +204,7 @@ impl State {
     }
 
     fn heartbeat(&mut self, heartbeat: Heartbeat, now: UnixMillis) -> Applied {
-        let Heartbeat { connection, epoch, digest, observations } = heartbeat;
+        let Heartbeat { collector, connection, epoch, digest, observations } = heartbeat;
         let Some(holding) = self.holdings.get_mut(&connection).filter(|holding| !holding.removed) else {
             return resync(connection, "the connection is not known here");
         };
@@ -213,6 +217,7 @@ impl State {
         let mut writes = Vec::new();
         if epoch > holding.cursor.epoch {
             // A new holder with the same state takes the lease without sending anything.
+            holding.cursor.collector = collector;
             holding.cursor.epoch = epoch;
             holding.cursor.sequence = Sequence(0);
             // The one before stays fenced also after a restart.
@@ -228,17 +233,16 @@ impl State {
     }
 
     fn removal(&mut self, removal: &Removal, now: UnixMillis) -> Applied {
-        let Removal { connection, epoch, sequence } = removal;
+        let Removal { collector, connection, epoch, sequence } = removal;
         let (epoch, sequence) = (*epoch, *sequence);
         let ack = |revision| Answer::Ack { connection: connection.clone(), epoch, sequence, revision };
-        let Some(holding) = self.holdings.get(connection) else {
-            return Applied { answers: vec![ack(self.view.revision)], ..Applied::default() };
-        };
-        match judge(Some(&holding.cursor), epoch, sequence, true, None) {
+        let nothing = Applied { answers: vec![ack(self.view.revision)], ..Applied::default() };
+        let Some(holding) = self.holdings.get(connection) else { return nothing };
+        match judge(self.cursor(connection, collector), epoch, sequence, true, None) {
             Verdict::Fenced(current) => return fenced(connection, epoch, sequence, current),
-            Verdict::Replay => {
-                return Applied { answers: vec![ack(self.view.revision)], ..Applied::default() };
-            }
+            Verdict::Replay => return nothing,
+            // What another collector brings stays, however new the epoch of the one is that has deleted it.
+            _ if holding.cursor.collector != *collector => return nothing,
             Verdict::Apply | Verdict::Gap { .. } | Verdict::OtherBase => {}
         }
         let mut concerned = Concerned::default();
@@ -248,8 +252,7 @@ impl State {
         let mut writes = vec![Write::RemoveRecords(connection.clone())];
         self.unlink_all(connection, &mut writes);
         if let Some(holding) = self.holdings.get_mut(connection) {
-            let collector = holding.cursor.collector.clone();
-            let cursor = Cursor { collector, epoch, sequence, digest: None };
+            let cursor = Cursor { collector: collector.clone(), epoch, sequence, digest: None };
             if let Some(deadline) = holding.deadline {
                 self.deadlines.remove(&(deadline, connection.clone()));
             }

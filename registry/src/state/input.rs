@@ -44,6 +44,7 @@ pub struct Batch {
 /// Nothing changed, seen again.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Heartbeat {
+    pub collector: CollectorId,
     pub connection: ConnectionId,
     pub epoch: Epoch,
     pub digest: Option<Digest>,
@@ -53,6 +54,7 @@ pub struct Heartbeat {
 /// The connection was deleted at the collector.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Removal {
+    pub collector: CollectorId,
     pub connection: ConnectionId,
     pub epoch: Epoch,
     pub sequence: Sequence,

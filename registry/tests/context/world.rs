@@ -96,6 +96,7 @@ impl World {
     pub(crate) fn remove(&mut self, connection: &str) {
         self.sequence += 1;
         let removal = Removal {
+            collector: CollectorId::parse("c").unwrap(),
             connection: ConnectionId::parse(connection).unwrap(),
             epoch: Epoch(self.sequence),
             sequence: Sequence(1),

@@ -65,6 +65,10 @@ fn op() -> impl Strategy<Value = Op> {
     ]
 }
 
+fn collector() -> CollectorId {
+    CollectorId::parse("c").unwrap()
+}
+
 fn source_id(of: u8) -> String {
     format!("system:nas/pool:{of}")
 }
@@ -168,7 +172,7 @@ impl Registry {
     }
 
     fn apply(&mut self, batch: pb::Batch) {
-        let cursor = self.state.cursor(&id("nas"));
+        let cursor = self.state.cursor(&id("nas"), &collector());
         let sequence = cursor.map_or(1, |cursor| cursor.sequence.0 + 1);
         let batch = pb::Batch {
             connection: "nas".to_owned(),
@@ -185,8 +189,7 @@ impl Registry {
             ..batch
         };
         let batch = served::Batch::decode(Bytes::from(batch.encode_to_vec())).unwrap();
-        let collector = CollectorId::parse("c").unwrap();
-        let input = decode::batch(batch, &collector, Limits::default(), &mut self.recall).unwrap();
+        let input = decode::batch(batch, &collector(), Limits::default(), &mut self.recall).unwrap();
         self.pending.extend(self.state.apply(input, UnixMillis::new(1_000 + sequence)).writes);
     }
 
@@ -225,7 +228,7 @@ impl Registry {
                 self.apply(pb::Batch { removals: vec![source_id(*of)], ..pb::Batch::default() });
             }
             Op::RemoveAll => {
-                let (connection, sequence) = (id("nas"), self.state.cursor(&id("nas")));
+                let (connection, sequence) = (id("nas"), self.state.cursor(&id("nas"), &collector()));
                 let Some(sequence) = sequence.map(|cursor| cursor.sequence.0 + 1) else { return Ok(()) };
                 self.pending.push(Write::RemoveRecords(connection));
                 let begin = pb::Batch {

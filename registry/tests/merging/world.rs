@@ -149,8 +149,12 @@ impl World {
 
     pub(crate) fn disconnect(&mut self, connection: &str) {
         let sequence = self.next(connection);
-        let removal =
-            Removal { connection: ConnectionId::parse(connection).unwrap(), epoch: Epoch(1), sequence };
+        let removal = Removal {
+            collector: CollectorId::parse(connection).unwrap(),
+            connection: ConnectionId::parse(connection).unwrap(),
+            epoch: Epoch(1),
+            sequence,
+        };
         let applied = self.state.apply(Input::Removal(removal), NOW);
         self.gone.insert(connection.to_owned());
         self.keep(&applied.writes, applied.changes);

@@ -13,7 +13,7 @@ use proptest::prelude::*;
 
 use self::mirror::{Mirror, READERS};
 use self::op::{Filter, Op, Order, op};
-use self::reference::{Model, Row, Said};
+use self::reference::{Heartbeat, Model, Row, Said};
 use self::subject::Subject;
 
 const CASES: u32 = 600;
@@ -46,16 +46,23 @@ impl Pair {
                 let said = self.subject.batch(&batch, expected.len()).await;
                 self.compare(said, expected)?;
             }
-            Op::Heartbeat { connection, is_known } => {
-                let heartbeat = self.model.heartbeat(*connection, *is_known);
-                let expected = if *is_known && heartbeat.is_held { vec![] } else { vec![Said::Resync] };
+            Op::Heartbeat { connection, collector, is_known, is_newer } => {
+                let (heartbeat, expected) =
+                    self.model.heartbeat(*connection, *collector, *is_known, *is_newer);
+                let is_taken = expected.is_empty();
                 let said = self.subject.heartbeat(&heartbeat, expected.len()).await;
                 self.compare(said, expected)?;
+                if is_taken {
+                    // Not answered: what is answered after it says that it is durable.
+                    let other = Heartbeat { digest: heartbeat.digest.wrapping_add(100), ..heartbeat };
+                    let said = self.subject.heartbeat(&other, 1).await;
+                    self.compare(said, vec![Said::Resync])?;
+                }
             }
-            Op::Disconnect(connection) => {
-                let removal = self.model.disconnect(*connection);
+            Op::Disconnect { connection, collector, turn } => {
+                let (removal, expected) = self.model.disconnect(*connection, *collector, *turn);
                 let said = self.subject.removal(&removal).await;
-                self.compare(said, vec![Said::Ack])?;
+                self.compare(said, vec![expected])?;
             }
             Op::Say(stand) => {
                 let expected = self.model.say(*stand);

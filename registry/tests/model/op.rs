@@ -7,6 +7,8 @@ use super::mirror::READERS;
 /// Two NAS and an agent. The agent and the first NAS may be on one machine.
 pub(crate) const CONNECTIONS: [&str; 3] = ["nas1", "nas2", "agent"];
 pub(crate) const AGENT: usize = 2;
+/// Who brings them; any may bring any.
+pub(crate) const COLLECTORS: [&str; 2] = ["one", "two"];
 pub(crate) const NAMES: u8 = 5;
 
 #[derive(Clone, Debug)]
@@ -15,9 +17,15 @@ pub(crate) enum Op {
     /// "Nothing changed", of the state that is held or of another.
     Heartbeat {
         connection: usize,
+        collector: usize,
         is_known: bool,
+        is_newer: bool,
     },
-    Disconnect(usize),
+    Disconnect {
+        connection: usize,
+        collector: usize,
+        turn: Turn,
+    },
     Say(Stand),
     List {
         filter: Filter,
@@ -43,6 +51,7 @@ pub(crate) enum Op {
 #[derive(Clone, Debug)]
 pub(crate) struct Draft {
     pub(crate) connection: usize,
+    pub(crate) collector: usize,
     pub(crate) turn: Turn,
     pub(crate) begin: bool,
     pub(crate) end: bool,
@@ -154,6 +163,10 @@ fn what() -> impl Strategy<Value = What> {
     prop_oneof![5 => (0..NAMES).prop_map(What::Pool), 2 => Just(What::Host)]
 }
 
+fn collector() -> impl Strategy<Value = usize> {
+    prop_oneof![3 => Just(0_usize), 1 => Just(1_usize)]
+}
+
 fn draft() -> impl Strategy<Value = Draft> {
     let turn = prop_oneof![
         12 => Just(Turn::Next),
@@ -174,14 +187,16 @@ fn draft() -> impl Strategy<Value = Draft> {
     let section = || prop::option::weighted(0.5, prop::bool::weighted(0.8));
     (
         0..CONNECTIONS.len(),
+        collector(),
         turn,
         marks,
         prop::collection::vec(thing, 0..4),
         prop::collection::vec(what(), 0..2),
         [section(), section()],
     )
-        .prop_map(|(connection, turn, (begin, end), records, removals, sections)| Draft {
+        .prop_map(|(connection, collector, turn, (begin, end), records, removals, sections)| Draft {
             connection,
+            collector,
             turn,
             begin,
             end,
@@ -193,12 +208,26 @@ fn draft() -> impl Strategy<Value = Draft> {
 
 pub(crate) fn op() -> impl Strategy<Value = Op> {
     let stand = prop_oneof![Just(Stand::Same), Just(Stand::Different), Just(Stand::Forget)];
+    let ending = prop_oneof![
+        4 => Just(Turn::Next),
+        1 => Just(Turn::Again),
+        1 => Just(Turn::NewHolder),
+        1 => Just(Turn::OldHolder),
+    ];
     let order = prop_oneof![Just(Order::Name), Just(Order::NameDescending), Just(Order::State)];
     prop_oneof![
         14 => draft().prop_map(Op::Batch),
-        1 => (0..CONNECTIONS.len(), any::<bool>())
-            .prop_map(|(connection, is_known)| Op::Heartbeat { connection, is_known }),
-        1 => (0..CONNECTIONS.len()).prop_map(Op::Disconnect),
+        1 => (0..CONNECTIONS.len(), collector(), any::<bool>(), any::<bool>()).prop_map(
+            |(connection, collector, is_known, is_newer)| Op::Heartbeat {
+                connection,
+                collector,
+                is_known,
+                is_newer,
+            }
+        ),
+        2 => (0..CONNECTIONS.len(), collector(), ending).prop_map(
+            |(connection, collector, turn)| Op::Disconnect { connection, collector, turn }
+        ),
         2 => stand.prop_map(Op::Say),
         3 => (filter(), order, 1..4_i32).prop_map(|(filter, order, size)| Op::List { filter, order, size }),
         2 => (1..4_i32).prop_map(|size| Op::Continue { size }),

@@ -68,14 +68,15 @@ pub(crate) struct Batch {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Heartbeat {
     pub(crate) connection: usize,
+    pub(crate) collector: usize,
     pub(crate) epoch: u64,
     pub(crate) digest: u8,
-    pub(crate) is_held: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Removal {
     pub(crate) connection: usize,
+    pub(crate) collector: usize,
     pub(crate) epoch: u64,
     pub(crate) sequence: u64,
 }
@@ -84,6 +85,8 @@ pub(crate) struct Removal {
 struct Line {
     /// Epoch and sequence; `None`: nobody ever wrote it.
     cursor: Option<(u64, u64)>,
+    /// Who brought it last.
+    holder: usize,
     digest: Option<u8>,
     is_removed: bool,
     complete: [bool; 2],
@@ -139,15 +142,7 @@ impl Model {
     /// Gives a draft its epoch, number and digests.
     pub(crate) fn address(&mut self, draft: &Draft) -> Batch {
         self.digests = self.digests.wrapping_add(1);
-        let line = &self.lines[draft.connection];
-        let (epoch, sequence) = line.cursor.unwrap_or((1, 0));
-        let (epoch, sequence) = match draft.turn {
-            Turn::Next | Turn::OtherBase => (epoch, sequence + 1),
-            Turn::Again => (epoch, sequence.max(1)),
-            Turn::Skips => (epoch, sequence + 2),
-            Turn::NewHolder => (epoch + 1, 1),
-            Turn::OldHolder => ((epoch - 1).max(1), sequence + 1),
-        };
+        let (epoch, sequence) = self.lines[draft.connection].at(draft.turn);
         let base = (draft.turn == Turn::OtherBase).then_some(self.digests.wrapping_sub(100));
         Batch { draft: draft.clone(), epoch, sequence, base, digest: self.digests }
     }
@@ -155,10 +150,11 @@ impl Model {
     pub(crate) fn batch(&mut self, batch: &Batch) -> Vec<Said> {
         let Batch { draft, epoch, sequence, base, digest } = batch;
         let line = &mut self.lines[draft.connection];
-        if let Some(refusal) = line.refuses(*epoch, *sequence, draft.begin, *base) {
+        if let Some(refusal) = line.refuses(draft.collector, *epoch, *sequence, draft.begin, *base) {
             return refusal;
         }
         line.cursor = Some((*epoch, *sequence));
+        line.holder = draft.collector;
         line.digest = Some(*digest);
         line.is_removed = false;
         if draft.begin {
@@ -201,28 +197,48 @@ impl Model {
         said
     }
 
-    pub(crate) fn heartbeat(&mut self, connection: usize, is_known: bool) -> Heartbeat {
-        let line = &self.lines[connection];
+    /// What is sent, and what is answered.
+    pub(crate) fn heartbeat(
+        &mut self,
+        connection: usize,
+        collector: usize,
+        is_known: bool,
+        is_newer: bool,
+    ) -> (Heartbeat, Vec<Said>) {
+        let line = &mut self.lines[connection];
         let held = line.digest.filter(|_| !line.is_removed);
-        let other = held.unwrap_or_default().wrapping_add(100);
-        Heartbeat {
-            connection,
-            epoch: line.cursor.map_or(1, |(epoch, _)| epoch),
-            digest: if is_known { held.unwrap_or(other) } else { other },
-            is_held: held.is_some(),
+        let digest = held.filter(|_| is_known).unwrap_or_else(|| held.unwrap_or_default().wrapping_add(100));
+        let epoch = line.cursor.map_or(1, |(epoch, _)| epoch) + u64::from(is_newer);
+        let is_taken = held == Some(digest);
+        if is_taken && is_newer {
+            // A new holder with the same state.
+            line.cursor = Some((epoch, 0));
+            line.holder = collector;
         }
+        let said = if is_taken { vec![] } else { vec![Said::Resync] };
+        (Heartbeat { connection, collector, epoch, digest }, said)
     }
 
-    pub(crate) fn disconnect(&mut self, connection: usize) -> Removal {
+    /// What is sent, and what is answered.
+    pub(crate) fn disconnect(&mut self, connection: usize, collector: usize, turn: Turn) -> (Removal, Said) {
         let line = &mut self.lines[connection];
-        let Some((epoch, sequence)) = line.cursor else {
-            return Removal { connection, epoch: 1, sequence: 1 };
-        };
-        *line = Line { cursor: Some((epoch, sequence + 1)), is_removed: true, ..Line::default() };
+        let (epoch, sequence) = line.at(turn);
+        let removal = Removal { connection, collector, epoch, sequence };
+        let Some(held) = line.cursor else { return (removal, Said::Ack) };
+        let is_own = line.holder == collector;
+        if (is_own || !line.is_removed) && epoch < held.0 {
+            return (removal, Said::Fenced);
+        }
+        // What was said before, and what another collector brings.
+        if !is_own || (epoch, sequence) <= held {
+            return (removal, Said::Ack);
+        }
+        let cursor = Some((epoch, sequence));
+        *line = Line { cursor, holder: collector, is_removed: true, ..Line::default() };
         if connection != 1 {
             self.link = None;
         }
-        Removal { connection, epoch, sequence: sequence + 1 }
+        (removal, Said::Ack)
     }
 
     /// Whether it can be said.
@@ -281,10 +297,31 @@ impl Model {
 }
 
 impl Line {
-    fn refuses(&self, epoch: u64, sequence: u64, begins: bool, base: Option<u8>) -> Option<Vec<Said>> {
+    /// Epoch and number of what is sent at this turn.
+    fn at(&self, turn: Turn) -> (u64, u64) {
+        let (epoch, sequence) = self.cursor.unwrap_or((1, 0));
+        match turn {
+            Turn::Next | Turn::OtherBase => (epoch, sequence + 1),
+            Turn::Again => (epoch, sequence.max(1)),
+            Turn::Skips => (epoch, sequence + 2),
+            Turn::NewHolder => (epoch + 1, 1),
+            Turn::OldHolder => ((epoch - 1).max(1), sequence + 1),
+        }
+    }
+
+    fn refuses(
+        &self,
+        collector: usize,
+        epoch: u64,
+        sequence: u64,
+        begins: bool,
+        base: Option<u8>,
+    ) -> Option<Vec<Said>> {
         let out_of_order = Some(vec![Said::OutOfSequence, Said::Resync]);
-        let Some((held_epoch, held_sequence)) = self.cursor else {
-            let fits = begins || (base.is_none() && sequence == 1);
+        // Nobody holds what another collector has removed.
+        let held = self.cursor.filter(|_| !self.is_removed || self.holder == collector);
+        let Some((held_epoch, held_sequence)) = held else {
+            let fits = begins || (base.is_none() && sequence == 1 && !self.is_removed);
             return if fits { None } else { out_of_order };
         };
         if epoch < held_epoch {

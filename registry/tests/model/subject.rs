@@ -32,7 +32,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tonic::{Status, Streaming};
 
-use super::op::{AGENT, CONNECTIONS, Filter, Order, Stand, Thing, What};
+use super::op::{AGENT, COLLECTORS, CONNECTIONS, Filter, Order, Stand, Thing, What};
 use super::reference::{self, Batch, Heartbeat, Removal, Said};
 
 pub(crate) type Page = pb::ListResourcesResponse;
@@ -48,6 +48,11 @@ pub(crate) struct Subject {
 struct Running {
     writer: JoinHandle<()>,
     resources: ResourceServiceClient<Direct>,
+    /// One for each collector.
+    lines: Vec<Line>,
+}
+
+struct Line {
     outbox: mpsc::Sender<IngestRequest>,
     answers: Streaming<IngestResponse>,
 }
@@ -67,30 +72,34 @@ impl Subject {
         self.running = Some(Running::start(self.folder.path()).await);
     }
 
+    fn line(&mut self, collector: usize) -> &mut Line {
+        &mut self.running.as_mut().unwrap().lines[collector]
+    }
+
     fn resources(&self) -> ResourceServiceClient<Direct> {
         self.running.as_ref().unwrap().resources.clone()
     }
 
     pub(crate) async fn batch(&mut self, batch: &Batch, answers: usize) -> Vec<(Said, u64)> {
-        self.running.as_mut().unwrap().ask(Message::Batch(to_wire(batch)), answers).await
+        self.line(batch.draft.collector).ask(Message::Batch(to_wire(batch)), answers).await
     }
 
     pub(crate) async fn heartbeat(&mut self, heartbeat: &Heartbeat, answers: usize) -> Vec<(Said, u64)> {
-        let Heartbeat { connection, epoch, digest, .. } = *heartbeat;
+        let Heartbeat { connection, collector, epoch, digest } = *heartbeat;
         let heartbeat = pb::Heartbeat {
             connection: CONNECTIONS[connection].to_owned(),
             epoch,
             digest: vec![digest; 32].into(),
             observations: Vec::new(),
         };
-        self.running.as_mut().unwrap().ask(Message::Heartbeat(heartbeat), answers).await
+        self.line(collector).ask(Message::Heartbeat(heartbeat), answers).await
     }
 
     pub(crate) async fn removal(&mut self, removal: &Removal) -> Vec<(Said, u64)> {
-        let Removal { connection, epoch, sequence } = *removal;
+        let Removal { connection, collector, epoch, sequence } = *removal;
         let connection = CONNECTIONS[connection].to_owned();
         let removal = pb::ConnectionRemoval { connection, epoch, sequence };
-        self.running.as_mut().unwrap().ask(Message::ConnectionRemoval(removal), 1).await
+        self.line(collector).ask(Message::ConnectionRemoval(removal), 1).await
     }
 
     /// The revision that shows it, if it can be said.
@@ -199,9 +208,19 @@ impl Running {
         let api = ResourceApi::new(feed, "registry", Options::default(), draining).with_writer(handle);
         let writer = tokio::spawn(writer.run());
         let resources = ResourceServiceClient::new(Direct::new(api, MESSAGE_BYTES_MAX));
+        let mut lines = Vec::new();
+        for collector in COLLECTORS {
+            lines.push(Line::open(ingest.clone(), collector).await);
+        }
+        Self { writer, resources, lines }
+    }
+}
+
+impl Line {
+    async fn open(ingest: IngestApi, collector: &str) -> Self {
         let (outbox, outgoing) = mpsc::channel(8);
         let hello = pb::Hello {
-            collector_id: "model".to_owned(),
+            collector_id: collector.to_owned(),
             protocol_version: pulse_proto::PROTOCOL_VERSION,
             software: String::new(),
             connections: Vec::new(),
@@ -211,7 +230,7 @@ impl Running {
         let mut answers = client.ingest(ReceiverStream::new(outgoing)).await.unwrap().into_inner();
         let first = answers.message().await.unwrap().unwrap().message;
         assert!(matches!(first, Some(Answered::Welcome(_))), "{first:?}");
-        Self { writer, resources, outbox, answers }
+        Self { outbox, answers }
     }
 
     async fn ask(&mut self, message: Message, answers: usize) -> Vec<(Said, u64)> {

@@ -244,6 +244,11 @@ impl Line {
                 && self.newest.as_ref().is_none_or(|newest| self.held == Some(newest.digest)))
     }
 
+    /// Deleted here, and another collector holds it.
+    pub(super) fn is_left(&self) -> bool {
+        self.removed && self.fenced
+    }
+
     pub(super) fn is_finished(&self) -> bool {
         self.removed && self.gone
     }

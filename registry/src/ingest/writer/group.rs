@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use pulse_proto::model::{ConnectionId, Epoch, Revision, Sequence};
+use pulse_proto::model::{CollectorId, ConnectionId, Epoch, Revision, Sequence};
 use pulse_shell::trace;
 use tracing::Span;
 
@@ -30,6 +30,7 @@ pub(super) struct Group {
 
 /// A stream that opens asks how far its connections have come.
 pub(super) struct Question {
+    pub(super) collector: CollectorId,
     pub(super) ids: Vec<ConnectionId>,
     pub(super) known: Option<Vec<(ConnectionId, Cursor)>>,
     pub(super) reply: Cursors,

@@ -122,8 +122,13 @@ impl State {
             let message = format!("the connection brings records of source {}", held.source);
             return Some(answered(vec![reject(RejectReason::Invalid, message)]));
         }
-        let cursor = held.map(|holding| &holding.cursor);
-        match judge(cursor, batch.epoch, batch.sequence, batch.snapshot_begin, batch.base) {
+        match judge(
+            self.cursor(&batch.connection, &batch.collector),
+            batch.epoch,
+            batch.sequence,
+            batch.snapshot_begin,
+            batch.base,
+        ) {
             Verdict::Apply if held.is_some_and(|held| held.removed) && !batch.snapshot_begin => {
                 let message = "the connection was removed; it comes back with a snapshot";
                 let reject = reject(RejectReason::OutOfSequence, message.to_owned());

@@ -109,8 +109,8 @@ fn ingest(input: &[u8]) {
     let Ok(request) = served::IngestRequest::decode(input) else { return };
     match request.message {
         Some(Message::Batch(batch)) => drop(decode::batch(batch, &collector, limits, &mut Recall::default())),
-        Some(Message::Heartbeat(heartbeat)) => drop(decode::heartbeat(heartbeat)),
-        Some(Message::ConnectionRemoval(removal)) => drop(decode::removal(&removal)),
+        Some(Message::Heartbeat(heartbeat)) => drop(decode::heartbeat(heartbeat, &collector)),
+        Some(Message::ConnectionRemoval(removal)) => drop(decode::removal(&removal, &collector)),
         Some(Message::Hello(_)) | None => {}
     }
 }
