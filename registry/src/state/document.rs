@@ -155,6 +155,17 @@ impl Document {
         Ok(Self { place, body, print, texts, judged })
     }
 
+    /// Its place, and the bytes that it is, to be changed where they lie.
+    pub fn into_parts(self) -> (Arc<Place>, Vec<u8>) {
+        (self.place, self.body.into())
+    }
+
+    /// From parts, which a document of this place had or a [`Difference`] made of them.
+    pub fn of_parts(place: Arc<Place>, body: Vec<u8>) -> Self {
+        let (print, texts, judged) = (Known::default(), Lineage::new(), Lineage::new());
+        Self { place, body: exact(body), print, texts, judged }
+    }
+
     /// Decodes everything. Fails only on bytes that were never a record.
     pub fn record(&self) -> Result<IngestRecord, ProtocolError> {
         let fields =

@@ -22,12 +22,19 @@ pub struct Plan {
     pub resources: u64,
     pub per_connection: u32,
     pub restarts: usize,
+    /// For so long records change in a second run, so that most of what is read back are changes.
+    pub changes: Duration,
 }
 
 impl Plan {
-    pub const FULL: Self = Self { resources: 1_000_000, per_connection: 1_000, restarts: 3 };
-    pub const QUICK: Self = Self { resources: 5_000, per_connection: 1_000, restarts: 2 };
+    pub const FULL: Self =
+        Self { resources: 1_000_000, per_connection: 1_000, restarts: 3, changes: Duration::from_secs(20) };
+    pub const QUICK: Self =
+        Self { resources: 5_000, per_connection: 1_000, restarts: 2, changes: Duration::from_secs(1) };
 }
+
+/// What is killed right after a change must show it.
+const SHORT: Duration = Duration::from_millis(500);
 
 #[derive(Debug)]
 pub struct Measured {
@@ -37,15 +44,23 @@ pub struct Measured {
     pub bytes_per_resource: f64,
     /// The same after a restart.
     pub bytes_per_resource_restarted: f64,
+    /// As `ready_ms`, after many changes of each record.
+    pub ready_changed_ms: f64,
 }
 
 pub async fn measure(plan: Plan) -> anyhow::Result<Measured> {
+    let grown = run(plan, SHORT).await?;
+    let changed = run(plan, plan.changes).await?;
+    Ok(Measured { ready_changed_ms: changed.ready_ms, ..grown })
+}
+
+async fn run(plan: Plan, changes: Duration) -> anyhow::Result<Measured> {
     let mut bed = Bed::start().await?;
     let empty = bed.usage()?.rss_mb;
     let mut load = Load::open(&bed.address(), STREAMS, plan.per_connection).await?;
     load.grow(plan.resources).await?;
     // Acked means kept: what is killed right after a change must show it.
-    load.change_for(Duration::from_millis(500)).await?;
+    load.change_for(changes).await?;
     let per_resource = |rss_mb: f64| (rss_mb - empty) * 1_048_576.0 / as_f64(plan.resources);
     let bytes_per_resource = per_resource(bed.usage()?.rss_mb);
     let id = bed.page("", 1).await?.resources.pop().context("a resource")?.id;
@@ -68,5 +83,6 @@ pub async fn measure(plan: Plan) -> anyhow::Result<Measured> {
     ensure!(found == plan.resources, "{found} of {} acked records came back", plan.resources);
     ready.sort_unstable();
     let median = ready.get(ready.len() / 2).copied().context("a restart")?;
-    Ok(Measured { ready_ms: millis(median), bytes_per_resource, bytes_per_resource_restarted })
+    let ready_ms = millis(median);
+    Ok(Measured { ready_ms, bytes_per_resource, bytes_per_resource_restarted, ready_changed_ms: ready_ms })
 }

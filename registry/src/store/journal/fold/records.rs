@@ -1,6 +1,6 @@
 //! The records of one connection while steps are put together. A whole record is
-//! read when it comes, since few are written again before a checkpoint; one that
-//! is changed after it waits, as bytes, for the last change.
+//! read when it comes, since few are written again before a checkpoint; changes
+//! are put to the bytes that it is.
 
 use std::hash::BuildHasher as _;
 use std::sync::Arc;
@@ -9,6 +9,7 @@ use foldhash::quality::RandomState;
 use hashbrown::HashTable;
 
 use super::super::rows::{self, STAMP_BYTES};
+use crate::state::document::Place;
 use crate::state::{Document, RecordRow, Stamp, difference};
 use crate::store::bytes::{
     Names, decode_document, decode_stamp, encode_document, encode_stamp, is_document, patch_document,
@@ -29,8 +30,19 @@ pub(super) struct Records {
 pub(super) enum Record {
     /// As it will be kept.
     Read(Arc<Document>, Option<Stamp>),
-    /// Changed since, or not to be read.
+    Changed(Box<Changed>),
+    /// Not to be read.
     Written(Box<Written>),
+}
+
+/// A record that was read and changed since.
+#[derive(Debug)]
+pub(super) struct Changed {
+    place: Arc<Place>,
+    body: Vec<u8>,
+    stamp: Option<[u8; STAMP_BYTES]>,
+    /// As that of [`Written`].
+    check: u32,
 }
 
 #[derive(Debug)]
@@ -94,6 +106,17 @@ impl Records {
 
     /// Of what is not there nothing is made, nor of what comes on top.
     pub(super) fn change(&mut self, source_id: &str, stamp: &[u8], bytes: &[u8]) {
+        if let Some(held) = self.place(source_id).map(|place| &mut self.all[place])
+            && let Some(mut changed) = held.take_if(|record| record.is_read()).and_then(Record::into_changed)
+        {
+            let fits = changed.put(stamp, bytes);
+            *held = Some(if fits {
+                Record::Changed(changed)
+            } else {
+                Record::Written(Box::new(changed.unfit()))
+            });
+            return;
+        }
         self.edit(source_id, |written| {
             let changed = difference::split(bytes).and_then(|(check, splices)| {
                 patch_document(written.record.as_mut()?, splices)?;
@@ -179,9 +202,30 @@ fn stamp_of(bytes: &[u8]) -> Option<Stamp> {
 }
 
 impl Record {
+    fn is_read(&self) -> bool {
+        match self {
+            // Nobody else has it while steps are put together.
+            Self::Read(document, _) => Arc::strong_count(document) == 1,
+            Self::Changed(_) => true,
+            Self::Written(_) => false,
+        }
+    }
+
+    fn into_changed(self) -> Option<Box<Changed>> {
+        match self {
+            Self::Changed(changed) => Some(changed),
+            Self::Read(document, stamp) => {
+                let (place, body) = Arc::into_inner(document)?.into_parts();
+                Some(Box::new(Changed { place, body, stamp: stamp.map(encode_stamp), check: 0 }))
+            }
+            Self::Written(_) => None,
+        }
+    }
+
     pub(super) fn source_id(&self) -> &str {
         match self {
             Self::Read(document, _) => document.source_id.as_str(),
+            Self::Changed(changed) => changed.place.source_id.as_str(),
             Self::Written(written) => &written.source_id,
         }
     }
@@ -189,6 +233,7 @@ impl Record {
     fn stamp(&self) -> Option<Stamp> {
         match self {
             Self::Read(_, stamp) => *stamp,
+            Self::Changed(changed) => changed.stamp.and_then(|stamp| decode_stamp(&stamp)),
             Self::Written(written) => written.stamp.and_then(|stamp| decode_stamp(&stamp)),
         }
     }
@@ -198,6 +243,11 @@ impl Record {
         let source_id = self.source_id();
         let document = match self {
             Self::Read(document, _) => Arc::clone(document),
+            Self::Changed(changed) if !changed.is_whole() => return Err(no_change(source_id)),
+            Self::Changed(changed) => {
+                let Changed { place, body, .. } = &**changed;
+                Arc::new(Document::of_parts(Arc::clone(place), body.clone()))
+            }
             Self::Written(written) if !written.is_whole() => return Err(no_change(source_id)),
             Self::Written(written) => match &written.record {
                 None => return Ok(None),
@@ -225,6 +275,7 @@ impl Record {
     fn into_written(self) -> Written {
         match self {
             Self::Written(written) => *written,
+            Self::Changed(changed) => changed.into_written(),
             Self::Read(document, stamp) => {
                 let mut written = Written::nothing(document.source_id.as_str());
                 encode_document(&document, written.record.insert(Vec::new()));
@@ -232,6 +283,33 @@ impl Record {
                 written
             }
         }
+    }
+}
+
+impl Changed {
+    /// Whether the change could be put to it.
+    fn put(&mut self, stamp: &[u8], bytes: &[u8]) -> bool {
+        self.stamp = stamp.try_into().ok();
+        let Some((check, splices)) = difference::split(bytes) else { return false };
+        self.check = check;
+        difference::patch(&mut self.body, 0, splices).is_some()
+    }
+
+    fn is_whole(&self) -> bool {
+        let parent = self.place.parent_source_id.as_ref().map_or("", |id| id.as_str());
+        difference::check_of(parent, self.place.section.as_str(), &self.body) == self.check
+    }
+
+    fn unfit(self) -> Written {
+        let source_id = self.place.source_id.as_str().into();
+        Written { source_id, record: Some(Vec::new()), stamp: self.stamp, check: Some(0) }
+    }
+
+    fn into_written(self) -> Written {
+        let Self { place, body, stamp, check } = self;
+        let mut written = Written::nothing(place.source_id.as_str());
+        encode_document(&Document::of_parts(place, body), written.record.insert(Vec::new()));
+        Written { stamp, check: Some(check), ..written }
     }
 }
 
