@@ -65,7 +65,12 @@ async fn lists_and_pages_are_whole() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_acked_is_there_after_a_kill() {
-    let plan = restart::Plan { resources: 1_000, per_connection: 500, restarts: 2 };
+    let plan = restart::Plan {
+        resources: 1_000,
+        per_connection: 500,
+        restarts: 2,
+        changes: Duration::from_millis(500),
+    };
     assert!(restart::measure(plan).await.unwrap().ready_ms > 0.0);
 }
 
