@@ -41,7 +41,7 @@ impl Recent {
     fn between(&self, after: u64, through: u64) -> Option<BTreeSet<CaseId>> {
         (after >= self.floor).then(|| {
             let start = self.changes.partition_point(|(at, _)| *at <= after);
-            let until = self.changes.iter().skip(start).take_while(|(at, _)| *at <= through);
+            let until = self.changes.range(start..).take_while(|(at, _)| *at <= through);
             until.map(|(_, id)| *id).collect()
         })
     }

@@ -160,12 +160,6 @@ impl Document {
         (self.place, self.body.into())
     }
 
-    /// From parts, which a document of this place had or a [`Difference`] made of them.
-    pub fn of_parts(place: Arc<Place>, body: Vec<u8>) -> Self {
-        let (print, texts, judged) = (Known::default(), Lineage::new(), Lineage::new());
-        Self { place, body: exact(body), print, texts, judged }
-    }
-
     /// Decodes everything. Fails only on bytes that were never a record.
     pub fn record(&self) -> Result<IngestRecord, ProtocolError> {
         let fields =

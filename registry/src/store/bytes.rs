@@ -1,6 +1,8 @@
 //! The bytes of rows: protobuf, so that later releases can add fields.
 
+use std::borrow::Borrow;
 use std::collections::{BTreeMap, HashSet};
+use std::hash::Hash;
 use std::sync::Arc;
 
 use foldhash::quality::RandomState;
@@ -13,6 +15,7 @@ use pulse_proto::model::{
 };
 use pulse_proto::pb::resource::v1 as wire;
 
+use crate::state::document::Place;
 use crate::state::lease::Cursor;
 use crate::state::timeline::{EntryKind, Step};
 use crate::state::{
@@ -101,13 +104,17 @@ pub(super) fn decode_record(bytes: &[u8]) -> Result<Arc<Document>, ProtocolError
 
 /// Puts the document behind what `out` holds: its place, then the bytes that it is.
 pub(super) fn encode_document(document: &Document, out: &mut Vec<u8>) {
-    let parent = document.parent_source_id.as_ref().map_or("", |id| id.as_str());
-    for text in [parent, document.section.as_str()] {
+    encode_parts(document, document.body(), out);
+}
+
+pub(super) fn encode_parts(place: &Place, body: &[u8], out: &mut Vec<u8>) {
+    let parent = place.parent_source_id.as_ref().map_or("", |id| id.as_str());
+    for text in [parent, place.section.as_str()] {
         // Ids are far shorter than two bytes can say.
         out.extend_from_slice(&u16::try_from(text.len()).unwrap_or(u16::MAX).to_be_bytes());
         out.extend_from_slice(text.as_bytes());
     }
-    out.extend_from_slice(document.body());
+    out.extend_from_slice(body);
 }
 
 pub(super) fn decode_document(
@@ -136,22 +143,25 @@ impl Names {
     }
 
     fn parent(&mut self, text: &str) -> Result<SourceId, ProtocolError> {
-        if let Some(known) = self.parents.get(text) {
-            return Ok(known.clone());
-        }
-        let id = SourceId::parse(text)?;
-        self.parents.insert(id.clone());
-        Ok(id)
+        once(&mut self.parents, text, SourceId::parse)
     }
 
     fn section(&mut self, text: &str) -> Result<SectionName, ProtocolError> {
-        if let Some(known) = self.sections.get(text) {
-            return Ok(known.clone());
-        }
-        let name = SectionName::parse(text)?;
-        self.sections.insert(name.clone());
-        Ok(name)
+        once(&mut self.sections, text, SectionName::parse)
     }
+}
+
+fn once<T: Borrow<str> + Clone + Eq + Hash>(
+    known: &mut HashSet<T, RandomState>,
+    text: &str,
+    parse: impl FnOnce(&str) -> Result<T, ProtocolError>,
+) -> Result<T, ProtocolError> {
+    if let Some(id) = known.get(text) {
+        return Ok(id.clone());
+    }
+    let id = parse(text)?;
+    known.insert(id.clone());
+    Ok(id)
 }
 
 /// Parent, section and body of a document.

@@ -7,12 +7,14 @@ use std::sync::Arc;
 
 use foldhash::quality::RandomState;
 use hashbrown::HashTable;
+use pulse_proto::ProtocolError;
 
 use super::super::rows::{self, STAMP_BYTES};
 use crate::state::document::Place;
 use crate::state::{Document, RecordRow, Stamp, difference};
 use crate::store::bytes::{
-    Names, decode_document, decode_stamp, encode_document, encode_stamp, is_document, patch_document,
+    Names, decode_document, decode_stamp, encode_document, encode_parts, encode_stamp, is_document,
+    patch_document,
 };
 
 /// In the order in which they came: that of their ids, where a checkpoint has them. A table knows their places alone, since one of
@@ -245,8 +247,7 @@ impl Record {
             Self::Read(document, _) => Arc::clone(document),
             Self::Changed(changed) if !changed.is_whole() => return Err(no_change(source_id)),
             Self::Changed(changed) => {
-                let Changed { place, body, .. } = &**changed;
-                Arc::new(Document::of_parts(Arc::clone(place), body.clone()))
+                Arc::new(changed.document().map_err(|error| format!("record {source_id:?}: {error}"))?)
             }
             Self::Written(written) if !written.is_whole() => return Err(no_change(source_id)),
             Self::Written(written) => match &written.record {
@@ -300,6 +301,17 @@ impl Changed {
         difference::check_of(parent, self.place.section.as_str(), &self.body) == self.check
     }
 
+    /// What kind of thing it is stands in the bytes, and may have changed with them.
+    fn document(&self) -> Result<Document, ProtocolError> {
+        let Place { source_id, parent_source_id, section, .. } = &*self.place;
+        Document::restore(
+            source_id.clone(),
+            parent_source_id.clone(),
+            section.clone(),
+            self.body.as_slice().into(),
+        )
+    }
+
     fn unfit(self) -> Written {
         let source_id = self.place.source_id.as_str().into();
         Written { source_id, record: Some(Vec::new()), stamp: self.stamp, check: Some(0) }
@@ -308,7 +320,7 @@ impl Changed {
     fn into_written(self) -> Written {
         let Self { place, body, stamp, check } = self;
         let mut written = Written::nothing(place.source_id.as_str());
-        encode_document(&Document::of_parts(place, body), written.record.insert(Vec::new()));
+        encode_parts(&place, &body, written.record.insert(Vec::new()));
         Written { stamp, check: Some(check), ..written }
     }
 }
@@ -327,4 +339,35 @@ impl Written {
 
 pub(super) fn no_change(source_id: &str) -> String {
     format!("record {source_id:?} is not the one that was changed")
+}
+
+#[cfg(test)]
+mod tests {
+    use prost::Message as _;
+    use pulse_proto::model::StorageTopology;
+    use pulse_proto::pb::resource::v1 as wire;
+
+    use super::*;
+
+    #[test]
+    fn what_a_record_is_goes_by_the_bytes_that_a_change_made() {
+        let body = |topology: wire::StorageTopology| {
+            let storage = wire::StorageFacet { topology: topology.into(), ..Default::default() };
+            let resource_type = wire::ResourceType::Storage.into();
+            wire::Resource { r#type: resource_type, storage: Some(storage), ..Default::default() }
+                .encode_to_vec()
+        };
+        let [pool, dataset] = [wire::StorageTopology::Pool, wire::StorageTopology::Dataset].map(body);
+        let row = [&[0, 0, 0, 5], &b"pools"[..], &pool].concat();
+        let length = u8::try_from(pool.len()).expect("a short one");
+        let check = difference::check_of("", "pools", &dataset).to_be_bytes();
+        let change = [&check[..], &[0, length, length], &dataset].concat();
+
+        let mut records = Records::default();
+        records.put("tank", Some(&[0; STAMP_BYTES]), &row);
+        records.change("tank", &[0; STAMP_BYTES], &change);
+        let record = records.into_sorted().next().expect("a record");
+        let document = record.row().expect("it can be read").expect("it is there").document;
+        assert_eq!(document.topology(), Some(StorageTopology::Dataset));
+    }
 }
