@@ -5,7 +5,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that fails here has failed")]
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use proptest::prelude::*;
@@ -161,7 +161,7 @@ impl World {
             now: UnixMillis::new(1_000_000_000_000),
             start: Instant::now(),
             epoch: 1,
-            core: Core::new(Epoch(1)),
+            core: Core::new(Epoch(1), BTreeSet::new()),
             newest: BTreeMap::new(),
             state: State::new(Arc::new(Plain), Boundary::default()),
             store: Memory::default(),
@@ -220,7 +220,7 @@ impl World {
             records.into_values().collect(),
             sections,
             status,
-            std::collections::BTreeSet::new(),
+            BTreeSet::new(),
             before.as_deref(),
         ));
         self.newest.insert(id.clone(), Some(Arc::clone(&told)));
@@ -233,9 +233,14 @@ impl World {
         self.core.update(BTreeMap::from([(id, Update::Removed)]));
     }
 
+    /// Another one after some starts: a collector may be renamed.
+    fn collector(&self) -> CollectorId {
+        CollectorId::parse(&format!("c{}", self.epoch / 2)).unwrap()
+    }
+
     fn connect(&mut self) {
         self.answers.clear();
-        let collector = CollectorId::parse("c").unwrap();
+        let collector = self.collector();
         let cursor = |id: &ConnectionId| Some((id.clone(), self.state.cursor(id, &collector)?.clone()));
         let cursors = self.core.connections().filter_map(cursor);
         let cursors = cursors.map(|(id, cursor)| pb::ConnectionCursor {
@@ -263,7 +268,7 @@ impl World {
             self.connect();
         }
         let Some(message) = self.core.poll(self.instant()) else { return false };
-        let collector = CollectorId::parse("c").unwrap();
+        let collector = self.collector();
         let input = match message {
             pb::ingest_request::Message::Batch(batch) => {
                 let batch = served::Batch::decode(batch.encode_to_vec().as_slice()).unwrap();
@@ -360,7 +365,7 @@ impl World {
 
     fn kill_collector(&mut self) {
         self.epoch += 1;
-        self.core = Core::new(Epoch(self.epoch));
+        self.core = Core::new(Epoch(self.epoch), (1..self.epoch).collect());
         let all = self.newest.iter().map(|(id, newest)| {
             let update = newest.as_ref().map_or(Update::Removed, |told| Update::State(Arc::clone(told)));
             (id.clone(), update)

@@ -213,7 +213,8 @@ async fn who_brings_for_one_customer_brings_nothing_else() -> anyhow::Result<()>
         let said = refusal(&mut feeder, Message::Batch(batch)).await?;
         assert!(is_clear(&said), "{said}");
     }
-    let removal = ConnectionRemoval { connection: "acmebox-nas".to_owned(), epoch: 9, sequence: 1 };
+    let removal =
+        ConnectionRemoval { connection: "acmebox-nas".to_owned(), epoch: 9, sequence: 1, own_epoch: 0 };
     let said = refusal(&mut feeder, Message::ConnectionRemoval(removal)).await?;
     assert!(is_clear(&said), "{said}");
 

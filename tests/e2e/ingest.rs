@@ -91,13 +91,7 @@ async fn replays_are_acked_and_not_applied_gaps_are_refused_old_epochs_fenced() 
 
     let newer = feeder.put(batch("nas", 6, 1, vec![pool("nas", "tank", "DEGRADED")])).await?;
     assert_eq!(newer.revision, first.revision + 1);
-    feeder
-        .send(Message::ConnectionRemoval(ConnectionRemoval {
-            connection: "nas".into(),
-            epoch: 6,
-            sequence: 2,
-        }))
-        .await?;
+    feeder.send(removal(6, 2, 0)).await?;
     assert!(matches!(feeder.next().await?, Said::Ack(ack) if ack.sequence == 2));
     feeder.send(Message::Batch(batch("nas", 5, 9, vec![pool("nas", "tank", "ONLINE")]))).await?;
     assert!(
@@ -276,8 +270,7 @@ async fn a_connection_begins_at_its_beginning() -> anyhow::Result<()> {
     feeder.send(Message::Batch(batch("nas", 1, 9, vec![pool("nas", "one", "ONLINE")]))).await?;
     assert!(refused(feeder.next().await?) && matches!(feeder.next().await?, Said::Resync(_)));
     feeder.put(batch("nas", 1, 1, vec![pool("nas", "one", "ONLINE")])).await?;
-    let removal = ConnectionRemoval { connection: "nas".to_owned(), epoch: 1, sequence: 2 };
-    feeder.send(Message::ConnectionRemoval(removal)).await?;
+    feeder.send(removal(1, 2, 0)).await?;
     assert!(matches!(feeder.next().await?, Said::Ack(_)));
     feeder.send(Message::Batch(batch("nas", 1, 3, vec![pool("nas", "one", "ONLINE")]))).await?;
     assert!(refused(feeder.next().await?) && matches!(feeder.next().await?, Said::Resync(_)));
@@ -292,8 +285,9 @@ async fn count(registry: &Service) -> anyhow::Result<i32> {
     Ok(list.into_inner().total_size)
 }
 
-fn removal(epoch: u64, sequence: u64) -> Message {
-    Message::ConnectionRemoval(ConnectionRemoval { connection: "nas".to_owned(), epoch, sequence })
+fn removal(epoch: u64, sequence: u64, own_epoch: u64) -> Message {
+    let connection = "nas".to_owned();
+    Message::ConnectionRemoval(ConnectionRemoval { connection, epoch, sequence, own_epoch })
 }
 
 #[tokio::test]
@@ -311,14 +305,18 @@ async fn who_deletes_what_another_collector_brings_removes_nothing() -> anyhow::
         second.send(Message::Heartbeat(beat)).await?;
     }
     assert!(matches!(second.next().await?, Said::Resync(_)), "only the other digest is answered");
-    // The first comes with an epoch that is newer still, as after a restart.
-    first.send(removal(3, 1)).await?;
-    assert!(matches!(first.next().await?, Said::Ack(ack) if (ack.epoch, ack.sequence) == (3, 1)));
+    // The first comes with an epoch that is newer still, as after a restart, or with one that it made up.
+    for (epoch, sequence, own_epoch) in [(3, 1, 0), (3, 2, 1), (2, 3, 2)] {
+        first.send(removal(epoch, sequence, own_epoch)).await?;
+        let Said::Reject(refused) = first.next().await? else { panic!("told as removed, and still there") };
+        assert_eq!((refused.reason(), refused.current_epoch), (Reason::Fenced, 2));
+        assert_eq!((refused.epoch, refused.sequence), (epoch, sequence));
+    }
     assert_eq!(count(&registry).await?, 1);
     second.put(batch("nas", 2, 1, vec![pool("nas", "two", "ONLINE")])).await?;
     assert_eq!(count(&registry).await?, 2, "who holds it goes on");
 
-    second.send(removal(2, 2)).await?;
+    second.send(removal(2, 2, 0)).await?;
     assert!(matches!(second.next().await?, Said::Ack(_)));
     assert_eq!(count(&registry).await?, 0, "who holds it removes it");
     // Then nobody holds it: one that started before may have it.
@@ -329,6 +327,12 @@ async fn who_deletes_what_another_collector_brings_removes_nothing() -> anyhow::
     held.sequence = 4;
     first.put(held).await?;
     assert_eq!(count(&registry).await?, 1);
+
+    // It has another name after its next start, and knows the epoch under which it brought it.
+    let mut renamed = Feeder::open(registry.grpc(), "c3", &["nas"]).await?;
+    renamed.send(removal(4, 1, renamed.welcome.cursors[0].epoch)).await?;
+    assert!(matches!(renamed.next().await?, Said::Ack(ack) if (ack.epoch, ack.sequence) == (4, 1)));
+    assert_eq!(count(&registry).await?, 0);
     Ok(())
 }
 
@@ -340,8 +344,7 @@ async fn what_is_switched_off_cannot_be_removed_unseen() -> anyhow::Result<()> {
     registry.terminate().await?;
     registry.set("enable_truenas = false");
     registry.up().await?;
-    let removal =
-        Message::ConnectionRemoval(ConnectionRemoval { connection: "nas".to_owned(), epoch: 1, sequence: 2 });
+    let removal = removal(1, 2, 0);
     let mut feeder = Feeder::open(registry.grpc(), "c1", &["nas"]).await?;
     feeder.send(removal.clone()).await?;
     assert!(matches!(feeder.next().await?, Said::Reject(reject) if reject.reason() == Reason::Disabled));

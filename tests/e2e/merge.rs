@@ -124,7 +124,7 @@ async fn an_agent_beside_a_nas_is_one_machine_until_it_leaves() -> anyhow::Resul
 
     // The agent's connection is deleted: as if it had never been.
     let mut feeder = Feeder::open(pair.registry.grpc(), "core", &["agents"]).await?;
-    let removal = ConnectionRemoval { connection: "agents".to_owned(), epoch: 1, sequence: 3 };
+    let removal = ConnectionRemoval { connection: "agents".to_owned(), epoch: 1, sequence: 3, own_epoch: 0 };
     feeder.send(Message::ConnectionRemoval(removal)).await?;
     assert!(matches!(feeder.next().await?, Said::Ack(_)));
     mirror

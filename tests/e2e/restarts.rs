@@ -79,16 +79,19 @@ async fn the_collector_is_killed_and_nothing_flaps() -> anyhow::Result<()> {
 
 #[tokio::test]
 async fn a_connection_deleted_while_the_registry_is_away_goes_when_it_is_back() -> anyhow::Result<()> {
-    let (_appliance, mut pair, id) = running().await?;
-    pair.registry.kill9().await?;
-    let delete = DeleteConnectionRequest { id, etag: String::new() };
-    pair.connections().await?.delete_connection(delete).await?;
-    // ... even when the collector forgets its memory in between.
-    pair.collector.kill9().await?;
-    pair.collector.up().await?;
-    pair.registry.up().await?;
-    let mut mirror = Mirror::open(pair.registry.grpc(), "", "").await?;
-    mirror.until("nothing", |m| m.listed && m.resources.is_empty()).await?;
+    for new_name in [None, Some("renamed")] {
+        let (_appliance, mut pair, id) = running().await?;
+        pair.registry.kill9().await?;
+        let delete = DeleteConnectionRequest { id, etag: String::new() };
+        pair.connections().await?.delete_connection(delete).await?;
+        // ... even when the collector forgets its memory in between, and what it was called.
+        pair.collector.kill9().await?;
+        pair.collector.set_env("PULSE_COLLECTOR_ID", new_name);
+        pair.collector.up().await?;
+        pair.registry.up().await?;
+        let mut mirror = Mirror::open(pair.registry.grpc(), "", "").await?;
+        mirror.until("nothing", |m| m.listed && m.resources.is_empty()).await?;
+    }
     Ok(())
 }
 

@@ -4,12 +4,13 @@
 
 mod line;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 use std::time::Duration;
 
 use pb::ingest_request::Message;
 use pb::ingest_response::Message as Said;
+use pb::reject::Reason;
 use pulse_proto::digest::Digest;
 use pulse_proto::model::{ConnectionId, Epoch};
 use pulse_proto::pb::registry::v1 as pb;
@@ -67,6 +68,8 @@ struct Grant {
 #[derive(Debug)]
 pub struct Core {
     epoch: Epoch,
+    /// Of earlier starts: another id may have stood beside them.
+    former: BTreeSet<u64>,
     lines: BTreeMap<ConnectionId, Line>,
     /// How far connections came that were removed: one that comes back goes on from there.
     retired: BTreeMap<ConnectionId, u64>,
@@ -76,8 +79,8 @@ pub struct Core {
 }
 
 impl Core {
-    pub fn new(epoch: Epoch) -> Self {
-        Self { epoch, lines: BTreeMap::new(), retired: BTreeMap::new(), grant: None, turn: None }
+    pub fn new(epoch: Epoch, former: BTreeSet<u64>) -> Self {
+        Self { epoch, former, lines: BTreeMap::new(), retired: BTreeMap::new(), grant: None, turn: None }
     }
 
     /// Takes the newest states.
@@ -129,6 +132,9 @@ impl Core {
                             .push(Notice::Fenced { connection: connection.clone(), current: cursor.epoch });
                     }
                 }
+                if self.former.contains(&cursor.epoch) {
+                    line.is_ours(cursor.epoch);
+                }
                 // What was on its way and did not arrive has no number.
                 line.sequence = if cursor.epoch == self.epoch.0 { cursor.sequence } else { 0 };
             }
@@ -178,9 +184,13 @@ impl Core {
 
     fn rejected(&mut self, reject: pb::Reject, now: Instant) -> Vec<Notice> {
         let reason = reject.reason();
+        let is_ours = reason == Reason::Fenced && self.former.contains(&reject.current_epoch);
         let Some((connection, line)) = self.find(&reject.connection) else {
             return vec![Notice::Odd(format!("a refusal for {:?}: {}", reject.connection, reject.message))];
         };
+        if is_ours && line.removes_ours(reject.current_epoch) {
+            return Vec::new();
+        }
         line.rejected(reason, reject.sequence, now);
         if line.fenced {
             let left = self.leave();

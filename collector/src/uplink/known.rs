@@ -1,6 +1,7 @@
 //! Which connections the registry may know from this collector, on disk: what
 //! is in this file and no longer configured must be removed there, however
-//! often either side was killed in between. Also keeps the lease epoch.
+//! often either side was killed in between. Also keeps the lease epochs: what was
+//! brought under one of them is this collector's, whatever its id was then.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
@@ -11,10 +12,15 @@ use pulse_proto::model::{ConnectionId, Epoch, UnixMillis};
 use serde::{Deserialize, Serialize};
 
 const FILE_NAME: &str = "uplink.json";
+/// Earlier epochs that are kept, the newest: as many starts ago a connection may have been brought last.
+const FORMER_MAX: usize = 256;
 
 #[derive(Debug, Default, Serialize, Deserialize)]
 struct Stored {
     epoch: u64,
+    /// Those before, while any connection is known.
+    #[serde(default)]
+    former: BTreeSet<u64>,
     connections: BTreeSet<String>,
 }
 
@@ -23,6 +29,7 @@ struct Stored {
 pub struct Known {
     path: PathBuf,
     epoch: Epoch,
+    former: BTreeSet<u64>,
     connections: BTreeSet<ConnectionId>,
     /// What is in memory is not on disk yet.
     unwritten: bool,
@@ -45,14 +52,28 @@ impl Known {
             Err(error) => return Err(failed(&path, &error)),
         };
         let epoch = Epoch(now.get().max(stored.epoch.saturating_add(1)));
-        let connections = stored.connections.iter().filter_map(|id| ConnectionId::parse(id).ok()).collect();
-        let mut known = Self { path, epoch, connections, unwritten: true };
+        let connections: BTreeSet<_> =
+            stored.connections.iter().filter_map(|id| ConnectionId::parse(id).ok()).collect();
+        let mut former = stored.former;
+        former.insert(stored.epoch);
+        while former.len() > FORMER_MAX {
+            former.pop_first();
+        }
+        if connections.is_empty() {
+            former.clear();
+        }
+        let mut known = Self { path, epoch, former, connections, unwritten: true };
         known.write()?;
         Ok(known)
     }
 
     pub fn epoch(&self) -> Epoch {
         self.epoch
+    }
+
+    /// Epochs of earlier starts, under which anything of what is known may have been brought last.
+    pub fn former(&self) -> &BTreeSet<u64> {
+        &self.former
     }
 
     pub fn connections(&self) -> &BTreeSet<ConnectionId> {
@@ -78,7 +99,7 @@ impl Known {
             return Ok(());
         }
         let connections = self.connections.iter().map(ToString::to_string).collect();
-        let stored = Stored { epoch: self.epoch.0, connections };
+        let stored = Stored { epoch: self.epoch.0, former: self.former.clone(), connections };
         replace(&self.path, &stored).map_err(|error| failed(&self.path, &error))?;
         self.unwritten = false;
         Ok(())
@@ -120,6 +141,32 @@ mod tests {
         let known = Known::open(folder.path(), UnixMillis::new(500)).unwrap();
         assert_eq!(known.epoch(), Epoch(1_001), "a clock that was set back does not fence its own collector");
         assert_eq!(known.connections(), &BTreeSet::from([id("b")]));
+        assert_eq!(known.former(), &BTreeSet::from([1_000]));
+    }
+
+    #[test]
+    fn earlier_epochs_are_kept_while_anything_of_them_may_be_held() {
+        let folder = tempfile::tempdir().unwrap();
+        let open = |now| Known::open(folder.path(), UnixMillis::new(now)).unwrap();
+        open(1);
+        let mut known = open(2);
+        assert!(known.former().is_empty(), "nothing was brought");
+        known.add([id("a")]).unwrap();
+        for now in 3..400 {
+            open(now);
+        }
+        let mut known = open(400);
+        assert_eq!((known.former().len(), known.former().last()), (FORMER_MAX, Some(&399)));
+        known.remove(&id("a")).unwrap();
+        assert!(open(500).former().is_empty());
+    }
+
+    #[test]
+    fn a_file_of_an_earlier_release_has_one_epoch() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join(FILE_NAME), r#"{"epoch": 7, "connections": ["a"]}"#).unwrap();
+        let known = Known::open(folder.path(), UnixMillis::new(9)).unwrap();
+        assert_eq!(known.former(), &BTreeSet::from([7]));
     }
 
     #[test]

@@ -83,7 +83,7 @@ pub async fn run(
     link: watch::Sender<Link>,
     shutdown: CancellationToken,
 ) {
-    let core = Core::new(known.epoch());
+    let core = Core::new(known.epoch(), known.former().clone());
     let mut uplink = Uplink { core, known, mailbox, link, deliveries: BTreeMap::new() };
     let mut attempt = 0;
     while !shutdown.is_cancelled() {
@@ -263,7 +263,11 @@ impl Uplink {
                     self.known.remove(&connection).map_err(|error| error.to_string())?;
                 }
                 Notice::Left(connection) => {
-                    info!(%connection, "deleted here; another collector holds it, so it stays at the registry");
+                    warn!(
+                        %connection,
+                        "deleted here, and another collector has brought it since: it stays at the registry until it is \
+                         deleted there, too (`pulse-collector connections delete`)",
+                    );
                     self.known.remove(&connection).map_err(|error| error.to_string())?;
                 }
                 Notice::Refused { connection, message, records } => {

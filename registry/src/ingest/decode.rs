@@ -186,7 +186,7 @@ pub fn heartbeat(heartbeat: wire::Heartbeat, collector: &CollectorId) -> Result<
 }
 
 pub fn removal(removal: &wire::ConnectionRemoval, collector: &CollectorId) -> Result<Input, Answer> {
-    let wire::ConnectionRemoval { connection, epoch, sequence } = removal;
+    let wire::ConnectionRemoval { connection, epoch, sequence, own_epoch } = removal;
     let origin = Origin { connection: quote(connection), epoch: *epoch, sequence: *sequence };
     let decode = || {
         Ok::<_, ProtocolError>(Input::Removal(Removal {
@@ -194,6 +194,7 @@ pub fn removal(removal: &wire::ConnectionRemoval, collector: &CollectorId) -> Re
             connection: ConnectionId::parse(connection).map_err(|error| error.at("connection"))?,
             epoch: epoch_of(*epoch)?,
             sequence: sequence_of(*sequence)?,
+            own_epoch: epoch_of(*own_epoch).ok(),
         }))
     };
     decode().map_err(|error| origin.reject(RejectReason::Invalid, error.to_string()))

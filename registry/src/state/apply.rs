@@ -233,16 +233,22 @@ impl State {
     }
 
     fn removal(&mut self, removal: &Removal, now: UnixMillis) -> Applied {
-        let Removal { collector, connection, epoch, sequence } = removal;
+        let Removal { collector, connection, epoch, sequence, own_epoch } = removal;
         let (epoch, sequence) = (*epoch, *sequence);
         let ack = |revision| Answer::Ack { connection: connection.clone(), epoch, sequence, revision };
         let nothing = Applied { answers: vec![ack(self.view.revision)], ..Applied::default() };
         let Some(holding) = self.holdings.get(connection) else { return nothing };
+        let Cursor { collector: holder, epoch: held, .. } = &holding.cursor;
+        let is_other = holder != collector;
         match judge(self.cursor(connection, collector), epoch, sequence, true, None) {
             Verdict::Fenced(current) => return fenced(connection, epoch, sequence, current),
+            _ if is_other && holding.removed => return nothing,
+            // What another collector brings stays, however new the epoch of the one is that has deleted it. Another id with an
+            // epoch of the sender's is not another collector.
+            _ if is_other && (*own_epoch != Some(*held) || *held >= epoch) => {
+                return fenced(connection, epoch, sequence, *held);
+            }
             Verdict::Replay => return nothing,
-            // What another collector brings stays, however new the epoch of the one is that has deleted it.
-            _ if holding.cursor.collector != *collector => return nothing,
             Verdict::Apply | Verdict::Gap { .. } | Verdict::OtherBase => {}
         }
         let mut concerned = Concerned::default();

@@ -58,6 +58,8 @@ pub struct Removal {
     pub connection: ConnectionId,
     pub epoch: Epoch,
     pub sequence: Sequence,
+    /// An earlier one of the same collector, which may have had another id then.
+    pub own_epoch: Option<Epoch>,
 }
 
 /// One record that was refused, and why.

@@ -100,6 +100,7 @@ impl World {
             connection: ConnectionId::parse(connection).unwrap(),
             epoch: Epoch(self.sequence),
             sequence: Sequence(1),
+            own_epoch: None,
         };
         self.state.apply(Input::Removal(removal), self.now);
         assert!(self.state.view().shards().all(|shard| shard.connection.as_str() != connection));

@@ -154,6 +154,7 @@ impl World {
             connection: ConnectionId::parse(connection).unwrap(),
             epoch: Epoch(1),
             sequence,
+            own_epoch: None,
         };
         let applied = self.state.apply(Input::Removal(removal), NOW);
         self.gone.insert(connection.to_owned());

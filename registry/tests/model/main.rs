@@ -59,8 +59,8 @@ impl Pair {
                     self.compare(said, vec![Said::Resync])?;
                 }
             }
-            Op::Disconnect { connection, collector, turn } => {
-                let (removal, expected) = self.model.disconnect(*connection, *collector, *turn);
+            Op::Disconnect { connection, collector, turn, names_held } => {
+                let (removal, expected) = self.model.disconnect(*connection, *collector, *turn, *names_held);
                 let said = self.subject.removal(&removal).await;
                 self.compare(said, vec![expected])?;
             }

@@ -25,6 +25,8 @@ pub(crate) enum Op {
         connection: usize,
         collector: usize,
         turn: Turn,
+        /// It names an epoch as its own: the one that is held, or another.
+        names_held: Option<bool>,
     },
     Say(Stand),
     List {
@@ -225,8 +227,13 @@ pub(crate) fn op() -> impl Strategy<Value = Op> {
                 is_newer,
             }
         ),
-        2 => (0..CONNECTIONS.len(), collector(), ending).prop_map(
-            |(connection, collector, turn)| Op::Disconnect { connection, collector, turn }
+        2 => (0..CONNECTIONS.len(), collector(), ending, any::<Option<bool>>()).prop_map(
+            |(connection, collector, turn, names_held)| Op::Disconnect {
+                connection,
+                collector,
+                turn,
+                names_held,
+            }
         ),
         2 => stand.prop_map(Op::Say),
         3 => (filter(), order, 1..4_i32).prop_map(|(filter, order, size)| Op::List { filter, order, size }),

@@ -79,6 +79,7 @@ pub(crate) struct Removal {
     pub(crate) collector: usize,
     pub(crate) epoch: u64,
     pub(crate) sequence: u64,
+    pub(crate) own_epoch: u64,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -220,17 +221,27 @@ impl Model {
     }
 
     /// What is sent, and what is answered.
-    pub(crate) fn disconnect(&mut self, connection: usize, collector: usize, turn: Turn) -> (Removal, Said) {
+    pub(crate) fn disconnect(
+        &mut self,
+        connection: usize,
+        collector: usize,
+        turn: Turn,
+        names_held: Option<bool>,
+    ) -> (Removal, Said) {
         let line = &mut self.lines[connection];
         let (epoch, sequence) = line.at(turn);
-        let removal = Removal { connection, collector, epoch, sequence };
-        let Some(held) = line.cursor else { return (removal, Said::Ack) };
+        let held = line.cursor.unwrap_or_default();
+        let own_epoch = names_held.map_or(0, |is_held| held.0 + u64::from(!is_held));
+        let removal = Removal { connection, collector, epoch, sequence, own_epoch };
         let is_own = line.holder == collector;
-        if (is_own || !line.is_removed) && epoch < held.0 {
+        if line.cursor.is_none() || (line.is_removed && !is_own) {
+            return (removal, Said::Ack);
+        }
+        // What another collector brings, unless that was this one under another name.
+        if epoch < held.0 || (!is_own && (epoch == held.0 || own_epoch != held.0)) {
             return (removal, Said::Fenced);
         }
-        // What was said before, and what another collector brings.
-        if !is_own || (epoch, sequence) <= held {
+        if (epoch, sequence) <= held {
             return (removal, Said::Ack);
         }
         let cursor = Some((epoch, sequence));

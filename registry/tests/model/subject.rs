@@ -96,9 +96,9 @@ impl Subject {
     }
 
     pub(crate) async fn removal(&mut self, removal: &Removal) -> Vec<(Said, u64)> {
-        let Removal { connection, collector, epoch, sequence } = *removal;
+        let Removal { connection, collector, epoch, sequence, own_epoch } = *removal;
         let connection = CONNECTIONS[connection].to_owned();
-        let removal = pb::ConnectionRemoval { connection, epoch, sequence };
+        let removal = pb::ConnectionRemoval { connection, epoch, sequence, own_epoch };
         self.line(collector).ask(Message::ConnectionRemoval(removal), 1).await
     }
 

@@ -56,6 +56,8 @@ pub(super) struct Line {
     pub(super) flight: Option<Flight>,
     pub(super) sequence: u64,
     pub(super) fenced: bool,
+    /// Under which of our earlier epochs the registry holds it, if it has said so.
+    own_epoch: Option<u64>,
     not_before: Option<Instant>,
     pub(super) heartbeat_due: Option<Instant>,
     /// Smaller than granted after the registry found a batch too large.
@@ -93,8 +95,24 @@ impl Line {
             self.holds(to);
         }
         self.fenced = false;
+        self.own_epoch = None;
         self.not_before = None;
         self.heartbeat_due = None;
+    }
+
+    /// The registry holds it as of an earlier epoch of ours.
+    pub(super) fn is_ours(&mut self, epoch: u64) {
+        self.own_epoch = Some(epoch);
+    }
+
+    /// Takes up a removal anew that was refused as if another collector held the connection. `false`: it was.
+    pub(super) fn removes_ours(&mut self, epoch: u64) -> bool {
+        let is_news = self.removed && self.own_epoch != Some(epoch);
+        if is_news {
+            self.is_ours(epoch);
+            self.flight = None;
+        }
+        is_news
     }
 
     pub(super) fn resync(&mut self) {
@@ -188,6 +206,7 @@ impl Line {
                     connection: connection.to_string(),
                     epoch: epoch.0,
                     sequence,
+                    own_epoch: self.own_epoch.unwrap_or_default(),
                 })
             });
         }

@@ -122,7 +122,7 @@ fn messages() -> Vec<Vec<u8>> {
     let disk = feeder::disk("system:nas/disk:sda", "system:nas/pool:tank", "serial");
     let batch = feeder::batch("nas", 1, 1, vec![pool, disk]);
     let heartbeat = pb::Heartbeat { connection: "nas".to_owned(), epoch: 1, ..pb::Heartbeat::default() };
-    let removal = pb::ConnectionRemoval { connection: "nas".to_owned(), epoch: 1, sequence: 2 };
+    let removal = pb::ConnectionRemoval { connection: "nas".to_owned(), epoch: 2, sequence: 2, own_epoch: 1 };
     [Message::Batch(batch), Message::Heartbeat(heartbeat), Message::ConnectionRemoval(removal)]
         .map(|message| pb::IngestRequest { message: Some(message) }.encode_to_vec())
         .into()
