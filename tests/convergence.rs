@@ -296,13 +296,10 @@ impl World {
         for change in &changes.items {
             match change {
                 Change::Added(after) => {
-                    assert!(self.mirror.insert(after.id.clone(), Arc::clone(after)).is_none(), "added twice");
+                    assert!(self.mirror.insert(after.id, Arc::clone(after)).is_none(), "added twice");
                 }
                 Change::Changed { before, after } => {
-                    assert_eq!(
-                        self.mirror.insert(after.id.clone(), Arc::clone(after)).as_ref(),
-                        Some(before)
-                    );
+                    assert_eq!(self.mirror.insert(after.id, Arc::clone(after)).as_ref(), Some(before));
                     assert_ne!(before, after);
                 }
                 Change::Removed(before) => assert_eq!(self.mirror.remove(&before.id).as_ref(), Some(before)),
@@ -312,12 +309,8 @@ impl World {
     }
 
     fn compare_with_view(&self) {
-        let view: BTreeMap<_, _> = self
-            .state
-            .view()
-            .iter()
-            .map(|(_, resource)| (resource.id.clone(), Arc::clone(resource)))
-            .collect();
+        let view: BTreeMap<_, _> =
+            self.state.view().iter().map(|(_, resource)| (resource.id, Arc::clone(resource))).collect();
         assert_eq!(view, self.mirror, "a watcher sees what a reader sees");
         assert_eq!(self.state.view().revision, self.revision);
         for (shard, _) in self.state.view().iter() {
@@ -448,10 +441,10 @@ impl World {
                 assert!(!disks.outcome.is_complete());
             }
             for resource in shard.resources.iter() {
-                let parent = resource.parent.as_ref().map(|parent| parent.id.clone());
+                let parent = resource.parent.as_ref().map(|parent| parent.id);
                 let host = shard.resources.iter().find(|r| r.resource_type() == ResourceType::Host);
                 if resource.resource_type() != ResourceType::Host {
-                    assert_eq!(parent, host.map(|host| host.id.clone()));
+                    assert_eq!(parent, host.map(|host| host.id));
                 }
             }
         }

@@ -169,7 +169,7 @@ fn a_finished_replication_is_known_and_online() {
     assert_eq!(facet.state_since, Some(UnixMillis::new(5_000)));
     assert_eq!(facet.warnings, ["one skipped"]);
     let task = judged(nas).get("system:a/task:replication:1");
-    assert_eq!((task.status, task.severity), (Status::Online, Severity::Healthy), "{:?}", task.reasons);
+    assert_eq!((task.status, task.severity), (Status::Online, Severity::Healthy), "{:?}", task.reasons());
 }
 
 #[test]
@@ -244,7 +244,7 @@ fn tags_and_incidents_are_replaced_and_an_ended_alert_goes() {
         assert_eq!(record.incidents.len(), usize::from(state == "FAULTED"), "{state}");
     }
     let pool = registry.get("system:a/pool:tank");
-    assert_eq!((pool.status, pool.severity), (Status::Online, Severity::Healthy), "{:?}", pool.reasons);
+    assert_eq!((pool.status, pool.severity), (Status::Online, Severity::Healthy), "{:?}", pool.reasons());
 }
 
 #[test]
@@ -273,7 +273,7 @@ fn a_parent_may_come_after_its_child() {
         let parents = registry
             .all()
             .into_iter()
-            .map(|resource| (resource.id.clone(), resource.parent.as_ref().map(|parent| parent.id.clone())));
+            .map(|resource| (resource.id, resource.parent.as_ref().map(|parent| parent.id)));
         parents.collect::<BTreeMap<_, _>>()
     };
     let parents = tell(true);
@@ -375,7 +375,7 @@ fn a_faulted_disk_is_critical_and_an_idle_spare_is_fine() {
     let registry = judged(nas);
     let of = |name: &str| registry.get(&format!("system:a/disk:{name}"));
     assert_eq!(of("sda").severity, Severity::Healthy);
-    assert_eq!(of("sdb").severity, Severity::Critical, "{:?}", of("sdb").reasons);
+    assert_eq!(of("sdb").severity, Severity::Critical, "{:?}", of("sdb").reasons());
     assert_eq!((of("sdc").severity, of("sdc").status), (Severity::Healthy, Status::Online));
     let spare = of("sdc").document.record().unwrap().facets.physical_disk.unwrap();
     assert_eq!(spare.pool_role, "spare");
@@ -407,7 +407,7 @@ fn a_disk_that_tells_nothing_of_its_health_has_not_failed() {
     nas.has_pool("tank", "ONLINE", &mirror(&[disk("sda", "ONLINE")]));
     nas.says(Section::Disks, &[(Tag::Disks, json!([{"name": "sda", "smart_status": null}]))]);
     let disk = judged(nas).get("system:a/disk:sda");
-    assert_eq!((disk.status, disk.severity), (Status::Online, Severity::Healthy), "{:?}", disk.reasons);
+    assert_eq!((disk.status, disk.severity), (Status::Online, Severity::Healthy), "{:?}", disk.reasons());
 }
 
 #[test]
@@ -422,7 +422,7 @@ fn a_dataset_of_which_mounted_is_not_told_is_not_unmounted() {
         (dataset.status, dataset.severity),
         (Status::Online, Severity::Healthy),
         "{:?}",
-        dataset.reasons
+        dataset.reasons()
     );
 }
 
@@ -468,7 +468,7 @@ fn an_init_container_that_ended_is_fine() {
         {"id": "1", "service_name": "permissions", "state": "exited"}, {"id": "2", "service_name": "x", "state": "running"}]}}]);
     nas.says(Section::Apps, &[(Tag::Apps, app)]);
     let app = judged(nas).get("system:a/app:x");
-    assert_eq!((app.status, app.severity), (Status::Online, Severity::Healthy), "{:?}", app.reasons);
+    assert_eq!((app.status, app.severity), (Status::Online, Severity::Healthy), "{:?}", app.reasons());
 }
 
 #[test]

@@ -137,7 +137,7 @@ fn trouble_that_one_source_no_longer_tells_is_gone() {
     world.put("nas", Truenas, sick);
     let disk = world.only(ResourceType::PhysicalDisk);
     assert_eq!((disk.severity, disk.document.state()), (Severity::Critical, "FAULTED"));
-    assert_eq!(disk.reasons[0].evidence["source"], "truenas");
+    assert_eq!(disk.reasons()[0].evidence.get("source"), Some("truenas"));
     assert_eq!(disk.document.tags().collect::<Vec<_>>(), ["failing"]);
     assert_eq!(world.only(ResourceType::Host).severity, Severity::Critical, "of its worst disk");
     world.put("nas", Truenas, appliance("nas", "WD-1234567", "ONLINE"));
@@ -153,7 +153,7 @@ fn the_worst_of_all_sources_counts_and_names_its_source() {
     world.put("agents", Agent, seen);
     let disk = world.only(ResourceType::PhysicalDisk);
     assert!(disk.severity >= Severity::Warning, "{disk:#?}");
-    assert_eq!(disk.reasons[0].evidence["source"], "agent");
+    assert_eq!(disk.reasons()[0].evidence.get("source"), Some("agent"));
     assert_eq!((disk.status, disk.document.state()), (Status::Warning, "ONLINE"));
     assert_eq!(disk.document.temperature_celsius(), Some(95.0), "filled from the agent");
 }

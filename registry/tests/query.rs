@@ -68,7 +68,7 @@ impl Registry {
             });
         }
         for seed in removed {
-            items.extend(self.resources.remove(seed.id().as_str()).map(Change::Removed));
+            items.extend(self.resources.remove(&*seed.id().text()).map(Change::Removed));
         }
         items.sort_by(|left, right| left.id().cmp(right.id()));
         let changes = Changes::new(Revision(self.revision), OBSERVED, items);

@@ -314,7 +314,7 @@ fn a_parent_that_comes_late_is_found_by_its_children_whose_numbers_changed() {
     let rows = &view.shard(&ConnectionId::parse(CONNECTION).unwrap()).unwrap().resources;
     let (row, child) = rows.iter().enumerate().find(|(_, resource)| resource.parent.is_some()).unwrap();
     let parent = child.parent.as_ref().unwrap();
-    assert!(rows.with_text(Column::ParentId, parent.id.as_str()).is_some_and(|found| found.contains(row)));
+    assert!(rows.with_text(Column::ParentId, &parent.id.text()).is_some_and(|found| found.contains(row)));
 }
 
 #[test]

@@ -208,7 +208,7 @@ fn cost_status(cost: &Cost) -> pb::CostStatus {
 fn observed_inventory(observed: &Observed) -> pb::ObservedInventory {
     pb::ObservedInventory {
         hostname: observed.hostname.clone(),
-        resource_id: observed.resource_id.as_ref().map(|id| id.as_str().to_owned()).unwrap_or_default(),
+        resource_id: observed.resource_id.as_ref().map(ToString::to_string).unwrap_or_default(),
         pools: observed.pools,
         datasets: observed.datasets,
         disks: observed.disks,

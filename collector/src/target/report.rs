@@ -17,9 +17,6 @@ use crate::connection::{Fingerprint, Settings, Tls};
 use crate::session::SessionInfo;
 use crate::snapshot::Snapshot;
 
-/// Bytes of a digest in a resource id.
-const ID_BYTES: usize = 8;
-
 /// What is counted and remembered beside the state.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Ledger {
@@ -157,14 +154,9 @@ fn observe(observed: &mut Observed, data: &Data) {
 
 /// The registry derives the same one from the connection alone.
 fn system_id(id: &ConnectionId) -> Option<ResourceId> {
-    use std::fmt::Write as _;
     let hash = Sha256::digest(format!("{}:system:{id}", DataSource::Truenas.token()));
-    let start = format!("{}-", ResourceType::Host.token());
-    let text = hash.iter().take(ID_BYTES).fold(start, |mut out, byte| {
-        let _infallible = write!(out, "{byte:02x}");
-        out
-    });
-    ResourceId::parse(&text).ok()
+    let number = u64::from_be_bytes(*hash.first_chunk()?);
+    Some(ResourceId::new(ResourceType::Host, number))
 }
 
 /// For logs: how long something took, in words of one unit.

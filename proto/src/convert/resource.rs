@@ -162,7 +162,7 @@ impl From<&HealthReason> for wire::HealthReason {
             code: (*code).to_owned(),
             severity: severity.to_wire(),
             summary: summary.clone(),
-            evidence: evidence.clone(),
+            evidence: evidence.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use super::ResourceType;
 use crate::convert::ProtocolError;
 
 /// Longest `source_id`, in bytes: a ZFS name may have 256, a path more.
@@ -86,11 +87,114 @@ text_id!(
     SectionName,
     check_section
 );
-text_id!(
-    /// A unified resource: `<type token>-<16 hex digits>`.
-    ResourceId,
-    check_resource_id
-);
+/// A unified resource: `<type token>-<16 hex digits>`. Ids are as numerous as resources, and are kept as what they say.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct ResourceId {
+    kind: ResourceType,
+    number: u64,
+}
+
+/// Longest text of a resource id: a test holds the tokens to it.
+const RESOURCE_ID_BYTES_MAX: usize = 40;
+const HEX_DIGITS: usize = 16;
+
+impl ResourceId {
+    pub const fn new(kind: ResourceType, number: u64) -> Self {
+        Self { kind, number }
+    }
+
+    /// Fails when the text is not a well-formed id of this kind.
+    pub fn parse(text: &str) -> Result<Self, ProtocolError> {
+        let malformed = || ProtocolError::invalid("expected a type, '-' and 16 hexadecimal digits");
+        let (token, hex) = text.rsplit_once('-').ok_or_else(malformed)?;
+        let kind = ResourceType::from_token(token).ok_or_else(malformed)?;
+        let is_hex = |digit: u8| digit.is_ascii_digit() || (b'a'..=b'f').contains(&digit);
+        if hex.len() != HEX_DIGITS || !hex.bytes().all(is_hex) {
+            return Err(malformed());
+        }
+        let number = u64::from_str_radix(hex, 16).map_err(|_| malformed())?;
+        Ok(Self { kind, number })
+    }
+
+    pub const fn kind(&self) -> ResourceType {
+        self.kind
+    }
+
+    /// What the digits say.
+    pub const fn number(&self) -> u64 {
+        self.number
+    }
+
+    pub fn text(&self) -> ResourceIdText {
+        let mut text = ResourceIdText { bytes: [0; RESOURCE_ID_BYTES_MAX], len: 0 };
+        text.push(self.kind.token().as_bytes());
+        text.push(b"-");
+        for byte in self.number.to_be_bytes() {
+            text.push(&[byte >> 4, byte & 0xF].map(|digit| b"0123456789abcdef"[usize::from(digit)]));
+        }
+        text
+    }
+}
+
+/// As texts.
+impl Ord for ResourceId {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        if self.kind == other.kind {
+            return self.number.cmp(&other.number);
+        }
+        let [own, others] = [self, other].map(|id| id.kind.token().as_bytes());
+        let shared = own.len().min(others.len());
+        // One token may begin another, as `network` does `network-share`.
+        own[..shared].cmp(&others[..shared]).then_with(|| self.text().cmp(&other.text()))
+    }
+}
+
+impl PartialOrd for ResourceId {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl fmt::Display for ResourceId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.text())
+    }
+}
+
+impl fmt::Debug for ResourceId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}", &*self.text())
+    }
+}
+
+/// A resource id, written out.
+#[derive(Clone, Copy)]
+pub struct ResourceIdText {
+    bytes: [u8; RESOURCE_ID_BYTES_MAX],
+    len: usize,
+}
+
+impl ResourceIdText {
+    fn push(&mut self, part: &[u8]) {
+        self.bytes[self.len..][..part.len()].copy_from_slice(part);
+        self.len += part.len();
+    }
+}
+
+impl std::ops::Deref for ResourceIdText {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        // Tokens and digits are text.
+        std::str::from_utf8(&self.bytes[..self.len]).unwrap_or_default()
+    }
+}
+
+impl fmt::Debug for ResourceIdText {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}", &**self)
+    }
+}
 
 macro_rules! number_id {
     ($(#[$doc:meta])* $name:ident) => {
@@ -165,16 +269,6 @@ fn check_section(text: &str) -> Result<(), ProtocolError> {
     Ok(())
 }
 
-fn check_resource_id(text: &str) -> Result<(), ProtocolError> {
-    let malformed = || ProtocolError::invalid("expected a type, '-' and 16 hexadecimal digits");
-    let (token, hex) = text.rsplit_once('-').ok_or_else(malformed)?;
-    let hex_ok = hex.len() == 16 && hex.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
-    if crate::model::ResourceType::from_token(token).is_none() || !hex_ok {
-        return Err(malformed());
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -199,5 +293,23 @@ mod tests {
         assert!(SourceId::parse("system:c/pool:\u{7}").is_err());
         assert!(SectionName::parse("pools").is_ok());
         assert!(SectionName::parse("Pools").is_err());
+    }
+
+    #[test]
+    fn ids_of_resources_are_as_their_texts_are() {
+        let numbers = [0, 1, 0xF, 0x10, 0x0a00_cd86_575e_01a8, 0xd2d7_9e79_0643_38d7, u64::MAX];
+        let of = |kind: &ResourceType| numbers.map(|number| ResourceId::new(*kind, number));
+        let ids: Vec<ResourceId> = ResourceType::ALL.iter().flat_map(of).collect();
+        for id in &ids {
+            let text = format!("{}-{:016x}", id.kind().token(), id.number());
+            assert_eq!(
+                (&*id.text(), id.to_string(), format!("{id:?}")),
+                (&*text, text.clone(), format!("{text:?}"))
+            );
+            assert_eq!(ResourceId::parse(&text).unwrap(), *id);
+            for other in &ids {
+                assert_eq!(id.cmp(other), text.as_str().cmp(&other.text()), "{id} {other}");
+            }
+        }
     }
 }

@@ -1,8 +1,6 @@
 //! How bad a thing is and why, and how its sources are shown.
 
-use std::collections::BTreeMap;
-
-use super::{DataSource, Severity};
+use super::{DataSource, Evidence, Severity};
 
 /// Why the severity is what it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -12,7 +10,7 @@ pub struct HealthReason {
     pub severity: Severity,
     /// One sentence for people.
     pub summary: String,
-    pub evidence: BTreeMap<String, String>,
+    pub evidence: Evidence,
 }
 
 /// How to show a source.

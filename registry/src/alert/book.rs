@@ -69,11 +69,7 @@ impl Bucket {
 
 /// Ids end in digits of a hash, so the last two spread them evenly.
 fn place(id: &ResourceId) -> usize {
-    id.as_str()
-        .bytes()
-        .rev()
-        .take(2)
-        .fold(0, |place, byte| place * 16 + char::from(byte).to_digit(16).map_or(0, |digit| digit as usize))
+    usize::from(id.number().to_le_bytes()[0])
 }
 
 impl Default for Book {
@@ -155,7 +151,7 @@ impl Book {
         if self.get(case.id).is_none()
             && let Some(subjects) = self.subjects.get_mut(place(&case.subject.id))
         {
-            Arc::make_mut(subjects).entry(case.subject.id.clone()).or_default().insert(case.id);
+            Arc::make_mut(subjects).entry(case.subject.id).or_default().insert(case.id);
         }
         if let Some(bucket) = self.buckets.get_mut(case.id.bucket()) {
             Arc::make_mut(bucket).put(case);
@@ -169,7 +165,7 @@ impl Book {
                 Arc::make_mut(outlooks).remove(id);
             }
         } else if outlooks.get(id) != Some(&outlook) {
-            Arc::make_mut(outlooks).insert(id.clone(), outlook);
+            Arc::make_mut(outlooks).insert(*id, outlook);
         }
     }
 

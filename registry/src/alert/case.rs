@@ -26,7 +26,7 @@ impl CaseId {
     /// Of a case that begins at `first_seen`.
     pub fn of(origin: &Origin, subject: &ResourceId, first_seen: UnixMillis) -> Self {
         let mut hash = Sha256::new();
-        for part in [origin.kind(), origin.name(), subject.as_str()] {
+        for part in [origin.kind(), origin.name(), &subject.text()] {
             hash.update((part.len() as u64).to_be_bytes());
             hash.update(part.as_bytes());
         }
@@ -142,7 +142,7 @@ impl Subject {
 
     pub fn of(resource: &Resource) -> Self {
         Self {
-            id: resource.id.clone(),
+            id: resource.id,
             resource_type: resource.resource_type(),
             section: Some(resource.document.section.clone()),
             name: resource.display_name().into(),

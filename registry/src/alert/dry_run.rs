@@ -85,7 +85,7 @@ impl Found {
     fn add(&mut self, id: &ResourceId) {
         self.total += 1;
         if self.named.len() < NAMED_MAX {
-            self.named.push(id.clone());
+            self.named.push(*id);
         }
     }
 }

@@ -287,14 +287,14 @@ impl Engine {
     /// Looks again then, and not later.
     fn look_at(&mut self, id: &ResourceId, at: Option<UnixMillis>) {
         let known = match at {
-            Some(at) => self.looks.insert(id.clone(), at),
+            Some(at) => self.looks.insert(*id, at),
             None => self.looks.remove(id),
         };
         if let Some(known) = known {
-            self.due.remove(&(known, id.clone()));
+            self.due.remove(&(known, *id));
         }
         if let Some(at) = at {
-            self.due.insert((at, id.clone()));
+            self.due.insert((at, *id));
         }
     }
 

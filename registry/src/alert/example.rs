@@ -15,7 +15,7 @@ pub(crate) fn firing(name: &str, severity: Severity, at: UnixMillis) -> Case {
     let id = ResourceId::parse(&format!("storage-{bytes:016x}")).expect("an id");
     let origin = Origin::Rule(RuleId::parse("pool-state").expect("an id"));
     let subject = Subject {
-        id: id.clone(),
+        id,
         resource_type: ResourceType::Storage,
         section: None,
         name: name.into(),

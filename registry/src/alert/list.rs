@@ -11,6 +11,7 @@ use super::case::{Case, CaseState, Origin};
 use crate::query::filter::field::{AlertField, EnumField, TextField, TimeField};
 use crate::query::filter::{AlertFacts, AlertFilter, AlertOrder};
 use crate::query::sight::Sight;
+use crate::query::value::Text;
 
 impl AlertFacts for Case {
     fn word(&self, field: AlertField) -> &str {
@@ -33,9 +34,9 @@ impl AlertFacts for Case {
         }
     }
 
-    fn text(&self, field: TextField) -> &str {
-        match field {
-            TextField::Id => self.subject.id.as_str(),
+    fn text(&self, field: TextField) -> Text<'_> {
+        Text::Told(match field {
+            TextField::Id => return Text::Id(self.subject.id.text()),
             TextField::Name | TextField::DisplayName => &self.subject.name,
             TextField::Technology => &self.subject.technology,
             TextField::Pool => &self.subject.pool,
@@ -48,7 +49,7 @@ impl AlertFacts for Case {
             | TextField::Model
             | TextField::Version
             | TextField::Bus => "",
-        }
+        })
     }
 
     fn label(&self, key: &str) -> Option<&str> {

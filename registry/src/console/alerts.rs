@@ -213,7 +213,7 @@ fn line(case: &Case, book: &Book, sight: &Sight, now: UnixMillis) -> Line {
         quiet: why,
         name: subject.name.to_string(),
         system: system.to_owned(),
-        resource: segment(subject.id.as_str()),
+        resource: segment(&subject.id.text()),
         origin: match &case.origin {
             Origin::Rule(id) => format!("rule {}", id.as_str()),
             Origin::Native(klass) => format!("the system itself: {klass}"),
@@ -367,7 +367,7 @@ pub fn only_this(case: &Case) -> String {
         Origin::Rule(id) => format!("rule = {}", quoted(id.as_str())),
         Origin::Native(klass) => format!("klass = {}", quoted(klass)),
     };
-    format!("resource_id = {} AND {name}", quoted(case.subject.id.as_str()))
+    format!("resource_id = {} AND {name}", quoted(&case.subject.id.text()))
 }
 
 #[cfg(test)]

@@ -68,7 +68,7 @@ fn change(view: &View, entry: &Entry, now: UnixMillis) -> Change {
     Change {
         at: When { at: entry.at, now },
         href: if view.get(&entry.id).is_some() {
-            format!("/console/resources/{}", segment(entry.id.as_str()))
+            format!("/console/resources/{}", segment(&entry.id.text()))
         } else {
             String::new()
         },

@@ -127,7 +127,7 @@ fn bands(found: &[System]) -> Vec<Band> {
     let mut band = |badge: Badge, query: &str, wanted: &dyn Fn(&System) -> bool| {
         let all: Vec<&System> = found.iter().filter(|system| wanted(system)).collect();
         let mut fits = |system: &&System| {
-            let cell = Cell { id: segment(system.host.resource.id.as_str()), name: system.name().to_owned() };
+            let cell = Cell { id: segment(&system.host.resource.id.text()), name: system.name().to_owned() };
             room = room.checked_sub(CELL_BYTES + cell.id.len() + cell.name.len())?;
             Some(cell)
         };

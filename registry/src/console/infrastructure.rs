@@ -214,7 +214,7 @@ fn row(system: &System, now: UnixMillis) -> Row {
     let mut sources: Vec<_> = resource.sources().map(|part| part.source).collect();
     sources.dedup();
     Row {
-        id: segment(resource.id.as_str()),
+        id: segment(&resource.id.text()),
         name: system.name().to_owned(),
         about: record.as_ref().map(about).unwrap_or_default(),
         sources: sources.into_iter().map(SourceBadge::of).collect(),

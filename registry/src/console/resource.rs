@@ -194,7 +194,7 @@ pub fn kind(resource: &Resource) -> &'static str {
 }
 
 pub fn link(id: &ResourceId) -> String {
-    format!("{PATH}/{}", segment(id.as_str()))
+    format!("{PATH}/{}", segment(&id.text()))
 }
 
 /// What it lies in, the outermost first.
@@ -202,13 +202,13 @@ fn trail(view: &View, resource: &Resource, scope: &Scope) -> Vec<(String, String
     /// As deep as anything lies; also ends what points at itself.
     const DEPTH_MAX: usize = 8;
     let mut trail = Vec::new();
-    let mut parent = resource.parent.as_ref().map(|parent| parent.id.clone());
+    let mut parent = resource.parent.as_ref().map(|parent| parent.id);
     while let Some(id) = parent.take()
         && trail.len() < DEPTH_MAX
     {
         let Some(found) = view.get(&id).filter(|found| carries(&found.resource.labels, scope)) else { break };
         trail.push((found.resource.display_name().to_owned(), link(&id)));
-        parent = found.resource.parent.as_ref().map(|parent| parent.id.clone());
+        parent = found.resource.parent.as_ref().map(|parent| parent.id);
     }
     trail.reverse();
     trail
@@ -224,7 +224,7 @@ fn old(reach: Reach, shard: Option<&Shard>, resource: &Resource) -> Option<Old> 
         }
         Reach::SwitchedOff => "Nobody reads this system: its connection is switched off.",
     };
-    let told = resource.error.as_deref().unwrap_or_default();
+    let told = resource.error().unwrap_or_default();
     let of_connection = shard.and_then(|shard| shard.status.as_ref()).map_or("", |status| &status.reason);
     Some(Old { text, reason: if told.is_empty() { of_connection } else { told }.to_owned() })
 }
@@ -245,12 +245,16 @@ fn sources(view: &View, found: &Found, now: UnixMillis) -> Vec<Source> {
 }
 
 fn reasons(resource: &Resource) -> Vec<Reason> {
-    let mut reasons: Vec<_> = resource.reasons.iter().collect();
+    let mut reasons: Vec<_> = resource.reasons().iter().collect();
     reasons.sort_by_key(|reason| Reverse(reason.severity));
     let shown = |reason: &pulse_proto::model::HealthReason| Reason {
         badge: Health::of_severity(reason.severity).into(),
         summary: reason.summary.clone(),
-        evidence: reason.evidence.iter().map(|(key, value)| (key.replace('_', " "), value.clone())).collect(),
+        evidence: reason
+            .evidence
+            .iter()
+            .map(|(key, value)| (key.replace('_', " "), value.to_owned()))
+            .collect(),
     };
     reasons.into_iter().map(shown).collect()
 }
@@ -296,11 +300,7 @@ fn related(
     let all = shard.resources.iter().filter(|other| belongs(other, resource));
     let mut all: Vec<Found> = all.map(found).collect();
     all.sort_by_cached_key(|other| {
-        (
-            Reverse(Health::of(&other.resource)),
-            other.resource.display_name().to_owned(),
-            other.resource.id.clone(),
-        )
+        (Reverse(Health::of(&other.resource)), other.resource.display_name().to_owned(), other.resource.id)
     });
     let more = all.len().saturating_sub(RELATED_MAX);
     all.truncate(RELATED_MAX);

@@ -86,7 +86,7 @@ pub struct Origin {
 impl Origin {
     pub(super) fn of(resource: &Resource) -> Self {
         Self {
-            resource: resource.id.clone(),
+            resource: resource.id,
             connection: resource.connection.clone(),
             section: resource.document.section.clone(),
             source: resource.source,

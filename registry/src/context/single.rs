@@ -94,8 +94,8 @@ fn headline(thing: &Thing<'_>, observed_at: Option<UnixMillis>) -> Fact {
         (_, Some(at)) => statement.add("not up to date, last read ").add(Piece::Ago(at)),
         (_, None) => statement.add("not up to date, nobody knows since when"),
     };
-    if let Some(error) = &resource.error {
-        statement.add(", it says ").add(told(Kind::Text, &**error));
+    if let Some(error) = resource.error() {
+        statement.add(", it says ").add(told(Kind::Text, error));
     }
     statement.add(".");
     thing.fact("resource", statement).with_value(resource.severity.token().into(), "severity")
@@ -109,7 +109,7 @@ fn is_alerted(book: &Book, thing: &Thing<'_>) -> bool {
 /// The profile in words, then each reason.
 fn state(thing: &Thing<'_>, is_alerted: bool) -> Vec<Fact> {
     let mut facts: Vec<Fact> = say::profile(thing).into_iter().collect();
-    for reason in &thing.resource.reasons {
+    for reason in thing.resource.reasons() {
         let mut statement = say![words::Own::from(reason.severity.token()).capital(), ": "];
         statement.append(problem::phrase(reason, thing.record)).add(".");
         let value = words::Own::from(reason.severity.token());
@@ -118,7 +118,7 @@ fn state(thing: &Thing<'_>, is_alerted: bool) -> Vec<Fact> {
     let failed = thing.record.facets.protection_task.as_deref().is_some_and(|task| Run::of(task) == Run::Bad);
     let is_known = thing.resource.status != Status::Unknown && !failed;
     let is_well =
-        is_known && thing.resource.severity == Severity::Healthy && thing.resource.reasons.is_empty();
+        is_known && thing.resource.severity == Severity::Healthy && thing.resource.reasons().is_empty();
     if is_well && !is_alerted {
         let words = if thing.resource.freshness == Freshness::Fresh {
             "Nothing is wrong with it."
@@ -155,8 +155,8 @@ fn alerts(thing: &Thing<'_>) -> Vec<Fact> {
 
 /// Those that are told, and how many there are.
 fn entries(view: &View, found: &Found, scope: &Scope) -> (Vec<Fact>, u64) {
-    let query = ChangesQuery::new(Some(found.resource.id.clone()), EntryFilter::default())
-        .within(scope.sight.clone());
+    let query =
+        ChangesQuery::new(Some(found.resource.id), EntryFilter::default()).within(scope.sight.clone());
     let entries = query.page(&view.past.timeline, None, usize::MAX).entries;
     let news = entries.iter().take_while(|entry| entry.at >= scope.since);
     let total = news.clone().count() as u64;

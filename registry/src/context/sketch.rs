@@ -123,7 +123,7 @@ impl Sketch {
 
     fn trouble(&mut self, resource: &Resource) {
         let told_by_child = |code: &str| code == "child_health";
-        let own = resource.reasons.iter().find(|reason| !told_by_child(reason.code));
+        let own = resource.reasons().iter().find(|reason| !told_by_child(reason.code));
         // A system is not in trouble besides its pools and disks.
         let Some(worst) = own.filter(|reason| reason.severity > Severity::Healthy) else { return };
         let class = say::class(resource.resource_type(), resource.document.topology());

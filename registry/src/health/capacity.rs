@@ -21,27 +21,34 @@ pub(super) fn judge_pool(name: &str, record: &IngestRecord, pool: &Pool, verdict
     let usable = record.capacity.and_then(|capacity| Some((capacity.used_bytes?, capacity.total_bytes?)));
     let raw = || Some((pool.allocated_bytes?, pool.size_bytes?));
     let Some((used, total)) = usable.or_else(raw) else { return };
-    tell("zfs_pool_capacity", &format!("Pool {name}"), "capacity", used, total, verdict);
+    tell("zfs_pool_capacity", ("Pool", name), "capacity", used, total, verdict);
 }
 
 pub(super) fn judge_dataset(name: &str, dataset: &Dataset, verdict: &mut Verdict<'_>) {
     let quota = dataset.used_bytes.zip(dataset.quota_bytes);
     let refquota = dataset.used_by_dataset_bytes.zip(dataset.refquota_bytes);
-    let subject = format!("Dataset {name}");
+    let subject = ("Dataset", name);
     if let Some((used, total)) = quota {
-        tell("zfs_dataset_quota", &subject, "quota", used, total, verdict);
+        tell("zfs_dataset_quota", subject, "quota", used, total, verdict);
     }
     if let Some((used, total)) = refquota {
-        tell("zfs_dataset_refquota", &subject, "own quota (refquota)", used, total, verdict);
+        tell("zfs_dataset_refquota", subject, "own quota (refquota)", used, total, verdict);
     }
 }
 
-fn tell(code: &'static str, subject: &str, of_what: &str, used: u64, total: u64, verdict: &mut Verdict<'_>) {
+fn tell(
+    code: &'static str,
+    (kind, name): (&str, &str),
+    of_what: &str,
+    used: u64,
+    total: u64,
+    verdict: &mut Verdict<'_>,
+) {
     let Some((percent, severity)) = reached(used, total) else { return };
     verdict.reason(
         code,
         severity,
-        format!("{subject} uses {percent} % or more of its {of_what}."),
+        format!("{kind} {name} uses {percent} % or more of its {of_what}."),
         [
             ("threshold_percent", percent.to_string()),
             ("used_bytes", used.to_string()),

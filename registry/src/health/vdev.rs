@@ -358,7 +358,7 @@ mod tests {
             let record = example::pool(|pool| pool.groups = vec![group("data", vec![vdev])]);
             let judgement = example::judge(&record);
             let reason = judgement.reasons.into_iter().find(|reason| reason.code == "zfs_device_state");
-            reason.map(|mut reason| reason.evidence.remove("devices").unwrap_or_default())
+            reason.map(|reason| reason.evidence["devices"].to_owned())
         };
         assert_eq!(devices(raid("DEGRADED", "FAULTED")).as_deref(), Some("sda FAULTED"));
         assert_eq!(devices(raid("FAULTED", "DEGRADED")).as_deref(), Some("raidz1-0 FAULTED; sda DEGRADED"));
@@ -371,7 +371,7 @@ mod tests {
         let record = example::pool(|pool| pool.groups = vec![group("data", failed)]);
         let judgement = example::judge(&record);
         assert_eq!(judgement.reasons.len(), 1);
-        assert_eq!(judgement.reasons[0].evidence["count"], "100");
+        assert_eq!(judgement.reasons[0].evidence.get("count"), Some("100"));
         assert!(judgement.reasons[0].summary.ends_with("d007 FAULTED and 92 more."));
     }
 

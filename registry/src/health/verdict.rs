@@ -1,9 +1,7 @@
 //! Gathers what the tables find about one record and closes it to a
 //! judgement. Owns how findings combine; knows no table.
 
-use std::collections::BTreeMap;
-
-use pulse_proto::model::{Freshness, HealthReason, Severity, Status};
+use pulse_proto::model::{Evidence, Freshness, HealthReason, Severity, Status};
 
 use super::code;
 use super::table::{Row, Table};
@@ -41,14 +39,10 @@ impl<'a> Verdict<'a> {
         code: &'static str,
         severity: Severity,
         summary: String,
-        evidence: [(&str, String); N],
+        evidence: [(&'static str, String); N],
     ) {
         debug_assert!(code::is_known(code), "{code} is not among the codes that rules may name");
-        let evidence: BTreeMap<_, _> = evidence
-            .into_iter()
-            .filter(|(_, value)| !value.is_empty())
-            .map(|(key, value)| (key.to_owned(), value))
-            .collect();
+        let evidence = evidence.into_iter().filter(|(_, value)| !value.is_empty()).collect();
         self.reasons.push(HealthReason { code, severity, summary, evidence });
     }
 
@@ -63,8 +57,7 @@ impl<'a> Verdict<'a> {
 
     pub(super) fn unknown_word(&mut self, kind: UnknownKind, word: &str) {
         self.unknown.add(kind);
-        let evidence =
-            BTreeMap::from([("kind".to_owned(), kind.token().to_owned()), ("value".to_owned(), quote(word))]);
+        let evidence = Evidence::from([("kind", kind.token().to_owned()), ("value", quote(word))]);
         // A pool of a thousand odd devices has one such reason per kind.
         if self
             .reasons

@@ -45,7 +45,7 @@ pub fn labels(case: &Case, extra: &Labels) -> Labels {
         ("origin", case.origin.kind()),
         ("severity", case.severity.token()),
         ("resource", &subject.name),
-        ("resource_id", subject.id.as_str()),
+        ("resource_id", &subject.id.text()),
         ("resource_type", subject.resource_type.token()),
         ("technology", &subject.technology),
         ("pool", &subject.pool),

@@ -91,7 +91,7 @@ fn alert(case: &Case, link: &dyn Fn(&Case) -> Option<String>) -> Value {
     put(
         "resource",
         json!({
-            "id": subject.id.as_str(),
+            "id": &*subject.id.text(),
             "name": &*subject.name,
             "type": subject.resource_type.token(),
             "technology": &*subject.technology,

@@ -43,7 +43,8 @@ impl ChangesQuery {
 
     /// Connections may come and go between pages; whoever sees less is always asked anew.
     fn hash(&self) -> [u8; 8] {
-        let resource = self.resource.as_ref().map_or("", ResourceId::as_str);
+        let resource = self.resource.as_ref().map(ResourceId::text);
+        let resource = resource.as_deref().unwrap_or_default();
         let limited: &[u8] = if self.sight.is_whole() { b"" } else { b"limited" };
         short_hash(&[self.filter.canonical().as_bytes(), resource.as_bytes(), limited])
     }
@@ -72,17 +73,22 @@ impl ChangesQuery {
     /// At most `size` entries that lie before `before`, newest first.
     pub fn page(&self, timeline: &Log<Entry>, before: Option<Position>, size: usize) -> ChangesPage {
         let mut page = ChangesPage::default();
-        let wanted = self.resource.as_ref().map(ResourceId::as_str).or_else(|| self.filter.resource_id());
+        let wanted = match (self.resource, self.filter.resource_id().map(ResourceId::parse)) {
+            (Some(id), _) | (None, Some(Ok(id))) => Some(id),
+            (None, None) => None,
+            // What is no id is nobody's.
+            (None, Some(Err(_))) => return page,
+        };
         let key = wanted.map(key_of);
         for chunk in timeline.chunks() {
             if chunk.items.first().is_none_or(|first| before.is_some_and(|end| first.position >= end))
-                || key.is_some_and(|key| !chunk.may_hold(key, |entry| key_of(entry.id.as_str())))
+                || key.is_some_and(|key| !chunk.may_hold(key, |entry| key_of(entry.id)))
             {
                 continue;
             }
             for entry in chunk.items.iter().rev() {
                 let is_asked = before.is_none_or(|end| entry.position < end)
-                    && wanted.is_none_or(|wanted| entry.id.as_str() == wanted)
+                    && wanted.is_none_or(|wanted| entry.id == wanted)
                     && self.sight.sees(&entry.connection)
                     && self.filter.matches(entry);
                 if !is_asked {
@@ -100,7 +106,7 @@ impl ChangesQuery {
 }
 
 /// The same for equal ids, in this process.
-fn key_of(id: &str) -> u64 {
+fn key_of(id: ResourceId) -> u64 {
     let mut hasher = DefaultHasher::new();
     id.hash(&mut hasher);
     hasher.finish()

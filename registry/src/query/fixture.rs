@@ -12,7 +12,7 @@ use pulse_proto::model::{
 
 use crate::state::document::Document;
 use crate::state::origin::Origin;
-use crate::state::resource::{Anchor, Parent, Resource};
+use crate::state::resource::{Anchor, Parent, Rare, Resource};
 
 /// What tests vary; everything else follows from it.
 #[derive(Clone, Debug)]
@@ -105,12 +105,12 @@ impl Seed {
             code: "zfs_pool_state",
             severity: self.severity,
             summary: "the pool is not well".to_owned(),
-            evidence: BTreeMap::from([("state".to_owned(), "DEGRADED".to_owned())]),
+            evidence: [("state", "DEGRADED")].into(),
         };
         let anchor = Anchor {
             id: self.id(),
             parent: (self.kind != ResourceType::Host)
-                .then(|| Parent { id: id(ResourceType::Host, 0), name: "nas".into() }),
+                .then(|| Arc::new(Parent { id: id(ResourceType::Host, 0), name: "nas".into() })),
             origin: Arc::new(Origin::new(
                 connection,
                 Arc::from(format!("NAS {}", self.connection)),
@@ -124,10 +124,9 @@ impl Seed {
             freshness: self.freshness,
             status: self.status,
             source: if self.number % 5 == 4 { DataSource::Agent } else { DataSource::Truenas },
-            reasons: if troubled { [reason].into() } else { [].into() },
             child_count: 0,
-            error: None,
-            parts: None,
+            rare: Rare { reasons: if troubled { [reason].into() } else { [].into() }, ..Rare::default() }
+                .kept(),
             created_at: UnixMillis::new(1_700_000_000_000 + self.number * 1_000),
             updated_at: UnixMillis::new(1_700_000_500_000 + self.revision * 1_000),
             revision: Revision(self.revision),
@@ -137,7 +136,7 @@ impl Seed {
 }
 
 pub fn id(kind: ResourceType, number: u64) -> ResourceId {
-    ResourceId::parse(&format!("{}-{number:016x}", kind.token())).expect("a resource id")
+    ResourceId::new(kind, number)
 }
 
 /// Usable sizes, the rest unknown.

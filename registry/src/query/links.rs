@@ -121,7 +121,7 @@ pub fn shown_by(view: &View, wanted: &BTreeSet<&Key>) -> BTreeMap<Key, (DataSour
         for (connection, source, document) in resource.records() {
             let key = (connection.clone(), document.source_id.clone());
             if wanted.contains(&key) {
-                found.insert(key, (source, resource.id.clone()));
+                found.insert(key, (source, resource.id));
             }
         }
     }

@@ -90,7 +90,8 @@ impl Order {
 /// What is not known sorts before all that is; words sort as their numbers on the wire.
 fn compare(field: &Field, (left, left_at): Sortable<'_>, (right, right_at): Sortable<'_>) -> Ordering {
     match field {
-        Field::Text(field) => text(*field, left).cmp(text(*field, right)),
+        Field::Text(TextField::Id) => left.id.cmp(&right.id),
+        Field::Text(field) => text(*field, left).cmp(&text(*field, right)),
         Field::Enum(field) => word(*field, left).cmp(&word(*field, right)),
         Field::Number(field) => number(*field, left).cmp(&number(*field, right)),
         Field::UsedRatio => match (used_ratio(left), used_ratio(right)) {
@@ -165,8 +166,7 @@ mod tests {
         ];
         let order = Order::parse(" severity desc ,capacity.used_ratio").expect("an order");
         all.sort_by(|left, right| order.compare((left, None), (right, None)));
-        let ids: Vec<u8> =
-            all.iter().map(|r| r.id.as_str().as_bytes().last().map_or(0, |b| b - b'0')).collect();
+        let ids: Vec<u8> = all.iter().map(|r| r.id.number().to_le_bytes()[0]).collect();
         assert_eq!(ids, [1, 0, 4, 2, 3]);
     }
 

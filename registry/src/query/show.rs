@@ -104,19 +104,17 @@ fn add(resource: &Resource, observed_at: Option<UnixMillis>, view: &View, out: &
         freshness,
         status,
         source: _,
-        reasons,
         child_count,
-        error: _,
-        parts,
+        rare: _,
         created_at,
         updated_at,
         revision,
         created: _,
     } = resource;
-    text(1, id.as_str(), out);
+    text(1, &id.text(), out);
     text(5, resource.display_name(), out);
     word(7, severity.to_wire(), out);
-    for reason in reasons {
+    for reason in resource.reasons() {
         self::reason(8, reason, out);
     }
     word(9, freshness.to_wire(), out);
@@ -125,7 +123,7 @@ fn add(resource: &Resource, observed_at: Option<UnixMillis>, view: &View, out: &
     }
     word(11, status.to_wire(), out);
     if let Some(parent) = parent {
-        text(12, parent.id.as_str(), out);
+        text(12, &parent.id.text(), out);
         text(13, &parent.name, out);
     }
     number(14, u64::from(*child_count), out);
@@ -137,8 +135,8 @@ fn add(resource: &Resource, observed_at: Option<UnixMillis>, view: &View, out: &
         }
     }
     for part in resource.sources() {
-        let is_leading =
-            parts.is_none() || (part.connection, part.source_id) == (&origin.connection, &document.source_id);
+        let is_leading = resource.parts().is_none()
+            || (part.connection, part.source_id) == (&origin.connection, &document.source_id);
         let seen = if is_leading { observed_at } else { view.seen(&part) };
         source_status(16, part, seen, out);
     }
@@ -166,7 +164,7 @@ fn reason(field: u32, reason: &HealthReason, out: &mut Vec<u8>) {
         text(1, code, out);
         word(2, severity.to_wire(), out);
         text(3, summary, out);
-        for (key, value) in evidence {
+        for (key, value) in evidence.iter() {
             pair(4, key, value, out);
         }
     });
@@ -205,9 +203,8 @@ mod tests {
 
     #[test]
     fn a_reason_is_what_the_contract_decodes() {
-        let evidence = |pairs: &[(&str, &str)]| {
-            pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
-        };
+        let evidence =
+            |pairs: &[(&'static str, &str)]| pairs.iter().map(|(key, value)| (*key, *value)).collect();
         for evidence in [evidence(&[]), evidence(&[("pool", "tank"), ("state", "")])] {
             let summary = "Pool tank is degraded.".to_owned();
             let told =

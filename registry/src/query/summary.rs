@@ -144,7 +144,7 @@ mod tests {
             seed(ResourceType::PhysicalDisk, 4, 500).build(),
             Seed::new(ResourceType::Host, 0, "nas").build(),
         ];
-        resources.sort_by(|left, right| left.id.cmp(&right.id));
+        resources.sort_by_key(|left| left.id);
         let connection = ConnectionId::parse("nas").expect("an id");
         let shard = Shard::build(None, connection, None, BTreeMap::new(), resources);
         let view = View::of(Revision(9), [shard]);

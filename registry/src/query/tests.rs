@@ -231,7 +231,7 @@ proptest! {
         expected.sort_by(|(one, left), (other, right)| {
             order.compare((left, one.observed_at(left)), (right, other.observed_at(right)))
         });
-        let expected: Vec<&str> = expected.into_iter().map(|(_, resource)| resource.id.as_str()).collect();
+        let expected: Vec<String> = expected.into_iter().map(|(_, resource)| resource.id.to_string()).collect();
 
         let listing = Listing::find(Arc::clone(&view), &filter, &order, first);
         prop_assert_eq!(listing.len(), expected.len());

@@ -1,28 +1,50 @@
 //! Texts and times of a resource that filters and orders share.
 
-use pulse_proto::model::UnixMillis;
+use std::ops::Deref;
+
+use pulse_proto::model::{ResourceIdText, UnixMillis};
 
 use super::filter::field::{TextField, TimeField};
 use crate::state::resource::Resource;
 
-pub(crate) fn text(field: TextField, resource: &Resource) -> &str {
+/// A text that is told, or an id written out.
+pub enum Text<'a> {
+    Told(&'a str),
+    Id(ResourceIdText),
+}
+
+impl Deref for Text<'_> {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        match self {
+            Self::Told(text) => text,
+            Self::Id(id) => id,
+        }
+    }
+}
+
+pub(crate) fn text(field: TextField, resource: &Resource) -> Text<'_> {
     let document = &resource.document;
-    match field {
-        TextField::Id => resource.id.as_str(),
+    Text::Told(match field {
+        TextField::Id => return Text::Id(resource.id.text()),
+        TextField::ParentId => match &resource.parent {
+            Some(parent) => return Text::Id(parent.id.text()),
+            None => "",
+        },
         TextField::Technology => document.technology(),
         TextField::Name => document.name(),
         TextField::DisplayName => resource.display_name(),
         TextField::State => document.state(),
         TextField::Connection => resource.connection.as_str(),
         TextField::ConnectionName => &resource.connection_name,
-        TextField::ParentId => resource.parent.as_ref().map_or("", |parent| parent.id.as_str()),
         TextField::Pool => document.pool(),
         TextField::Dataset => document.dataset(),
         TextField::Serial => document.serial(),
         TextField::Model => document.model(),
         TextField::Bus => document.bus(),
         TextField::Version => document.version(),
-    }
+    })
 }
 
 pub(super) fn time(

@@ -227,7 +227,7 @@ impl ResourceService for ResourceApi {
         // What somebody may not see does not exist for him.
         let found =
             view.get(&id).filter(|found| carries(&found.resource.labels, &scope)).ok_or_else(|| {
-                error::not_found("pulse.resource.v1.Resource", id.as_str(), "ListResources shows what exists")
+                error::not_found("pulse.resource.v1.Resource", &id.text(), "ListResources shows what exists")
             })?;
         Ok(Response::new(answer::single(&found, &view, &mask)))
     }

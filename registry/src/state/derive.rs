@@ -13,7 +13,7 @@ use super::id;
 use super::judge::{Judge, Judgement, Subject, WorstChild};
 use super::merge::fold::fold;
 use super::merge::{Holdings, Key, Merge};
-use super::resource::{Anchor, Parent, Resource};
+use super::resource::{Anchor, Parent, Rare, Resource};
 use super::row::Stamp;
 use super::table::Table;
 
@@ -27,7 +27,7 @@ pub(super) struct Deriving<'a> {
     pub(super) parents: Option<&'a Parents>,
 }
 
-pub(super) type Parents = Table<SourceId, Parent>;
+pub(super) type Parents = Table<SourceId, Arc<Parent>>;
 
 impl Deriving<'_> {
     /// What the entry shows now, with what other sources say of the same thing when it leads them. `None`: the stored
@@ -69,27 +69,25 @@ impl Deriving<'_> {
         let document = &entry.document;
         let report = holding.sections.get(&document.section);
         let freshness = holding.freshness_of(&document.section).unwrap_or(Freshness::Stale);
-        let judgement = match known_judgement(entry, freshness) {
-            Some(known) => known,
-            None => self.judged(entry, freshness, machine)?,
-        };
-        let error = match report {
-            Some(report) if freshness != Freshness::Fresh && !report.error.is_empty() => {
-                Some(Arc::from(report.error.as_str()))
-            }
-            _ => None,
+        let is_late = freshness != Freshness::Fresh;
+        let error = report.map(|report| report.error.as_str()).filter(|error| is_late && !error.is_empty());
+        let known = judged_alike(entry, freshness).filter(|shown| shown.error() == error);
+        let (severity, status, rare) = if let Some(shown) = known {
+            (shown.severity, shown.status, shown.rare.clone())
+        } else {
+            let Judgement { severity, reasons, status } = self.judged(entry, freshness, machine)?;
+            let rare = Rare { reasons: reasons.into(), error: error.map(Arc::from), parts: None };
+            (severity, status, rare.kept())
         };
         Some(Resource {
             anchor: self.anchor(entry),
             document: Arc::clone(document),
-            severity: judgement.severity,
+            severity,
             freshness,
-            status: judgement.status,
+            status,
             source: holding.source,
-            reasons: judgement.reasons.into(),
             child_count,
-            error,
-            parts: None,
+            rare,
             created_at: stamp.created_at,
             updated_at: stamp.updated_at,
             revision: stamp.revision,
@@ -116,7 +114,8 @@ impl Deriving<'_> {
         if !entry.document.is_judged_like(&shown.document) {
             let Judgement { severity, reasons, status } = self.judged(entry, shown.freshness, &[])?;
             (resource.severity, resource.status) = (severity, status);
-            resource.reasons = reasons.into();
+            let shown = shown.rare.as_deref().cloned().unwrap_or_default();
+            resource.rare = Rare { reasons: reasons.into(), ..shown }.kept();
         }
         resource.document = Arc::clone(&entry.document);
         Some(resource)
@@ -149,7 +148,7 @@ impl Deriving<'_> {
             && shown.resource_type() == document.resource_type
         {
             // Only the id of a disk can change while it is held.
-            return shown.id.clone();
+            return shown.id;
         }
         let is_keyed = |serial: &&str| self.merge.is_keyed(self.connection, &document.source_id, serial);
         let serial = id::disk_serial(document).filter(is_keyed);
@@ -157,7 +156,7 @@ impl Deriving<'_> {
     }
 
     /// A parent that has not come yet is no parent.
-    fn parent(&self, document: &Document) -> Option<Parent> {
+    fn parent(&self, document: &Document) -> Option<Arc<Parent>> {
         let parent = self.holding.entries.get(document.parent_source_id.as_ref()?)?;
         if let Some(leader) = self.merge.leader(self.connection, &parent.document.source_id) {
             let (at, parent) = self.at(leader)?;
@@ -167,8 +166,8 @@ impl Deriving<'_> {
         Some(known.cloned().unwrap_or_else(|| self.as_parent(parent)))
     }
 
-    pub(super) fn as_parent(&self, entry: &Entry) -> Parent {
-        Parent { id: self.id(entry), name: entry.document.name().into() }
+    pub(super) fn as_parent(&self, entry: &Entry) -> Arc<Parent> {
+        Arc::new(Parent { id: self.id(entry), name: entry.document.name().into() })
     }
 
     /// Children that other records lead are told where those are.
@@ -185,16 +184,12 @@ impl Deriving<'_> {
 }
 
 /// Where nothing differs that is judged, the judgement of what is shown holds: most changes are of sizes.
-fn known_judgement(entry: &Entry, freshness: Freshness) -> Option<Judgement> {
-    let shown = entry.resource.as_ref()?;
-    let holds = shown.parts.is_none()
+fn judged_alike(entry: &Entry, freshness: Freshness) -> Option<&Resource> {
+    let shown = entry.resource.as_deref()?;
+    let holds = shown.parts().is_none()
         && shown.freshness == freshness
         && entry.document.is_judged_like(&shown.document);
-    holds.then(|| Judgement {
-        severity: shown.severity,
-        reasons: shown.reasons.to_vec(),
-        status: shown.status,
-    })
+    holds.then_some(shown)
 }
 
 /// The worst pool or disk of a machine.

@@ -43,7 +43,7 @@ impl Tombstone {
         Self {
             position,
             at,
-            id: resource.id.clone(),
+            id: resource.id,
             resource_type: resource.resource_type(),
             name: resource.name().into(),
             technology: resource.document.technology().into(),

@@ -23,12 +23,9 @@ pub struct Resource {
     pub freshness: Freshness,
     pub status: Status,
     pub source: DataSource,
-    pub reasons: Box<[HealthReason]>,
     pub child_count: u32,
-    /// Why it is not fresh, when known.
-    pub error: Option<Arc<str>>,
-    /// Every source's part, ascending by source; `None` when there is but one.
-    pub parts: Option<Box<[Part]>>,
+    /// `None` when there is nothing of it.
+    pub rare: Option<Arc<Rare>>,
     pub created_at: UnixMillis,
     pub updated_at: UnixMillis,
     pub revision: Revision,
@@ -36,11 +33,21 @@ pub struct Resource {
     pub created: Revision,
 }
 
+/// What few resources have; versions of a resource share it.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Rare {
+    pub reasons: Box<[HealthReason]>,
+    /// Why it is not fresh, when known.
+    pub error: Option<Arc<str>>,
+    /// Every source's part, ascending by source; `None` when there is but one.
+    pub parts: Option<Box<[Part]>>,
+}
+
 /// What stays while facts change; versions of a resource share it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Anchor {
     pub id: ResourceId,
-    pub parent: Option<Parent>,
+    pub parent: Option<Arc<Parent>>,
     pub origin: Arc<Origin>,
 }
 
@@ -93,9 +100,27 @@ pub struct SourcePart<'a> {
     pub error: &'a str,
 }
 
+impl Rare {
+    pub fn kept(self) -> Option<Arc<Self>> {
+        (self != Self::default()).then(|| Arc::new(self))
+    }
+}
+
 impl Resource {
     pub fn anchor_mut(&mut self) -> &mut Anchor {
         Arc::make_mut(&mut self.anchor)
+    }
+
+    pub fn reasons(&self) -> &[HealthReason] {
+        self.rare.as_ref().map_or(&[], |rare| &*rare.reasons)
+    }
+
+    pub fn error(&self) -> Option<&str> {
+        self.rare.as_ref()?.error.as_deref()
+    }
+
+    pub fn parts(&self) -> Option<&[Part]> {
+        self.rare.as_ref()?.parts.as_deref()
     }
 
     pub fn resource_type(&self) -> ResourceType {
@@ -117,14 +142,14 @@ impl Resource {
 
     /// Ascending by source; never empty.
     pub fn sources(&self) -> impl Iterator<Item = SourcePart<'_>> {
-        let parts = self.parts.as_deref();
+        let parts = self.parts();
         let only = SourcePart {
             source: self.source,
             source_id: &self.document.source_id,
             connection: &self.connection,
             section: &self.document.section,
             freshness: self.freshness,
-            error: self.error.as_deref().unwrap_or_default(),
+            error: self.error().unwrap_or_default(),
         };
         let only = parts.is_none().then_some(only);
         only.into_iter().chain(parts.into_iter().flatten().map(Part::shown))
@@ -132,7 +157,7 @@ impl Resource {
 
     /// The records it is made of, as told, with where they are held. Ascending by source.
     pub fn records(&self) -> impl Iterator<Item = (&ConnectionId, DataSource, &Arc<Document>)> {
-        let parts = self.parts.as_deref();
+        let parts = self.parts();
         let only = parts.is_none().then_some((&self.connection, self.source, &self.document));
         let parts = parts.into_iter().flatten().map(|part| (&part.connection, part.source, &part.document));
         only.into_iter().chain(parts)
@@ -153,7 +178,7 @@ impl Part {
             source: resource.source,
             connection: resource.connection.clone(),
             freshness: resource.freshness,
-            error: resource.error.clone(),
+            error: resource.rare.as_ref().and_then(|rare| rare.error.clone()),
             document: Arc::clone(&resource.document),
         }
     }

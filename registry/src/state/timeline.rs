@@ -103,7 +103,7 @@ pub fn entries(revision: Revision, at: UnixMillis, changes: &[Change]) -> Vec<En
                 position: Position { revision, index },
                 at,
                 kind,
-                id: resource.id.clone(),
+                id: resource.id,
                 resource_type: resource.resource_type(),
                 name: resource.display_name().into(),
                 technology: resource.document.technology().into(),
@@ -146,7 +146,7 @@ fn last_steps(before: &Resource) -> Vec<Step> {
 
 /// Why a resource is as it is.
 fn cause(resource: &Resource) -> &str {
-    resource.reasons.first().map_or("", |reason| &reason.summary)
+    resource.reasons().first().map_or("", |reason| &reason.summary)
 }
 
 /// What one looks at first leads; when a resource is no longer heard of, that is what everything else follows from.
@@ -166,7 +166,7 @@ fn state_steps<'a>(before: &Resource, after: &'a Resource) -> (Vec<Step>, &'a st
     let freshness = step("freshness", before.freshness.token(), after.freshness.token());
     if before.document.state() == after.document.state() && before.severity == after.severity {
         steps.insert(0, freshness);
-        return (steps, after.error.as_deref().unwrap_or_default());
+        return (steps, after.error().unwrap_or_default());
     }
     steps.push(freshness);
     (steps, cause(after))
@@ -241,7 +241,7 @@ mod tests {
     use super::*;
     use crate::query::fixture::{Seed, capacity};
     use crate::state::origin::Origin;
-    use crate::state::resource::Anchor;
+    use crate::state::resource::{Anchor, Rare};
 
     fn told(change: Change) -> Vec<String> {
         let entries = entries(Revision(7), UnixMillis::new(5), &[change]);
@@ -267,7 +267,8 @@ mod tests {
         let good = seed().build();
         let bad = Seed { severity: Severity::Critical, status: Status::Offline, ..seed() }.build();
         let stale = Seed { freshness: Freshness::Stale, status: Status::Warning, ..seed() }.build();
-        let stale = Arc::new(Resource { error: Some(Arc::from("timed out")), ..(*stale).clone() });
+        let rare = Rare { error: Some(Arc::from("timed out")), ..Rare::default() }.kept();
+        let stale = Arc::new(Resource { rare, ..(*stale).clone() });
         let larger = Seed { capacity: Some(capacity(9, 1)), revision: 2, ..seed() }.build();
         let moved = Seed::new(ResourceType::Storage, 1, "b").build();
         let named = Seed { name: "other".to_owned(), ..seed() }.build();

@@ -42,7 +42,7 @@ impl CatchUp {
             scan: filter.scan_by_id(view),
             part: 0,
             at: 0,
-            gone: gone.map(|tombstone| (tombstone.id.clone(), Arc::clone(tombstone))).collect(),
+            gone: gone.map(|tombstone| (tombstone.id, Arc::clone(tombstone))).collect(),
         }
     }
 

@@ -69,9 +69,9 @@ fn ids_are_taken_as_they_are_shown() {
             assert_eq!(own.is_ok(), floor == Policy::None, "{own:?}");
         }
         for policy in [Policy::Names, Policy::Strict] {
-            assert_eq!(called(&world, policy, resource.id.as_str()), Err(Lost::Nothing));
-            let text = world.single(resource.id.as_str(), policy, 60_000).text;
-            assert!(!text.contains(resource.id.as_str().rsplit('-').next().unwrap()), "{text}");
+            assert_eq!(called(&world, policy, &resource.id.text()), Err(Lost::Nothing));
+            let text = world.single(&resource.id.text(), policy, 60_000).text;
+            assert!(!text.contains(resource.id.text().rsplit('-').next().unwrap()), "{text}");
         }
     }
 }

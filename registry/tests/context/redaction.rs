@@ -20,7 +20,7 @@ fn strict_hides_what_anybody_chose() {
     world.put("nas", "markconnection", 0, records("nas", &mark));
     let mut contexts = vec![world.fleet("", Policy::Strict, BUDGET)];
     contexts
-        .extend(world.state.view().iter().map(|(_, r)| world.single(r.id.as_str(), Policy::Strict, BUDGET)));
+        .extend(world.state.view().iter().map(|(_, r)| world.single(&r.id.text(), Policy::Strict, BUDGET)));
     let mut wrong = std::collections::BTreeSet::new();
     for packed in contexts {
         let words = packed.text.split(|c: char| !c.is_alphanumeric());
@@ -56,7 +56,7 @@ fn strict_shows_words_of_products_alone() {
     world.put("nas", "nas", 0, vec![nas, tank, by_id, odd, disk("nas", 3, "FAULTED", 1)]);
     let texts = |policy| {
         let mut texts = vec![world.fleet("", policy, BUDGET).text];
-        let ids = world.state.view().iter().map(|(_, resource)| resource.id.as_str().to_owned());
+        let ids = world.state.view().iter().map(|(_, resource)| resource.id.to_string());
         texts.extend(ids.map(|id| world.single(&id, policy, BUDGET).text));
         texts.join("\n")
     };
@@ -130,7 +130,7 @@ fn a_name_is_in_no_text_however_it_is_spelled() {
         let mut contexts = Vec::new();
         for policy in [Policy::Names, Policy::Strict] {
             contexts.push(world.fleet("", policy, BUDGET));
-            let ids = world.state.view().iter().map(|(_, resource)| resource.id.as_str().to_owned());
+            let ids = world.state.view().iter().map(|(_, resource)| resource.id.to_string());
             contexts.extend(ids.map(|id| world.single(&id, policy, BUDGET)));
         }
         for packed in contexts {
@@ -223,7 +223,7 @@ fn the_other_end_of_a_task_is_named_nowhere() {
     world.put("attic", "attic", 0, vec![host("attic")]);
     for policy in [Policy::Names, Policy::Strict] {
         let mut texts = vec![world.fleet("", policy, BUDGET).text];
-        let ids = world.state.view().iter().map(|(_, resource)| resource.id.as_str().to_owned());
+        let ids = world.state.view().iter().map(|(_, resource)| resource.id.to_string());
         texts.extend(ids.map(|id| world.single(&id, policy, BUDGET).text));
         let text = texts.join("\n");
         for name in ["bob", "vault", "VAULT", "attic-host"] {
@@ -366,7 +366,7 @@ fn who_was_named_is_hidden_after_the_name_is_gone() {
     };
     let text = |world: &World| {
         let mut texts = vec![world.fleet("", Policy::Names, BUDGET).text];
-        let ids = world.state.view().iter().map(|(_, resource)| resource.id.as_str().to_owned());
+        let ids = world.state.view().iter().map(|(_, resource)| resource.id.to_string());
         texts.extend(ids.map(|id| world.single(&id, Policy::Names, BUDGET).text));
         texts.join("\n")
     };

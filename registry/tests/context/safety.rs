@@ -39,7 +39,7 @@ fn world(text: &dyn Fn(&str) -> String) -> World {
 fn contexts(world: &World, policy: Policy) -> Vec<Packed> {
     let mut contexts = vec![world.fleet("", policy, BUDGET)];
     for (_, resource) in world.state.view().iter() {
-        contexts.push(world.single(resource.id.as_str(), policy, BUDGET));
+        contexts.push(world.single(&resource.id.text(), policy, BUDGET));
     }
     assert!(contexts.iter().all(|packed| packed.sections.iter().all(|section| section.omitted == 0)));
     contexts

@@ -24,7 +24,7 @@ fn every_thing_has_a_context_that_keeps_its_budget() {
     let world = home();
     for (_, resource) in world.state.view().iter() {
         for max_tokens in [256, 1_000, 4_000] {
-            let packed = world.single(resource.id.as_str(), Policy::None, max_tokens);
+            let packed = world.single(&resource.id.text(), Policy::None, max_tokens);
             assert!(packed.tokens <= max_tokens, "{}", packed.text);
             assert!(packed.text.contains("severity"), "{}", packed.text);
         }

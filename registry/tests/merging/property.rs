@@ -133,7 +133,7 @@ proptest! {
         let restarted = world.restarted();
         let stamps = |state: &pulse_registry::state::State| -> Vec<_> {
             let all = state.view().iter();
-            all.map(|(_, r)| (r.id.clone(), r.created_at, r.updated_at, r.revision)).collect()
+            all.map(|(_, r)| (r.id, r.created_at, r.updated_at, r.revision)).collect()
         };
         prop_assert_eq!(stamps(&restarted), stamps(&world.state));
         // What watchers were told adds up to what is there.
@@ -141,15 +141,15 @@ proptest! {
         for change in world.changes.iter().flat_map(|changes| &changes.items) {
             use pulse_registry::state::Change;
             match change {
-                Change::Added(new) => prop_assert!(told.insert(new.id.clone(), new.clone()).is_none()),
+                Change::Added(new) => prop_assert!(told.insert(new.id, new.clone()).is_none()),
                 Change::Changed { before, after } => {
-                    prop_assert_eq!(told.insert(after.id.clone(), after.clone()), Some(before.clone()));
+                    prop_assert_eq!(told.insert(after.id, after.clone()), Some(before.clone()));
                 }
                 Change::Removed(old) => prop_assert_eq!(told.remove(&old.id), Some(old.clone())),
             }
         }
         let shown: std::collections::BTreeMap<_, _> =
-            world.resources().into_iter().map(|resource| (resource.id.clone(), resource)).collect();
+            world.resources().into_iter().map(|resource| (resource.id, resource)).collect();
         prop_assert_eq!(told, shown);
     }
 

@@ -378,7 +378,7 @@ fn play(ops: &[Op], seen: &Seen) -> Result<(), TestCaseError> {
                 if !telling.kept.is_empty() {
                     add(&seen.known_beside_kept, known);
                 }
-                if recalling.state.view().iter().any(|(_, resource)| resource.parts.is_some()) {
+                if recalling.state.view().iter().any(|(_, resource)| resource.parts().is_some()) {
                     add(&seen.known_of_merged, known);
                 }
                 waits = telling.waits;

@@ -36,7 +36,7 @@ pub struct Plan {
 
 impl Plan {
     pub const FULL: Self =
-        Self { resources: 50_000, per_connection: 1_000, page: 500, lists: 20, pages: 1_000, gets: 10_000 };
+        Self { resources: 50_000, per_connection: 1_000, page: 500, lists: 20, pages: 5_000, gets: 10_000 };
     pub const QUICK: Self =
         Self { resources: 5_000, per_connection: 1_000, page: 100, lists: 3, pages: 50, gets: 500 };
 }

@@ -74,7 +74,7 @@ pub(super) fn reason(
     let sources = question.lens.sources(question.now);
     let read_at = |code: &str| sources.read_at(source::of_reason(code, resource));
     let fits = resource
-        .reasons
+        .reasons()
         .iter()
         .filter(|reason| reason.severity >= min && codes.iter().any(|code| code == reason.code));
     let mut fits: Vec<&HealthReason> = fits.collect();
@@ -88,8 +88,8 @@ pub(super) fn reason(
             more => format!(" (and {more} more)"),
         };
         let mut found = finding(own.unwrap_or(worst.severity), format!("{}{more}", worst.summary));
-        found.evidence.clone_from(&worst.evidence);
-        found.evidence.insert("code".to_owned(), worst.code.to_owned());
+        let facts = worst.evidence.iter().chain([("code", worst.code)]);
+        found.evidence = facts.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
         found.named = fits.iter().flat_map(|reason| named(reason)).collect();
         return Answer::of(Said::Holds(found), at);
     }
@@ -149,7 +149,7 @@ pub(super) fn reach(own: Option<Severity>, question: &Question<'_>) -> Said {
         Freshness::Stale | Freshness::Fresh => Severity::Warning,
     };
     let why = status.map(|status| status.reason.as_str()).filter(|reason| !reason.is_empty());
-    let why = why.or(resource.error.as_deref()).unwrap_or("nothing was heard of it");
+    let why = why.or(resource.error()).unwrap_or("nothing was heard of it");
     let how = if refused { "refuses the connection" } else { "is not reached" };
     let mut found = finding(own.unwrap_or(severity), format!("{} {how}: {why}", resource.display_name()));
     found.evidence = facts(why);

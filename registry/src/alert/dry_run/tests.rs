@@ -69,10 +69,8 @@ impl Scene {
         self.engine.whole(&self.view, self.now);
         self.keep();
         let firing = self.book.cases().filter(|case| case.origin.name() == "mine");
-        let mut firing: Vec<ResourceId> = firing
-            .filter(|case| case.state == CaseState::Firing)
-            .map(|case| case.subject.id.clone())
-            .collect();
+        let mut firing: Vec<ResourceId> =
+            firing.filter(|case| case.state == CaseState::Firing).map(|case| case.subject.id).collect();
         firing.sort();
         assert_eq!(trial.now.named, firing, "{what}");
         assert_eq!(trial.now.total, firing.len(), "{what}");
@@ -95,7 +93,7 @@ fn view(resources: &[Arc<Resource>], now: UnixMillis) -> View {
     };
     let sections = ["pools", "alerts"].into_iter().map(section).collect();
     let mut resources = resources.to_vec();
-    resources.sort_by(|a, b| a.id.cmp(&b.id));
+    resources.sort_by_key(|a| a.id);
     let connection = ConnectionId::parse("nas").expect("an id");
     View::of(Revision(1), [Shard::build(None, connection, None, sections, resources)])
 }
@@ -128,7 +126,7 @@ fn disk(number: u64, errors: u64) -> Arc<Resource> {
 }
 
 fn ids(resources: &[&Arc<Resource>]) -> Vec<ResourceId> {
-    let mut ids: Vec<ResourceId> = resources.iter().map(|resource| resource.id.clone()).collect();
+    let mut ids: Vec<ResourceId> = resources.iter().map(|resource| resource.id).collect();
     ids.sort();
     ids
 }
@@ -169,7 +167,7 @@ fn an_expression_and_a_value_that_hold_fire() {
 fn a_health_reason_and_a_lost_system_fire() {
     let fine = Seed::new(ResourceType::Storage, 1, "nas").build();
     let bad = Seed { severity: Severity::Critical, ..Seed::new(ResourceType::Storage, 2, "nas") }.build();
-    let code = bad.reasons.first().expect("a reason").code.to_owned();
+    let code = bad.reasons().first().expect("a reason").code.to_owned();
     let mut scene = Scene::new();
     scene.later(MINUTE, &[fine, bad.clone()]);
     let condition = Told::Reason(pb::ReasonCondition { codes: vec![code], min_severity: 0 });

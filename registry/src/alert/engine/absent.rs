@@ -70,7 +70,7 @@ impl Engine {
             return Some(now + ABSENCE_INTERVAL);
         }
         self.memory.remove(id);
-        self.news.memory.insert(id.clone());
+        self.news.memory.insert(*id);
         None
     }
 }

@@ -183,7 +183,7 @@ impl Engine {
         });
         let text = if comment.is_empty() { "Seen.".to_owned() } else { comment };
         case.note(Step::Acknowledged, now, text, who);
-        let subject = case.subject.id.clone();
+        let subject = case.subject.id;
         self.news.stirred.insert(subject);
         self.news.cases.insert(id);
         Ok(Said::Case(id))
@@ -196,7 +196,7 @@ impl Engine {
             return Err(Refusal::NotAcknowledged);
         }
         case.note(Step::Unacknowledged, now, "No longer seen by anybody.".to_owned(), who);
-        let subject = case.subject.id.clone();
+        let subject = case.subject.id;
         self.news.stirred.insert(subject);
         self.news.cases.insert(id);
         Ok(Said::Case(id))

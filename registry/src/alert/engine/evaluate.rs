@@ -88,7 +88,7 @@ impl Engine {
     /// Ends what concerns resources that the view does not hold.
     pub fn sweep(&mut self, view: &View, now: UnixMillis) {
         let subjects = self.cases.keys().chain(self.memory.keys());
-        let gone: Vec<ResourceId> = subjects.filter(|id| view.get(id).is_none()).cloned().collect();
+        let gone: Vec<ResourceId> = subjects.filter(|id| view.get(id).is_none()).copied().collect();
         for id in gone {
             self.gone(&id, view, now);
         }
@@ -195,7 +195,7 @@ impl Engine {
         if opens && self.open >= OPEN_MAX {
             self.left_out += 1;
             if let Some(case) = case {
-                self.cases.entry(round.resource.id.clone()).or_default().insert(origin.clone(), case);
+                self.cases.entry(round.resource.id).or_default().insert(origin.clone(), case);
             }
             return;
         }
@@ -227,7 +227,7 @@ impl Engine {
         was: Option<(crate::alert::CaseId, bool, Option<UnixMillis>)>,
         told: bool,
     ) {
-        let (id, subject, origin) = (case.id, case.subject.id.clone(), case.origin.clone());
+        let (id, subject, origin) = (case.id, case.subject.id, case.origin.clone());
         let same = was.filter(|(known, ..)| *known == id);
         let was_open = was.is_some_and(|(_, open, _)| open);
         match (was_open, case.is_open()) {
@@ -244,9 +244,9 @@ impl Engine {
         self.count_over(&case);
         if told {
             self.news.cases.insert(id);
-            self.news.stirred.insert(subject.clone());
+            self.news.stirred.insert(subject);
         }
-        self.places.insert(id, (subject.clone(), origin.clone()));
+        self.places.insert(id, (subject, origin.clone()));
         self.cases.entry(subject).or_default().insert(origin, case);
     }
 }

@@ -52,7 +52,7 @@ impl Engine {
             && let Some(at) = lens.sources(now).read_at(source::Part::Usable)
             && let Some((used, total)) = lens.capacity()
         {
-            changed |= self.memory.entry(resource.id.clone()).or_default().fill.learn(used, total, at);
+            changed |= self.memory.entry(resource.id).or_default().fill.learn(used, total, at);
         }
         if changed {
             self.keep_memory(resource);
@@ -69,7 +69,7 @@ impl Engine {
                 memory.home = Some(Home { connection: connection.clone(), section: section.clone() });
             }
         }
-        self.news.memory.insert(resource.id.clone());
+        self.news.memory.insert(resource.id);
     }
 
     /// Compares the counters with what was believed of them; whether what is remembered changed.
@@ -106,7 +106,7 @@ impl Engine {
         if known.unwrap_or(&Counted::default()) == &counted {
             return (false, learnt);
         }
-        self.memory.entry(resource.id.clone()).or_default().counted = counted;
+        self.memory.entry(resource.id).or_default().counted = counted;
         (true, learnt)
     }
 
@@ -135,7 +135,7 @@ impl Engine {
         if told.is_empty() || self.memory.get(&resource.id).is_some_and(counts) {
             return;
         }
-        self.memory.entry(resource.id.clone()).or_default().counted = Counted::plain(&told);
+        self.memory.entry(resource.id).or_default().counted = Counted::plain(&told);
         self.keep_memory(resource);
     }
 }

@@ -36,7 +36,7 @@ impl Engine {
             let Some(known) = self.above.get(&id) else { continue };
             let Some(at) = known.iter().position(|above| *above == resource.id) else { continue };
             let mut above = known.get(..=at).unwrap_or_default().to_vec();
-            above.extend(onwards.iter().filter(|id| !known[..=at].contains(id)).cloned());
+            above.extend(onwards.iter().filter(|id| !known[..=at].contains(id)).copied());
             self.place_under(&id, above);
         }
     }
@@ -53,30 +53,30 @@ impl Engine {
         // It is kept with each open case: who is absent after a restart still stands where it stood.
         let open = self.cases.get(id).into_iter().flat_map(BTreeMap::values).filter(|case| case.is_open());
         self.news.cases.extend(open.map(|case| case.id));
-        self.news.stirred.insert(id.clone());
+        self.news.stirred.insert(*id);
         self.put_under(id, above);
     }
 
     pub(super) fn put_under(&mut self, id: &ResourceId, above: Vec<ResourceId>) {
         self.unplace(id);
         for one in &above {
-            self.below.entry(one.clone()).or_default().insert(id.clone());
+            self.below.entry(*one).or_default().insert(*id);
         }
-        self.above.insert(id.clone(), above);
+        self.above.insert(*id, above);
     }
 
     /// What stands above a resource, nearest first. Above what the view does not hold is what was there.
     fn lineage(&self, resource: &Resource, view: &View) -> Vec<ResourceId> {
         let known = self.above.get(&resource.id).map(Vec::as_slice).unwrap_or_default();
         let mut above = Vec::new();
-        let mut next = resource.parent.as_ref().map(|parent| parent.id.clone());
+        let mut next = resource.parent.as_ref().map(|parent| parent.id);
         while let Some(id) = next.take()
             && above.len() < DEPTH_MAX
             && !above.contains(&id)
         {
             next = match view.get(&id) {
-                Some(found) => found.resource.parent.as_ref().map(|parent| parent.id.clone()),
-                None => known.iter().skip_while(|known| **known != id).nth(1).cloned(),
+                Some(found) => found.resource.parent.as_ref().map(|parent| parent.id),
+                None => known.iter().skip_while(|known| **known != id).nth(1).copied(),
             };
             above.push(id);
         }
@@ -97,12 +97,12 @@ impl Engine {
     /// Brings the quiet ones up to date, where something moved.
     pub(super) fn settle_quiet(&mut self, now: UnixMillis) {
         let mut concerned: BTreeSet<ResourceId> = if std::mem::take(&mut self.news.all_stirred) {
-            self.cases.keys().cloned().collect()
+            self.cases.keys().copied().collect()
         } else {
             self.news.stirred.clone()
         };
         for id in std::mem::take(&mut self.news.stirred) {
-            concerned.extend(self.below.get(&id).into_iter().flatten().cloned());
+            concerned.extend(self.below.get(&id).into_iter().flatten().copied());
         }
         for id in &concerned {
             self.silence(id, now);

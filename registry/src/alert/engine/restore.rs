@@ -89,8 +89,8 @@ impl Engine {
     }
 
     fn restore_case(&mut self, case: Case) {
-        let (subject, origin) = (case.subject.id.clone(), case.origin.clone());
-        self.places.insert(case.id, (subject.clone(), origin.clone()));
+        let (subject, origin) = (case.subject.id, case.origin.clone());
+        self.places.insert(case.id, (subject, origin.clone()));
         self.count_over(&case);
         self.open += usize::from(case.is_open());
         let replaced = self.cases.entry(subject).or_default().insert(origin, case);

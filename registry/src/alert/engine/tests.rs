@@ -138,7 +138,7 @@ fn view_at(
     };
     let sections = ["pools", "alerts", "ups", "datasets"].into_iter().map(section).collect();
     let mut resources = resources.to_vec();
-    resources.sort_by(|a, b| a.id.cmp(&b.id));
+    resources.sort_by_key(|a| a.id);
     let connection = ConnectionId::parse("nas").expect("an id");
     View::of(Revision(revision), [Shard::build(None, connection, None, sections, resources)])
 }

@@ -112,7 +112,7 @@ pub(super) async fn silence(State(slot): State<Slot>, Path(id): Path<String>, re
     on_case(slot, id, request, move |case, form| {
         let hours: u64 = form.said.get("hours").parse().unwrap_or(1);
         let ends = now + Duration::from_hours(hours.clamp(1, SILENCE_HOURS_MAX));
-        let whole = format!("resource_id = {}", quoted(case.subject.id.as_str()));
+        let whole = format!("resource_id = {}", quoted(&case.subject.id.text()));
         let this = alerts::only_this(case);
         let mut filter = if form.said.get("of") == "resource" { whole } else { this };
         // A customer's silence is for what he sees.

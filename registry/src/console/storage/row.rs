@@ -127,7 +127,7 @@ impl Row {
         };
         Self {
             key: resource.id.to_string(),
-            href: format!("/console/resources/{}", segment(resource.id.as_str())),
+            href: format!("/console/resources/{}", segment(&resource.id.text())),
             kind: Kind::of(&resource.document),
             depth,
             name: resource.display_name().to_owned(),
@@ -136,7 +136,7 @@ impl Row {
             state: record.as_ref().map(state).unwrap_or_default(),
             look: Look::of(found, view, now),
             why: resource
-                .reasons
+                .reasons()
                 .iter()
                 .max_by_key(|reason| reason.severity)
                 .map_or(String::new(), |reason| reason.summary.clone()),

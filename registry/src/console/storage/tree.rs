@@ -175,7 +175,7 @@ fn group(view: &View, unit: &Unit, key: String, within: &Filter, now: UnixMillis
         let (first, second) = (rows.next()?, rows.next());
         second.is_none().then(|| shard.found(first))
     });
-    let href = host.as_ref().map(|host| format!("/console/resources/{}", segment(host.resource.id.as_str())));
+    let href = host.as_ref().map(|host| format!("/console/resources/{}", segment(&host.resource.id.text())));
     let title = match unit.system() {
         "" => shard.connection.as_str().to_owned(),
         system => system.to_owned(),
@@ -273,7 +273,7 @@ fn arranged(
     let (mut disks, datasets): (Vec<Found>, Vec<Found>) =
         inside.into_iter().partition(|found| Kind::of(&found.resource.document) == Kind::Disk);
     let urgency = |found: &Found| (Reverse(health_of(found)), found.resource.document.name().to_owned());
-    disks.sort_by_cached_key(|disk| (urgency(disk), disk.resource.id.clone()));
+    disks.sort_by_cached_key(|disk| (urgency(disk), disk.resource.id));
     let mut told = 0;
     for disk in disks.iter().take(room) {
         told += 1;

@@ -16,7 +16,7 @@ use crate::context::vocabulary::is_common;
 use crate::query::filter::field::{Field, TextField, TextsField};
 use crate::query::filter::syntax::{Comparison, Expression, Literal, Operator};
 use crate::query::filter::{Filter, FilterError};
-use crate::query::value::text;
+use crate::query::value::{Text, text};
 use crate::state::resource::Resource;
 use crate::state::view::Shard;
 
@@ -35,7 +35,7 @@ impl Asking<'_> {
             Field::Text(TextField::Id | TextField::ParentId) => {
                 let id = self.pseudonyms.unseal(&literal.text).filter(|_| !literal.wild);
                 match id {
-                    Some(id) => Ok(Some(with_text(comparison, id.as_str()))),
+                    Some(id) => Ok(Some(with_text(comparison, &id.text()))),
                     None if self.is_open() || is_presence(literal) => Ok(None),
                     None => Err(refused(comparison, "ids are hidden here: write one as a context shows it")),
                 }
@@ -221,7 +221,11 @@ fn kind_of(field: &Field) -> Option<Kind> {
 fn values<'r>(field: &Field, resource: &'r Resource) -> Vec<(Kind, &'r str)> {
     let kind = kind_of(field).unwrap_or_else(|| name_kind(resource));
     let values: Vec<&str> = match field {
-        Field::Text(field) => vec![text(*field, resource)],
+        Field::Text(field) => match text(*field, resource) {
+            Text::Told(told) => vec![told],
+            // What it means can be read from it.
+            Text::Id(_) => Vec::new(),
+        },
         Field::Texts(TextsField::Tags) => resource.document.tags().collect(),
         Field::Texts(TextsField::IncidentKlass) => resource.document.incident_klasses().collect(),
         Field::Label(key) => resource.labels.get(key).map(String::as_str).into_iter().collect(),

@@ -50,9 +50,7 @@ impl Asking<'_> {
             found.into_iter().filter(|(rank, _)| *rank == best).map(|(_, resource)| resource).collect();
         match best[..] {
             [resource] => self.view.get(&resource.id).ok_or(Lost::Nothing),
-            _ => {
-                Err(Lost::Ambiguous(best.iter().take(TOLD_MAX).map(|resource| resource.id.clone()).collect()))
-            }
+            _ => Err(Lost::Ambiguous(best.iter().take(TOLD_MAX).map(|resource| resource.id).collect())),
         }
     }
 

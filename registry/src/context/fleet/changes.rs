@@ -119,7 +119,7 @@ pub(in crate::context) fn fact(view: &View, gone: &Gone<'_>, entry: &Entry) -> F
     fact.basis =
         Some(Basis { source: entry.source, observed_at: Some(entry.at), freshness: Freshness::Fresh });
     fact.origin = view.get(&entry.id).map(|found| Origin {
-        resource: entry.id.clone(),
+        resource: entry.id,
         connection: entry.connection.clone(),
         section: found.resource.document.section.clone(),
         source: entry.source,

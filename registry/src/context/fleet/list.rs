@@ -29,7 +29,7 @@ pub(super) fn facts(view: &View, scope: &Scope) -> Vec<Fact> {
                     thing.fact("resource", statement)
                 });
                 fact.statement.add(" Severity ").add(resource.severity.token()).add(", id ");
-                fact.statement.add(told(Kind::Id, resource.id.as_str())).add(".");
+                fact.statement.add(told(Kind::Id, resource.id.to_string())).add(".");
                 Some(fact)
             })
         })

@@ -154,7 +154,7 @@ fn silence(shard: &Shard) -> Option<Fact> {
     // It is about the system, where one is known.
     let host = shard.resources.iter().find(|resource| resource.parent.is_none());
     fact.origin = host.map(|host| crate::context::fact::Origin {
-        resource: host.id.clone(),
+        resource: host.id,
         connection: shard.connection.clone(),
         section: host.document.section.clone(),
         source: host.source,

@@ -83,7 +83,7 @@ const STATES: [&str; 5] =
 
 /// The worst reasons of at least that severity, then what one needs to act on them.
 pub(crate) fn problem(thing: &Thing<'_>, least: Severity) -> Option<Fact> {
-    let reasons = || thing.resource.reasons.iter().filter(|reason| reason.severity >= least);
+    let reasons = || thing.resource.reasons().iter().filter(|reason| reason.severity >= least);
     let worst = reasons().next()?;
     let is_task = thing.record.facets.protection_task.is_some();
     let shown = |code: &str| SHOWN.contains(&code) || (is_task && code == "resource_state");
@@ -130,7 +130,7 @@ pub(crate) fn phrase(reason: &HealthReason, record: &IngestRecord) -> Statement 
         };
         let mut statement = say!["alert ", told(Kind::Word, klass), " of level ", level];
         let native_id = reason.evidence.get("native_id");
-        let incident = record.incidents.iter().find(|incident| Some(&incident.native_id) == native_id);
+        let incident = record.incidents.iter().find(|incident| Some(&*incident.native_id) == native_id);
         if let Some(incident) = incident.filter(|incident| !incident.text.is_empty()) {
             statement.add(", it says ").add(told(Kind::Text, &incident.text));
         }
@@ -208,12 +208,12 @@ mod tests {
     #[test]
     fn every_phrase_can_be_filled() {
         for (code, template) in PHRASES {
-            let mut evidence = std::collections::BTreeMap::new();
+            let mut evidence = pulse_proto::model::Evidence::default();
             for hole in template.split('{').skip(1) {
                 let (key, kind) =
                     hole.split_once('}').and_then(|(hole, _)| hole.split_once(':')).expect(template);
                 assert!(["number", "size", "state", "label", "child", "word"].contains(&kind), "{template}");
-                evidence.insert(key.to_owned(), "7".to_owned());
+                evidence = evidence.with(key, "7");
             }
             let reason = HealthReason { code, severity: Severity::Warning, summary: String::new(), evidence };
             assert!(fill(template, &reason).is_some_and(|statement| !statement.is_empty()), "{template}");

@@ -34,10 +34,9 @@ pub(super) fn facts(shard: &Shard, thing: &Thing<'_>) -> (Vec<Fact>, Vec<Fact>) 
 fn parent(shard: &Shard, thing: &Thing<'_>) -> Vec<Fact> {
     let Some(parent) = &thing.resource.parent else { return Vec::new() };
     let known = shard.resources.iter().find(|resource| resource.id == parent.id);
-    // Of another connection's, its type is in its id.
-    let token = parent.id.as_str().rsplit_once('-').map_or("", |(token, _)| token);
     let kind = known.map_or_else(
-        || if token == ResourceType::Storage.token() { Kind::Path } else { Kind::System },
+        // Of another connection's, its type is in its id.
+        || if parent.id.kind() == ResourceType::Storage { Kind::Path } else { Kind::System },
         |parent| say::name_kind(parent),
     );
     let statement = say!["It belongs to ", told(kind, &*parent.name), "."];

@@ -11,13 +11,14 @@ use super::field::{
     ALERT_FIELDS, AlertField, EnumField, Field, NumberField, OF_ALERTS, TextField, TimeField,
 };
 use super::{FilterError, parse};
+use crate::query::value::Text;
 
 /// What a filter over alerts may ask of one.
 pub trait AlertFacts {
     /// Words: state, rule, klass, summary, and "true" or "false" for what is so or not.
     fn word(&self, field: AlertField) -> &str;
     /// Of its resource.
-    fn text(&self, field: TextField) -> &str;
+    fn text(&self, field: TextField) -> Text<'_>;
     fn label(&self, key: &str) -> Option<&str>;
     fn any_label(&self, test: &mut dyn FnMut(&str) -> bool) -> bool;
     /// The number on the wire.
@@ -98,7 +99,7 @@ fn holds(test: &Test, alert: &dyn AlertFacts) -> bool {
     let operand = &test.operand;
     match &test.field {
         Field::Alert(field) => text_holds(operand, alert.word(*field)),
-        Field::Text(field) => text_holds(operand, alert.text(*field)),
+        Field::Text(field) => text_holds(operand, &alert.text(*field)),
         Field::Label(key) => alert.label(key).is_some_and(|value| text_holds(operand, value)),
         Field::Labels => alert.any_label(&mut |key| text_holds(operand, key)),
         Field::Enum(field) => alert.number_of(*field).is_some_and(|value| match operand {
@@ -151,7 +152,7 @@ impl AlertOrder {
     pub fn compare(&self, left: &dyn AlertFacts, right: &dyn AlertFacts) -> Ordering {
         let one = |field: &Field| match field {
             Field::Alert(field) => left.word(*field).cmp(right.word(*field)),
-            Field::Text(field) => left.text(*field).cmp(right.text(*field)),
+            Field::Text(field) => left.text(*field).cmp(&right.text(*field)),
             Field::Label(key) => left.label(key).cmp(&right.label(key)),
             Field::Enum(field) => left.number_of(*field).cmp(&right.number_of(*field)),
             Field::Time(field) => left.time(*field).cmp(&right.time(*field)),

@@ -1,7 +1,5 @@
 //! Filters over the timeline: the same language with the fields of an entry.
 
-use pulse_proto::model::ResourceId;
-
 use super::check::{self, Node, Operand, Test};
 use super::eval::text_holds;
 use super::field::{self, EntryField, EnumField, Field, NumberField, TextField, TimeField};
@@ -50,7 +48,7 @@ fn holds(test: &Test, entry: &Entry) -> bool {
     let operand = &test.operand;
     let text = |value: &str| text_holds(operand, value);
     match &test.field {
-        Field::Text(TextField::Id) => text(ResourceId::as_str(&entry.id)),
+        Field::Text(TextField::Id) => text(&entry.id.text()),
         Field::Text(TextField::Name) => text(&entry.name),
         Field::Text(TextField::Technology) => text(&entry.technology),
         Field::Text(TextField::Connection) => text(entry.connection.as_str()),

@@ -59,7 +59,7 @@ fn is_absent(test: &Test, resource: &Resource) -> bool {
 pub(super) fn holds(test: &Test, resource: &Resource, observed_at: Option<UnixMillis>) -> bool {
     let operand = &test.operand;
     match &test.field {
-        Field::Text(field) => text_holds(operand, text(*field, resource)),
+        Field::Text(field) => text_holds(operand, &text(*field, resource)),
         Field::Texts(field) => any_text(*field, resource, |value| text_holds(operand, value)),
         // No resource has one.
         Field::Entry(_) | Field::Alert(_) => false,
@@ -101,7 +101,7 @@ fn any_text(field: TextsField, resource: &Resource, mut test: impl FnMut(&str) -
         TextsField::SourceId => resource.sources().any(|part| test(part.source_id.as_str())),
         TextsField::Tags => resource.document.tags().any(test),
         TextsField::IncidentKlass => resource.document.incident_klasses().any(test),
-        TextsField::ReasonCode => resource.reasons.iter().any(|reason| test(reason.code)),
+        TextsField::ReasonCode => resource.reasons().iter().any(|reason| test(reason.code)),
     }
 }
 

@@ -12,6 +12,7 @@ use super::check::{Node, Operand, Test};
 use super::decide::all;
 use super::eval::text_holds;
 use super::field::{EnumField, Field, NumberField, TextField};
+use crate::query::value::Text;
 
 /// `None`: nobody knows.
 #[derive(Clone, Copy, Debug)]
@@ -63,7 +64,7 @@ fn judge(node: &Node, glimpse: &Glimpse<'_>) -> Option<bool> {
 fn holds(test: &Test, glimpse: &Glimpse<'_>) -> Option<bool> {
     let operand = &test.operand;
     match &test.field {
-        Field::Text(field) => glimpse.text(*field).map(|value| text_holds(operand, value)),
+        Field::Text(field) => glimpse.text(*field).map(|value| text_holds(operand, &value)),
         Field::Enum(field) => match (glimpse.word(*field), operand) {
             (Said::Unknown, _) => None,
             (Said::Lacks, _) => Some(false),
@@ -81,9 +82,9 @@ fn holds(test: &Test, glimpse: &Glimpse<'_>) -> Option<bool> {
 }
 
 impl Glimpse<'_> {
-    fn text(&self, field: TextField) -> Option<&str> {
-        match field {
-            TextField::Id => self.id.map(ResourceId::as_str),
+    fn text(&self, field: TextField) -> Option<Text<'_>> {
+        let told = match field {
+            TextField::Id => return self.id.map(|id| Text::Id(id.text())),
             TextField::Name | TextField::DisplayName => self.name,
             TextField::Technology => self.technology,
             TextField::Connection => Some(self.connection.as_str()),
@@ -104,7 +105,8 @@ impl Glimpse<'_> {
             | TextField::Serial
             | TextField::Model
             | TextField::Version => None,
-        }
+        };
+        told.map(Text::Told)
     }
 
     /// The number on the wire.

@@ -167,10 +167,10 @@ pub(super) fn scan_by_id(root: Option<&Node>, view: &View) -> Scan {
 /// Whether a resource with this id can ever match.
 pub(super) fn may_match(root: Option<&Node>, id: &ResourceId) -> bool {
     lasting(root).into_iter().all(|test| match &test.operand {
-        Operand::Exact(wanted) => wanted == id.as_str(),
-        Operand::Enum(Relation::Equal, number) => ResourceType::from_wire(*number).is_ok_and(|kind| {
-            id.as_str().strip_prefix(kind.token()).is_some_and(|rest| rest.starts_with('-'))
-        }),
+        Operand::Exact(wanted) => **wanted == *id.text(),
+        Operand::Enum(Relation::Equal, number) => {
+            ResourceType::from_wire(*number).is_ok_and(|kind| id.kind() == kind)
+        }
         _ => true,
     })
 }
@@ -281,7 +281,8 @@ fn by_index(test: &Test, shard: &Shard) -> Option<Candidates> {
     let Operand::Exact(text) = &test.operand else { return None };
     let mut found = match &test.field {
         Field::Text(TextField::Id) => {
-            let at = rows.binary_search_by(|resource| resource.id.as_str().cmp(text)).ok();
+            let id = ResourceId::parse(text).ok();
+            let at = id.and_then(|id| rows.binary_search_by_key(&id, |resource| resource.id).ok());
             at.map(|at| {
                 let mut bits = Bits::none(rows.len());
                 bits.insert(at);

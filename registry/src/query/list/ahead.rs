@@ -16,13 +16,12 @@ pub(super) fn look<'a>(resources: &(impl Iterator<Item = &'a Arc<Resource>> + Cl
     let touch = |read: fn(&Resource) -> usize| {
         black_box(resources.clone().fold(0_usize, |sum, resource| sum.wrapping_add(read(resource))));
     };
-    touch(|resource| resource.reasons.len());
+    touch(|resource| resource.reasons().len());
     touch(|resource| resource.anchor.labels.len().wrapping_add(resource.document.body().len()));
     touch(|resource| {
-        first(resource.id.as_str().as_bytes())
-            .wrapping_add(first(resource.document.body()))
+        first(resource.document.body())
             .wrapping_add(resource.document.source_id.as_str().len())
-            .wrapping_add(resource.parent.as_ref().map_or(0, |parent| first(parent.id.as_str().as_bytes())))
+            .wrapping_add(resource.parent.as_ref().map_or(0, |parent| first(parent.name.as_bytes())))
     });
     touch(|resource| first(resource.document.source_id.as_str().as_bytes()));
 }

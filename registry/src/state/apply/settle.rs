@@ -39,7 +39,7 @@ pub(super) struct Settling {
     /// Hosts of what changed: they see what lies below them.
     pub(super) moved: Touched,
     /// As children of the same thing show it.
-    parents: Table<ResourceId, Parent>,
+    parents: Table<ResourceId, Arc<Parent>>,
 }
 
 impl State {
@@ -60,7 +60,7 @@ impl State {
         }
         settling.moved.extend(gone.iter().filter_map(|resource| self.host_of(resource)));
         for resource in gone {
-            settling.before.insert(resource.id.clone(), resource);
+            settling.before.insert(resource.id, resource);
         }
         self.settle_touched(touched, settling, writes)
     }
@@ -123,7 +123,7 @@ impl State {
                         resource.document = Arc::clone(&old.document);
                     }
                 }
-                settling.before.insert(old.id.clone(), Arc::clone(old));
+                settling.before.insert(old.id, Arc::clone(old));
                 if !same_place(&old.document, &resource.document) {
                     settling.moved.extend(self.host_of(old));
                 }
@@ -167,7 +167,7 @@ impl State {
             entry.resource = Some(Arc::clone(&resource));
             entry.fresh = None;
             writes.push(Write::Stamp(connection, source_id, stamp));
-            settling.after.insert(resource.id.clone(), resource);
+            settling.after.insert(resource.id, resource);
         }
     }
 
@@ -194,7 +194,7 @@ impl State {
             entry.fresh = Some(Box::new(Fresh { record: None, beside: None, unstamped: false, stamp }));
             if let Some(old) = entry.resource.take() {
                 settling.moved.extend(self.host_of(&old));
-                settling.before.insert(old.id.clone(), old);
+                settling.before.insert(old.id, old);
             }
         }
         led
@@ -224,8 +224,8 @@ impl State {
         let shown = if is_by_row { self.view.exchange(&exchanged) } else { None };
         let items = shown.unwrap_or_else(|| {
             for (old, new) in exchanged {
-                before.insert(old.id.clone(), old);
-                after.insert(new.id.clone(), new);
+                before.insert(old.id, old);
+                after.insert(new.id, new);
             }
             let items = changes(before, after);
             self.place(&items);
@@ -248,12 +248,12 @@ impl State {
             // A thing can move from one connection to another.
             let stays = |old: &&Arc<Resource>| new.is_some_and(|new| new.connection == old.connection);
             if let Some(old) = old.filter(|old| !stays(old)) {
-                let edit = Edit { id: old.id.clone(), old: Some(Arc::clone(old)), new: None };
+                let edit = Edit { id: old.id, old: Some(Arc::clone(old)), new: None };
                 edits.entry(old.connection.clone()).or_default().push(edit);
             }
             if let Some(new) = new {
                 let old = old.filter(stays).cloned();
-                let edit = Edit { id: new.id.clone(), old, new: Some(Arc::clone(new)) };
+                let edit = Edit { id: new.id, old, new: Some(Arc::clone(new)) };
                 edits.entry(new.connection.clone()).or_default().push(edit);
             }
         }
@@ -295,14 +295,14 @@ fn replaced(before: &[Arc<Resource>], edits: &[Edit]) -> Option<Vec<Arc<Resource
     (left == 0).then_some(rows)
 }
 
-/// Siblings that come together show their parent with the same texts: 80 bytes less for each.
-fn share_parent(resource: &mut Resource, parents: &mut Table<ResourceId, Parent>) {
+/// Siblings that come together show one parent.
+fn share_parent(resource: &mut Resource, parents: &mut Table<ResourceId, Arc<Parent>>) {
     // An anchor that was shown already is shared.
     let anchor = Arc::get_mut(&mut resource.anchor);
     let Some(parent) = anchor.and_then(|anchor| anchor.parent.as_mut()) else { return };
     match parents.get(&parent.id) {
-        Some(known) if known == parent => *parent = known.clone(),
-        _ => drop(parents.insert(parent.id.clone(), parent.clone())),
+        Some(known) if known == parent => *parent = Arc::clone(known),
+        _ => drop(parents.insert(parent.id, Arc::clone(parent))),
     }
 }
 
@@ -327,7 +327,7 @@ fn changes(
     mut before: Table<ResourceId, Arc<Resource>>,
     mut after: Table<ResourceId, Arc<Resource>>,
 ) -> Vec<Change> {
-    let mut ids: Vec<ResourceId> = before.keys().chain(after.keys()).cloned().collect();
+    let mut ids: Vec<ResourceId> = before.keys().chain(after.keys()).copied().collect();
     ids.sort_unstable();
     ids.dedup();
     let change = |id: ResourceId| match (before.remove(&id), after.remove(&id)) {

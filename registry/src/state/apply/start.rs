@@ -68,7 +68,8 @@ impl State {
         let holding = self.holdings.get(connection).filter(|holding| !holding.removed)?;
         let mut resources: Vec<Arc<Resource>> =
             holding.entries.values().filter_map(|entry| entry.resource.clone()).collect();
-        sort(&mut resources);
+        // An id lies apart from its resource: fetched once for each.
+        resources.sort_by_cached_key(|resource| resource.id);
         let slots = resources.iter().map(|resource| Slot::of(&resource.id)).collect();
         let (status, sections) = (holding.status.clone(), holding.sections.clone());
         Some((Shard::build(None, connection.clone(), status, sections, resources), slots))
@@ -96,20 +97,6 @@ pub(super) fn held(rows: Vec<KeptConnection>) -> Vec<(ConnectionId, Holding, Vec
         let tied = tied.map(|entry| entry.document.source_id.clone()).collect();
         (connection, holding, tied)
     })
-}
-
-/// By id. An id lies apart from its resource, so what tells most of them apart is fetched once for each.
-fn sort(resources: &mut [Arc<Resource>]) {
-    const BYTES: usize = 40;
-    if resources.iter().any(|resource| resource.id.as_str().len() > BYTES) {
-        return resources.sort_by(|a, b| a.id.cmp(&b.id));
-    }
-    resources.sort_by_cached_key(|resource| {
-        let mut key = [0; BYTES];
-        let id = resource.id.as_str().as_bytes();
-        key[..id.len()].copy_from_slice(id);
-        key
-    });
 }
 
 fn threads_for(records: usize) -> usize {

@@ -13,12 +13,12 @@ use super::read::{Message, Value, number};
 impl Document {
     /// A record that is judged as [`Self::record`] is. Nothing else may be asked of it.
     pub(crate) fn judged(&self) -> Result<IngestRecord, ProtocolError> {
-        let (mut name, mut state) = (String::new(), String::new());
+        let (mut name, mut state) = (&[][..], String::new());
         let mut facet = None;
         // One walk: this is asked of every change.
         for (number, value) in self.fields().fields() {
             match (number, value) {
-                (number::NAME, Value::Bytes(text)) => name = owned(text),
+                (number::NAME, Value::Bytes(text)) => name = text,
                 (number::STATE, Value::Bytes(text)) => state = owned(text),
                 (number::INCIDENTS, _) => return self.record(),
                 (number::STORAGE | number::PHYSICAL_DISK, Value::Bytes(told)) => {
@@ -28,6 +28,7 @@ impl Document {
             }
         }
         let mut facets = Facets::default();
+        let is_named;
         match (self.resource_type, self.topology, facet) {
             (
                 ResourceType::Storage,
@@ -35,12 +36,16 @@ impl Document {
                 Some((number::STORAGE, storage)),
             ) => {
                 let Some(told) = storage.message(6) else { return self.record() };
-                let zfs = Some(Zfs::Dataset(dataset(told)));
+                let dataset = dataset(told);
+                is_named = !dataset.name.is_empty();
+                let zfs = Some(Zfs::Dataset(dataset));
                 let [kind, pool, path] = [const { String::new() }; 3];
                 facets.storage = Some(Box::new(Storage { topology, kind, pool, path, zfs }));
             }
             (ResourceType::PhysicalDisk, _, Some((number::PHYSICAL_DISK, told))) => {
-                facets.physical_disk = Some(Box::new(disk(told)));
+                let disk = disk(told);
+                is_named = !disk.name.is_empty();
+                facets.physical_disk = Some(Box::new(disk));
             }
             _ => return self.record(),
         }
@@ -48,7 +53,8 @@ impl Document {
             source_id: self.source_id.clone(),
             parent_source_id: None,
             resource_type: self.resource_type,
-            name,
+            // Asked for only where the facet has none.
+            name: if is_named { String::new() } else { owned(name) },
             section: self.section.clone(),
             state,
             identity: Identity::default(),

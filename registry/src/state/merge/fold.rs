@@ -8,7 +8,7 @@ use pulse_proto::model::{HealthReason, Severity, Status};
 
 use super::{fill, metrics_rank};
 use crate::state::document::Document;
-use crate::state::resource::{Part, Resource};
+use crate::state::resource::{Part, Rare, Resource};
 
 /// Names the source in the evidence of a reason.
 const SOURCE: &str = "source";
@@ -19,16 +19,16 @@ pub(in crate::state) fn fold(alone: Vec<Resource>, child_count: u32) -> Option<R
     let severity = alone.iter().map(|resource| resource.severity).max()?;
     let parent = alone.iter().find_map(|resource| resource.parent.clone());
     let reasons = reasons(&alone);
+    let error = alone.first()?.rare.as_ref().and_then(|rare| rare.error.clone());
     let mut parts: Vec<Part> = alone.iter().map(Part::of).collect();
     parts.sort_by_key(|part| part.source);
     let mut leader = alone.into_iter().next()?;
     leader.document = Arc::new(document);
     leader.status = lifted(leader.status, severity);
     leader.severity = severity;
-    leader.reasons = reasons;
     leader.anchor_mut().parent = parent;
     leader.child_count = child_count;
-    leader.parts = Some(parts.into());
+    leader.rare = Rare { reasons, error, parts: Some(parts.into()) }.kept();
     Some(leader)
 }
 
@@ -54,9 +54,9 @@ fn document(alone: &[Resource]) -> Option<Document> {
 fn reasons(alone: &[Resource]) -> Box<[HealthReason]> {
     let mut reasons: Vec<HealthReason> = Vec::new();
     for resource in alone {
-        for reason in &resource.reasons {
+        for reason in resource.reasons() {
             let mut reason = reason.clone();
-            reason.evidence.insert(SOURCE.to_owned(), resource.source.token().to_owned());
+            reason.evidence = reason.evidence.with(SOURCE, resource.source.token());
             reasons.push(reason);
         }
     }

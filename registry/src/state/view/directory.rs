@@ -33,10 +33,8 @@ pub(in crate::state) struct Slot {
 impl Slot {
     #[allow(clippy::cast_possible_truncation, reason = "parts of a hash are what is wanted")]
     pub(in crate::state) fn of(id: &ResourceId) -> Self {
-        // Sixteen digits of a SHA-256 end an id; the factor spreads ids that people made, too.
-        let text = id.as_str();
-        let digits = text.get(text.len().saturating_sub(16)..).unwrap_or_default();
-        let number = u64::from_str_radix(digits, 16).unwrap_or_default() ^ (text.len() as u64) << 56;
+        // Digits of a SHA-256; the factor spreads ids that people made, too.
+        let number = id.number() ^ (id.kind() as u64) << 56;
         let hash = number.wrapping_mul(0x9E37_79B9_7F4A_7C15);
         Self { block: (hash >> 58) as usize, page: (hash >> 52) as usize % FAN, print: (hash >> 20) as u32 }
     }

@@ -7,6 +7,7 @@ use std::ops::Deref;
 use std::sync::Arc;
 
 use foldhash::fast::RandomState;
+use pulse_proto::model::ResourceId;
 
 use super::bits::Bits;
 use super::postings::Postings;
@@ -51,7 +52,7 @@ impl Column {
     fn hash(self, resource: &Resource) -> u32 {
         match self {
             Self::Name => hash(resource.name()),
-            Self::ParentId => hash(resource.parent.as_ref().map_or("", |parent| parent.id.as_str())),
+            Self::ParentId => resource.parent.as_ref().map_or_else(|| hash(""), |parent| of_id(parent.id)),
             Self::SourceId => {
                 let mut sources = resource.sources();
                 match (sources.next(), sources.next()) {
@@ -63,9 +64,15 @@ impl Column {
     }
 }
 
+const FACTOR: u64 = 0x9E37_79B9_7F4A_7C15;
+
+/// An id is not written out for it.
+fn of_id(id: ResourceId) -> u32 {
+    shortened((id.number() ^ (id.kind() as u64) << 56).wrapping_mul(FACTOR))
+}
+
 /// Fast, and never [`SEVERAL`]; whoever finds an equal hash still compares the texts.
 fn hash(text: &str) -> u32 {
-    const FACTOR: u64 = 0x9E37_79B9_7F4A_7C15;
     let mut state = text.len() as u64;
     for chunk in text.as_bytes().chunks(8) {
         let mut word = [0; 8];
@@ -73,7 +80,11 @@ fn hash(text: &str) -> u32 {
         state = (state.rotate_left(23) ^ u64::from_le_bytes(word)).wrapping_mul(FACTOR);
         state ^= state >> 32;
     }
-    u32::try_from(state >> 32).map_or(1, |hash| hash.max(1))
+    shortened(state)
+}
+
+fn shortened(hash: u64) -> u32 {
+    u32::try_from(hash >> 32).map_or(1, |hash| hash.max(1))
 }
 
 impl Common {
@@ -201,7 +212,11 @@ impl Rows {
 
     /// Rows that may have this text, and all that have it; `None` when there are none.
     pub fn with_text(&self, column: Column, text: &str) -> Option<Bits> {
-        let wanted = hash(text);
+        let wanted = match column {
+            // What is no id is nobody's parent.
+            Column::ParentId if !text.is_empty() => of_id(ResourceId::parse(text).ok()?),
+            _ => hash(text),
+        };
         let hits = |hash: u32| usize::from(hash == wanted) + usize::from(hash == SEVERAL);
         let mut found: Option<Bits> = None;
         // A block that holds nothing, as most do, is passed without a branch for each row.
@@ -268,7 +283,7 @@ fn profile(resource: &Resource, tallies: &mut Tallies) -> Profile {
 fn has_texts_of(old: &Resource, new: &Resource) -> bool {
     let [parent_before, parent] =
         [old, new].map(|resource| resource.parent.as_ref().map(|parent| &parent.id));
-    let are_alone = old.parts.is_none() && new.parts.is_none();
+    let are_alone = old.parts().is_none() && new.parts().is_none();
     are_alone && old.document.is_alike(&new.document) && parent_before == parent
 }
 

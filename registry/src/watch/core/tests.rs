@@ -115,7 +115,7 @@ impl World {
             return;
         }
         for item in &items {
-            let number = u64::from_str_radix(&item.id().as_str()["storage-".len()..], 16).expect("a number");
+            let number = item.id().number();
             match item {
                 Change::Added(after) | Change::Changed { after, .. } => {
                     self.resources.insert(number, Arc::clone(after));

@@ -176,9 +176,9 @@ fn a_full_quota_is_hidden_by_no_pool_and_by_the_alert_of_the_same_quota() {
             record.facets.storage.as_mut().expect("a facet").zfs = Some(Zfs::Dataset(facet));
             record.incidents = native;
         });
-        let parent = Some(crate::state::resource::Parent { id: pool(0).id.clone(), name: "tank".into() });
+        let parent = crate::state::resource::Parent { id: pool(0).id, name: "tank".into() };
         let mut below = Resource::clone(&dataset);
-        below.anchor_mut().parent = parent;
+        below.anchor_mut().parent = Some(Arc::new(parent));
         Arc::new(below)
     };
     let quota = |name: &str| Incident {

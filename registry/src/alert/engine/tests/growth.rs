@@ -2,9 +2,10 @@
 //! is not told is growth or its end.
 
 use proptest::prelude::*;
-use pulse_proto::model::{Pool, Vdev, VdevGroup};
+use pulse_proto::model::{Evidence, Pool, Vdev, VdevGroup};
 
 use super::*;
+use crate::state::resource::Rare;
 use crate::state::{Change, Changes};
 
 const GROWING: &str = "pool-errors-growing";
@@ -364,10 +365,13 @@ fn judged(told: Told) -> Arc<Resource> {
         code: "zfs_device_errors",
         severity: Severity::Warning,
         summary: "sd0 has errors".to_owned(),
-        evidence: BTreeMap::new(),
+        evidence: Evidence::default(),
     };
     let has_errors = told.iter().flatten().any(|errors| *errors > 0);
-    Arc::new(Resource { reasons: has_errors.then_some(reason).into_iter().collect(), ..(*pool).clone() })
+    Arc::new(Resource {
+        rare: Rare { reasons: has_errors.then_some(reason).into_iter().collect(), ..Rare::default() }.kept(),
+        ..(*pool).clone()
+    })
 }
 
 #[test]

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::alert::case::Step;
 use crate::alert::{row, silence};
-use crate::state::resource::Parent;
+use crate::state::resource::{Parent, Rare};
 use crate::state::{Change, Changes};
 
 fn faulted() -> Arc<Resource> {
@@ -15,7 +15,7 @@ fn faulted() -> Arc<Resource> {
 
 fn below(resource: &Resource, parent: &Resource) -> Arc<Resource> {
     let mut below = resource.clone();
-    below.anchor_mut().parent = Some(Parent { id: parent.id.clone(), name: parent.name().into() });
+    below.anchor_mut().parent = Some(Arc::new(Parent { id: parent.id, name: parent.name().into() }));
     Arc::new(below)
 }
 
@@ -39,9 +39,12 @@ fn dataset() -> Arc<Resource> {
         code: "zfs_dataset_locked",
         severity: Severity::Warning,
         summary: "it is locked".to_owned(),
-        evidence: BTreeMap::new(),
+        evidence: pulse_proto::model::Evidence::default(),
     };
-    Arc::new(Resource { reasons: Box::new([reason]), ..(*seed.build()).clone() })
+    Arc::new(Resource {
+        rare: Rare { reasons: [reason].into(), ..Rare::default() }.kept(),
+        ..(*seed.build()).clone()
+    })
 }
 
 fn silenced(filter: &str, scene: &Scene) -> pb::Silence {
@@ -188,9 +191,12 @@ fn stopped(services: &str) -> Arc<Resource> {
         code: "service_stopped",
         severity: Severity::Warning,
         summary: "what should run does not".to_owned(),
-        evidence: BTreeMap::from([("services".to_owned(), services.to_owned())]),
+        evidence: [("services", services)].into(),
     };
-    Arc::new(Resource { reasons: Box::new([reason]), ..(*host()).clone() })
+    Arc::new(Resource {
+        rare: Rare { reasons: [reason].into(), ..Rare::default() }.kept(),
+        ..(*host()).clone()
+    })
 }
 
 /// A system with certificates that end in so many days.

@@ -4,6 +4,7 @@
 use pulse_proto::model::Task;
 
 use super::*;
+use crate::state::resource::Rare;
 
 fn expression(text: &str) -> pb::AlertRule {
     pb::AlertRule {
@@ -137,8 +138,11 @@ fn a_rule_about_freshness_itself_goes_by_silence() {
 fn a_reason_that_a_stale_section_brought_neither_fires_nor_resolves() {
     let hot = |codes: &[&'static str]| {
         let sick = Seed { severity: Severity::Warning, ..Seed::new(ResourceType::Host, 0, "nas") }.build();
-        let reasons = codes.iter().map(|code| HealthReason { code, ..sick.reasons[0].clone() }).collect();
-        Arc::new(Resource { reasons, ..(*told(&sick, |record| record.incidents.clear())).clone() })
+        let reasons = codes.iter().map(|code| HealthReason { code, ..sick.reasons()[0].clone() }).collect();
+        Arc::new(Resource {
+            rare: Rare { reasons, ..Rare::default() }.kept(),
+            ..(*told(&sick, |record| record.incidents.clear())).clone()
+        })
     };
     let rule = pb::AlertRule {
         condition: Some(pb::alert_rule::Condition::Reason(pb::ReasonCondition {
