@@ -21,8 +21,10 @@ use crate::state::Feed;
 const FILE: &str = "context.key";
 /// Sketches are brought up to date so often at most, so that a question finds few to make.
 const PAUSE: Duration = Duration::from_millis(250);
-/// While nobody asks, that may take one part in so many of a processor: the next question makes what is missing.
+/// While nobody asks, that may take one part in so many of a processor, and comes seldom, for it gets in the way of who
+/// reads: the next question makes what is missing.
 const IDLE_SHARE: u32 = 50;
+const IDLE_PAUSE: Duration = Duration::from_secs(5);
 
 /// The key of this deployment; made once. A damaged one is told and not replaced.
 pub(super) fn pseudonyms(data_dir: &Path) -> anyhow::Result<Pseudonyms> {
@@ -74,7 +76,7 @@ pub(super) async fn keep_ready(mut feed: Feed, memo: Arc<Memo>, stop: Cancellati
         if tokio::task::spawn_blocking(move || known.refresh(&view)).await.is_err() {
             return;
         }
-        let pause = if memo.is_warm() { PAUSE } else { PAUSE.max(began.elapsed() * IDLE_SHARE) };
+        let pause = if memo.is_warm() { PAUSE } else { IDLE_PAUSE.max(began.elapsed() * IDLE_SHARE) };
         let next = async {
             tokio::time::sleep(pause).await;
             feed.beyond(revision).await
