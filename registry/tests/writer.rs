@@ -364,14 +364,37 @@ fn a_restart_gives_collectors_time_to_say_that_nothing_changed() {
     assert_eq!(freshness(&silent), [Freshness::Lost]);
 
     let mut heard = restored();
-    let heartbeat = Heartbeat {
-        collector: CollectorId::parse("c").unwrap(),
+    let heartbeat = heartbeat("c", vec![(section, back)]);
+    assert_eq!(heard.apply(heartbeat, back).changes, None, "nobody sees a difference");
+    assert_eq!(heard.tick(due), None);
+    assert_eq!(freshness(&heard), [Freshness::Fresh]);
+}
+
+fn heartbeat(collector: &str, observations: Vec<(SectionName, UnixMillis)>) -> Input {
+    Input::Heartbeat(Heartbeat {
+        collector: CollectorId::parse(collector).unwrap(),
         connection: ConnectionId::parse("nas").unwrap(),
         epoch: Epoch(1),
         digest: None,
-        observations: vec![(section, back)],
+        observations,
+    })
+}
+
+#[test]
+fn who_holds_a_connection_is_kept_as_soon_as_it_is_known_and_only_then() {
+    let mut state = State::new(Arc::new(Tables::default()), Boundary::default());
+    let now = UnixMillis::new(1_000_000_000);
+    state.apply(batch(1, "tank"), now);
+    let mut beat = |collector: &str| {
+        let applied = state.apply(heartbeat(collector, Vec::new()), now);
+        let rows = applied.writes.iter().map(|write| match write {
+            Write::Connection(_, row) => (row.cursor.collector.to_string(), row.cursor.sequence.0),
+            other => panic!("{other:?} is not its row"),
+        });
+        rows.collect::<Vec<_>>()
     };
-    assert_eq!(heard.apply(Input::Heartbeat(heartbeat), back).changes, None, "nobody sees a difference");
-    assert_eq!(heard.tick(due), None);
-    assert_eq!(freshness(&heard), [Freshness::Fresh]);
+    assert_eq!(beat("c"), []);
+    // An earlier release did not keep who took it over, and its epoch is that of the one who did.
+    assert_eq!(beat("other"), [("other".to_owned(), 1)]);
+    assert_eq!(beat("other"), []);
 }

@@ -215,11 +215,15 @@ impl State {
             return resync(connection, "the state held here is another one");
         }
         let mut writes = Vec::new();
-        if epoch > holding.cursor.epoch {
-            // A new holder with the same state takes the lease without sending anything.
+        let is_newer = epoch > holding.cursor.epoch;
+        // In a row of an earlier release another id may stand beside the holder's epoch.
+        if is_newer || holding.cursor.collector != collector {
             holding.cursor.collector = collector;
-            holding.cursor.epoch = epoch;
-            holding.cursor.sequence = Sequence(0);
+            // A new holder with the same state takes the lease without sending anything.
+            if is_newer {
+                holding.cursor.epoch = epoch;
+                holding.cursor.sequence = Sequence(0);
+            }
             // The one before stays fenced also after a restart.
             writes.push(Write::Connection(connection.clone(), Box::new(holding.row())));
         }

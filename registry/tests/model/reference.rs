@@ -211,10 +211,12 @@ impl Model {
         let digest = held.filter(|_| is_known).unwrap_or_else(|| held.unwrap_or_default().wrapping_add(100));
         let epoch = line.cursor.map_or(1, |(epoch, _)| epoch) + u64::from(is_newer);
         let is_taken = held == Some(digest);
+        if is_taken {
+            line.holder = collector;
+        }
         if is_taken && is_newer {
             // A new holder with the same state.
             line.cursor = Some((epoch, 0));
-            line.holder = collector;
         }
         let said = if is_taken { vec![] } else { vec![Said::Resync] };
         (Heartbeat { connection, collector, epoch, digest }, said)
