@@ -337,6 +337,29 @@ async fn after_a_kill_nothing_is_lost_and_nothing_told_twice() -> anyhow::Result
 }
 
 #[tokio::test]
+async fn what_a_stop_cuts_off_may_have_been_taken_so_its_end_is_told() -> anyhow::Result<()> {
+    let sink = Sink::start(&[Answer::Hang]).await?;
+    let mut scene = Scene::set(&webhook(&sink, NATIVE).replace("500ms", "10m")).await?;
+    scene.raise("FanFailed");
+    sink.until("the alert", |got| !about(got, "alert.firing", "FanFailed").is_empty()).await;
+    scene.until("FanFailed", AlertState::Firing).await?;
+    // Somebody has seen it: after the stop there is no more word but of its end.
+    let seen = AcknowledgeAlertRequest {
+        id: scene.id("FanFailed"),
+        who: "alice".to_owned(),
+        ..AcknowledgeAlertRequest::default()
+    };
+    client(scene.pair.registry.grpc()).await?.acknowledge_alert(seen).await?;
+    scene.pair.registry.terminate().await?;
+    sink.answer(&[Answer::Ok]);
+    scene.pair.registry.up().await?;
+    scene.clear("FanFailed");
+    let got = sink.until("its end", |got| !about(got, "alert.resolved", "FanFailed").is_empty()).await;
+    assert_eq!(about(&got, "alert.firing", "FanFailed").len(), 1, "{got:?}");
+    Ok(())
+}
+
+#[tokio::test]
 async fn receivers_that_cannot_be_are_explained() -> anyhow::Result<()> {
     let folder = tempfile::tempdir()?;
     let file = folder.path().join("receivers.toml");
