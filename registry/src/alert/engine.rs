@@ -95,7 +95,8 @@ pub struct Engine {
 #[derive(Debug, Default)]
 struct News {
     cases: BTreeSet<CaseId>,
-    /// Cases whose place was taken by a newer one; they stay in the book until they are too old.
+    /// Those of them whose place was taken by a newer one before they were told, as they ended.
+    replaced: Vec<Case>,
     forgotten: BTreeSet<CaseId>,
     memory: BTreeSet<ResourceId>,
     /// That what came up to there was looked at is all that is remembered of some of it.
@@ -175,7 +176,7 @@ impl Engine {
         self.settle_quiet(now);
         self.trim(now);
         let evaluated = self.evaluated;
-        let News { cases, forgotten, memory, rules, silences, looked_at, .. } =
+        let News { cases, replaced, forgotten, memory, rules, silences, looked_at, .. } =
             std::mem::take(&mut self.news);
         if looked_at > evaluated {
             self.news.looked_at = looked_at;
@@ -204,6 +205,11 @@ impl Engine {
             }
             let above = self.above.get(&case.subject.id).map(Vec::as_slice).unwrap_or_default();
             outcome.notes.push(row::case(&case, above));
+            outcome.cases.push(Arc::new(case));
+        }
+        for mut case in replaced.into_iter().filter(|case| !forgotten.contains(&case.id)) {
+            case.revision = self.revision;
+            outcome.notes.push(row::case(&case, &[]));
             outcome.cases.push(Arc::new(case));
         }
         for id in &forgotten {

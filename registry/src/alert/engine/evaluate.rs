@@ -203,6 +203,7 @@ impl Engine {
             return;
         }
         let was = case.as_ref().map(|case| (case.id, case.is_open(), case.resolved_at));
+        let untold = case.as_ref().filter(|case| opens && self.news.cases.contains(&case.id)).cloned();
         let look = Look { observed_at, now: round.now, revision: round.resource.revision };
         let subject = || Subject::of(round.resource);
         let begin = Begin { origin, subject: &subject, remedy };
@@ -216,6 +217,7 @@ impl Engine {
                 case.subject = Subject::of(round.resource);
                 told = true;
             }
+            self.news.replaced.extend(untold.filter(|ended| ended.id != case.id));
             self.put(case, was, told);
         }
     }

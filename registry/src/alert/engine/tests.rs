@@ -97,7 +97,7 @@ impl Scene {
         assert!(damaged.is_empty(), "{damaged:?}");
         assert_eq!(book.len(), self.engine.places.len(), "every case is there");
         assert!(book.outlooks().eq(self.book.outlooks()), "what is expected outlives a restart");
-        self.engine = engine;
+        (self.engine, self.book) = (engine, book);
     }
 
     fn case(&self, origin: &str) -> Option<&Case> {

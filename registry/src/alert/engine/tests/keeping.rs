@@ -62,6 +62,36 @@ fn what_went_before_it_was_confirmed_is_told_however_few_are_kept() {
 }
 
 #[test]
+fn an_end_is_told_though_the_next_case_began_before_that() {
+    let mut scene = scene();
+    scene.later(MINUTE, &pools(90));
+    let known = cases(&scene);
+    assert_eq!(states(&scene), [CaseState::Pending; 3]);
+    // Both before anything is told.
+    scene.now = scene.now + MINUTE;
+    for percent in [60, 90] {
+        let view = scene.view(&pools(percent));
+        scene.engine.whole(&view, scene.now);
+    }
+    let before = scene.book.revision;
+    scene.keep();
+    for restart in [false, true] {
+        if restart {
+            scene.restart();
+        }
+        for (id, _) in &known {
+            let ended = scene.book.get(*id).expect("the case that ended");
+            assert_eq!((ended.state, ended.revision), (CaseState::Resolved, before + 1));
+        }
+        let pending = states(&scene).into_iter().filter(|state| *state == CaseState::Pending);
+        assert_eq!((pending.count(), scene.engine.open()), (3, 3));
+    }
+    // What is too much by then goes, and does not come back.
+    scene.later(DROPPED_KEPT + MINUTE, &pools(90));
+    assert_eq!(known.iter().filter(|(id, _)| scene.book.get(*id).is_some()).count(), 0);
+}
+
+#[test]
 fn what_is_over_has_a_bound_at_any_time() {
     let mut scene = scene();
     let id = |number: usize| CaseId::parse(&format!("{number:032x}")).expect("an id");
