@@ -6,6 +6,7 @@ pub mod apply;
 pub mod change;
 pub mod derive;
 pub mod document;
+mod entries;
 pub mod feed;
 pub mod holding;
 pub mod id;

@@ -9,6 +9,7 @@ use pulse_proto::model::{
 };
 
 use super::document::{Beside, Document, Upsert};
+use super::entries::Entries;
 use super::judge::Judge;
 use super::lease::Cursor;
 use super::origin::Origin;
@@ -60,7 +61,7 @@ pub(super) struct Holding {
     pub(super) freshness: BTreeMap<SectionName, Freshness>,
     /// When `freshness` will next differ if nothing is heard.
     pub(super) deadline: Option<UnixMillis>,
-    pub(super) entries: Table<SourceId, Entry>,
+    pub(super) entries: Entries,
     /// Who names whom as parent; a parent need not be there.
     pub(super) children: Table<SourceId, BTreeSet<SourceId>>,
     pub(super) hosts: BTreeSet<SourceId>,
@@ -103,7 +104,7 @@ impl Holding {
             sections: BTreeMap::new(),
             freshness: BTreeMap::new(),
             deadline: None,
-            entries: Table::default(),
+            entries: Entries::default(),
             children: Table::default(),
             hosts: BTreeSet::new(),
             seen: None,

@@ -48,10 +48,6 @@ impl<K: Eq + Hash, V> Table<K, V> {
         self.0.insert(key, value)
     }
 
-    pub(super) fn reserve(&mut self, more: usize) {
-        self.0.reserve(more);
-    }
-
     /// The same keys with what `make` makes of their values.
     pub(super) fn map<W>(self, make: impl Fn(V) -> W) -> Table<K, W> {
         Table(self.0.into_iter().map(|(key, value)| (key, make(value))).collect())
@@ -73,10 +69,6 @@ impl<K: Eq + Hash, V> Table<K, V> {
     }
 
     /// In no order, as are the walks below.
-    pub(super) fn iter(&self) -> impl Iterator<Item = (&K, &V)> {
-        self.0.iter()
-    }
-
     pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = (&K, &mut V)> {
         self.0.iter_mut()
     }

@@ -77,7 +77,7 @@ impl State {
 }
 
 fn put(holding: &mut Holding, derived: Derived) {
-    for ((_, entry), resource) in holding.entries.iter_mut().zip(derived) {
+    for (entry, resource) in holding.entries.iter_mut().zip(derived) {
         if let Some(resource) = resource {
             entry.resource = Some(resource);
             entry.fresh = None;

@@ -1,0 +1,139 @@
+//! The records held of a connection, one after the other, with a table of their
+//! places beside them: a table of the records themselves would keep room for
+//! two where it has one. Walks come in no order; who needs one asks for it.
+
+use std::hash::BuildHasher as _;
+
+use foldhash::quality::RandomState;
+use hashbrown::HashTable;
+use pulse_proto::model::SourceId;
+
+use super::holding::Entry;
+
+#[derive(Clone, Debug, Default)]
+pub(super) struct Entries {
+    /// The id stands beside its entry: who looks for one need not go through the document.
+    all: Vec<(SourceId, Entry)>,
+    places: HashTable<u32>,
+    hasher: RandomState,
+}
+
+impl Entries {
+    pub(super) fn get(&self, id: &SourceId) -> Option<&Entry> {
+        self.get_key_value(id).map(|(_, entry)| entry)
+    }
+
+    pub(super) fn get_key_value(&self, id: &SourceId) -> Option<(&SourceId, &Entry)> {
+        let (id, entry) = self.all.get(self.place(id)?)?;
+        Some((id, entry))
+    }
+
+    pub(super) fn get_mut(&mut self, id: &SourceId) -> Option<&mut Entry> {
+        let place = self.place(id)?;
+        self.all.get_mut(place).map(|(_, entry)| entry)
+    }
+
+    fn place(&self, id: &SourceId) -> Option<usize> {
+        let hash = self.hasher.hash_one(id);
+        let place = self.places.find(hash, |place| self.all[*place as usize].0 == *id)?;
+        Some(*place as usize)
+    }
+
+    /// In the place of one with the same id.
+    pub(super) fn insert(&mut self, id: SourceId, entry: Entry) {
+        if let Some(held) = self.get_mut(&id) {
+            *held = entry;
+            return;
+        }
+        let Self { all, places, hasher } = self;
+        // A connection holds far fewer than 4 billion.
+        let place = u32::try_from(all.len()).unwrap_or(u32::MAX);
+        let hash = hasher.hash_one(&id);
+        all.push((id, entry));
+        places.insert_unique(hash, place, |place| hasher.hash_one(&all[*place as usize].0));
+    }
+
+    pub(super) fn remove(&mut self, id: &SourceId) -> Option<Entry> {
+        let Self { all, places, hasher } = self;
+        let hash = hasher.hash_one(id);
+        let (place, _) = places.find_entry(hash, |place| all[*place as usize].0 == *id).ok()?.remove();
+        let (_, entry) = all.swap_remove(place as usize);
+        if let Some((moved, _)) = all.get(place as usize) {
+            let last = u32::try_from(all.len()).unwrap_or(u32::MAX);
+            if let Some(known) = places.find_mut(hasher.hash_one(moved), |place| *place == last) {
+                *known = place;
+            }
+        }
+        Some(entry)
+    }
+
+    pub(super) fn reserve(&mut self, more: usize) {
+        let Self { all, places, hasher } = self;
+        all.reserve_exact(more);
+        places.reserve(more, |place| hasher.hash_one(&all[*place as usize].0));
+    }
+
+    pub(super) const fn len(&self) -> usize {
+        self.all.len()
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&SourceId, &Entry)> {
+        self.all.iter().map(|(id, entry)| (id, entry))
+    }
+
+    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Entry> {
+        self.all.iter_mut().map(|(_, entry)| entry)
+    }
+
+    pub(super) fn keys(&self) -> impl Iterator<Item = &SourceId> {
+        self.iter().map(|(id, _)| id)
+    }
+
+    pub(super) fn values(&self) -> impl Iterator<Item = &Entry> {
+        self.iter().map(|(_, entry)| entry)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::sync::Arc;
+
+    use proptest::prelude::*;
+    use pulse_proto::model::ResourceType;
+
+    use super::*;
+    use crate::query::fixture::Seed;
+
+    fn entry(number: u8) -> Entry {
+        let document = Arc::clone(&Seed::new(ResourceType::Vm, number.into(), "a").build().document);
+        Entry { document, resource: None, fresh: None }
+    }
+
+    proptest! {
+        #[test]
+        fn entries_are_a_map(steps in prop::collection::vec((0_u8..12, any::<bool>()), 0..60)) {
+            let (mut entries, mut model) = (Entries::default(), BTreeMap::new());
+            for (number, is_put) in steps {
+                let entry = entry(number);
+                let id = entry.document.source_id.clone();
+                if is_put {
+                    model.insert(id.clone(), Arc::clone(&entry.document));
+                    entries.insert(id.clone(), entry);
+                } else {
+                    let gone = entries.remove(&id).map(|entry| entry.document);
+                    prop_assert_eq!(gone.as_ref().map(Arc::as_ptr), model.remove(&id).as_ref().map(Arc::as_ptr));
+                }
+                prop_assert_eq!(entries.len(), model.len());
+                let mut all: Vec<_> = entries.iter().map(|(id, entry)| (id, Arc::as_ptr(&entry.document))).collect();
+                all.sort_unstable();
+                let expected: Vec<_> = model.iter().map(|(id, document)| (id, Arc::as_ptr(document))).collect();
+                prop_assert_eq!(all, expected);
+                for (id, document) in &model {
+                    let found = entries.get(id).map(|entry| Arc::as_ptr(&entry.document));
+                    prop_assert_eq!(found, Some(Arc::as_ptr(document)));
+                }
+            }
+        }
+    }
+}
