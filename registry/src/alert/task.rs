@@ -374,3 +374,6 @@ impl Task {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
