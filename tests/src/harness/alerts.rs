@@ -6,10 +6,11 @@ use std::net::SocketAddr;
 use anyhow::{Context as _, bail};
 use pulse_proto::pb::registry::v1::alert_service_client::AlertServiceClient;
 use pulse_proto::pb::registry::v1::{Alert, AlertState, WatchAlertsRequest, WatchAlertsResponse};
+use tokio::time::timeout;
 use tonic::Streaming;
 use tonic::transport::Channel;
 
-use super::within;
+use super::PATIENCE;
 
 /// Connects to the registry.
 pub async fn client(addr: SocketAddr) -> anyhow::Result<AlertServiceClient<Channel>> {
@@ -62,9 +63,15 @@ impl AlertMirror {
             }
             anyhow::Ok(())
         };
-        within(what, all)
-            .await
-            .with_context(|| format!("while waiting for {what}; known: {:#?}", self.brief()))
+        let followed = timeout(PATIENCE, all).await.context("it did not come");
+        followed.flatten().with_context(|| {
+            let last = self.told.last().map(brief);
+            format!(
+                "while waiting {PATIENCE:?} for {what}; the list was {}; last told: {last:?}; known: {:#?}",
+                if self.listed { "whole" } else { "not whole yet" },
+                self.alerts.values().map(brief).collect::<Vec<_>>()
+            )
+        })
     }
 
     /// The newest alert of a rule or native class on the resource of that name.
@@ -79,12 +86,9 @@ impl AlertMirror {
     pub fn state(&self, origin: &str, resource: &str) -> Option<AlertState> {
         self.of(origin, resource).map(Alert::state)
     }
+}
 
-    fn brief(&self) -> Vec<String> {
-        let one = |alert: &Alert| {
-            let origin = if alert.rule_id.is_empty() { &alert.native_klass } else { &alert.rule_id };
-            format!("{origin} {} {:?}: {}", alert.resource_name, alert.state(), alert.summary)
-        };
-        self.alerts.values().map(one).collect()
-    }
+fn brief(alert: &Alert) -> String {
+    let origin = if alert.rule_id.is_empty() { &alert.native_klass } else { &alert.rule_id };
+    format!("{origin} {} {:?}: {}", alert.resource_name, alert.state(), alert.summary)
 }

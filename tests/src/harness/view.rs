@@ -9,10 +9,14 @@ use pulse_proto::pb::registry::v1::resource_event::Kind;
 use pulse_proto::pb::registry::v1::resource_service_client::ResourceServiceClient;
 use pulse_proto::pb::registry::v1::{ResourceChange, WatchResourcesRequest, WatchResourcesResponse};
 use pulse_proto::pb::resource::v1::{Resource, Status};
+use tokio::time::timeout;
 use tonic::Streaming;
 use tonic::transport::Channel;
 
-use super::within;
+use super::PATIENCE;
+
+/// Resources that a failed wait names.
+const SHOWN_MAX: usize = 50;
 
 /// A watcher's mirror of the resources that match a filter.
 #[derive(Debug)]
@@ -97,7 +101,15 @@ impl Mirror {
             }
             anyhow::Ok(())
         };
-        within(what, all).await.with_context(|| format!("while waiting for {what}"))
+        let followed = timeout(PATIENCE, all).await.context("it did not come");
+        followed.flatten().with_context(|| {
+            let brief = |r: &Resource| format!("{} {} {:?} {:?}", r.technology, r.name, r.state, r.status());
+            format!(
+                "while waiting {PATIENCE:?} for {what}; the list was {}; known: {:#?}",
+                if self.listed { "whole" } else { "not whole yet" },
+                self.resources.values().take(SHOWN_MAX).map(brief).collect::<Vec<_>>()
+            )
+        })
     }
 
     /// The resource with this name and technology.
