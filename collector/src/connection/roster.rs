@@ -177,7 +177,9 @@ impl Roster {
         let pending = || self.scram_seen.lock().unwrap_or_else(PoisonError::into_inner);
         pending().insert(settings.id.clone(), settings.revision);
         let writer = Arc::clone(&self.writer).lock_owned().await;
-        let seen = std::mem::take(&mut *pending());
+        let mut seen = std::mem::take(&mut *pending());
+        // Who took it along may have failed to write it.
+        seen.insert(settings.id.clone(), settings.revision);
         let mut next = BTreeMap::clone(&self.all());
         let mut changed = false;
         for (id, revision) in seen {

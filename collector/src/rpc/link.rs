@@ -1,10 +1,11 @@
 //! The task that owns a socket and drives the core, and the handle callers hold.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use serde_json::Value;
 use serde_json::value::RawValue;
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 
@@ -18,6 +19,8 @@ use crate::transport::ws::{Incoming, Socket};
 const COMMANDS_MAX: usize = 64;
 /// Notices that a slow reader may leave unread before it is told that it lags.
 pub const NOTICES_MAX: usize = 1_024;
+/// Subscriptions whose end is remembered for a reader that lags; nobody asks for as many.
+const ENDED_MAX: usize = 128;
 
 /// What a method returned, unread.
 #[derive(Debug)]
@@ -32,7 +35,10 @@ pub enum Notice {
         reason: Option<String>,
     },
     /// Notices were lost: everything has to be read again.
-    Lagged,
+    Lagged {
+        /// Subscriptions of which it was lost that they ended.
+        ended: BTreeSet<String>,
+    },
 }
 
 enum Command {
@@ -58,7 +64,7 @@ impl Link {
         let driver = Driver {
             core: Core::new(Instant::now(), options, framing),
             answers: BTreeMap::new(),
-            notices: Notices { queue: notices, lagged: false },
+            notices: Notices { queue: notices, lagged: false, ended: BTreeSet::new() },
         };
         tokio::spawn(async move {
             let reason = driver.run(socket, command_queue).await;
@@ -101,23 +107,36 @@ impl Link {
 struct Notices {
     queue: mpsc::Sender<Notice>,
     lagged: bool,
+    ended: BTreeSet<String>,
 }
 
 impl Notices {
     fn push(&mut self, notice: Notice) {
-        if self.lagged || self.queue.try_send(notice).is_err() {
-            self.lagged = true;
+        let lost = if self.lagged { Some(notice) } else { self.queue.try_send(notice).err().map(lost) };
+        let Some(lost) = lost else { return };
+        self.lagged = true;
+        if let Notice::Unsubscribed { collection, .. } = lost
+            && self.ended.len() < ENDED_MAX
+        {
+            self.ended.insert(collection);
         }
     }
 
     /// Waits until the lag has been told; for ever when there is none.
-    async fn tell_lag(&self) {
+    async fn tell_lag(&mut self) {
         if !self.lagged {
             std::future::pending::<()>().await;
         }
         if let Ok(permit) = self.queue.reserve().await {
-            permit.send(Notice::Lagged);
+            permit.send(Notice::Lagged { ended: std::mem::take(&mut self.ended) });
         }
+        self.lagged = false;
+    }
+}
+
+fn lost(error: TrySendError<Notice>) -> Notice {
+    match error {
+        TrySendError::Full(notice) | TrySendError::Closed(notice) => notice,
     }
 }
 
@@ -159,7 +178,7 @@ impl Driver {
                     Some(Command::Close) | None => self.core.handle_closed(CloseReason::Ours),
                 },
                 () = tokio::time::sleep_until(due) => self.core.handle_timeout(Instant::now()),
-                () = self.notices.tell_lag() => self.notices.lagged = false,
+                () = self.notices.tell_lag() => {}
             }
         }
     }
@@ -191,5 +210,35 @@ impl Driver {
             }
         }
         None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn who_lags_is_told_which_subscriptions_ended_meanwhile() {
+        let (queue, mut told) = mpsc::channel(2);
+        let mut notices = Notices { queue, lagged: false, ended: BTreeSet::new() };
+        let ended = |number: usize| format!("c{number:03}");
+        let end = |number| Notice::Unsubscribed { collection: ended(number), reason: None };
+        // Read, then lost since there is no room, then lost since it lags.
+        notices.push(end(0));
+        notices.push(end(1));
+        notices.push(end(2));
+        told.try_recv().unwrap();
+        notices.push(end(3));
+        told.try_recv().unwrap();
+        notices.tell_lag().await;
+        let Ok(Notice::Lagged { ended: lost }) = told.try_recv() else { panic!("it lagged") };
+        assert_eq!(lost, BTreeSet::from([ended(2), ended(3)]));
+
+        // Told once, and bounded.
+        (0..ENDED_MAX + 3).for_each(|number| notices.push(end(number)));
+        assert!(told.try_recv().is_ok() && told.try_recv().is_ok());
+        notices.tell_lag().await;
+        let Ok(Notice::Lagged { ended: lost }) = told.try_recv() else { panic!("it lagged") };
+        assert_eq!((lost.len(), lost.first()), (ENDED_MAX, Some(&ended(2))));
     }
 }

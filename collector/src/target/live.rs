@@ -360,9 +360,12 @@ impl Task {
                     }
                 }
             }
-            Notice::Lagged => {
+            Notice::Lagged { ended } => {
                 for section in Section::ALL {
                     schedule.hint(section, Urgency::Change, at);
+                }
+                for collection in ended {
+                    round.subscribe(session, collection, 1, SUBSCRIBE_AGAIN);
                 }
             }
             Notice::Unsubscribed { collection, reason } => {

@@ -106,6 +106,28 @@ async fn what_cannot_be_written_is_not_told() {
 }
 
 #[tokio::test]
+async fn who_is_written_together_with_others_hears_that_it_failed() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let roster =
+        Roster::open(folder.path(), &KeySource::Beside, RosterOptions::default()).expect("a new store");
+    for word in ["nas1", "nas2", "nas3"] {
+        roster.create(testing::settings(word)).await.expect("created");
+    }
+    let [one, two, three] = ["nas1", "nas2", "nas3"].map(|word| roster.get(&id(word)).expect("there"));
+    let note = async || {
+        // The second takes the third along.
+        let all = tokio::join!(roster.note_scram(&one), roster.note_scram(&two), roster.note_scram(&three));
+        [all.0, all.1, all.2].map(|noted| noted.is_ok())
+    };
+    let in_the_way = folder.path().join("connections.json.tmp");
+    fs::create_dir(&in_the_way).expect("in the way");
+    assert_eq!(note().await, [false; 3]);
+    fs::remove_dir(&in_the_way).expect("out of the way");
+    assert_eq!(note().await, [true; 3]);
+    assert!(roster.all().values().all(|settings| settings.scram_seen));
+}
+
+#[tokio::test]
 async fn a_damaged_connection_holds_its_id_until_it_is_deleted() {
     let folder = tempfile::tempdir().expect("a folder");
     let open = || Roster::open(folder.path(), &KeySource::Beside, RosterOptions { max_connections: 1 });
