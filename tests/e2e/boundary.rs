@@ -8,8 +8,8 @@ use pulse_proto::pb::registry::v1::ingest_request::Message;
 use pulse_proto::pb::registry::v1::ingest_response::Message as Said;
 use pulse_proto::pb::registry::v1::resource_service_client::ResourceServiceClient;
 use pulse_proto::pb::registry::v1::{
-    Batch, ConnectionRemoval, GetResourceRequest, LinkResourcesRequest, ListResourceChangesRequest,
-    ListResourcesRequest, RecordRef, WatchResourcesRequest,
+    Batch, ConnectionRemoval, GetResourceRequest, Heartbeat, LinkResourcesRequest,
+    ListResourceChangesRequest, ListResourcesRequest, RecordRef, WatchResourcesRequest,
 };
 use pulse_proto::pb::resource::v1::{DataSource, Resource};
 use pulse_shell::client::Channel;
@@ -217,6 +217,12 @@ async fn who_brings_for_one_customer_brings_nothing_else() -> anyhow::Result<()>
         ConnectionRemoval { connection: "acmebox-nas".to_owned(), epoch: 9, sequence: 1, own_epoch: 0 };
     let said = refusal(&mut feeder, Message::ConnectionRemoval(removal)).await?;
     assert!(is_clear(&said), "{said}");
+
+    let heartbeat = Heartbeat { connection: "acmebox-nas".to_owned(), epoch: 9, ..Heartbeat::default() };
+    let said = refusal(&mut feeder, Message::Heartbeat(heartbeat)).await?;
+    assert!(is_clear(&said), "{said}");
+    let curious = Feeder::open_as(registry.grpc(), Some(&bound), "c3", &["acmebox-nas"]).await?;
+    assert!(curious.welcome.cursors.is_empty(), "{:?}", curious.welcome);
 
     feeder.put(claim("globex", DataSource::Agent, 1)).await?;
     let mut relabelled = claim("globex", DataSource::Agent, 2);

@@ -265,8 +265,9 @@ impl Uplink {
                 Notice::Left(connection) => {
                     warn!(
                         %connection,
-                        "deleted here, and another collector has brought it since: it stays at the registry until it is \
-                         deleted there, too (`pulse-collector connections delete`)",
+                        "deleted here, and brought since by another collector, or by this one as of a start that it does \
+                         not know any more: it stays at the registry until it is removed where it is brought \
+                         (`pulse-collector connections remove`); where nobody does, add it here again and remove it then",
                     );
                     self.known.remove(&connection).map_err(|error| error.to_string())?;
                 }

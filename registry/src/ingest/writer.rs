@@ -292,10 +292,9 @@ impl Writer {
     fn take_in(&mut self, request: Request, group: &mut Group, now: UnixMillis) {
         match request {
             Request::Open(stream, ids, reply) => {
-                let collector = stream.collector;
-                self.streams.insert(collector.clone(), stream.number);
+                self.streams.insert(stream.collector.clone(), stream.number);
                 // What was applied in this group is not durable yet: told after the commit.
-                group.questions.push(Question { collector, ids, known: None, reply });
+                group.questions.push(Question { stream, ids, known: None, reply });
             }
             Request::Link(statement, reply) => {
                 group.inputs += 1;
@@ -428,9 +427,10 @@ impl Writer {
     /// Who asks how far a connection has come is told what holds as of this group, once it is durable.
     fn say_cursors(&self, mut group: Group) -> Group {
         for question in &mut group.questions {
-            let cursor =
-                |id: &ConnectionId| Some((id.clone(), self.state.cursor(id, &question.collector)?.clone()));
-            question.known = (!self.broken).then(|| question.ids.iter().filter_map(cursor).collect());
+            let StreamId { collector, bound, .. } = &question.stream;
+            let cursor = |id: &ConnectionId| Some((id.clone(), self.state.cursor(id, collector)?.clone()));
+            let ids = question.ids.iter().filter(|id| self.state.is_within(id, bound));
+            question.known = (!self.broken).then(|| ids.filter_map(cursor).collect());
         }
         group
     }

@@ -91,6 +91,11 @@ impl Order {
 fn compare(field: &Field, (left, left_at): Sortable<'_>, (right, right_at): Sortable<'_>) -> Ordering {
     match field {
         Field::Text(TextField::Id) => left.id.cmp(&right.id),
+        Field::Text(TextField::ParentId) => {
+            let [left, right] =
+                [left, right].map(|resource| resource.parent.as_ref().map(|parent| parent.id));
+            left.cmp(&right)
+        }
         Field::Text(field) => text(*field, left).cmp(&text(*field, right)),
         Field::Enum(field) => word(*field, left).cmp(&word(*field, right)),
         Field::Number(field) => number(*field, left).cmp(&number(*field, right)),

@@ -357,7 +357,9 @@ fn fenced(connection: &ConnectionId, epoch: Epoch, sequence: Sequence, current: 
         epoch,
         sequence,
         reason: RejectReason::Fenced(current),
-        message: format!("epoch {current} holds this connection"),
+        message: format!(
+            "this connection is held as of epoch {current}, by another collector or a later start"
+        ),
         records: Vec::new(),
     };
     Applied { answers: vec![reject], ..Applied::default() }

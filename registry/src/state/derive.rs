@@ -71,13 +71,14 @@ impl Deriving<'_> {
         let freshness = holding.freshness_of(&document.section).unwrap_or(Freshness::Stale);
         let is_late = freshness != Freshness::Fresh;
         let error = report.map(|report| report.error.as_str()).filter(|error| is_late && !error.is_empty());
-        let known = judged_alike(entry, freshness).filter(|shown| shown.error() == error);
-        let (severity, status, rare) = if let Some(shown) = known {
-            (shown.severity, shown.status, shown.rare.clone())
-        } else {
-            let Judgement { severity, reasons, status } = self.judged(entry, freshness, machine)?;
-            let rare = Rare { reasons: reasons.into(), error: error.map(Arc::from), parts: None };
-            (severity, status, rare.kept())
+        let kept = |reasons| Rare { reasons, error: error.map(Arc::from), parts: None }.kept();
+        let (severity, status, rare) = match judged_alike(entry, freshness) {
+            Some(shown) if shown.error() == error => (shown.severity, shown.status, shown.rare.clone()),
+            Some(shown) => (shown.severity, shown.status, kept(shown.reasons().into())),
+            None => {
+                let Judgement { severity, reasons, status } = self.judged(entry, freshness, machine)?;
+                (severity, status, kept(reasons.into()))
+            }
         };
         Some(Resource {
             anchor: self.anchor(entry),

@@ -112,12 +112,13 @@ mod tests {
 
     proptest! {
         #[test]
-        fn entries_are_a_map(steps in prop::collection::vec((0_u8..12, any::<bool>()), 0..60)) {
+        fn entries_are_a_map(room in 0_usize..100, steps in prop::collection::vec((0_u8..100, 0_u8..3), 0..300)) {
             let (mut entries, mut model) = (Entries::default(), BTreeMap::new());
-            for (number, is_put) in steps {
+            entries.reserve(room);
+            for (number, kind) in steps {
                 let entry = entry(number);
                 let id = entry.document.source_id.clone();
-                if is_put {
+                if kind > 0 {
                     model.insert(id.clone(), Arc::clone(&entry.document));
                     entries.insert(id.clone(), entry);
                 } else {
@@ -125,6 +126,9 @@ mod tests {
                     prop_assert_eq!(gone.as_ref().map(Arc::as_ptr), model.remove(&id).as_ref().map(Arc::as_ptr));
                 }
                 prop_assert_eq!(entries.len(), model.len());
+                let walked: Vec<_> = entries.values().map(|entry| Arc::as_ptr(&entry.document)).collect();
+                let again: Vec<_> = entries.iter_mut().map(|entry| Arc::as_ptr(&entry.document)).collect();
+                prop_assert_eq!(walked, again);
                 let mut all: Vec<_> = entries.iter().map(|(id, entry)| (id, Arc::as_ptr(&entry.document))).collect();
                 all.sort_unstable();
                 let expected: Vec<_> = model.iter().map(|(id, document)| (id, Arc::as_ptr(document))).collect();

@@ -34,7 +34,7 @@ pub struct Resource {
 }
 
 /// What few resources have; versions of a resource share it.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Rare {
     pub reasons: Box<[HealthReason]>,
     /// Why it is not fresh, when known.
@@ -170,6 +170,8 @@ impl PartialEq for Part {
         self.shown() == other.shown() && own == others
     }
 }
+
+impl Eq for Part {}
 
 impl Part {
     /// What a resource of one source is when it becomes a part.

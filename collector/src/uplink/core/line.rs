@@ -159,7 +159,10 @@ impl Line {
             return;
         }
         if reason == Reason::Fenced {
-            self.fenced = true;
+            // A removal that is not wanted any more says nothing of what is brought since.
+            let is_undone = !self.removed
+                && matches!(&self.flight, Some(flight @ Flight::Removal { .. }) if flight.sequence() == sequence);
+            self.fenced |= !is_undone;
             self.flight = None;
             return;
         }

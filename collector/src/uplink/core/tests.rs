@@ -91,6 +91,15 @@ fn what_another_collector_holds_is_left_to_it() {
     let notices = fence(&mut core, 1, 9, now);
     assert_left(&mut core, &notices, now);
 
+    // The same, and added again before that is heard: what is told now is another matter.
+    let mut core = Core::new(Epoch(EPOCH), BTreeSet::new());
+    update(&mut core, Update::Removed);
+    welcome(&mut core, None, now);
+    assert!(matches!(core.poll(now), Some(Message::ConnectionRemoval(_))));
+    update(&mut core, state());
+    assert!(matches!(&*fence(&mut core, 1, 9, now), [Notice::Refused { .. }]));
+    assert!(matches!(core.poll(now), Some(Message::Batch(batch)) if batch.sequence == 2));
+
     // One that is still here waits for the other to let it go.
     let mut core = Core::new(Epoch(EPOCH), BTreeSet::new());
     update(&mut core, state());

@@ -7,7 +7,7 @@ use pulse_proto::model::{Revision, UnixMillis};
 
 use super::{Engine, Keeping, News};
 use crate::alert::book::Book;
-use crate::alert::case::Case;
+use crate::alert::case::{Case, CaseId};
 use crate::alert::row::{self, Row};
 use crate::alert::rule::builtin;
 use crate::state::Notes;
@@ -60,15 +60,17 @@ impl Engine {
         engine.activate();
         engine.turn_silences(now);
         let mut book = Book::default();
-        // Oldest first: the newest of an origin takes its place.
-        cases.sort_by_key(|(case, _)| (case.first_seen_at, case.id));
+        // The newest of an origin takes its place, an open one before all that are over.
+        cases.sort_by_key(|(case, _)| (case.is_open(), case.first_seen_at, case.id));
         for (case, above) in cases {
             engine.revision = engine.revision.max(case.revision);
             book.put(Arc::new(case.clone()));
             if case.is_open() && !above.is_empty() {
                 engine.put_under(&case.subject.id, above);
             }
-            engine.restore_case(case);
+            if let Some(abandoned) = engine.restore_case(case) {
+                book.forget(abandoned);
+            }
         }
         for (id, memory) in &engine.memory {
             book.expect(id, memory.outlook());
@@ -88,12 +90,18 @@ impl Engine {
         self.rules.insert(rule.id.clone(), Arc::new(rule));
     }
 
-    fn restore_case(&mut self, case: Case) {
+    /// Of two open ones of an origin the older has ended, and an earlier release told it to nobody. Nothing would ever end
+    /// it: it is forgotten.
+    fn restore_case(&mut self, case: Case) -> Option<CaseId> {
         let (subject, origin) = (case.subject.id, case.origin.clone());
         self.places.insert(case.id, (subject, origin.clone()));
         self.count_over(&case);
         self.open += usize::from(case.is_open());
         let replaced = self.cases.entry(subject).or_default().insert(origin, case);
-        self.open -= usize::from(replaced.is_some_and(|replaced| replaced.is_open()));
+        let abandoned = replaced.filter(Case::is_open)?.id;
+        self.open -= 1;
+        self.places.remove(&abandoned);
+        self.news.forgotten.insert(abandoned);
+        Some(abandoned)
     }
 }

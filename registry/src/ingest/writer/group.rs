@@ -3,11 +3,11 @@
 
 use std::sync::Arc;
 
-use pulse_proto::model::{CollectorId, ConnectionId, Epoch, Revision, Sequence};
+use pulse_proto::model::{ConnectionId, Epoch, Revision, Sequence};
 use pulse_shell::trace;
 use tracing::Span;
 
-use super::{Cursors, Kept, Linked, Observer, Outcome, Reply};
+use super::{Cursors, Kept, Linked, Observer, Outcome, Reply, StreamId};
 use crate::state::lease::Cursor;
 use crate::state::{Answer, Changes, Input, LinkError, RejectReason, Write};
 
@@ -30,7 +30,7 @@ pub(super) struct Group {
 
 /// A stream that opens asks how far its connections have come.
 pub(super) struct Question {
-    pub(super) collector: CollectorId,
+    pub(super) stream: StreamId,
     pub(super) ids: Vec<ConnectionId>,
     pub(super) known: Option<Vec<(ConnectionId, Cursor)>>,
     pub(super) reply: Cursors,

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use pulse_proto::model::ConnectionStatus;
+use pulse_proto::model::{ConnectionId, ConnectionStatus, Sequence};
 
 use super::{Applied, State};
 use crate::state::input::{Answer, Input, RejectReason};
@@ -19,14 +19,14 @@ impl State {
         let (connection, epoch, sequence, told) = match input {
             Input::Batch(batch) => (&batch.connection, batch.epoch, batch.sequence, batch.status.as_ref()),
             Input::Removal(removal) => (&removal.connection, removal.epoch, removal.sequence, None),
-            // Tells nothing but that the state is the one which is held.
-            Input::Heartbeat(_) => return None,
+            // Tells nothing, and takes the lease all the same.
+            Input::Heartbeat(heartbeat) => (&heartbeat.connection, heartbeat.epoch, Sequence(0), None),
         };
         let held = self.holdings.get(connection).filter(|holding| !holding.removed);
         let none = Labels::new();
         let told = told.map(|status: &ConnectionStatus| &status.labels);
         let missing = match (held, told) {
-            (None, None) if matches!(input, Input::Removal(_)) => None,
+            (None, None) if !matches!(input, Input::Batch(_)) => None,
             (None, told) => lacks(told.unwrap_or(&none), bound).map(|label| ("is told with", label)),
             (Some(held), told) => {
                 let held = lacks(&held.origin.labels, bound).map(|label| ("is held with", label));
@@ -47,6 +47,14 @@ impl State {
             records: Vec::new(),
         };
         Some(Applied { answers: vec![reject], ..Applied::default() })
+    }
+}
+
+impl State {
+    /// Whether somebody who is bound may know of what is held under this id.
+    pub fn is_within(&self, connection: &ConnectionId, bound: &Labels) -> bool {
+        let held = self.holdings.get(connection).filter(|holding| !holding.removed);
+        held.is_none_or(|holding| lacks(&holding.origin.labels, bound).is_none())
     }
 }
 

@@ -92,6 +92,27 @@ fn an_end_is_told_though_the_next_case_began_before_that() {
 }
 
 #[test]
+fn of_two_that_an_earlier_release_left_open_a_start_keeps_the_newer() {
+    let mut scene = scene();
+    scene.later(MINUTE, &pools(90));
+    let known = cases(&scene);
+    let (newer, _) = known[0];
+    let older = CaseId::parse(&"7".repeat(32)).expect("an id");
+    let newer = scene.book.get(newer).expect("a case");
+    let left = Case { id: older, first_seen_at: START, ..Case::clone(newer) };
+    let note = row::case(&left, &[]);
+    scene.notes.insert(note.key, note.value.expect("a row"));
+    scene.restart();
+    assert_eq!((cases(&scene), scene.engine.open()), (known.clone(), 3));
+    // For good, and those who follow hear it.
+    scene.keep();
+    scene.restart();
+    assert_eq!(cases(&scene), known);
+    scene.later(MINUTE, &pools(90));
+    assert_eq!(states(&scene), [CaseState::Firing; 3]);
+}
+
+#[test]
 fn what_is_over_has_a_bound_at_any_time() {
     let mut scene = scene();
     let id = |number: usize| CaseId::parse(&format!("{number:032x}")).expect("an id");
