@@ -39,7 +39,7 @@ cases! {
     the_websocket_is_silent: Fault::Connection(Effect::HangAfterUpgrade) => everywhere(BacksOff).not_over_rest(NO_SOCKET);
     the_certificate_is_another: Fault::OtherCertificate => everywhere(Refused);
     it_redirects_elsewhere: Fault::Route(elsewhere()) => everywhere(BacksOff);
-    it_is_not_available: Fault::Route(Effect::Status(503)) => everywhere(BacksOff).rest(SectionFails);
+    it_is_not_available: Fault::Route(Effect::Status(503)) => everywhere(BacksOff).rest(Unanswered);
     the_key_is_revoked: Fault::KeyRevoked => everywhere(Refused);
     the_key_has_expired: Fault::KeyExpired => everywhere(Refused).not_on_24(NO_EXPIRY);
     logins_are_too_many: Fault::Login(Effect::busy()) => everywhere(BacksOff).not_over_rest(NO_LOGIN);

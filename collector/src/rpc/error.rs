@@ -29,6 +29,9 @@ pub enum CallError {
     Invalid { reason: String, extra: Option<Box<RawValue>> },
     #[error("the server is busy: {reason}")]
     Busy { reason: String },
+    /// Said by what stands before the middleware, or by one that starts: nothing of the caller is the cause.
+    #[error("the server is not available: {reason}")]
+    Unavailable { reason: String },
     #[error("the call failed: {reason}")]
     Call { errno: Option<i64>, errname: String, reason: String },
     #[error("no answer within {} s", limit.as_secs_f32())]

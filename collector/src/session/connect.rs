@@ -306,9 +306,12 @@ async fn rest_session(
         }
         Err(CallError::NotAuthenticated { .. }) => return Err(ConnectError::Refused(Refusal::Wrong)),
         Err(CallError::NotAuthorized { .. }) => return Err(ConnectError::Refused(Refusal::Denied)),
-        Err(error @ (CallError::Busy { .. } | CallError::Deadline { .. } | CallError::Closed(_))) => {
-            return Err(ConnectError::Login(error));
-        }
+        Err(
+            error @ (CallError::Busy { .. }
+            | CallError::Unavailable { .. }
+            | CallError::Deadline { .. }
+            | CallError::Closed(_)),
+        ) => return Err(ConnectError::Login(error)),
         Err(error) => return Err(no_api(error.to_string())),
     };
     refuse_downgrade(status, &appliance_version)?;

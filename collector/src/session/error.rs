@@ -123,6 +123,9 @@ impl ConnectError {
             Self::Refused(refusal) => refusal.remedy().to_owned(),
             Self::Login(error) => match error {
                 CallError::Busy { .. } => "too many logins from this address; it is tried again after a minute".to_owned(),
+                CallError::Unavailable { .. } => {
+                    "the NAS is starting or restarting its services; it is tried again".to_owned()
+                }
                 CallError::NotAuthorized { .. } => Refusal::Denied.remedy().to_owned(),
                 _ => "check that the NAS is up and its middleware answers; it is tried again".to_owned(),
             },
@@ -239,7 +242,7 @@ fn transport_class(error: &TransportError) -> FailureClass {
 fn login_class(error: &CallError) -> FailureClass {
     match error {
         CallError::Busy { .. } | CallError::TooManyConcurrent => FailureClass::Busy,
-        CallError::Deadline { .. } => FailureClass::Unreachable,
+        CallError::Deadline { .. } | CallError::Unavailable { .. } => FailureClass::Unreachable,
         CallError::Closed(reason) => match reason {
             crate::rpc::CloseReason::Socket(crate::transport::ws::Closed::ByServer {
                 code: 1008, ..
@@ -291,6 +294,7 @@ pub fn redact_call(error: CallError, credential: &Credential) -> CallError {
         // What the server quotes of our parameters is not kept.
         CallError::Invalid { reason, extra: _ } => CallError::Invalid { reason: clean(reason), extra: None },
         CallError::Busy { reason } => CallError::Busy { reason: clean(reason) },
+        CallError::Unavailable { reason } => CallError::Unavailable { reason: clean(reason) },
         CallError::Call { errno, errname, reason } => {
             CallError::Call { errno, errname: clean(errname), reason: clean(reason) }
         }

@@ -95,7 +95,8 @@ fn sort(answer: &Answer) -> Result<Reply, CallError> {
         403 => Err(CallError::NotAuthorized { reason: "status 403".to_owned() }),
         404 | 405 => Err(CallError::NoMethod { reason: format!("status {}", answer.status) }),
         422 => Err(CallError::Invalid { reason: message(&answer.body, 422), extra: None }),
-        429 | 502..=504 => Err(CallError::Busy { reason: message(&answer.body, answer.status) }),
+        429 => Err(CallError::Busy { reason: message(&answer.body, 429) }),
+        502..=504 => Err(CallError::Unavailable { reason: message(&answer.body, answer.status) }),
         status => Err(CallError::Call {
             errno: None,
             errname: String::new(),
@@ -148,7 +149,10 @@ mod tests {
                 "{\"message\":\"bad filter\",\"errno\":22}",
                 "Err(Invalid { reason: \"status 422: bad filter\"",
             ),
-            (502, "<html>", "Err(Busy"),
+            (429, "{\"message\":\"slow down\"}", "Err(Busy { reason: \"status 429: slow down\""),
+            (502, "<html>", "Err(Unavailable"),
+            (503, "<html>", "Err(Unavailable"),
+            (504, "", "Err(Unavailable { reason: \"status 504\""),
             (500, "{\"message\":\"boom\",\"traceback\":\"planted\"}", "Err(Call"),
         ] {
             let got = format!("{:?}", sort(&Answer { status, body: body.into() }));

@@ -117,6 +117,22 @@ async fn rest_is_taken_only_when_there_is_no_websocket_at_all() {
 }
 
 #[tokio::test]
+async fn a_login_over_rest_that_meets_a_restart_is_no_login_too_many() {
+    for (status, class, remedy) in [
+        (502, FailureClass::Unreachable, "restarting its services"),
+        (503, FailureClass::Unreachable, "restarting its services"),
+        (504, FailureClass::Unreachable, "restarting its services"),
+        (429, FailureClass::Busy, "too many logins"),
+    ] {
+        let nas = rest_appliance().await;
+        nas.faults().on_route("/api/v2.0", Effect::Status(status));
+        let error = log_in(&nas).await.expect_err("no way");
+        assert_eq!(error.class(), class, "{status}: {error:?}");
+        assert!(error.remedy().contains(remedy), "{status}: {}", error.remedy());
+    }
+}
+
+#[tokio::test]
 async fn a_refusal_over_the_legacy_websocket_is_no_reason_for_rest() {
     let nas = appliance(ApiLine::V24_10).await;
     let error = connect(&pinned(&nas), &wrong_key(&nas), &SessionOptions::default()).await.unwrap_err();
