@@ -2,6 +2,7 @@
 //! leases and the one-writer step `State::apply`; refuses to know sockets,
 //! files, clocks and what a FAULTED pool means.
 
+pub mod ahead;
 pub mod apply;
 pub mod change;
 pub mod derive;

@@ -179,6 +179,10 @@ impl ResourceIdText {
         self.bytes[self.len..][..part.len()].copy_from_slice(part);
         self.len += part.len();
     }
+
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.bytes[..self.len]
+    }
 }
 
 impl std::ops::Deref for ResourceIdText {
@@ -186,7 +190,7 @@ impl std::ops::Deref for ResourceIdText {
 
     fn deref(&self) -> &str {
         // Tokens and digits are text.
-        std::str::from_utf8(&self.bytes[..self.len]).unwrap_or_default()
+        std::str::from_utf8(self.as_bytes()).unwrap_or_default()
     }
 }
 

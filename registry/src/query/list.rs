@@ -1,8 +1,6 @@
 //! The rows of a list, found once and sorted as far as they are read; pages
 //! are cut from them.
 
-mod ahead;
-
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::sync::Arc;
@@ -11,6 +9,7 @@ use pulse_proto::model::{Revision, SectionName, UnixMillis};
 
 use super::filter::{Candidates, Filter, Scan};
 use super::order::{Key, Order};
+use crate::state::ahead;
 use crate::state::resource::Resource;
 use crate::state::view::{Found, Shard, View};
 
@@ -188,9 +187,9 @@ impl Listing {
         // Most rows are of the section of the one before.
         let mut last: Option<(u32, &SectionName, Option<UnixMillis>)> = None;
         self.rows.iter().enumerate().skip(offset).map(move |(at, row)| {
-            if (at - offset).is_multiple_of(ahead::RESOURCES) {
-                let next = &self.rows[at..self.rows.len().min(at + ahead::RESOURCES)];
-                ahead::look(&next.iter().map(|row| self.row(*row).1));
+            if (at - offset).is_multiple_of(ahead::MANY) {
+                let next = &self.rows[at..self.rows.len().min(at + ahead::MANY)];
+                ahead::resources(&next.iter().map(|row| self.row(*row).1));
             }
             let (shard, resource) = self.row(*row);
             let (part, section) = (row.0, &resource.document.section);

@@ -111,7 +111,7 @@ fn add(resource: &Resource, observed_at: Option<UnixMillis>, view: &View, out: &
         revision,
         created: _,
     } = resource;
-    text(1, &id.text(), out);
+    bytes(1, id.text().as_bytes(), out);
     text(5, resource.display_name(), out);
     word(7, severity.to_wire(), out);
     for reason in resource.reasons() {
@@ -123,7 +123,7 @@ fn add(resource: &Resource, observed_at: Option<UnixMillis>, view: &View, out: &
     }
     word(11, status.to_wire(), out);
     if let Some(parent) = parent {
-        text(12, &parent.id.text(), out);
+        bytes(12, parent.id.text().as_bytes(), out);
         text(13, &parent.name, out);
     }
     number(14, u64::from(*child_count), out);

@@ -77,6 +77,11 @@ impl Entries {
         self.all.len()
     }
 
+    /// So many at once, as they lie there.
+    pub(super) fn chunks(&self, many: usize) -> impl Iterator<Item = &[(SourceId, Entry)]> {
+        self.all.chunks(many)
+    }
+
     pub(super) fn iter(&self) -> impl Iterator<Item = (&SourceId, &Entry)> {
         self.all.iter().map(|(id, entry)| (id, entry))
     }

@@ -42,6 +42,8 @@ pub struct Measured {
     pub ready_ms: f64,
     /// Over an empty registry, right after everything came in.
     pub bytes_per_resource: f64,
+    /// The same after changes: what watches may ask for again is kept beside what is shown.
+    pub bytes_per_resource_changed: f64,
     /// The same after a restart.
     pub bytes_per_resource_restarted: f64,
     /// As `ready_ms`, after many changes of each record.
@@ -51,7 +53,9 @@ pub struct Measured {
 pub async fn measure(plan: Plan) -> anyhow::Result<Measured> {
     let grown = run(plan, SHORT).await?;
     let changed = run(plan, plan.changes).await?;
-    Ok(Measured { ready_changed_ms: changed.ready_ms, ..grown })
+    let (ready_changed_ms, bytes_per_resource_changed) =
+        (changed.ready_ms, changed.bytes_per_resource_changed);
+    Ok(Measured { ready_changed_ms, bytes_per_resource_changed, ..grown })
 }
 
 async fn run(plan: Plan, changes: Duration) -> anyhow::Result<Measured> {
@@ -59,10 +63,11 @@ async fn run(plan: Plan, changes: Duration) -> anyhow::Result<Measured> {
     let empty = bed.usage()?.rss_mb;
     let mut load = Load::open(&bed.address(), STREAMS, plan.per_connection).await?;
     load.grow(plan.resources).await?;
-    // Acked means kept: what is killed right after a change must show it.
-    load.change_for(changes).await?;
     let per_resource = |rss_mb: f64| (rss_mb - empty) * 1_048_576.0 / as_f64(plan.resources);
     let bytes_per_resource = per_resource(bed.usage()?.rss_mb);
+    // Acked means kept: what is killed right after a change must show it.
+    load.change_for(changes).await?;
+    let bytes_per_resource_changed = per_resource(bed.usage()?.rss_mb);
     let id = bed.page("", 1).await?.resources.pop().context("a resource")?.id;
     let mut ready = Vec::new();
     for _ in 0..plan.restarts {
@@ -84,5 +89,11 @@ async fn run(plan: Plan, changes: Duration) -> anyhow::Result<Measured> {
     ready.sort_unstable();
     let median = ready.get(ready.len() / 2).copied().context("a restart")?;
     let ready_ms = millis(median);
-    Ok(Measured { ready_ms, bytes_per_resource, bytes_per_resource_restarted, ready_changed_ms: ready_ms })
+    Ok(Measured {
+        ready_ms,
+        bytes_per_resource,
+        bytes_per_resource_changed,
+        bytes_per_resource_restarted,
+        ready_changed_ms: ready_ms,
+    })
 }

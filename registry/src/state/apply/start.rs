@@ -8,6 +8,7 @@ use std::thread;
 use pulse_proto::model::{ConnectionId, DataSource, ResourceType, SourceId};
 
 use super::State;
+use crate::state::ahead;
 use crate::state::derive::{Deriving, Parents};
 use crate::state::holding::{Entry, Holding};
 use crate::state::merge::is_mergeable;
@@ -57,11 +58,16 @@ impl State {
             parents.insert(entry.document.source_id.clone(), deriving.as_parent(entry));
         }
         let deriving = Deriving { parents: Some(&parents), ..deriving };
-        let derive = |(id, entry): (&SourceId, &Entry)| {
+        let derive = |(id, entry): &(SourceId, Entry)| {
             let entry = is_derived(id).then_some(entry)?;
             deriving.resource(entry).map(Arc::new)
         };
-        holding.entries.iter().map(derive).collect()
+        let mut derived = Derived::with_capacity(holding.entries.len());
+        for next in holding.entries.chunks(ahead::MANY) {
+            ahead::documents(&next.iter().map(|(_, entry)| &entry.document));
+            derived.extend(next.iter().map(derive));
+        }
+        derived
     }
 
     fn shard_of(&self, connection: &ConnectionId) -> Option<(Shard, Vec<Slot>)> {

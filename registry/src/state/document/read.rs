@@ -121,6 +121,7 @@ struct Fields<'a>(&'a [u8]);
 impl<'a> Iterator for Fields<'a> {
     type Item = (u32, Value<'a>);
 
+    #[inline]
     fn next(&mut self) -> Option<Self::Item> {
         let key = varint(&mut self.0)?;
         let number = u32::try_from(key >> 3).ok()?;
@@ -142,6 +143,7 @@ impl<'a> Iterator for Fields<'a> {
 }
 
 /// Keys and lengths have one byte or two, and at the end of every message there is none.
+#[inline]
 fn varint(input: &mut &[u8]) -> Option<u64> {
     match *input {
         [] => None,
@@ -157,6 +159,7 @@ fn varint(input: &mut &[u8]) -> Option<u64> {
     }
 }
 
+#[inline]
 fn take<'a>(input: &mut &'a [u8], length: usize) -> Option<&'a [u8]> {
     let (taken, rest) = input.split_at_checked(length)?;
     *input = rest;

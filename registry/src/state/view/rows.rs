@@ -13,6 +13,7 @@ use super::bits::Bits;
 use super::postings::Postings;
 use super::profile::{Dimension, Profile};
 use super::tally::Tallies;
+use crate::state::ahead;
 use crate::state::change::Change;
 use crate::state::resource::Resource;
 
@@ -135,6 +136,9 @@ impl Rows {
                 fits &= common.as_ref().is_some_and(|common| common.fits(&resources[row]));
             }
             Step::Added(row) => {
+                if row.is_multiple_of(ahead::MANY) {
+                    ahead::resources(&resources[row..resources.len().min(row + ahead::MANY)].iter());
+                }
                 add(&resources[row], &mut profiles, &mut hashes, &mut tallies);
                 fits &= common.as_ref().is_some_and(|common| common.fits(&resources[row]));
             }

@@ -12,14 +12,15 @@ use super::unread::Unread;
 use crate::state::Remembered;
 use crate::store::{Loaded, StoreError};
 
-/// Threads that decode, unless there is little.
-const DECODERS: u32 = 2;
+/// Threads that decode, unless there is little. Connections differ in size: with more of them than processors none of those is idle
+/// while the last one works.
+const DECODERS: u32 = 4;
 /// Less than this is read before a second thread has begun.
 const SMALL_BYTES: u64 = 4 * 1024 * 1024;
 /// Frames on their way to a decoder.
-const QUEUE_MAX: usize = 2;
+const QUEUE_MAX: usize = 4;
 /// Payloads on their way back.
-const SPARE_MAX: usize = 4;
+const SPARE_MAX: usize = 8;
 /// A larger one is not kept.
 const SPARE_BYTES_MAX: usize = 16 * 1024 * 1024;
 

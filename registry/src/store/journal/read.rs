@@ -13,7 +13,8 @@ use super::header::{HEADER_BYTES, Header, Kind, unreadable};
 use super::place::{CHECKPOINT, segment, segments};
 use crate::store::StoreError;
 
-const READ_BYTES: usize = 1024 * 1024;
+/// What is longer is read to where it is put; most frames are.
+const READ_BYTES: usize = 16 * 1024;
 
 /// Every file that counts, open: a file that is removed meanwhile can still be read.
 #[derive(Debug)]

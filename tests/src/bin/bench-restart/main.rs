@@ -26,6 +26,7 @@ async fn figures(plan: restart::Plan) -> anyhow::Result<Vec<Figure>> {
         Figure::new("ready_ms_1m", "ms", measured.ready_ms, ready),
         Figure::new("ready_ms_1m_changed", "ms", measured.ready_changed_ms, ready),
         Figure::new("bytes_per_resource_1m", "B", measured.bytes_per_resource, bytes),
+        Figure::new("bytes_per_resource_1m_changed", "B", measured.bytes_per_resource_changed, bytes),
         Figure::new("bytes_per_resource_restarted_1m", "B", measured.bytes_per_resource_restarted, bytes),
     ])
 }

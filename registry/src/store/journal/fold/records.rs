@@ -18,12 +18,14 @@ use crate::store::bytes::{
 };
 
 /// In the order in which they came: that of their ids, where a checkpoint has them. A table knows their places alone, since one of
-/// whole records is half empty and moves all of them when it grows.
+/// whole records is half empty and moves all of them when it grows. While each comes behind all others nobody asks it.
 #[derive(Debug, Default)]
 pub(super) struct Records {
     places: HashTable<u32>,
     hasher: RandomState,
     all: Vec<Option<Record>>,
+    /// So many of them are in the table, or went.
+    known: usize,
     is_disordered: bool,
     names: Names,
 }
@@ -59,11 +61,11 @@ pub(super) struct Written {
 
 impl Records {
     pub(super) fn is_empty(&self) -> bool {
-        self.places.is_empty()
+        self.len() == 0
     }
 
     pub(super) fn len(&self) -> usize {
-        self.places.len()
+        self.places.len() + self.all.len() - self.known
     }
 
     pub(super) fn clear(&mut self) {
@@ -85,7 +87,7 @@ impl Records {
                 let stamp = stamp.unwrap_or_else(|| held.as_ref().and_then(Record::stamp));
                 *held = Some(Record::Read(document, stamp));
             }
-            None => drop(self.add(source_id, Record::Read(document, stamp.flatten()))),
+            None => self.add(source_id, Record::Read(document, stamp.flatten())),
         }
     }
 
@@ -133,6 +135,7 @@ impl Records {
     }
 
     pub(super) fn remove(&mut self, source_id: &str) {
+        self.know_all();
         let Self { places, hasher, all, .. } = self;
         let found = places.find_entry(hasher.hash_one(source_id), |place| is_at(all, *place, source_id));
         if let Ok(found) = found {
@@ -141,37 +144,54 @@ impl Records {
     }
 
     /// Ascending by id.
-    pub(super) fn into_sorted(mut self) -> impl Iterator<Item = Record> {
-        if self.is_disordered {
-            self.all.sort_by(|a, b| {
-                let [a, b] = [a, b].map(|record| record.as_ref().map(Record::source_id));
-                a.cmp(&b)
-            });
+    pub(super) fn into_sorted(self) -> impl Iterator<Item = Record> {
+        let Self { mut all, is_disordered, .. } = self;
+        if is_disordered {
+            // An id lies three pointers away: fetched once for each.
+            let ids =
+                all.iter().enumerate().filter_map(|(at, record)| Some((record.as_ref()?.source_id(), at)));
+            let mut ids: Vec<(&str, usize)> = ids.collect();
+            ids.sort_unstable();
+            let order: Vec<usize> = ids.into_iter().map(|(_, at)| at).collect();
+            all = order.into_iter().map(|at| all[at].take()).collect();
         }
-        self.all.into_iter().flatten()
+        all.into_iter().flatten()
     }
 
-    fn place(&self, source_id: &str) -> Option<usize> {
+    fn place(&mut self, source_id: &str) -> Option<usize> {
+        if self.is_behind_all(source_id) {
+            return None;
+        }
+        self.know_all();
         let Self { places, hasher, all, .. } = self;
         let place = places.find(hasher.hash_one(source_id), |place| is_at(all, *place, source_id))?;
         Some(*place as usize)
     }
 
-    fn add(&mut self, source_id: &str, record: Record) -> usize {
-        let Self { places, hasher, all, is_disordered, .. } = self;
-        let place = all.len();
+    fn is_behind_all(&self, source_id: &str) -> bool {
         let is_behind =
             |last: &Option<Record>| last.as_ref().is_some_and(|last| last.source_id() < source_id);
-        *is_disordered |= !all.last().is_none_or(is_behind);
-        all.push(Some(record));
+        !self.is_disordered && self.all.last().is_none_or(is_behind)
+    }
+
+    fn add(&mut self, source_id: &str, record: Record) {
+        self.is_disordered |= !self.is_behind_all(source_id);
+        self.all.push(Some(record));
+    }
+
+    /// Before one is looked for.
+    fn know_all(&mut self) {
+        let Self { places, hasher, all, known, .. } = self;
         let hash = |place: &u32| match all.get(*place as usize) {
             Some(Some(record)) => hasher.hash_one(record.source_id()),
             _ => 0,
         };
-        // As many do not fit into memory.
-        let short = u32::try_from(place).unwrap_or(u32::MAX);
-        places.insert_unique(hasher.hash_one(source_id), short, hash);
-        place
+        for place in *known..all.len() {
+            // As many do not fit into memory.
+            let short = u32::try_from(place).unwrap_or(u32::MAX);
+            places.insert_unique(hash(&short), short, hash);
+        }
+        *known = all.len();
     }
 
     /// Changes what is held as bytes; what nobody has told yet has none.
@@ -185,7 +205,7 @@ impl Records {
         let record = Record::Written(Box::new(written));
         match known {
             Some(place) => self.all[place] = Some(record),
-            None => drop(self.add(source_id, record)),
+            None => self.add(source_id, record),
         }
     }
 
