@@ -148,9 +148,12 @@ fn refuse_plaintext(context: &Context, mechanism: Mechanism) -> Result<(), Conne
 async fn offers_scram(link: &Link, context: &Context) -> Result<bool, ConnectError> {
     let raw = match link.call("auth.mechanism_choices", &json!([]), context.limit).await {
         Ok(Reply(raw)) => raw,
-        Err(error @ (CallError::Busy { .. } | CallError::Closed(_) | CallError::Deadline { .. })) => {
-            return Err(context.failed(error));
-        }
+        Err(
+            error @ (CallError::Busy { .. }
+            | CallError::Unavailable { .. }
+            | CallError::Closed(_)
+            | CallError::Deadline { .. }),
+        ) => return Err(context.failed(error)),
         Err(_) => return Ok(false),
     };
     let choices: Vec<serde_json::Value> = serde_json::from_str(raw.get()).unwrap_or_default();

@@ -282,6 +282,7 @@ mod tests {
             ("pool.query", invalid(), None),
             ("pool.query", CallError::Deadline { limit: Duration::from_secs(1) }, None),
             ("pool.query", CallError::Busy { reason: String::new() }, None),
+            ("pool.query", CallError::Unavailable { reason: String::new() }, None),
         ] {
             let got = failure(method, &error);
             match want {

@@ -72,6 +72,7 @@ mod tests {
             (call(None), None),
             (CallError::Deadline { limit: Duration::from_secs(1) }, None),
             (CallError::Busy { reason: reason() }, None),
+            (CallError::Unavailable { reason: reason() }, None),
             (CallError::TooManyConcurrent, None),
             (CallError::QueueFull { limit: 1 }, None),
             (CallError::Malformed { reason: reason() }, None),

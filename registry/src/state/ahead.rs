@@ -1,7 +1,7 @@
-//! Looking ahead. What shows a resource, or makes one of a record, lies in ten
+//! Looking ahead. What shows a resource, or makes one of a record, lies in many
 //! places of memory, each found by reading another. One after the other, a
-//! processor waits for each of them; for many side by side it waits once. Of the
-//! time for a page this takes more than half (docs/adr/0012).
+//! processor waits for each of them; for many side by side it waits once. What
+//! that gains stands in docs/adr/0012.
 
 use std::hint::black_box;
 use std::sync::Arc;

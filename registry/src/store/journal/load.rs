@@ -12,8 +12,8 @@ use super::unread::Unread;
 use crate::state::Remembered;
 use crate::store::{Loaded, StoreError};
 
-/// Threads that decode, unless there is little. Connections differ in size: with more of them than processors none of those is idle
-/// while the last one works.
+/// Threads that decode, unless there is little. Connections are dealt out among them for good: of two, one had 56 of 100 records
+/// and worked alone at the end.
 const DECODERS: u32 = 4;
 /// Less than this is read before a second thread has begun.
 const SMALL_BYTES: u64 = 4 * 1024 * 1024;

@@ -13,7 +13,7 @@ use super::header::{HEADER_BYTES, Header, Kind, unreadable};
 use super::place::{CHECKPOINT, segment, segments};
 use crate::store::StoreError;
 
-/// What is longer is read to where it is put; most frames are.
+/// A longer frame goes to where it is put, but for its beginning.
 const READ_BYTES: usize = 16 * 1024;
 
 /// Every file that counts, open: a file that is removed meanwhile can still be read.

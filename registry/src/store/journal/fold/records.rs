@@ -186,6 +186,7 @@ impl Records {
             Some(Some(record)) => hasher.hash_one(record.source_id()),
             _ => 0,
         };
+        places.reserve(all.len() - *known, hash);
         for place in *known..all.len() {
             // As many do not fit into memory.
             let short = u32::try_from(place).unwrap_or(u32::MAX);
