@@ -97,6 +97,7 @@ pub struct ResourceId {
 /// Longest text of a resource id: a test holds the tokens to it.
 const RESOURCE_ID_BYTES_MAX: usize = 40;
 const HEX_DIGITS: usize = 16;
+const HEX: &[u8; 16] = b"0123456789abcdef";
 
 impl ResourceId {
     pub const fn new(kind: ResourceType, number: u64) -> Self {
@@ -129,9 +130,12 @@ impl ResourceId {
         let mut text = ResourceIdText { bytes: [0; RESOURCE_ID_BYTES_MAX], len: 0 };
         text.push(self.kind.token().as_bytes());
         text.push(b"-");
-        for byte in self.number.to_be_bytes() {
-            text.push(&[byte >> 4, byte & 0xF].map(|digit| b"0123456789abcdef"[usize::from(digit)]));
+        let mut digits = [0; HEX_DIGITS];
+        for (pair, byte) in digits.chunks_exact_mut(2).zip(self.number.to_be_bytes()) {
+            pair[0] = HEX[usize::from(byte >> 4)];
+            pair[1] = HEX[usize::from(byte & 0xF)];
         }
+        text.push(&digits);
         text
     }
 }
