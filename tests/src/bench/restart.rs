@@ -55,7 +55,7 @@ pub async fn measure(plan: Plan) -> anyhow::Result<Measured> {
     let changed = run(plan, plan.changes).await?;
     let (ready_changed_ms, bytes_per_resource_changed) =
         (changed.ready_ms, changed.bytes_per_resource_changed);
-    Ok(Measured { ready_changed_ms, bytes_per_resource_changed, ..grown })
+    Ok(Measured { bytes_per_resource_changed, ready_changed_ms, ..grown })
 }
 
 async fn run(plan: Plan, changes: Duration) -> anyhow::Result<Measured> {
