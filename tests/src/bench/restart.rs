@@ -42,7 +42,7 @@ pub struct Measured {
     pub ready_ms: f64,
     /// Over an empty registry, right after everything came in.
     pub bytes_per_resource: f64,
-    /// The same after changes: what watches may ask for again is kept beside what is shown.
+    /// The same after the changes of the second run.
     pub bytes_per_resource_changed: f64,
     /// The same after a restart.
     pub bytes_per_resource_restarted: f64,
