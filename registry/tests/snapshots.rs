@@ -46,7 +46,7 @@ impl Registry {
         let judge: Arc<Tables> = Arc::default();
         let revision = self.state.view().revision;
         let restored = kept.into_iter().map(|(id, row, records)| {
-            let anew = |row: RecordRow| RecordRow { document: Arc::new(anew(&row.document)), ..row };
+            let anew = |row: RecordRow| RecordRow { document: anew(&row.document), ..row };
             (id, row, records.into_iter().map(anew).collect())
         });
         let past = (Remembered::default(), Retention::default());
@@ -138,7 +138,7 @@ struct Told {
 /// Read back from its parts, as from disk.
 fn anew(document: &Document) -> Document {
     let parts = (document.source_id.clone(), document.parent_source_id.clone(), document.section.clone());
-    Document::restore(parts.0, parts.1, parts.2, document.body().into()).unwrap()
+    Document::restore(parts.0, parts.1, parts.2, document.body()).unwrap()
 }
 
 fn pool(number: u32, state: &str) -> wire::IngestRecord {

@@ -29,8 +29,8 @@ fn connection(id: &str) -> ConnectionId {
     ConnectionId::parse(id).unwrap()
 }
 
-fn document(connection: &str, name: &str) -> Arc<Document> {
-    Arc::new(Document::of(&IngestRecord {
+fn document(connection: &str, name: &str) -> Document {
+    Document::of(&IngestRecord {
         source_id: SourceId::parse(&format!("system:{connection}/pool:{name}")).unwrap(),
         parent_source_id: None,
         resource_type: ResourceType::Storage,
@@ -42,7 +42,7 @@ fn document(connection: &str, name: &str) -> Arc<Document> {
         tags: vec!["käse".to_owned()],
         incidents: Vec::new(),
         facets: Facets::default(),
-    }))
+    })
 }
 
 fn row(sequence: u64) -> ConnectionRow {

@@ -160,7 +160,7 @@ const SORTS: [(&str, &str); 7] = [
 /// Ties are left as they were: by name.
 fn sort(found: &mut [System], by: &str) {
     let tenths = |value: Option<f64>| Reverse(value.map(whole_tenths));
-    let document = |system: &System| Arc::clone(&system.host.resource.document);
+    let document = |system: &System| system.host.resource.document.clone();
     match by {
         "name" => {}
         "cpu" => found.sort_by_cached_key(|system| tenths(document(system).cpu_percent())),

@@ -127,6 +127,13 @@ impl Statement {
         self
     }
 
+    /// Gives back the room that it grew in: an allocator takes none back while more than half of it is in use.
+    pub fn fit(&mut self) {
+        let mut fitting = Vec::with_capacity(self.0.len());
+        fitting.append(&mut self.0);
+        self.0 = fitting;
+    }
+
     pub const fn is_empty(&self) -> bool {
         self.0.is_empty()
     }

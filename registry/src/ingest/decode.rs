@@ -2,7 +2,6 @@
 //! batch costs itself; nothing here ends a stream.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use prost::Message as _;
 use pulse_proto::ProtocolError;
@@ -99,9 +98,9 @@ fn decode(batch: WireBatch, collector: &CollectorId, recall: &Recall) -> Result<
         let print = Print::of(&record);
         // The id as well: texts of others are in a record, and a print is no proof against who chooses them.
         let is_of =
-            |document: &&Arc<Document>| Message::new(&record).text(SOURCE_ID) == document.source_id.as_str();
+            |document: &&Document| Message::new(&record).text(SOURCE_ID) == document.source_id.as_str();
         if let Some(document) = held.and_then(|held| held.get(&print)).filter(is_of) {
-            records.push(Upsert::held(Arc::clone(document)));
+            records.push(Upsert::held(document.clone()));
             continue;
         }
         if let Some(beside) = beside

@@ -30,7 +30,7 @@ pub struct Recall {
     snapshots: VecDeque<(String, Records)>,
 }
 
-type Records = HashMap<Print, Arc<Document>, RandomState>;
+type Records = HashMap<Print, Document, RandomState>;
 
 impl Recall {
     pub const fn new(feed: Feed) -> Self {
@@ -57,7 +57,7 @@ impl Recall {
     }
 
     /// What each record of a batch may be compared with.
-    pub(super) fn beside(&self, connection: &str, records: &[Bytes]) -> Vec<Option<Arc<Document>>> {
+    pub(super) fn beside(&self, connection: &str, records: &[Bytes]) -> Vec<Option<Document>> {
         let rows = || {
             let view = self.feed.as_ref()?.view();
             let shard = view.shard(&ConnectionId::parse(connection).ok()?)?;
@@ -66,7 +66,7 @@ impl Recall {
         };
         let Some(rows) = rows() else { return vec![None; records.len()] };
         let ids: Vec<&str> = records.iter().map(|record| Message::new(record).text(SOURCE_ID)).collect();
-        let document = |row: usize| Arc::clone(&rows[row].document);
+        let document = |row: usize| rows[row].document.clone();
         rows.of_records(&ids).into_iter().map(|row| row.map(document)).collect()
     }
 
@@ -82,6 +82,6 @@ fn held(view: &View, connection: &ConnectionId, max: usize) -> Records {
     let records = shard.resources.iter().flat_map(|resource| resource.records());
     records
         .filter(|(of, ..)| *of == connection)
-        .filter_map(|(.., document)| Some((document.print()?, Arc::clone(document))))
+        .filter_map(|(.., document)| Some((document.print()?, document.clone())))
         .collect()
 }

@@ -119,7 +119,7 @@ impl Seed {
         };
         Arc::new(Resource {
             anchor: Arc::new(anchor),
-            document: Arc::new(Document::of(&record)),
+            document: Document::of(&record),
             severity: self.severity,
             freshness: self.freshness,
             status: self.status,

@@ -20,20 +20,24 @@ pub fn resources<'a>(resources: &(impl Iterator<Item = &'a Arc<Resource>> + Clon
     touch(|resource| resource.reasons().len());
     touch(|resource| resource.anchor.labels.len().wrapping_add(resource.document.body().len()));
     touch(|resource| {
-        first(resource.document.body())
-            .wrapping_add(resource.document.source_id.as_str().len())
+        bytes_of(&resource.document)
             .wrapping_add(resource.parent.as_ref().map_or(0, |parent| first(parent.name.as_bytes())))
     });
-    touch(|resource| first(resource.document.source_id.as_str().as_bytes()));
 }
 
 /// The same of what is read to judge them.
-pub(super) fn documents<'a>(documents: &(impl Iterator<Item = &'a Arc<Document>> + Clone)) {
+pub(super) fn documents<'a>(documents: &(impl Iterator<Item = &'a Document> + Clone)) {
     let touch = |read: fn(&Document) -> usize| {
         black_box(documents.clone().fold(0_usize, |sum, document| sum.wrapping_add(read(document))));
     };
     touch(|document| document.body().len());
-    touch(|document| first(document.body()).wrapping_add(document.source_id.as_str().len()));
+    touch(bytes_of);
+}
+
+fn bytes_of(document: &Document) -> usize {
+    first(document.body())
+        .wrapping_add(first(document.source_id.as_str().as_bytes()))
+        .wrapping_add(document.section.as_str().len())
 }
 
 fn first(bytes: &[u8]) -> usize {

@@ -316,7 +316,7 @@ impl State {
         touched: &mut Touched,
     ) -> Option<Arc<Resource>> {
         let key = (connection.clone(), id.clone());
-        let document = Arc::clone(&self.holdings.get(connection)?.entries.get(id)?.document);
+        let document = self.holdings.get(connection)?.entries.get(id)?.document.clone();
         self.touch_family(&key, &document, touched);
         self.touch_disks(&key, &document, touched);
         let holding = self.holdings.get_mut(connection)?;

@@ -82,7 +82,7 @@ impl Deriving<'_> {
         };
         Some(Resource {
             anchor: self.anchor(entry),
-            document: Arc::clone(document),
+            document: document.clone(),
             severity,
             freshness,
             status,
@@ -118,7 +118,7 @@ impl Deriving<'_> {
             let shown = shown.rare.as_deref().cloned().unwrap_or_default();
             resource.rare = Rare { reasons: reasons.into(), ..shown }.kept();
         }
-        resource.document = Arc::clone(&entry.document);
+        resource.document = entry.document.clone();
         Some(resource)
     }
 

@@ -5,6 +5,7 @@
 mod alike;
 pub(crate) mod difference;
 mod facts;
+mod family;
 mod judged;
 mod print;
 pub mod read;
@@ -20,44 +21,56 @@ use pulse_proto::ProtocolError;
 use pulse_proto::convert::{record_from_fields, record_to_fields, told_to_fields};
 use pulse_proto::model::{Capacity, IngestRecord, ResourceType, SectionName, SourceId, StorageTopology};
 use pulse_proto::pb::resource::v1 as wire;
+use triomphe::ThinArc;
 
 use self::print::Known;
 use self::read::{Message, number};
 
 pub use self::alike::Alike;
 pub use self::difference::Difference;
+pub use self::family::Family;
+pub(crate) use self::family::{Families, Told};
 pub use self::print::Print;
 
-#[derive(Clone, PartialEq, Eq)]
-pub struct Document {
-    /// What stays while facts change; versions of a record share it.
-    place: Arc<Place>,
-    /// A `pulse.resource.v1.Resource` that has the fields of the record alone.
-    body: Box<[u8]>,
+/// Shared by all who have it. Head and body lie in one block of memory: who reads the bytes takes one step less to them.
+#[derive(Clone)]
+pub struct Document(ThinArc<Head, u8>);
+
+/// What is known of a body, which is a `pulse.resource.v1.Resource` that has the fields of the record alone.
+#[derive(Debug)]
+pub struct Head {
+    pub source_id: SourceId,
+    family: Arc<Family>,
     print: Known,
     texts: Lineage,
     judged: Lineage,
 }
 
-/// What a record is of, and where that lies.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Place {
-    pub source_id: SourceId,
-    pub parent_source_id: Option<SourceId>,
-    pub section: SectionName,
-    pub resource_type: ResourceType,
-    /// Of storage. Kept apart, since a machine is judged by its pools whenever anything in it changes.
-    topology: Option<StorageTopology>,
-}
-
 /// It is part of the document; where it is kept is nobody's concern.
 impl Deref for Document {
-    type Target = Place;
+    type Target = Head;
 
-    fn deref(&self) -> &Place {
-        &self.place
+    fn deref(&self) -> &Head {
+        &self.0.header.header
     }
 }
+
+/// The same.
+impl Deref for Head {
+    type Target = Family;
+
+    fn deref(&self) -> &Family {
+        &self.family
+    }
+}
+
+impl PartialEq for Document {
+    fn eq(&self, other: &Self) -> bool {
+        self.is(other) || (self.has_place_of(other) && self.body() == other.body())
+    }
+}
+
+impl Eq for Document {}
 
 /// Equal in documents that are known to be the same in some way; says nothing when it is not.
 #[derive(Clone, Copy, Debug)]
@@ -70,24 +83,14 @@ impl Lineage {
     }
 }
 
-/// Not part of what a document says.
-impl PartialEq for Lineage {
-    fn eq(&self, _other: &Self) -> bool {
-        true
-    }
-}
-
-impl Eq for Lineage {}
-
 impl Document {
     pub fn of(record: &IngestRecord) -> Self {
         let technology = technology(record.resource_type, &Kinds::of(record)).into_owned();
-        Self::with(record, record_to_fields(record, technology).encode_to_vec(), Known::default())
+        Self::with(record, &record_to_fields(record, technology).encode_to_vec(), Known::default())
     }
 
-    fn with(record: &IngestRecord, body: Vec<u8>, print: Known) -> Self {
-        let place = Place {
-            source_id: record.source_id.clone(),
+    fn with(record: &IngestRecord, body: &[u8], print: Known) -> Self {
+        let family = Family {
             parent_source_id: record.parent_source_id.clone(),
             section: record.section.clone(),
             resource_type: record.resource_type,
@@ -98,17 +101,29 @@ impl Document {
                 .map(|storage| storage.topology)
                 .filter(|_| record.resource_type == ResourceType::Storage),
         };
-        Self {
-            place: Arc::new(place),
-            body: exact(body),
-            print,
-            texts: Lineage::new(),
-            judged: Lineage::new(),
-        }
+        Self::new(record.source_id.clone(), Arc::new(family), body, print)
+    }
+
+    fn new(source_id: SourceId, family: Arc<Family>, body: &[u8], print: Known) -> Self {
+        Self::made(Head { source_id, family, print, texts: Lineage::new(), judged: Lineage::new() }, body)
+    }
+
+    fn made(head: Head, body: &[u8]) -> Self {
+        Self(ThinArc::from_header_and_slice(head, body))
+    }
+
+    /// Whether both are of one thing, which lies in one place.
+    fn has_place_of(&self, other: &Self) -> bool {
+        self.source_id == other.source_id && self.family == other.family
+    }
+
+    /// Whether it is the same one, and not only equal.
+    pub fn is(&self, other: &Self) -> bool {
+        self.0.as_ptr() == other.0.as_ptr()
     }
 
     /// Whether it is known that every text, place and list is the same. `false` tells nothing.
-    pub const fn is_alike(&self, other: &Self) -> bool {
+    pub fn is_alike(&self, other: &Self) -> bool {
         self.texts.0 == other.texts.0
     }
 
@@ -122,16 +137,25 @@ impl Document {
         self.print.get()
     }
 
-    /// What places it, to be shared with others where it says the same. `None` where somebody shares it already.
-    pub(super) fn place_mut(&mut self) -> Option<&mut Place> {
-        Arc::get_mut(&mut self.place)
+    /// What it has in common with its siblings.
+    pub(super) fn family(&self) -> &Arc<Family> {
+        &self.family
     }
 
-    /// Keeps one place for both when they are equal.
-    pub(super) fn share_place(&mut self, held: &Self) {
-        if self.place == held.place {
-            self.place = Arc::clone(&held.place);
-        }
+    /// Takes what others have already in place of what says the same. Not where somebody shares the document itself.
+    pub(super) fn share(
+        &mut self,
+        source_id: Option<SourceId>,
+        family: impl FnOnce(&Arc<Family>) -> Arc<Family>,
+    ) {
+        self.0.with_arc_mut(|whole| {
+            let Some(whole) = triomphe::Arc::get_mut(whole) else { return };
+            let head = whole.header_mut();
+            if let Some(id) = source_id.filter(|id| *id == head.source_id) {
+                head.source_id = id;
+            }
+            head.family = family(&head.family);
+        });
     }
 
     /// From a document that says the same.
@@ -144,36 +168,58 @@ impl Document {
         source_id: SourceId,
         parent_source_id: Option<SourceId>,
         section: SectionName,
-        body: Box<[u8]>,
+        body: &[u8],
     ) -> Result<Self, ProtocolError> {
-        let kind = Message::new(&body).integer(number::TYPE).unwrap_or_default();
-        let kind = i32::try_from(kind).map_err(|_| ProtocolError::invalid("unknown value").at("type"))?;
-        let resource_type = ResourceType::from_wire(kind).map_err(|error| error.at("type"))?;
-        let topology = topology(resource_type, Message::new(&body));
-        let (print, texts, judged) = (Known::default(), Lineage::new(), Lineage::new());
-        let place = Arc::new(Place { source_id, parent_source_id, section, resource_type, topology });
-        Ok(Self { place, body, print, texts, judged })
+        let family = Family::new(parent_source_id, section, kind(body)?);
+        Ok(Self::new(source_id, Arc::new(family), body, Known::default()))
     }
 
-    /// Its place, and the bytes that it is, to be changed where they lie.
-    pub fn into_parts(self) -> (Arc<Place>, Vec<u8>) {
-        (self.place, self.body.into())
+    /// The same, of a family that says where it lies.
+    pub(crate) fn restore_in(source_id: SourceId, family: Arc<Family>, body: &[u8]) -> Self {
+        Self::new(source_id, family, body, Known::default())
+    }
+
+    /// Makes of its bytes those of another, where they lie if there is room. `None`: the splices do not fit, and it is
+    /// what it was. Until it is [read again](Self::reread), what kind of thing it is may be told wrong.
+    pub(crate) fn patch(&mut self, splices: &[u8]) -> Option<()> {
+        let in_place = self.0.with_arc_mut(|whole| {
+            let whole = triomphe::Arc::get_mut(whole)?;
+            difference::patch_in_place(whole.slice_mut(), splices)?;
+            let head = whole.header_mut();
+            (head.print, head.texts, head.judged) = (Known::default(), Lineage::new(), Lineage::new());
+            Some(())
+        });
+        in_place.or_else(|| {
+            let mut body = self.body().to_vec();
+            difference::patch(&mut body, 0, splices)?;
+            *self = Self::restore_in(self.source_id.clone(), Arc::clone(&self.family), &body);
+            Some(())
+        })
+    }
+
+    /// What kind of thing it is goes by its bytes.
+    pub(crate) fn reread(&self) -> Result<Self, ProtocolError> {
+        if kind(self.body())? == (self.resource_type, self.topology) {
+            return Ok(self.clone());
+        }
+        let Family { parent_source_id, section, .. } = &***self;
+        Self::restore(self.source_id.clone(), parent_source_id.clone(), section.clone(), self.body())
     }
 
     /// Decodes everything. Fails only on bytes that were never a record.
     pub fn record(&self) -> Result<IngestRecord, ProtocolError> {
         let fields =
-            wire::Resource::decode(&*self.body).map_err(|error| ProtocolError::invalid(error.to_string()))?;
+            wire::Resource::decode(self.body()).map_err(|error| ProtocolError::invalid(error.to_string()))?;
         record_from_fields(&self.source_id, self.parent_source_id.as_ref(), &self.section, fields)
     }
 
     /// As it goes to clients.
     pub fn body(&self) -> &[u8] {
-        &self.body
+        &self.0.slice
     }
 
     pub fn fields(&self) -> Message<'_> {
-        Message::new(&self.body)
+        Message::new(self.body())
     }
 
     pub fn name(&self) -> &str {
@@ -206,10 +252,11 @@ impl Document {
     }
 }
 
-/// In a block of its size. Room that is given back is not taken by the allocator while more than half of it is in use: a
-/// body of 1 KB would keep 256 bytes that it was not sure to do without.
-fn exact(body: Vec<u8>) -> Box<[u8]> {
-    if body.capacity() == body.len() { body.into() } else { Box::from(&*body) }
+pub(crate) fn kind(body: &[u8]) -> Result<(ResourceType, Option<StorageTopology>), ProtocolError> {
+    let kind = Message::new(body).integer(number::TYPE).unwrap_or_default();
+    let kind = i32::try_from(kind).map_err(|_| ProtocolError::invalid("unknown value").at("type"))?;
+    let resource_type = ResourceType::from_wire(kind).map_err(|error| error.at("type"))?;
+    Ok((resource_type, topology(resource_type, Message::new(body))))
 }
 
 impl fmt::Debug for Document {
@@ -224,7 +271,7 @@ impl fmt::Debug for Document {
 /// A record on its way in: kept as a document, judged as a record.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Upsert {
-    pub document: Arc<Document>,
+    pub document: Document,
     /// `None` where a document that is held stood for decoding it: decoded if it is needed after all.
     pub record: Option<Box<IngestRecord>>,
     /// What it was compared with, if it was.
@@ -235,14 +282,14 @@ pub struct Upsert {
 /// not look into them again.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Beside {
-    document: Arc<Document>,
+    document: Document,
     /// What makes it this one, where that is little.
     pub(super) difference: Option<Difference>,
 }
 
 impl Beside {
-    pub(super) fn is(&self, document: &Arc<Document>) -> bool {
-        Arc::ptr_eq(&self.document, document)
+    pub(super) fn is(&self, document: &Document) -> bool {
+        self.document.is(document)
     }
 }
 
@@ -253,22 +300,22 @@ impl Upsert {
         let kind = ResourceType::from_wire(record.r#type).unwrap_or(ResourceType::Host);
         let body = told_to_fields(&record, &technology(kind, &Kinds::told(&record)));
         let record = IngestRecord::try_from(record)?;
-        let document = Document::with(&record, body, Known::of(print));
-        Ok(Self { document: Arc::new(document), record: Some(Box::new(record)), beside: None })
+        let document = Document::with(&record, &body, Known::of(print));
+        Ok(Self { document, record: Some(Box::new(record)), beside: None })
     }
 
     /// What is held, told once more.
-    pub const fn held(document: Arc<Document>) -> Self {
+    pub const fn held(document: Document) -> Self {
         Self { document, record: None, beside: None }
     }
 
     /// What [`Document::alike`] made of what is held.
-    pub fn alike(held: Arc<Document>, alike: Alike) -> Self {
+    pub fn alike(held: Document, alike: Alike) -> Self {
         match alike {
             Alike::Equal => Self::held(held),
             Alike::Numbers(document, difference) => {
                 let beside = Some(Beside { document: held, difference });
-                Self { document: Arc::new(document), record: None, beside }
+                Self { document, record: None, beside }
             }
         }
     }
@@ -283,7 +330,7 @@ impl Upsert {
 
 impl From<IngestRecord> for Upsert {
     fn from(record: IngestRecord) -> Self {
-        Self { document: Arc::new(Document::of(&record)), record: Some(Box::new(record)), beside: None }
+        Self { document: Document::of(&record), record: Some(Box::new(record)), beside: None }
     }
 }
 

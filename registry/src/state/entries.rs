@@ -102,7 +102,6 @@ impl Entries {
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
-    use std::sync::Arc;
 
     use proptest::prelude::*;
     use pulse_proto::model::ResourceType;
@@ -111,7 +110,7 @@ mod tests {
     use crate::query::fixture::Seed;
 
     fn entry(number: u8) -> Entry {
-        let document = Arc::clone(&Seed::new(ResourceType::Vm, number.into(), "a").build().document);
+        let document = Seed::new(ResourceType::Vm, number.into(), "a").build().document.clone();
         Entry { document, resource: None, fresh: None }
     }
 
@@ -124,23 +123,23 @@ mod tests {
                 let entry = entry(number);
                 let id = entry.document.source_id.clone();
                 if kind > 0 {
-                    model.insert(id.clone(), Arc::clone(&entry.document));
+                    model.insert(id.clone(), entry.document.clone());
                     entries.insert(id.clone(), entry);
                 } else {
                     let gone = entries.remove(&id).map(|entry| entry.document);
-                    prop_assert_eq!(gone.as_ref().map(Arc::as_ptr), model.remove(&id).as_ref().map(Arc::as_ptr));
+                    prop_assert_eq!(gone.as_ref().map(|gone| gone.body().as_ptr()), model.remove(&id).as_ref().map(|document| document.body().as_ptr()));
                 }
                 prop_assert_eq!(entries.len(), model.len());
-                let walked: Vec<_> = entries.values().map(|entry| Arc::as_ptr(&entry.document)).collect();
-                let again: Vec<_> = entries.iter_mut().map(|entry| Arc::as_ptr(&entry.document)).collect();
+                let walked: Vec<_> = entries.values().map(|entry| entry.document.body().as_ptr()).collect();
+                let again: Vec<_> = entries.iter_mut().map(|entry| entry.document.body().as_ptr()).collect();
                 prop_assert_eq!(walked, again);
-                let mut all: Vec<_> = entries.iter().map(|(id, entry)| (id, Arc::as_ptr(&entry.document))).collect();
+                let mut all: Vec<_> = entries.iter().map(|(id, entry)| (id, entry.document.body().as_ptr())).collect();
                 all.sort_unstable();
-                let expected: Vec<_> = model.iter().map(|(id, document)| (id, Arc::as_ptr(document))).collect();
+                let expected: Vec<_> = model.iter().map(|(id, document)| (id, document.body().as_ptr())).collect();
                 prop_assert_eq!(all, expected);
                 for (id, document) in &model {
-                    let found = entries.get(id).map(|entry| Arc::as_ptr(&entry.document));
-                    prop_assert_eq!(found, Some(Arc::as_ptr(document)));
+                    let found = entries.get(id).map(|entry| entry.document.body().as_ptr());
+                    prop_assert_eq!(found, Some(document.body().as_ptr()));
                 }
             }
         }

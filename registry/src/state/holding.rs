@@ -8,7 +8,7 @@ use pulse_proto::model::{
     SectionReport, SourceId, UnixMillis,
 };
 
-use super::document::{Beside, Document, Upsert};
+use super::document::{Beside, Document, Families, Family, Upsert};
 use super::entries::Entries;
 use super::judge::Judge;
 use super::lease::Cursor;
@@ -24,7 +24,7 @@ const ANCESTORS_MAX: usize = 16;
 
 #[derive(Clone, Debug)]
 pub(super) struct Entry {
-    pub(super) document: Arc<Document>,
+    pub(super) document: Document,
     /// `None` until it was derived for the first time, and while another record leads what it is part of.
     pub(super) resource: Option<Arc<Resource>>,
     /// Until it is derived anew.
@@ -62,6 +62,8 @@ pub(super) struct Holding {
     /// When `freshness` will next differ if nothing is heard.
     pub(super) deadline: Option<UnixMillis>,
     pub(super) entries: Entries,
+    /// What came lately has one of these; what was there at the start has its own.
+    families: Families,
     /// Who names whom as parent; a parent need not be there.
     pub(super) children: Table<SourceId, BTreeSet<SourceId>>,
     pub(super) hosts: BTreeSet<SourceId>,
@@ -88,7 +90,7 @@ impl Entry {
 
 impl Fresh {
     /// What it is beside this document, when it was compared with that one.
-    pub(super) fn beside(&self, document: &Arc<Document>) -> Option<&Beside> {
+    pub(super) fn beside(&self, document: &Document) -> Option<&Beside> {
         self.beside.as_ref().filter(|beside| beside.is(document))
     }
 }
@@ -105,6 +107,7 @@ impl Holding {
             freshness: BTreeMap::new(),
             deadline: None,
             entries: Entries::default(),
+            families: Families::default(),
             children: Table::default(),
             hosts: BTreeSet::new(),
             seen: None,
@@ -176,26 +179,31 @@ impl Holding {
     }
 
     /// Texts that the connection has already are not kept once more: some hundred bytes of each record.
-    pub(super) fn share_texts(&self, document: &mut Arc<Document>) {
-        let Some(new) = Arc::get_mut(document) else { return };
-        if let Some(entry) = self.entries.get(&new.source_id) {
-            new.share_place(&entry.document);
-        }
-        let Some(new) = new.place_mut() else { return };
-        if let Some((held, _)) = self.entries.get_key_value(&new.source_id) {
-            new.source_id = held.clone();
-        }
-        if let Some(parent) = &mut new.parent_source_id
-            && let Some((held, _)) = self.entries.get_key_value(parent)
-        {
-            *parent = held.clone();
-        }
-        if let Some((held, _)) = self.sections.get_key_value(&new.section) {
-            new.section = held.clone();
-        }
+    pub(super) fn share_texts(&mut self, document: &mut Document) {
+        let Self { entries, sections, families, .. } = self;
+        let held = entries.get_key_value(&document.source_id);
+        let shared = |family: &Arc<Family>| {
+            if let Some((_, entry)) = held.filter(|(_, entry)| entry.document.family() == family) {
+                return Arc::clone(entry.document.family());
+            }
+            if let Some(known) = families.get(&family.told()) {
+                return Arc::clone(known);
+            }
+            let mut family = Family::clone(family);
+            if let Some(parent) = &mut family.parent_source_id
+                && let Some((held, _)) = entries.get_key_value(parent)
+            {
+                *parent = held.clone();
+            }
+            if let Some((held, _)) = sections.get_key_value(&family.section) {
+                family.section = held.clone();
+            }
+            families.once(Arc::new(family))
+        };
+        document.share(held.map(|(id, _)| id.clone()), shared);
     }
 
-    fn place(&mut self, document: Arc<Document>, mut fresh: Fresh) {
+    fn place(&mut self, document: Document, mut fresh: Fresh) {
         if let Some(entry) = self.entries.get_mut(&document.source_id)
             && entry.document.parent_source_id == document.parent_source_id
             && entry.document.resource_type == document.resource_type

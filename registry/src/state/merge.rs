@@ -329,10 +329,7 @@ fn labels<'a>(connection: &ConnectionId, holdings: &'a Holdings) -> &'a BTreeMap
     holdings.get(connection).map_or(&NONE, |holding| &*holding.origin.labels)
 }
 
-pub(super) fn held<'a>(
-    (connection, id): &Key,
-    holdings: &'a Holdings,
-) -> Option<(DataSource, &'a Arc<Document>)> {
+pub(super) fn held<'a>((connection, id): &Key, holdings: &'a Holdings) -> Option<(DataSource, &'a Document)> {
     let holding = holdings.get(connection)?;
     Some((holding.source, &holding.entries.get(id)?.document))
 }

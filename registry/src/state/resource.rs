@@ -18,7 +18,7 @@ use super::origin::Origin;
 pub struct Resource {
     pub anchor: Arc<Anchor>,
     /// The newest record of the leading source; what it lacks is filled from the others.
-    pub document: Arc<Document>,
+    pub document: Document,
     pub severity: Severity,
     pub freshness: Freshness,
     pub status: Status,
@@ -85,7 +85,7 @@ pub struct Part {
     pub freshness: Freshness,
     pub error: Option<Arc<str>>,
     /// Its record as told.
-    pub document: Arc<Document>,
+    pub document: Document,
 }
 
 /// One source's part in a resource.
@@ -156,7 +156,7 @@ impl Resource {
     }
 
     /// The records it is made of, as told, with where they are held. Ascending by source.
-    pub fn records(&self) -> impl Iterator<Item = (&ConnectionId, DataSource, &Arc<Document>)> {
+    pub fn records(&self) -> impl Iterator<Item = (&ConnectionId, DataSource, &Document)> {
         let parts = self.parts();
         let only = parts.is_none().then_some((&self.connection, self.source, &self.document));
         let parts = parts.into_iter().flatten().map(|part| (&part.connection, part.source, &part.document));
@@ -181,7 +181,7 @@ impl Part {
             connection: resource.connection.clone(),
             freshness: resource.freshness,
             error: resource.rare.as_ref().and_then(|rare| rare.error.clone()),
-            document: Arc::clone(&resource.document),
+            document: resource.document.clone(),
         }
     }
 

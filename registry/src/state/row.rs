@@ -39,7 +39,7 @@ pub struct Stamp {
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct RecordRow {
-    pub document: Arc<Document>,
+    pub document: Document,
     pub stamp: Stamp,
 }
 
@@ -69,7 +69,7 @@ pub struct Snapshot {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Write {
     Connection(ConnectionId, Box<ConnectionRow>),
-    Record(ConnectionId, Arc<Document>),
+    Record(ConnectionId, Document),
     Stamp(ConnectionId, SourceId, Stamp),
     /// A record and its stamp.
     Row(ConnectionId, RecordRow),

@@ -15,7 +15,7 @@ use pulse_proto::model::{
 };
 use pulse_proto::pb::resource::v1 as wire;
 
-use crate::state::document::Place;
+use crate::state::document::{self, Families, Family, Told};
 use crate::state::lease::Cursor;
 use crate::state::timeline::{EntryKind, Step};
 use crate::state::{
@@ -97,24 +97,20 @@ pub(super) fn encode_record(document: &Document, out: &mut Vec<u8>) -> Result<()
     Ok(())
 }
 
-pub(super) fn decode_record(bytes: &[u8]) -> Result<Arc<Document>, ProtocolError> {
+pub(super) fn decode_record(bytes: &[u8]) -> Result<Document, ProtocolError> {
     let record = wire::IngestRecord::decode(bytes).map_err(|e| ProtocolError::invalid(e.to_string()))?;
-    Ok(Arc::new(Document::of(&IngestRecord::try_from(record)?)))
+    Ok(Document::of(&IngestRecord::try_from(record)?))
 }
 
 /// Puts the document behind what `out` holds: its place, then the bytes that it is.
 pub(super) fn encode_document(document: &Document, out: &mut Vec<u8>) {
-    encode_parts(document, document.body(), out);
-}
-
-pub(super) fn encode_parts(place: &Place, body: &[u8], out: &mut Vec<u8>) {
-    let parent = place.parent_source_id.as_ref().map_or("", |id| id.as_str());
-    for text in [parent, place.section.as_str()] {
+    let parent = document.parent_source_id.as_ref().map_or("", |id| id.as_str());
+    for text in [parent, document.section.as_str()] {
         // Ids are far shorter than two bytes can say.
         out.extend_from_slice(&u16::try_from(text.len()).unwrap_or(u16::MAX).to_be_bytes());
         out.extend_from_slice(text.as_bytes());
     }
-    out.extend_from_slice(body);
+    out.extend_from_slice(document.body());
 }
 
 pub(super) fn decode_document(
@@ -124,16 +120,17 @@ pub(super) fn decode_document(
 ) -> Result<Document, ProtocolError> {
     let broken = || ProtocolError::invalid("not the bytes of a record");
     let (parent, section, body) = parts(bytes).ok_or_else(broken)?;
-    let parent = (!parent.is_empty()).then(|| names.parent(parent)).transpose()?;
-    let (source_id, section) = (names.id(source_id)?, names.section(section)?);
-    Document::restore(source_id, parent, section, body.into())
+    let told = Told { parent, section, kind: document::kind(body)? };
+    let family = names.family(&told)?;
+    Ok(Document::restore_in(names.id(source_id)?, family, body))
 }
 
-/// Ids that many records of a connection have. Each is kept once.
+/// What many records of a connection have in common. Each is kept once.
 #[derive(Debug, Default)]
 pub(super) struct Names {
     parents: HashSet<SourceId, RandomState>,
     sections: HashSet<SectionName, RandomState>,
+    families: Families,
 }
 
 impl Names {
@@ -142,12 +139,14 @@ impl Names {
         self.parents.get(text).map_or_else(|| SourceId::parse(text), |known| Ok(known.clone()))
     }
 
-    fn parent(&mut self, text: &str) -> Result<SourceId, ProtocolError> {
-        once(&mut self.parents, text, SourceId::parse)
-    }
-
-    fn section(&mut self, text: &str) -> Result<SectionName, ProtocolError> {
-        once(&mut self.sections, text, SectionName::parse)
+    fn family(&mut self, told: &Told<'_>) -> Result<Arc<Family>, ProtocolError> {
+        if let Some(known) = self.families.get(told) {
+            return Ok(Arc::clone(known));
+        }
+        let parent = (!told.parent.is_empty()).then(|| once(&mut self.parents, told.parent, SourceId::parse));
+        let section = once(&mut self.sections, told.section, SectionName::parse)?;
+        let family = Family::new(parent.transpose()?, section, told.kind);
+        Ok(self.families.once(Arc::new(family)))
     }
 }
 

@@ -23,7 +23,7 @@ pub struct Memory {
 struct Held {
     revision: Revision,
     connections: BTreeMap<ConnectionId, ConnectionRow>,
-    records: BTreeMap<(ConnectionId, SourceId), Arc<Document>>,
+    records: BTreeMap<(ConnectionId, SourceId), Document>,
     stamps: BTreeMap<(ConnectionId, SourceId), Stamp>,
     links: BTreeMap<Pair, Link>,
     horizon: Option<Horizon>,
@@ -48,7 +48,7 @@ impl Store for Memory {
             for ((owner, source_id), document) in &held.records {
                 match held.stamps.get(&(owner.clone(), source_id.clone())) {
                     _ if owner != connection => {}
-                    Some(stamp) => rows.push(RecordRow { document: Arc::clone(document), stamp: *stamp }),
+                    Some(stamp) => rows.push(RecordRow { document: document.clone(), stamp: *stamp }),
                     None => damaged.push(format!("{owner}: {source_id} has no stamp")),
                 }
             }

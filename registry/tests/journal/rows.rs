@@ -54,7 +54,7 @@ pub(crate) fn row(source: DataSource, sequence: u64) -> ConnectionRow {
 
 /// A connection's row and one record, as a batch at `revision` writes them.
 pub(crate) fn batch(connection: &str, name: &str, revision: u64) -> Vec<Write> {
-    let record = Arc::new(Document::of(&record(connection, name)));
+    let record = Document::of(&record(connection, name));
     let now = UnixMillis::new(revision * 1_000);
     let stamp =
         Stamp { created_at: now, updated_at: now, revision: Revision(revision), created: Revision(revision) };

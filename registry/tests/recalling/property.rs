@@ -255,7 +255,7 @@ impl Side {
 
     fn restart(&mut self) {
         let rows = self.kept().into_iter();
-        let anew = |row: RecordRow| RecordRow { document: Arc::new(super::anew(&row.document)), ..row };
+        let anew = |row: RecordRow| RecordRow { document: super::anew(&row.document), ..row };
         let rows =
             rows.map(|(id, row, records)| (id, row, records.into_iter().map(anew).collect())).collect();
         let links = self.state.view().links.iter().cloned().collect();

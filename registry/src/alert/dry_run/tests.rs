@@ -107,7 +107,7 @@ fn pool(number: u64, percent: u64) -> Arc<Resource> {
 fn told(resource: &Resource, change: impl FnOnce(&mut IngestRecord)) -> Arc<Resource> {
     let mut record = resource.document.record().expect("a record");
     change(&mut record);
-    Arc::new(Resource { document: Arc::new(Document::of(&record)), ..resource.clone() })
+    Arc::new(Resource { document: Document::of(&record), ..resource.clone() })
 }
 
 fn stale(resource: &Resource) -> Arc<Resource> {

@@ -152,7 +152,7 @@ fn pool(percent: u64) -> Arc<Resource> {
 fn told(resource: &Resource, change: impl FnOnce(&mut IngestRecord)) -> Arc<Resource> {
     let mut record = resource.document.record().expect("a record");
     change(&mut record);
-    Arc::new(Resource { document: Arc::new(Document::of(&record)), ..resource.clone() })
+    Arc::new(Resource { document: Document::of(&record), ..resource.clone() })
 }
 
 /// A pool in this state, as health finds it.

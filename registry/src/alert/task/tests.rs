@@ -57,7 +57,7 @@ fn pool() -> Arc<Resource> {
     let groups = vec![VdevGroup { role: "data".to_owned(), vdevs: vec![device] }];
     record.facets.storage.as_mut().expect("a facet").zfs =
         Some(Zfs::Pool(Pool { groups, ..Pool::default() }));
-    Arc::new(Resource { document: Arc::new(Document::of(&record)), ..(*seed).clone() })
+    Arc::new(Resource { document: Document::of(&record), ..(*seed).clone() })
 }
 
 fn view(revision: u64, all: Vec<Arc<Resource>>, now: UnixMillis) -> View {

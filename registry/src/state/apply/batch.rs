@@ -181,7 +181,7 @@ impl State {
         belongs(connection, source, &upsert.document.source_id, &self.foreign)?;
         let mut held = holding.entries.get_mut(&upsert.document.source_id);
         if let Some(Entry { document: old, .. }) = &held {
-            if Arc::ptr_eq(old, &upsert.document) {
+            if old.is(&upsert.document) {
                 return Ok(());
             }
             if !kept.is_empty()
@@ -203,15 +203,15 @@ impl State {
                 return Ok(());
             }
             let revision = self.view.revision.next();
-            writes.push(Write::Record(connection.clone(), Arc::clone(&upsert.document)));
+            writes.push(Write::Record(connection.clone(), upsert.document.clone()));
             touched.insert((connection.clone(), upsert.document.source_id.clone()));
             holding.put(upsert, Stamp { created_at: now, updated_at: now, revision, created: revision });
             return Ok(());
         }
-        let old = held.map(|entry| Arc::clone(&entry.document));
+        let old = held.map(|entry| entry.document.clone());
         let labels = Arc::clone(&holding.origin.labels);
         holding.share_texts(&mut upsert.document);
-        let document = Arc::clone(&upsert.document);
+        let document = upsert.document.clone();
         if holding.is_below(&document) {
             let message = "the parent lies below this record".to_owned();
             return Err(rejected(&document.source_id, "parent_source_id", message));

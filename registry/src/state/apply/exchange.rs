@@ -16,7 +16,7 @@ use crate::state::row::{RecordRow, Stamp, Write};
 
 /// A record of the input's connection whose new document is held, and not yet shown or written.
 pub(in crate::state) struct Renumbered {
-    document: Arc<Document>,
+    document: Document,
     /// What it was compared with, if it was.
     beside: Option<Beside>,
     /// What was held before is what is shown, and so what was written last: a difference is made against that.
@@ -27,9 +27,9 @@ impl Entry {
     /// Takes a document that differs from the one held in numbers alone.
     pub(super) fn renumber(&mut self, upsert: Upsert) -> Renumbered {
         let Upsert { document, record: _, beside } = upsert;
-        let is_shown = |shown: &Arc<Resource>| Arc::ptr_eq(&shown.document, &self.document);
+        let is_shown = |shown: &Arc<Resource>| shown.document.is(&self.document);
         let was_shown = self.resource.as_ref().is_some_and(is_shown);
-        self.document = Arc::clone(&document);
+        self.document = document.clone();
         Renumbered { document, beside, was_shown }
     }
 }
@@ -47,7 +47,7 @@ impl State {
         for Renumbered { document, .. } in renumbered {
             let id = &document.source_id;
             let Some(entry) = holding.entries.get(id) else { continue };
-            writes.push(Write::Record(connection.clone(), Arc::clone(&entry.document)));
+            writes.push(Write::Record(connection.clone(), entry.document.clone()));
             touched.insert((connection.clone(), id.clone()));
         }
     }
@@ -66,11 +66,11 @@ impl State {
             let id = &document.source_id;
             let Some(holding) = self.holdings.get(connection) else { return };
             // Told once more in the same batch, the last one counts.
-            let is_last = |entry: &&Entry| Arc::ptr_eq(&entry.document, &document);
+            let is_last = |entry: &&Entry| entry.document.is(&document);
             let Some(entry) = holding.entries.get(id).filter(is_last) else { continue };
             let Some(old) = entry.resource.as_ref() else { continue };
             if old.resource_type() == ResourceType::Host {
-                writes.push(Write::Record(connection.clone(), Arc::clone(&document)));
+                writes.push(Write::Record(connection.clone(), document.clone()));
                 settling.moved.insert((connection.clone(), id.clone()));
                 continue;
             }
@@ -89,7 +89,7 @@ impl State {
             };
             let Some(mut new) = derived else {
                 if was_shown {
-                    entry.document = Arc::clone(&old.document);
+                    entry.document = old.document.clone();
                 } else {
                     // Something else may have been written last.
                     writes.push(Write::Record(connection.clone(), document));

@@ -120,7 +120,7 @@ impl State {
                         continue;
                     }
                     if old.document == resource.document {
-                        resource.document = Arc::clone(&old.document);
+                        resource.document = old.document.clone();
                     }
                 }
                 settling.before.insert(old.id, Arc::clone(old));

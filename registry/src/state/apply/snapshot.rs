@@ -14,7 +14,7 @@ impl State {
             .map(|(id, holding)| {
                 let entries = holding.entries.values();
                 let rows = entries.filter_map(|entry| {
-                    Some(RecordRow { document: Arc::clone(&entry.document), stamp: entry.stamp()? })
+                    Some(RecordRow { document: entry.document.clone(), stamp: entry.stamp()? })
                 });
                 (id.clone(), holding.row(), rows.collect())
             })

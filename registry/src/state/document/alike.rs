@@ -13,15 +13,15 @@ use prost::encoding::{WireType, encode_key};
 use super::difference::Splices;
 use super::print::Known;
 use super::read::number;
-use super::{Difference, Document, Lineage, Print, exact};
+use super::{Difference, Document, Head, Lineage, Print};
 
 use self::free::Free;
 
 impl Document {
     /// What an encoded `IngestRecord` of the same thing becomes; `None` when more than numbers differs.
     pub fn alike(&self, record: &[u8], print: Print) -> Option<Alike> {
-        let mut body = Vec::with_capacity(self.body.len());
-        let mut held = Parts::of(&self.body);
+        let mut body = Vec::with_capacity(self.body().len());
+        let mut held = Parts::of(self.body());
         let mut beside = held.next()?;
         // They follow from what is compared below.
         while matches!(beside.number, number::TYPE | number::TECHNOLOGY) {
@@ -59,15 +59,15 @@ impl Document {
             self.print.learn(&Known::of(print));
             return Some(Alike::Equal);
         }
-        let difference = differences.splices.finish(&self.place, &body);
-        let document = Self {
-            place: Arc::clone(&self.place),
-            body: exact(body),
+        let difference = differences.splices.finish(&self.family, &body);
+        let head = Head {
+            source_id: self.source_id.clone(),
+            family: Arc::clone(&self.family),
             print: Known::of(print),
             texts: self.texts,
             judged: if differences.judged { Lineage::new() } else { self.judged },
         };
-        Some(Alike::Numbers(document, difference))
+        Some(Alike::Numbers(Self::made(head, &body), difference))
     }
 }
 

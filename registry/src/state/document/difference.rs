@@ -5,7 +5,7 @@
 
 use prost::encoding::{decode_varint, encode_varint};
 
-use super::{Document, Place};
+use super::{Document, Family};
 
 const CHECK_BYTES: usize = 4;
 /// A difference that takes more than one part in so many of the whole saves too little.
@@ -18,8 +18,9 @@ pub struct Difference(Vec<u8>);
 impl Difference {
     /// Of two documents of one place, found by looking at both. `None`: they differ in more than words of them.
     pub fn between(old: &Document, new: &Document) -> Option<Self> {
-        let is_alike = old.place == new.place && old.body.len() == new.body.len();
-        is_alike.then(|| Splices::between(&old.body, &new.body).finish(&new.place, &new.body)).flatten()
+        let (before, after) = (old.body(), new.body());
+        let is_alike = old.has_place_of(new) && before.len() == after.len();
+        is_alike.then(|| Splices::between(before, after).finish(&new.family, after)).flatten()
     }
 
     pub fn as_bytes(&self) -> &[u8] {
@@ -74,13 +75,13 @@ impl Splices {
     }
 
     /// `body` is what comes of it. `None`: it is not worth it.
-    pub(super) fn finish(mut self, place: &Place, body: &[u8]) -> Option<Difference> {
+    pub(super) fn finish(mut self, family: &Family, body: &[u8]) -> Option<Difference> {
         if self.out.len() * WHOLE_PER_DIFFERENCE_MIN > body.len() {
             return None;
         }
-        let parent = place.parent_source_id.as_ref().map_or("", |id| id.as_str());
+        let parent = family.parent_source_id.as_ref().map_or("", |id| id.as_str());
         let check = self.out.first_chunk_mut::<CHECK_BYTES>()?;
-        *check = check_of(parent, place.section.as_str(), body).to_be_bytes();
+        *check = check_of(parent, family.section.as_str(), body).to_be_bytes();
         Some(Difference(self.out))
     }
 }
@@ -99,11 +100,7 @@ pub(crate) fn split(difference: &[u8]) -> Option<(u32, &[u8])> {
 
 /// Makes of the old body, from `at` on, the new one. `None`: they do not fit, and what is there is neither.
 pub(crate) fn patch(bytes: &mut Vec<u8>, mut at: usize, mut splices: &[u8]) -> Option<()> {
-    while !splices.is_empty() {
-        let mut number = || usize::try_from(decode_varint(&mut splices).ok()?).ok();
-        let (pass, old, new) = (number()?, number()?, number()?);
-        let (new, rest) = splices.split_at_checked(new)?;
-        splices = rest;
+    while let Some(Splice { pass, old, new }) = next(&mut splices)? {
         at = at.checked_add(pass)?;
         let end = at.checked_add(old)?;
         let place = bytes.get_mut(at..end)?;
@@ -115,6 +112,44 @@ pub(crate) fn patch(bytes: &mut Vec<u8>, mut at: usize, mut splices: &[u8]) -> O
         at += new.len();
     }
     Some(())
+}
+
+/// The same where nothing moves. `None`: nothing is changed, since something would move or they do not fit.
+pub(super) fn patch_in_place(bytes: &mut [u8], splices: &[u8]) -> Option<()> {
+    let (mut at, mut rest) = (0_usize, splices);
+    while let Some(Splice { pass, old, new }) = next(&mut rest)? {
+        at = at.checked_add(pass)?.checked_add(old)?;
+        if old != new.len() || at > bytes.len() {
+            return None;
+        }
+    }
+    let (mut at, mut rest) = (0, splices);
+    while let Some(Splice { pass, old, new }) = next(&mut rest)? {
+        at += pass;
+        bytes[at..at + old].copy_from_slice(new);
+        at += old;
+    }
+    Some(())
+}
+
+/// So many bytes are passed over, so many left out, and these put there.
+struct Splice<'a> {
+    pass: usize,
+    old: usize,
+    new: &'a [u8],
+}
+
+/// `Some(None)` behind the last one; `None` when it is none.
+#[expect(clippy::option_option, reason = "the end is not a failure")]
+fn next<'a>(splices: &mut &'a [u8]) -> Option<Option<Splice<'a>>> {
+    if splices.is_empty() {
+        return Some(None);
+    }
+    let mut number = || usize::try_from(decode_varint(splices).ok()?).ok();
+    let (pass, old, new) = (number()?, number()?, number()?);
+    let (new, rest) = splices.split_at_checked(new)?;
+    *splices = rest;
+    Some(Some(Splice { pass, old, new }))
 }
 
 #[cfg(test)]

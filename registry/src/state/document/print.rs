@@ -1,47 +1,45 @@
 //! The print of a record as it travelled: equal prints, equal records. Kept beside
 //! a document so that a record told again is known before anything of it is decoded.
 
-use std::sync::OnceLock;
+use std::hash::BuildHasher as _;
+use std::num::NonZeroU64;
+use std::sync::LazyLock;
+use std::sync::atomic::{AtomicU64, Ordering};
 
-use twox_hash::XxHash3_128;
+use twox_hash::XxHash3_64;
 
-/// 128 bits, not keyed: who compares compares the id of the record, too.
+/// 64 bits: who compares compares the id of the record, too, so that a change that is missed takes the one state in
+/// 2^64 that it may be mistaken for. Nobody who sends records can look for it: the hash begins with what this process drew.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Print([u8; 16]);
+pub struct Print(NonZeroU64);
 
 impl Print {
     /// Of the bytes of an `IngestRecord`.
     pub fn of(record: &[u8]) -> Self {
-        Self(XxHash3_128::oneshot(record).to_ne_bytes())
+        static SEED: LazyLock<u64> = LazyLock::new(|| std::hash::RandomState::new().hash_one(0));
+        let hash = XxHash3_64::oneshot_with_seed(*SEED, record);
+        Self(NonZeroU64::new(hash).unwrap_or(NonZeroU64::MIN))
     }
 }
 
 /// Of a document that is exactly one record. Not part of what it says: it is unknown after a restart, and where the
 /// record was put together of several, until the same record comes again.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Known(OnceLock<Print>);
+#[derive(Debug, Default)]
+pub(super) struct Known(AtomicU64);
 
 impl Known {
-    pub(super) fn of(print: Print) -> Self {
-        Self(print.into())
+    pub(super) const fn of(print: Print) -> Self {
+        Self(AtomicU64::new(print.0.get()))
     }
 
     pub(super) fn get(&self) -> Option<Print> {
-        self.0.get().copied()
+        NonZeroU64::new(self.0.load(Ordering::Relaxed)).map(Print)
     }
 
     pub(super) fn learn(&self, other: &Self) {
         if let Some(print) = other.get() {
             // Whoever was first knew one as good: other bytes can say the same.
-            let _known = self.0.set(print);
+            let _known = self.0.compare_exchange(0, print.0.get(), Ordering::Relaxed, Ordering::Relaxed);
         }
     }
 }
-
-impl PartialEq for Known {
-    fn eq(&self, _other: &Self) -> bool {
-        true
-    }
-}
-
-impl Eq for Known {}

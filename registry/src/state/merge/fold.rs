@@ -2,7 +2,6 @@
 //! records alone: what a source no longer says is nowhere kept.
 
 use std::cmp::Reverse;
-use std::sync::Arc;
 
 use pulse_proto::model::{HealthReason, Severity, Status};
 
@@ -23,7 +22,7 @@ pub(in crate::state) fn fold(alone: Vec<Resource>, child_count: u32) -> Option<R
     let mut parts: Vec<Part> = alone.iter().map(Part::of).collect();
     parts.sort_by_key(|part| part.source);
     let mut leader = alone.into_iter().next()?;
-    leader.document = Arc::new(document);
+    leader.document = document;
     leader.status = lifted(leader.status, severity);
     leader.severity = severity;
     leader.anchor_mut().parent = parent;

@@ -3,18 +3,14 @@
 //! are put to the bytes that it is.
 
 use std::hash::BuildHasher as _;
-use std::sync::Arc;
 
 use foldhash::quality::RandomState;
 use hashbrown::HashTable;
-use pulse_proto::ProtocolError;
 
 use super::super::rows::{self, STAMP_BYTES};
-use crate::state::document::Place;
 use crate::state::{Document, RecordRow, Stamp, difference};
 use crate::store::bytes::{
-    Names, decode_document, decode_stamp, encode_document, encode_parts, encode_stamp, is_document,
-    patch_document,
+    Names, decode_document, decode_stamp, encode_document, encode_stamp, is_document, patch_document,
 };
 
 /// In the order in which they came: that of their ids, where a checkpoint has them. A table knows their places alone, since one of
@@ -33,7 +29,7 @@ pub(super) struct Records {
 #[derive(Debug)]
 pub(super) enum Record {
     /// As it will be kept.
-    Read(Arc<Document>, Option<Stamp>),
+    Read(Document, Option<Stamp>),
     Changed(Box<Changed>),
     /// Not to be read.
     Written(Box<Written>),
@@ -42,8 +38,7 @@ pub(super) enum Record {
 /// A record that was read and changed since.
 #[derive(Debug)]
 pub(super) struct Changed {
-    place: Arc<Place>,
-    body: Vec<u8>,
+    document: Document,
     stamp: Option<[u8; STAMP_BYTES]>,
     /// As that of [`Written`].
     check: u32,
@@ -211,8 +206,8 @@ impl Records {
     }
 
     /// `None`: it cannot be read. Why is told at the end, if it is still there.
-    fn read(&mut self, source_id: &str, bytes: &[u8]) -> Option<Arc<Document>> {
-        decode_document(source_id, bytes, &mut self.names).ok().map(Arc::new)
+    fn read(&mut self, source_id: &str, bytes: &[u8]) -> Option<Document> {
+        decode_document(source_id, bytes, &mut self.names).ok()
     }
 }
 
@@ -225,21 +220,15 @@ fn stamp_of(bytes: &[u8]) -> Option<Stamp> {
 }
 
 impl Record {
-    fn is_read(&self) -> bool {
-        match self {
-            // Nobody else has it while steps are put together.
-            Self::Read(document, _) => Arc::strong_count(document) == 1,
-            Self::Changed(_) => true,
-            Self::Written(_) => false,
-        }
+    const fn is_read(&self) -> bool {
+        matches!(self, Self::Read(..) | Self::Changed(_))
     }
 
     fn into_changed(self) -> Option<Box<Changed>> {
         match self {
             Self::Changed(changed) => Some(changed),
             Self::Read(document, stamp) => {
-                let (place, body) = Arc::into_inner(document)?.into_parts();
-                Some(Box::new(Changed { place, body, stamp: stamp.map(encode_stamp), check: 0 }))
+                Some(Box::new(Changed { document, stamp: stamp.map(encode_stamp), check: 0 }))
             }
             Self::Written(_) => None,
         }
@@ -248,7 +237,7 @@ impl Record {
     pub(super) fn source_id(&self) -> &str {
         match self {
             Self::Read(document, _) => document.source_id.as_str(),
-            Self::Changed(changed) => changed.place.source_id.as_str(),
+            Self::Changed(changed) => changed.document.source_id.as_str(),
             Self::Written(written) => &written.source_id,
         }
     }
@@ -265,17 +254,17 @@ impl Record {
     pub(super) fn row(&self) -> Result<Option<RecordRow>, String> {
         let source_id = self.source_id();
         let document = match self {
-            Self::Read(document, _) => Arc::clone(document),
+            Self::Read(document, _) => document.clone(),
             Self::Changed(changed) if !changed.is_whole() => return Err(no_change(source_id)),
             Self::Changed(changed) => {
-                Arc::new(changed.document().map_err(|error| format!("record {source_id:?}: {error}"))?)
+                changed.document.reread().map_err(|error| format!("record {source_id:?}: {error}"))?
             }
             Self::Written(written) if !written.is_whole() => return Err(no_change(source_id)),
             Self::Written(written) => match &written.record {
                 None => return Ok(None),
                 Some(bytes) => {
                     let read = decode_document(source_id, bytes, &mut Names::default());
-                    Arc::new(read.map_err(|error| format!("record {source_id:?}: {error}"))?)
+                    read.map_err(|error| format!("record {source_id:?}: {error}"))?
                 }
             },
         };
@@ -314,34 +303,23 @@ impl Changed {
         self.stamp = stamp.try_into().ok();
         let Some((check, splices)) = difference::split(bytes) else { return false };
         self.check = check;
-        difference::patch(&mut self.body, 0, splices).is_some()
+        self.document.patch(splices).is_some()
     }
 
     fn is_whole(&self) -> bool {
-        let parent = self.place.parent_source_id.as_ref().map_or("", |id| id.as_str());
-        difference::check_of(parent, self.place.section.as_str(), &self.body) == self.check
-    }
-
-    /// What kind of thing it is stands in the bytes, and may have changed with them.
-    fn document(&self) -> Result<Document, ProtocolError> {
-        let Place { source_id, parent_source_id, section, .. } = &*self.place;
-        Document::restore(
-            source_id.clone(),
-            parent_source_id.clone(),
-            section.clone(),
-            self.body.as_slice().into(),
-        )
+        let parent = self.document.parent_source_id.as_ref().map_or("", |id| id.as_str());
+        difference::check_of(parent, self.document.section.as_str(), self.document.body()) == self.check
     }
 
     fn unfit(self) -> Written {
-        let source_id = self.place.source_id.as_str().into();
+        let source_id = self.document.source_id.as_str().into();
         Written { source_id, record: Some(Vec::new()), stamp: self.stamp, check: Some(0) }
     }
 
     fn into_written(self) -> Written {
-        let Self { place, body, stamp, check } = self;
-        let mut written = Written::nothing(place.source_id.as_str());
-        encode_parts(&place, &body, written.record.insert(Vec::new()));
+        let Self { document, stamp, check } = self;
+        let mut written = Written::nothing(document.source_id.as_str());
+        encode_document(&document, written.record.insert(Vec::new()));
         Written { stamp, check: Some(check), ..written }
     }
 }

@@ -40,8 +40,8 @@ fn id(name: &str) -> String {
     format!("system:nas/pool:{name}")
 }
 
-fn document(name: &str) -> Arc<Document> {
-    Arc::new(Document::of(&ingested(name, 1)))
+fn document(name: &str) -> Document {
+    Document::of(&ingested(name, 1))
 }
 
 fn ingested(name: &str, used: u64) -> IngestRecord {
@@ -65,7 +65,7 @@ fn change(name: &str, from: u64, to: u64) -> Write {
     let told = wire::IngestRecord::from(&ingested(name, to)).encode_to_vec();
     let alike = Document::of(&ingested(name, from)).alike(&told, Print::of(&told)).unwrap();
     let Alike::Numbers(document, Some(difference)) = alike else { panic!("a difference") };
-    Write::Change(nas(), RecordRow { document: Arc::new(document), stamp: STAMP }, difference)
+    Write::Change(nas(), RecordRow { document, stamp: STAMP }, difference)
 }
 
 fn used(loaded: &Loaded) -> Vec<u64> {
@@ -201,7 +201,7 @@ fn a_change_of_another_record_than_it_was_made_for_is_found_and_costs_itself() {
     let other = IngestRecord { state: "DEGRADED".to_owned(), ..ingested("bad", 300) };
     let others: [&[Write]; 4] = [
         &[change("bad", 1, 9)],
-        &[Write::Record(nas(), Arc::new(Document::of(&other)))],
+        &[Write::Record(nas(), Document::of(&other))],
         &[Write::RemoveRecord(nas(), SourceId::parse(&id("bad")).unwrap())],
         &[Write::RemoveRecords(nas())],
     ];
