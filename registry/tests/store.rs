@@ -14,7 +14,7 @@ use pulse_proto::model::{
     Sequence, SourceId, UnixMillis,
 };
 use pulse_registry::state::lease::Cursor;
-use pulse_registry::state::timeline::{EntryKind, Step};
+use pulse_registry::state::timeline::{EntryKind, Step, Texts};
 use pulse_registry::state::{
     ConnectionRow, Document, Entry, Horizon, Link, Note, Notes, Pair, Position, RecordRow, Remembered, Stamp,
     Stand, Tombstone, Write,
@@ -178,19 +178,16 @@ fn tombstone(revision: u64, index: u32) -> Arc<Tombstone> {
 }
 
 fn entry(revision: u64, index: u32) -> Arc<Entry> {
-    let step = |field: &str| Step { field: field.into(), from: "käse".into(), to: "".into() };
+    let step = |field| Step { field, from: "käse", to: "" };
     Arc::new(Entry {
         position: Position { revision: Revision(revision), index },
         at: UnixMillis::new(78),
         kind: EntryKind::RelationshipChange,
         id: ResourceId::parse("storage-0123456789abcdef").unwrap(),
         resource_type: ResourceType::Storage,
-        name: "tank".into(),
-        technology: "zfs-pool".into(),
         connection: connection("nas"),
         source: DataSource::Truenas,
-        steps: [step("status"), step("state")].into(),
-        reason: "the pool is not well".into(),
+        texts: Texts::of("tank", "zfs-pool", "the pool is not well", [step("status"), step("state")]),
     })
 }
 

@@ -13,7 +13,7 @@ use pulse_proto::model::{
 };
 use pulse_registry::clock::Clock;
 use pulse_registry::health::Tables;
-use pulse_registry::ingest::writer::{Closed, Outcome, StreamId};
+use pulse_registry::ingest::writer::{Closed, Outcome, QUEUE_BYTES_MAX, StreamId};
 use pulse_registry::ingest::{Handle, Observer, Statement, Writer};
 use pulse_registry::state::{
     Answer, Batch, Boundary, Feed, Heartbeat, Input, LinkError, Note, Pair, RejectReason, Retention, Stand,
@@ -150,7 +150,7 @@ fn host(connection: &str, source: DataSource, source_id: &str) -> Input {
 
 async fn submit(handle: &Handle, stream: &StreamId, input: Input) -> Vec<Answer> {
     let (reply, mut answers) = mpsc::channel(1);
-    handle.submit(stream, input, reply).await.unwrap();
+    handle.submit(stream, input, reply, handle.room(1).await).await.unwrap();
     match answers.recv().await.unwrap() {
         Outcome::Answered(answers) => answers,
         Outcome::Superseded => panic!("it is the newest stream"),
@@ -267,7 +267,8 @@ async fn what_was_accepted_is_durable_when_the_writer_has_ended() {
     let (stream, _) = handle.open(&collector, Vec::new(), std::collections::BTreeMap::new()).await.unwrap();
     let (reply, mut answers) = mpsc::channel(100);
     for n in 1..=100 {
-        handle.submit(&stream, batch(n, &format!("p{n}")), reply.clone()).await.unwrap();
+        let input = batch(n, &format!("p{n}"));
+        handle.submit(&stream, input, reply.clone(), handle.room(1).await).await.unwrap();
     }
     drop((handle, reply));
     task.await.unwrap();
@@ -278,6 +279,33 @@ async fn what_was_accepted_is_durable_when_the_writer_has_ended() {
     let loaded = store.load().unwrap();
     assert_eq!((acked, loaded.connections[0].2.len()), (100, 100));
     assert_eq!(loaded.revision, Revision(100), "one revision for each batch that changed something");
+}
+
+#[tokio::test]
+async fn what_waits_for_the_writer_has_room_by_its_bytes() {
+    let store = Arc::new(Held::default());
+    let (handle, _feed, _task) = start(&store);
+    let collector = CollectorId::parse("c").unwrap();
+    let (stream, _) = handle.open(&collector, Vec::new(), std::collections::BTreeMap::new()).await.unwrap();
+    let (reply, mut answers) = mpsc::channel(2);
+    // However large, it gets in when it is alone.
+    let all = handle.room(usize::MAX).await;
+    let mut waiting = std::pin::pin!(handle.room(1));
+    assert!(futures_util::poll!(waiting.as_mut()).is_pending());
+    let (begins, ends) = store.hold();
+    handle.submit(&stream, batch(1, "one"), reply.clone(), all).await.unwrap();
+    let next = waiting.await;
+    let rest = handle.room(QUEUE_BYTES_MAX - 1).await;
+    // Applied is enough: the disk is not waited for.
+    begins.await.unwrap();
+    handle.submit(&stream, batch(2, "two"), reply, next).await.unwrap();
+    drop(rest);
+    let _all_again = handle.room(QUEUE_BYTES_MAX).await;
+    ends.send(true).unwrap();
+    for _ in 0..2 {
+        let Some(Outcome::Answered(answers)) = answers.recv().await else { panic!("an answer") };
+        assert!(matches!(&answers[..], [Answer::Ack { .. }]), "{answers:?}");
+    }
 }
 
 #[test]
@@ -294,9 +322,9 @@ fn a_runtime_that_ends_first_is_no_failure_of_the_store() {
         let (stream, _) =
             handle.open(&collector, Vec::new(), std::collections::BTreeMap::new()).await.unwrap();
         let (reply, mut answers) = mpsc::channel(2);
-        handle.submit(&stream, batch(1, "one"), reply.clone()).await.unwrap();
+        handle.submit(&stream, batch(1, "one"), reply.clone(), handle.room(1).await).await.unwrap();
         begins.await.unwrap();
-        handle.submit(&stream, batch(2, "two"), reply).await.unwrap();
+        handle.submit(&stream, batch(2, "two"), reply, handle.room(1).await).await.unwrap();
         sent.send(()).unwrap();
         answers.recv().await.unwrap();
         answers.recv().await

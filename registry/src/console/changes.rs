@@ -59,10 +59,10 @@ fn change(view: &View, entry: &Entry, now: UnixMillis) -> Change {
     };
     let system = view.shard(&entry.connection).and_then(|shard| shard.status.as_ref());
     let tells_more = !matches!(entry.kind, EntryKind::Created | EntryKind::Removed);
-    let step = |step: &crate::state::timeline::Step| Step {
+    let step = |step: crate::state::timeline::Step<'_>| Step {
         field: step.field.replace('_', " "),
-        from: step.from.to_string(),
-        to: step.to.to_string(),
+        from: step.from.to_owned(),
+        to: step.to.to_owned(),
     };
     let name = system.map(|status| status.name.clone()).unwrap_or_default();
     Change {
@@ -72,10 +72,10 @@ fn change(view: &View, entry: &Entry, now: UnixMillis) -> Change {
         } else {
             String::new()
         },
-        system: if name == *entry.name { String::new() } else { name },
-        name: entry.name.to_string(),
+        system: if name == entry.name() { String::new() } else { name },
+        name: entry.name().to_owned(),
         what,
-        steps: if tells_more { entry.steps.iter().take(STEPS_MAX).map(step).collect() } else { Vec::new() },
-        reason: entry.reason.to_string(),
+        steps: if tells_more { entry.steps().take(STEPS_MAX).map(step).collect() } else { Vec::new() },
+        reason: entry.reason().to_owned(),
     }
 }

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use pulse_proto::model::{CollectorId, ConnectionId, Revision, UnixMillis};
 use pulse_shell::trace;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio::task::JoinError;
 use tokio::time::Instant;
 use tracing::Span;
@@ -28,6 +28,9 @@ use crate::store::{Loaded, Store, Ticket};
 
 /// Inputs that may wait for the writer, over all streams.
 pub const QUEUE_MAX: usize = 256;
+/// Bytes of messages whose inputs are decoded and not yet applied, over all streams. Decoded they are some three times as
+/// large; a larger message waits until it is alone.
+pub const QUEUE_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Times of observation are on disk at most this late.
 const FLUSH_INTERVAL: Duration = Duration::from_secs(15);
 /// After a failed commit the store is asked again this often.
@@ -51,8 +54,14 @@ pub trait Observer: Send + Sync + 'static {
 #[derive(Clone, Debug)]
 pub struct Handle {
     requests: mpsc::Sender<Request>,
+    /// A permit for each byte.
+    room: Arc<Semaphore>,
     streams: Arc<AtomicU64>,
 }
+
+/// Room for one input, from before it is decoded until it is applied.
+#[derive(Debug)]
+pub struct Room(#[expect(dead_code, reason = "given back when it is dropped")] Option<OwnedSemaphorePermit>);
 
 /// The writer is gone: the registry is stopping.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -73,7 +82,7 @@ pub enum Closed {
 enum Request {
     Open(StreamId, Vec<ConnectionId>, Cursors),
     /// With the trace that it is part of.
-    Apply(StreamId, Input, Reply, Span),
+    Apply(StreamId, Input, Reply, Span, Room),
     Link(Statement, Linked),
     Keep(Vec<Note>, Kept),
 }
@@ -138,10 +147,23 @@ impl Handle {
         Ok((stream, cursors.ok_or(Closed::Store)?))
     }
 
-    /// Waits while the writer is busy; that wait is what slows a stream down. `reply` needs a free place.
-    pub async fn submit(&self, stream: &StreamId, input: Input, reply: Reply) -> Result<(), Stopped> {
+    /// For what is decoded of a message of so many bytes. Waits while the writer is busy; that wait is what slows a stream
+    /// down.
+    pub async fn room(&self, bytes: usize) -> Room {
+        let bytes = u32::try_from(bytes.min(QUEUE_BYTES_MAX)).unwrap_or(u32::MAX);
+        Room(Arc::clone(&self.room).acquire_many_owned(bytes).await.ok())
+    }
+
+    /// Waits as well, where many are small. `reply` needs a free place.
+    pub async fn submit(
+        &self,
+        stream: &StreamId,
+        input: Input,
+        reply: Reply,
+        room: Room,
+    ) -> Result<(), Stopped> {
         self.requests
-            .send(Request::Apply(stream.clone(), input, reply, Span::current()))
+            .send(Request::Apply(stream.clone(), input, reply, Span::current(), room))
             .await
             .map_err(|_gone| Stopped)
     }
@@ -227,7 +249,8 @@ impl Writer {
             checkpoints: Checkpoints::default(),
             spare: Vec::new(),
         };
-        (writer, Handle { requests: sender, streams: Arc::default() })
+        let room = Arc::new(Semaphore::new(QUEUE_BYTES_MAX));
+        (writer, Handle { requests: sender, room, streams: Arc::default() })
     }
 
     /// Runs until every handle is gone; then everything accepted is durable and answered.
@@ -308,12 +331,12 @@ impl Writer {
                 group.writes.extend(self.state.note(notes));
                 group.keeps.push((Ok(()), reply));
             }
-            Request::Apply(stream, _, reply, _)
+            Request::Apply(stream, _, reply, ..)
                 if self.streams.get(&stream.collector) != Some(&stream.number) =>
             {
                 drop(reply.try_send(Outcome::Superseded));
             }
-            Request::Apply(stream, input, reply, span) => {
+            Request::Apply(stream, input, reply, span, _room) => {
                 let mut origin = Origin::of(&input);
                 group.inputs += 1;
                 if self.broken {

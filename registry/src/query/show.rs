@@ -62,14 +62,13 @@ pub fn tombstone(tombstone: &Tombstone, mask: &Mask, out: &mut Vec<u8>) {
 
 /// One entry of the timeline.
 pub fn change(entry: &Entry) -> ResourceChange {
-    let Entry { position, at, kind, id, resource_type, name, technology, connection, source, steps, reason } =
-        entry;
-    let step = |step: &Step| ChangeStep {
-        field: step.field.to_string(),
-        from: step.from.to_string(),
-        to: step.to.to_string(),
+    let Entry { position, at, kind, id, resource_type, connection, source, texts } = entry;
+    let step = |Step { field, from, to }: Step<'_>| ChangeStep {
+        field: field.to_owned(),
+        from: from.to_owned(),
+        to: to.to_owned(),
     };
-    let (from, to) = steps.first().map(|first| (first.from.to_string(), first.to.to_string())).unzip();
+    let (from, to) = texts.steps().next().map(|first| (first.from.to_owned(), first.to.to_owned())).unzip();
     ResourceChange {
         resource_id: id.to_string(),
         kind: kind.token().to_owned(),
@@ -77,13 +76,13 @@ pub fn change(entry: &Entry) -> ResourceChange {
         to: to.unwrap_or_default(),
         observed_at: Some(timestamp_to_wire(*at)),
         source: source.to_wire(),
-        reason: reason.to_string(),
+        reason: texts.reason().to_owned(),
         revision: position.revision.0,
-        resource_name: name.to_string(),
+        resource_name: texts.name().to_owned(),
         resource_type: resource_type.to_wire(),
-        technology: technology.to_string(),
+        technology: texts.technology().to_owned(),
         connection: connection.to_string(),
-        steps: steps.iter().map(step).collect(),
+        steps: texts.steps().map(step).collect(),
     }
 }
 

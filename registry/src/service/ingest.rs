@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use futures_util::Stream;
 use prometheus_client::metrics::gauge::Gauge;
+use prost::Message as _;
 use pulse_proto::PROTOCOL_VERSION;
 use pulse_proto::model::{CollectorId, ConnectionId};
 use pulse_proto::pb::registry::v1 as wire;
@@ -199,9 +200,10 @@ impl IngestApi {
                 message = inbound.message(), if reading && pending.len() < pending_max => match message {
                     Ok(Some(message)) => {
                         let span = span(&message);
+                        let room = self.writer.room(message.encoded_len()).await;
                         match span.in_scope(|| self.decode(message, caller, collector, &mut recall)) {
                             Ok(Some(input)) => {
-                                let submitted = self.writer.submit(stream, input, reply.clone());
+                                let submitted = self.writer.submit(stream, input, reply.clone(), room);
                                 submitted.instrument(span.clone()).await.map_err(|_stopped| draining())?;
                                 pending.push_back(span);
                             }

@@ -256,7 +256,8 @@ impl State {
             Verdict::Apply | Verdict::Gap { .. } | Verdict::OtherBase => {}
         }
         let mut concerned = Concerned::default();
-        let all: Vec<SourceId> = holding.entries.keys().cloned().collect();
+        let all: Vec<SourceId> =
+            holding.entries.iter().map(|entry| entry.document.source_id.clone()).collect();
         concerned.gone =
             all.iter().filter_map(|id| self.take(connection, id, &mut concerned.touched)).collect();
         let mut writes = vec![Write::RemoveRecords(connection.clone())];
@@ -287,7 +288,7 @@ impl State {
             let old = holding.deadline;
             let changed = holding.refresh(&*self.judge, now);
             if !changed.is_empty() {
-                let entries = holding.entries.values().filter(|e| changed.contains(&e.document.section));
+                let entries = holding.entries.iter().filter(|e| changed.contains(&e.document.section));
                 let keys = entries.map(|e| (connection.clone(), e.document.source_id.clone()));
                 concerned.touched.extend(keys);
                 holding.unwritten = true;

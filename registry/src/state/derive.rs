@@ -213,7 +213,7 @@ fn worst_child<'a>(machine: &[(&'a Holding, &SourceId)]) -> Option<WorstChild<'a
     };
     for (holding, id) in machine {
         if holding.hosts.len() == 1 {
-            holding.entries.values().filter(counts).for_each(&mut weigh);
+            holding.entries.iter().filter(counts).for_each(&mut weigh);
         } else {
             holding.below(id).into_iter().filter(counts).for_each(&mut weigh);
         }

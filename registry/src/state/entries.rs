@@ -12,55 +12,51 @@ use super::holding::Entry;
 
 #[derive(Clone, Debug, Default)]
 pub(super) struct Entries {
-    /// The id stands beside its entry: who looks for one need not go through the document.
-    all: Vec<(SourceId, Entry)>,
+    all: Vec<Entry>,
     places: HashTable<u32>,
     hasher: RandomState,
 }
 
 impl Entries {
     pub(super) fn get(&self, id: &SourceId) -> Option<&Entry> {
-        self.get_key_value(id).map(|(_, entry)| entry)
-    }
-
-    pub(super) fn get_key_value(&self, id: &SourceId) -> Option<(&SourceId, &Entry)> {
-        let (id, entry) = self.all.get(self.place(id)?)?;
-        Some((id, entry))
+        self.all.get(self.place(id)?)
     }
 
     pub(super) fn get_mut(&mut self, id: &SourceId) -> Option<&mut Entry> {
         let place = self.place(id)?;
-        self.all.get_mut(place).map(|(_, entry)| entry)
+        self.all.get_mut(place)
     }
 
     fn place(&self, id: &SourceId) -> Option<usize> {
         let hash = self.hasher.hash_one(id);
-        let place = self.places.find(hash, |place| self.all[*place as usize].0 == *id)?;
+        let place = self.places.find(hash, |place| self.all[*place as usize].document.source_id == *id)?;
         Some(*place as usize)
     }
 
     /// In the place of one with the same id.
-    pub(super) fn insert(&mut self, id: SourceId, entry: Entry) {
-        if let Some(held) = self.get_mut(&id) {
+    pub(super) fn insert(&mut self, entry: Entry) {
+        if let Some(held) = self.get_mut(&entry.document.source_id) {
             *held = entry;
             return;
         }
         let Self { all, places, hasher } = self;
         // A connection holds far fewer than 4 billion.
         let place = u32::try_from(all.len()).unwrap_or(u32::MAX);
-        let hash = hasher.hash_one(&id);
-        all.push((id, entry));
-        places.insert_unique(hash, place, |place| hasher.hash_one(&all[*place as usize].0));
+        let hash = hasher.hash_one(&entry.document.source_id);
+        all.push(entry);
+        places.insert_unique(hash, place, |place| hasher.hash_one(&all[*place as usize].document.source_id));
     }
 
     pub(super) fn remove(&mut self, id: &SourceId) -> Option<Entry> {
         let Self { all, places, hasher } = self;
         let hash = hasher.hash_one(id);
-        let (place, _) = places.find_entry(hash, |place| all[*place as usize].0 == *id).ok()?.remove();
-        let (_, entry) = all.swap_remove(place as usize);
-        if let Some((moved, _)) = all.get(place as usize) {
+        let is_it = |place: &u32| all[*place as usize].document.source_id == *id;
+        let (place, _) = places.find_entry(hash, is_it).ok()?.remove();
+        let entry = all.swap_remove(place as usize);
+        if let Some(moved) = all.get(place as usize) {
             let last = u32::try_from(all.len()).unwrap_or(u32::MAX);
-            if let Some(known) = places.find_mut(hasher.hash_one(moved), |place| *place == last) {
+            let hash = hasher.hash_one(&moved.document.source_id);
+            if let Some(known) = places.find_mut(hash, |place| *place == last) {
                 *known = place;
             }
         }
@@ -70,7 +66,7 @@ impl Entries {
     pub(super) fn reserve(&mut self, more: usize) {
         let Self { all, places, hasher } = self;
         all.reserve_exact(more);
-        places.reserve(more, |place| hasher.hash_one(&all[*place as usize].0));
+        places.reserve(more, |place| hasher.hash_one(&all[*place as usize].document.source_id));
     }
 
     pub(super) const fn len(&self) -> usize {
@@ -78,24 +74,16 @@ impl Entries {
     }
 
     /// So many at once, as they lie there.
-    pub(super) fn chunks(&self, many: usize) -> impl Iterator<Item = &[(SourceId, Entry)]> {
+    pub(super) fn chunks(&self, many: usize) -> impl Iterator<Item = &[Entry]> {
         self.all.chunks(many)
     }
 
-    pub(super) fn iter(&self) -> impl Iterator<Item = (&SourceId, &Entry)> {
-        self.all.iter().map(|(id, entry)| (id, entry))
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Entry> {
+        self.all.iter()
     }
 
     pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Entry> {
-        self.all.iter_mut().map(|(_, entry)| entry)
-    }
-
-    pub(super) fn keys(&self) -> impl Iterator<Item = &SourceId> {
-        self.iter().map(|(id, _)| id)
-    }
-
-    pub(super) fn values(&self) -> impl Iterator<Item = &Entry> {
-        self.iter().map(|(_, entry)| entry)
+        self.all.iter_mut()
     }
 }
 
@@ -124,16 +112,16 @@ mod tests {
                 let id = entry.document.source_id.clone();
                 if kind > 0 {
                     model.insert(id.clone(), entry.document.clone());
-                    entries.insert(id.clone(), entry);
+                    entries.insert(entry);
                 } else {
                     let gone = entries.remove(&id).map(|entry| entry.document);
                     prop_assert_eq!(gone.as_ref().map(|gone| gone.body().as_ptr()), model.remove(&id).as_ref().map(|document| document.body().as_ptr()));
                 }
                 prop_assert_eq!(entries.len(), model.len());
-                let walked: Vec<_> = entries.values().map(|entry| entry.document.body().as_ptr()).collect();
+                let walked: Vec<_> = entries.iter().map(|entry| entry.document.body().as_ptr()).collect();
                 let again: Vec<_> = entries.iter_mut().map(|entry| entry.document.body().as_ptr()).collect();
                 prop_assert_eq!(walked, again);
-                let mut all: Vec<_> = entries.iter().map(|(id, entry)| (id, entry.document.body().as_ptr())).collect();
+                let mut all: Vec<_> = entries.iter().map(|entry| (&entry.document.source_id, entry.document.body().as_ptr())).collect();
                 all.sort_unstable();
                 let expected: Vec<_> = model.iter().map(|(id, document)| (id, document.body().as_ptr())).collect();
                 prop_assert_eq!(all, expected);

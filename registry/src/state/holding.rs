@@ -138,7 +138,7 @@ impl Holding {
                 holding.hosts.insert(id.clone());
             }
             let fresh = Some(Box::new(Fresh { record: None, beside: None, unstamped: false, stamp }));
-            holding.entries.insert(id, Entry { document, resource: None, fresh });
+            holding.entries.insert(Entry { document, resource: None, fresh });
         }
         holding.children = children.map(BTreeSet::from_iter);
         holding
@@ -181,9 +181,10 @@ impl Holding {
     /// Texts that the connection has already are not kept once more: some hundred bytes of each record.
     pub(super) fn share_texts(&mut self, document: &mut Document) {
         let Self { entries, sections, families, .. } = self;
-        let held = entries.get_key_value(&document.source_id);
+        let id = |entry: &Entry| entry.document.source_id.clone();
+        let held = entries.get(&document.source_id);
         let shared = |family: &Arc<Family>| {
-            if let Some((_, entry)) = held.filter(|(_, entry)| entry.document.family() == family) {
+            if let Some(entry) = held.filter(|entry| entry.document.family() == family) {
                 return Arc::clone(entry.document.family());
             }
             if let Some(known) = families.get(&family.told()) {
@@ -191,16 +192,16 @@ impl Holding {
             }
             let mut family = Family::clone(family);
             if let Some(parent) = &mut family.parent_source_id
-                && let Some((held, _)) = entries.get_key_value(parent)
+                && let Some(held) = entries.get(parent)
             {
-                *parent = held.clone();
+                *parent = id(held);
             }
             if let Some((held, _)) = sections.get_key_value(&family.section) {
                 family.section = held.clone();
             }
             families.once(Arc::new(family))
         };
-        document.share(held.map(|(id, _)| id.clone()), shared);
+        document.share(held.map(id), shared);
     }
 
     fn place(&mut self, document: Document, mut fresh: Fresh) {
@@ -224,7 +225,7 @@ impl Holding {
         }
         fresh.stamp = old.as_ref().and_then(Entry::stamp).unwrap_or(fresh.stamp);
         let resource = old.and_then(|old| old.resource);
-        self.entries.insert(id, Entry { document, resource, fresh: Some(Box::new(fresh)) });
+        self.entries.insert(Entry { document, resource, fresh: Some(Box::new(fresh)) });
     }
 
     pub(super) fn take(&mut self, id: &SourceId) -> Option<Entry> {

@@ -1,7 +1,10 @@
 //! Which changes are worth telling later, and how: the entries of the timeline.
 //! Pure. Figures that only move (sizes, temperatures, rates) make none.
 
+mod texts;
+
 use std::collections::BTreeSet;
+use std::ops::Deref;
 use std::sync::Arc;
 
 use pulse_proto::model::{
@@ -13,6 +16,8 @@ use super::document::Document;
 use super::document::read::number;
 use super::past::Position;
 use super::resource::Resource;
+
+pub use self::texts::{Step, Texts};
 
 /// Where a resource comes from and where it goes to.
 pub const ABSENT: &str = "absent";
@@ -46,14 +51,6 @@ impl EntryKind {
     }
 }
 
-/// One fact before and after.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Step {
-    pub field: Box<str>,
-    pub from: Box<str>,
-    pub to: Box<str>,
-}
-
 /// One line of the timeline. Says enough of its resource to be read when that is gone.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
@@ -62,14 +59,33 @@ pub struct Entry {
     pub kind: EntryKind,
     pub id: ResourceId,
     pub resource_type: ResourceType,
-    pub name: Box<str>,
-    pub technology: Box<str>,
     pub connection: ConnectionId,
     pub source: DataSource,
-    /// Never empty; the first one leads.
-    pub steps: Box<[Step]>,
-    /// What caused it, as far as known.
-    pub reason: Box<str>,
+    /// What it is called, what happened, and what caused that as far as known.
+    pub texts: Texts,
+}
+
+/// They are part of the entry; where they are kept is nobody's concern.
+impl Deref for Entry {
+    type Target = Texts;
+
+    fn deref(&self) -> &Texts {
+        &self.texts
+    }
+}
+
+/// A step in the making.
+struct Made {
+    field: Box<str>,
+    from: Box<str>,
+    to: Box<str>,
+}
+
+impl Made {
+    fn told(&self) -> Step<'_> {
+        let Self { field, from, to } = self;
+        Step { field, from, to }
+    }
 }
 
 /// The entries of one revision, in the order of its changes.
@@ -79,7 +95,7 @@ pub fn entries(revision: Revision, at: UnixMillis, changes: &[Change]) -> Vec<En
         if matches!(change, Change::Changed { before, after } if differ_in_figures(before, after)) {
             continue;
         }
-        let told: Vec<(EntryKind, Vec<Step>, &str, &Resource)> = match change {
+        let told: Vec<(EntryKind, Vec<Made>, &str, &Resource)> = match change {
             Change::Added(after) => {
                 let steps = vec![step("status", ABSENT, after.status.token())];
                 vec![(EntryKind::Created, steps, cause(after), after)]
@@ -105,12 +121,14 @@ pub fn entries(revision: Revision, at: UnixMillis, changes: &[Change]) -> Vec<En
                 kind,
                 id: resource.id,
                 resource_type: resource.resource_type(),
-                name: resource.display_name().into(),
-                technology: resource.document.technology().into(),
                 connection: resource.connection.clone(),
                 source: resource.source,
-                steps: steps.into(),
-                reason: reason.into(),
+                texts: Texts::of(
+                    resource.display_name(),
+                    resource.document.technology(),
+                    reason,
+                    steps.iter().map(Made::told),
+                ),
             });
         }
     }
@@ -126,7 +144,7 @@ fn differ_in_figures(before: &Resource, after: &Resource) -> bool {
 }
 
 /// What a thing was when it went, as far as nothing that stays says it. Labels are those of the system.
-fn last_steps(before: &Resource) -> Vec<Step> {
+fn last_steps(before: &Resource) -> Vec<Made> {
     let gone = |field: &str, from: &str| step(field, from, ABSENT);
     let mut steps = vec![gone("status", before.status.token())];
     if before.severity > Severity::Healthy {
@@ -150,7 +168,7 @@ fn cause(resource: &Resource) -> &str {
 }
 
 /// What one looks at first leads; when a resource is no longer heard of, that is what everything else follows from.
-fn state_steps<'a>(before: &Resource, after: &'a Resource) -> (Vec<Step>, &'a str) {
+fn state_steps<'a>(before: &Resource, after: &'a Resource) -> (Vec<Made>, &'a str) {
     let mut steps = Vec::new();
     let mut add = |field, from: &str, to: &str| {
         if from != to {
@@ -173,7 +191,7 @@ fn state_steps<'a>(before: &Resource, after: &'a Resource) -> (Vec<Step>, &'a st
 }
 
 /// A parent that was only late, or went, is told by its own entry.
-fn relation_steps(before: &Resource, after: &Resource) -> Vec<Step> {
+fn relation_steps(before: &Resource, after: &Resource) -> Vec<Made> {
     let mut steps = Vec::new();
     if before.document.parent_source_id != after.document.parent_source_id {
         let parent = |resource: &Resource| match (&resource.parent, &resource.document.parent_source_id) {
@@ -193,7 +211,7 @@ fn relation_steps(before: &Resource, after: &Resource) -> Vec<Step> {
 const PLACES: [u32; 4] =
     [number::STORAGE, number::PHYSICAL_DISK, number::NETWORK_SHARE, number::PROTECTION_TASK];
 
-fn config_steps(before: &Resource, after: &Resource) -> Vec<Step> {
+fn config_steps(before: &Resource, after: &Resource) -> Vec<Made> {
     let mut steps = Vec::new();
     let (old, new) = (&before.document, &after.document);
     let mut add = |field, from: &str, to: &str| {
@@ -230,8 +248,8 @@ fn config_steps(before: &Resource, after: &Resource) -> Vec<Step> {
     steps
 }
 
-fn step(field: &str, from: &str, to: &str) -> Step {
-    Step { field: field.into(), from: from.into(), to: to.into() }
+fn step(field: &str, from: &str, to: &str) -> Made {
+    Made { field: field.into(), from: from.into(), to: to.into() }
 }
 
 #[cfg(test)]
@@ -249,8 +267,8 @@ mod tests {
             let position = (entry.position.revision.0, entry.position.index as usize);
             assert_eq!((position, entry.at), ((7, index), UnixMillis::new(5)));
             let steps: Vec<String> =
-                entry.steps.iter().map(|s| format!("{} {}>{}", s.field, s.from, s.to)).collect();
-            format!("{}: {} ({})", entry.kind.token(), steps.join(", "), entry.reason)
+                entry.steps().map(|s| format!("{} {}>{}", s.field, s.from, s.to)).collect();
+            format!("{}: {} ({})", entry.kind.token(), steps.join(", "), entry.reason())
         };
         entries.iter().enumerate().map(line).collect()
     }

@@ -17,7 +17,7 @@ use pulse_proto::pb::resource::v1 as wire;
 
 use crate::state::document::{self, Families, Family, Told};
 use crate::state::lease::Cursor;
-use crate::state::timeline::{EntryKind, Step};
+use crate::state::timeline::{EntryKind, Step, Texts};
 use crate::state::{
     ConnectionRow, Document, Entry, Horizon, Link, Pair, Position, Stamp, Stand, Tombstone, difference,
 };
@@ -406,35 +406,23 @@ struct KeptStep {
 
 /// Without its position: that is the key.
 pub(super) fn encode_entry(entry: &Entry) -> Vec<u8> {
-    let Entry {
-        position: _,
-        at,
-        kind,
-        id,
-        resource_type,
-        name,
-        technology,
-        connection,
-        source,
-        steps,
-        reason,
-    } = entry;
-    let step = |Step { field, from, to }: &Step| KeptStep {
-        field: field.to_string(),
-        from: from.to_string(),
-        to: to.to_string(),
+    let Entry { position: _, at, kind, id, resource_type, connection, source, texts } = entry;
+    let step = |Step { field, from, to }: Step<'_>| KeptStep {
+        field: field.to_owned(),
+        from: from.to_owned(),
+        to: to.to_owned(),
     };
     KeptEntry {
         at: at.get(),
         kind: kind.token().to_owned(),
         id: id.to_string(),
         resource_type: resource_type.to_wire(),
-        name: name.to_string(),
-        technology: technology.to_string(),
+        name: texts.name().to_owned(),
+        technology: texts.technology().to_owned(),
         connection: connection.to_string(),
         source: source.token().to_owned(),
-        steps: steps.iter().map(step).collect(),
-        reason: reason.to_string(),
+        steps: texts.steps().map(step).collect(),
+        reason: texts.reason().to_owned(),
     }
     .encode_to_vec()
 }
@@ -443,19 +431,16 @@ pub(super) fn decode_entry(position: &[u8], bytes: &[u8]) -> Result<Entry, Proto
     let position = decode_position(position).ok_or_else(|| ProtocolError::invalid("no position"))?;
     let row: KeptEntry = decoded(bytes)?;
     let unknown = || ProtocolError::invalid("unknown word").at("kind");
-    let step = |KeptStep { field, from, to }| Step { field: field.into(), from: from.into(), to: to.into() };
+    let steps = row.steps.iter().map(|KeptStep { field, from, to }| Step { field, from, to });
     Ok(Entry {
         position,
         at: UnixMillis::new(row.at),
         kind: EntryKind::from_token(&row.kind).ok_or_else(unknown)?,
         id: ResourceId::parse(&row.id)?,
         resource_type: ResourceType::from_wire(row.resource_type)?,
-        name: row.name.into(),
-        technology: row.technology.into(),
         connection: ConnectionId::parse(&row.connection)?,
         source: source(&row.source)?,
-        steps: row.steps.into_iter().map(step).collect(),
-        reason: row.reason.into(),
+        texts: Texts::of(&row.name, &row.technology, &row.reason, steps),
     })
 }
 

@@ -87,7 +87,7 @@ impl Asking<'_> {
                 && self.view.shard(&entry.connection).is_none()
         });
         let is_it = |name: &str| self.is_open() && name == wanted || self.shows(Kind::System, name, wanted);
-        let is_meant = |entry: &&Arc<Entry>| is_it(&entry.name) || is_it(entry.connection.as_str());
+        let is_meant = |entry: &&Arc<Entry>| is_it(entry.name()) || is_it(entry.connection.as_str());
         went.filter(is_meant).map(|entry| entry.connection.clone()).collect()
     }
 

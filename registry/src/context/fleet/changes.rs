@@ -90,7 +90,7 @@ fn news(view: &View, is_news: impl Fn(&Entry) -> bool) -> u64 {
 /// "2 h ago pool "tank" on "nas-1" went from online to warning: ..."
 pub(in crate::context) fn fact(view: &View, gone: &Gone<'_>, entry: &Entry) -> Fact {
     let mut statement =
-        say![words::Own::from(noun(entry)).capital(), " ", told(name_kind(entry), &*entry.name)];
+        say![words::Own::from(noun(entry)).capital(), " ", told(name_kind(entry), entry.name())];
     if entry.resource_type != ResourceType::Host {
         let shard = view.shard(&entry.connection).and_then(|shard| shard.status.as_ref());
         let system = shard.map(|status| status.name.as_str()).filter(|name| !name.is_empty());
@@ -101,17 +101,17 @@ pub(in crate::context) fn fact(view: &View, gone: &Gone<'_>, entry: &Entry) -> F
         EntryKind::Created => statement.add(" appeared ").add(Piece::Ago(entry.at)),
         EntryKind::Removed => statement.add(" went away ").add(Piece::Ago(entry.at)),
         EntryKind::StateTransition | EntryKind::ConfigUpdate | EntryKind::RelationshipChange => {
-            let steps = entry.steps.iter().take(STEPS_MAX).map(|told| step(told, name_kind(entry)));
+            let steps = entry.steps().take(STEPS_MAX).map(|told| step(told, name_kind(entry)));
             statement.add(" changed ").add(Piece::Ago(entry.at)).add(": ");
             statement.append(Statement::list(steps, ", "));
-            match entry.steps.len().saturating_sub(STEPS_MAX) as u64 {
+            match entry.steps().count().saturating_sub(STEPS_MAX) as u64 {
                 0 => &mut statement,
                 more => statement.add(", and ").add(words::count(more, "field")).add(" more"),
             }
         }
     };
-    if !entry.reason.is_empty() {
-        statement.add("; because of ").add(told(Kind::Sentence, &*entry.reason));
+    if !entry.reason().is_empty() {
+        statement.add("; because of ").add(told(Kind::Sentence, entry.reason()));
     }
     statement.add(".");
     let mut fact =
@@ -129,7 +129,7 @@ pub(in crate::context) fn fact(view: &View, gone: &Gone<'_>, entry: &Entry) -> F
 }
 
 /// Names of fields are the registry's own, values need not be. A name is of the kind `name`.
-fn step(step: &Step, name: Kind) -> Statement {
+fn step(step: Step<'_>, name: Kind) -> Statement {
     const OWN: [&str; 14] = [
         "status",
         "severity",
@@ -146,20 +146,20 @@ fn step(step: &Step, name: Kind) -> Statement {
         "dataset",
         "connection_name",
     ];
-    let field = OWN.iter().find(|field| **field == &*step.field);
+    let field = OWN.iter().find(|field| **field == step.field);
     let value = |value: &str| match value {
         ABSENT => Piece::from("nothing"),
         value => match step.field.strip_prefix("labels.") {
             Some(key) => say::label_value(key, value),
-            None => told(kind(&step.field, value, name), value),
+            None => told(kind(step.field, value, name), value),
         },
     };
     let mut said = match (field, step.field.strip_prefix("labels.")) {
         (Some(field), _) => say![*field],
         (None, Some(key)) => say!["label ", told(Kind::Label, key)],
-        (None, None) => say![told(Kind::Label, &*step.field)],
+        (None, None) => say![told(Kind::Label, step.field)],
     };
-    said.add(" ").add(value(&step.from)).add(" to ").add(value(&step.to));
+    said.add(" ").add(value(step.from)).add(" to ").add(value(step.to));
     said
 }
 
@@ -177,7 +177,7 @@ fn kind(field: &str, value: &str, name: Kind) -> Kind {
 }
 
 fn noun(entry: &Entry) -> &'static str {
-    match (entry.resource_type, &*entry.technology) {
+    match (entry.resource_type, entry.technology()) {
         (ResourceType::Host, _) => "system",
         (ResourceType::Storage, "zfs-dataset") => "dataset",
         (ResourceType::Storage, _) => "pool",
@@ -191,7 +191,7 @@ fn noun(entry: &Entry) -> &'static str {
 }
 
 fn name_kind(entry: &Entry) -> Kind {
-    match (entry.resource_type, &*entry.technology) {
+    match (entry.resource_type, entry.technology()) {
         (ResourceType::Storage, "zfs-dataset") => Kind::Path,
         (ResourceType::Storage, _) => Kind::Pool,
         (ResourceType::PhysicalDisk, _) => Kind::Word,

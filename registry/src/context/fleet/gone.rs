@@ -69,15 +69,15 @@ impl<'a> Gone<'a> {
     /// Whether the filter matches what the thing was.
     pub(super) fn matches(&self, view: &View, filter: &Filter, entry: &Entry) -> bool {
         let last = |field: &str| {
-            let step = entry.steps.iter().find(|step| &*step.field == field)?;
-            Some(if entry.kind == EntryKind::Removed { &*step.from } else { &*step.to })
+            let step = entry.steps().find(|step| step.field == field)?;
+            Some(if entry.kind == EntryKind::Removed { step.from } else { step.to })
         };
         let unsaid = (entry.kind == EntryKind::Removed).then_some(Severity::Healthy);
         let glimpse = Glimpse {
             id: Some(&entry.id),
             resource_type: Some(entry.resource_type),
-            name: Some(&entry.name),
-            technology: Some(&entry.technology),
+            name: Some(entry.name()),
+            technology: Some(entry.technology()),
             pool: last("pool"),
             source: Some(entry.source),
             status: last("status").and_then(Status::from_token),
@@ -91,8 +91,8 @@ impl<'a> Gone<'a> {
 impl<'a> System<'a> {
     fn of(entry: &'a Entry) -> Self {
         let label =
-            |step: &Step| Some((step.field.strip_prefix("labels.")?.to_owned(), step.from.to_string()));
-        Self { name: &entry.name, labels: entry.steps.iter().filter_map(label).collect() }
+            |step: Step<'_>| Some((step.field.strip_prefix("labels.")?.to_owned(), step.from.to_owned()));
+        Self { name: entry.name(), labels: entry.steps().filter_map(label).collect() }
     }
 }
 

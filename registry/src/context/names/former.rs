@@ -109,12 +109,12 @@ fn of_entry(entry: &Entry) -> Vec<Brought> {
     let mut names = Vec::new();
     let kind = kind(entry.resource_type);
     if entry.kind == EntryKind::Removed {
-        names.extend(kind.map(|kind| Alone::new(kind, &entry.name)));
+        names.extend(kind.map(|kind| Alone::new(kind, entry.name())));
     }
-    for step in &entry.steps {
-        match &*step.field {
-            "name" => names.extend(kind.map(|kind| Alone::new(kind, &step.from))),
-            "connection" | "connection_name" => names.push(Alone::new(Kind::System, &step.from)),
+    for step in entry.steps() {
+        match step.field {
+            "name" => names.extend(kind.map(|kind| Alone::new(kind, step.from))),
+            "connection" | "connection_name" => names.push(Alone::new(Kind::System, step.from)),
             _ => {}
         }
     }

@@ -14,7 +14,7 @@ use crate::state::{Answer, Changes, Input, LinkError, RejectReason, Write};
 /// Inputs in one commit.
 const GROUP_INPUTS_MAX: usize = 128;
 /// Rows in one commit, beyond which no further input joins it.
-pub(super) const GROUP_WRITES_MAX: usize = 50_000;
+pub(super) const GROUP_WRITES_MAX: usize = 16_384;
 
 /// What is committed together.
 #[derive(Default)]

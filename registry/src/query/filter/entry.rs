@@ -49,14 +49,14 @@ fn holds(test: &Test, entry: &Entry) -> bool {
     let text = |value: &str| text_holds(operand, value);
     match &test.field {
         Field::Text(TextField::Id) => text(&entry.id.text()),
-        Field::Text(TextField::Name) => text(&entry.name),
-        Field::Text(TextField::Technology) => text(&entry.technology),
+        Field::Text(TextField::Name) => text(entry.name()),
+        Field::Text(TextField::Technology) => text(entry.technology()),
         Field::Text(TextField::Connection) => text(entry.connection.as_str()),
         Field::Entry(EntryField::Kind) => text(entry.kind.token()),
-        Field::Entry(EntryField::Field) => entry.steps.iter().any(|step| text(&step.field)),
-        Field::Entry(EntryField::From) => entry.steps.iter().any(|step| text(&step.from)),
-        Field::Entry(EntryField::To) => entry.steps.iter().any(|step| text(&step.to)),
-        Field::Entry(EntryField::Reason) => text(&entry.reason),
+        Field::Entry(EntryField::Field) => entry.steps().any(|step| text(step.field)),
+        Field::Entry(EntryField::From) => entry.steps().any(|step| text(step.from)),
+        Field::Entry(EntryField::To) => entry.steps().any(|step| text(step.to)),
+        Field::Entry(EntryField::Reason) => text(entry.reason()),
         Field::Enum(EnumField::Type) => number_holds(operand, entry.resource_type.to_wire()),
         Field::Enum(EnumField::Source) => number_holds(operand, entry.source.to_wire()),
         Field::Time(TimeField::Observed) => match operand {

@@ -48,7 +48,7 @@ impl State {
             }
             // Resources that are not fresh show the error of their section.
             if holding.sections.get(&name).is_none_or(|old| old.error != report.error) {
-                let entries = holding.entries.values().filter(|entry| entry.document.section == name);
+                let entries = holding.entries.iter().filter(|entry| entry.document.section == name);
                 touched.extend(entries.map(|entry| (connection.clone(), entry.document.source_id.clone())));
             }
             let mut report = not_later(report, now);
@@ -59,7 +59,9 @@ impl State {
         }
         let labels = Arc::clone(&holding.origin.labels);
         if holding.set_status(batch.status.take()) {
-            touched.extend(holding.entries.keys().map(|id| (connection.clone(), id.clone())));
+            touched.extend(
+                holding.entries.iter().map(|entry| (connection.clone(), entry.document.source_id.clone())),
+            );
         }
         self.cross(&connection, &labels, touched);
         let mut writes = Vec::new();
@@ -286,7 +288,7 @@ impl State {
         touched.extend(holding.host_of(document).map(|host| (connection.clone(), host.clone())));
         if all {
             touched.extend(holding.hosts.iter().map(|host| (connection.clone(), host.clone())));
-            touched.extend(holding.entries.values().filter(is_disk).map(key));
+            touched.extend(holding.entries.iter().filter(is_disk).map(key));
         } else {
             touched.extend(holding.below(id).into_iter().filter(is_disk).map(key));
         }
@@ -322,7 +324,7 @@ impl State {
     ) -> Option<Vec<Arc<Resource>>> {
         let holding = self.holdings.get_mut(connection)?;
         let seen = holding.seen.take()?;
-        let unnamed = holding.entries.values().filter(|entry| {
+        let unnamed = holding.entries.iter().filter(|entry| {
             seen.ids.get(&entry.document.source_id).is_none()
                 && seen.complete.contains(&entry.document.section)
         });

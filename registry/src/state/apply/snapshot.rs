@@ -12,7 +12,7 @@ impl State {
         let connections = self.holdings.sorted().into_iter();
         let connections = connections
             .map(|(id, holding)| {
-                let entries = holding.entries.values();
+                let entries = holding.entries.iter();
                 let rows = entries.filter_map(|entry| {
                     Some(RecordRow { document: entry.document.clone(), stamp: entry.stamp()? })
                 });

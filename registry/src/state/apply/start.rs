@@ -58,13 +58,13 @@ impl State {
             parents.insert(entry.document.source_id.clone(), deriving.as_parent(entry));
         }
         let deriving = Deriving { parents: Some(&parents), ..deriving };
-        let derive = |(id, entry): &(SourceId, Entry)| {
-            let entry = is_derived(id).then_some(entry)?;
+        let derive = |entry: &Entry| {
+            let entry = is_derived(&entry.document.source_id).then_some(entry)?;
             deriving.resource(entry).map(Arc::new)
         };
         let mut derived = Derived::with_capacity(holding.entries.len());
         for next in holding.entries.chunks(ahead::MANY) {
-            ahead::documents(&next.iter().map(|(_, entry)| &entry.document));
+            ahead::documents(&next.iter().map(|entry| &entry.document));
             derived.extend(next.iter().map(derive));
         }
         derived
@@ -73,7 +73,7 @@ impl State {
     fn shard_of(&self, connection: &ConnectionId) -> Option<(Shard, Vec<Slot>)> {
         let holding = self.holdings.get(connection).filter(|holding| !holding.removed)?;
         let mut resources: Vec<Arc<Resource>> =
-            holding.entries.values().filter_map(|entry| entry.resource.clone()).collect();
+            holding.entries.iter().filter_map(|entry| entry.resource.clone()).collect();
         // An id lies apart from its resource: fetched once for each.
         resources.sort_by_cached_key(|resource| resource.id);
         let slots = resources.iter().map(|resource| Slot::of(&resource.id)).collect();
@@ -99,7 +99,7 @@ pub(super) fn held(rows: Vec<KeptConnection>) -> Vec<(ConnectionId, Holding, Vec
         let is_tied = |entry: &&Entry| {
             is_mergeable(entry.document.resource_type) || holding.source != DataSource::Truenas
         };
-        let tied = holding.entries.values().filter(is_tied);
+        let tied = holding.entries.iter().filter(is_tied);
         let tied = tied.map(|entry| entry.document.source_id.clone()).collect();
         (connection, holding, tied)
     })

@@ -1,8 +1,10 @@
 //! Rows of no connection put together: links, and what is remembered of what
 //! went and changed. Encoded until the end, like all rows.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::sync::Arc;
+
+use pulse_proto::model::ConnectionId;
 
 use super::fold::Folded;
 use super::rows::Step;
@@ -99,9 +101,17 @@ impl Common {
                 Err(error) => damaged.push(format!("a tombstone: {error}")),
             }
         }
+        let mut connections: HashSet<ConnectionId> = HashSet::new();
         for (key, bytes) in self.entries.0 {
             match decode_entry(&key, &bytes) {
-                Ok(entry) => remembered.entries.push(Arc::new(entry)),
+                Ok(mut entry) => {
+                    // Many are of one.
+                    match connections.get(&entry.connection) {
+                        Some(known) => entry.connection = known.clone(),
+                        None => drop(connections.insert(entry.connection.clone())),
+                    }
+                    remembered.entries.push(Arc::new(entry));
+                }
                 Err(error) => damaged.push(format!("an entry of the timeline: {error}")),
             }
         }
