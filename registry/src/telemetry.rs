@@ -87,6 +87,7 @@ pub struct Metrics {
     pub watch_changes_judged: Counter,
     pub streams: Gauge,
     pub queues: Family<QueueLabel, Gauge>,
+    pub queue_bytes: Family<QueueLabel, Gauge>,
     pub tasks: Gauge,
     pub unknown_values: Family<KindLabel, Counter>,
     pub alerts: Family<AlertLabel, Gauge>,
@@ -124,6 +125,7 @@ impl Metrics {
             watch_changes_judged: Counter::default(),
             streams: Gauge::default(),
             queues: Family::default(),
+            queue_bytes: Family::default(),
             tasks: Gauge::default(),
             unknown_values: Family::default(),
             alerts: Family::default(),
@@ -180,6 +182,11 @@ impl Metrics {
             "queue_depth",
             "What waits, by queue: messages for the writer (ingest)",
             metrics.queues.clone(),
+        );
+        registry.register(
+            "queue_bytes",
+            "What waits, by queue: bytes of messages decoded for the writer (ingest), of 16 MiB",
+            metrics.queue_bytes.clone(),
         );
         registry.register("tasks", "Tasks alive in this process", metrics.tasks.clone());
         registry.register(

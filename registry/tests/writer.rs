@@ -150,7 +150,7 @@ fn host(connection: &str, source: DataSource, source_id: &str) -> Input {
 
 async fn submit(handle: &Handle, stream: &StreamId, input: Input) -> Vec<Answer> {
     let (reply, mut answers) = mpsc::channel(1);
-    handle.submit(stream, input, reply, handle.room(1).await).await.unwrap();
+    handle.submit(stream, input, reply, handle.room(1).await.unwrap()).await.unwrap();
     match answers.recv().await.unwrap() {
         Outcome::Answered(answers) => answers,
         Outcome::Superseded => panic!("it is the newest stream"),
@@ -268,7 +268,7 @@ async fn what_was_accepted_is_durable_when_the_writer_has_ended() {
     let (reply, mut answers) = mpsc::channel(100);
     for n in 1..=100 {
         let input = batch(n, &format!("p{n}"));
-        handle.submit(&stream, input, reply.clone(), handle.room(1).await).await.unwrap();
+        handle.submit(&stream, input, reply.clone(), handle.room(1).await.unwrap()).await.unwrap();
     }
     drop((handle, reply));
     task.await.unwrap();
@@ -289,18 +289,18 @@ async fn what_waits_for_the_writer_has_room_by_its_bytes() {
     let (stream, _) = handle.open(&collector, Vec::new(), std::collections::BTreeMap::new()).await.unwrap();
     let (reply, mut answers) = mpsc::channel(2);
     // However large, it gets in when it is alone.
-    let all = handle.room(usize::MAX).await;
+    let all = handle.room(usize::MAX).await.unwrap();
     let mut waiting = std::pin::pin!(handle.room(1));
     assert!(futures_util::poll!(waiting.as_mut()).is_pending());
     let (begins, ends) = store.hold();
     handle.submit(&stream, batch(1, "one"), reply.clone(), all).await.unwrap();
-    let next = waiting.await;
-    let rest = handle.room(QUEUE_BYTES_MAX - 1).await;
+    assert!(futures_util::poll!(waiting.as_mut()).is_pending(), "it is not applied yet");
+    assert_eq!(handle.backlog().bytes(), QUEUE_BYTES_MAX as usize);
+    let next = waiting.await.unwrap();
     // Applied is enough: the disk is not waited for.
     begins.await.unwrap();
     handle.submit(&stream, batch(2, "two"), reply, next).await.unwrap();
-    drop(rest);
-    let _all_again = handle.room(QUEUE_BYTES_MAX).await;
+    let _all_again = handle.room(QUEUE_BYTES_MAX as usize).await.unwrap();
     ends.send(true).unwrap();
     for _ in 0..2 {
         let Some(Outcome::Answered(answers)) = answers.recv().await else { panic!("an answer") };
@@ -322,9 +322,9 @@ fn a_runtime_that_ends_first_is_no_failure_of_the_store() {
         let (stream, _) =
             handle.open(&collector, Vec::new(), std::collections::BTreeMap::new()).await.unwrap();
         let (reply, mut answers) = mpsc::channel(2);
-        handle.submit(&stream, batch(1, "one"), reply.clone(), handle.room(1).await).await.unwrap();
+        handle.submit(&stream, batch(1, "one"), reply.clone(), handle.room(1).await.unwrap()).await.unwrap();
         begins.await.unwrap();
-        handle.submit(&stream, batch(2, "two"), reply, handle.room(1).await).await.unwrap();
+        handle.submit(&stream, batch(2, "two"), reply, handle.room(1).await.unwrap()).await.unwrap();
         sent.send(()).unwrap();
         answers.recv().await.unwrap();
         answers.recv().await

@@ -111,6 +111,8 @@ impl Watchful {
         if let Some(backlog) = self.backlog.get() {
             let depth = i64::try_from(backlog.depth()).unwrap_or(i64::MAX);
             self.metrics.queues.get_or_create(&QueueLabel { queue: "ingest" }).set(depth);
+            let bytes = i64::try_from(backlog.bytes()).unwrap_or(i64::MAX);
+            self.metrics.queue_bytes.get_or_create(&QueueLabel { queue: "ingest" }).set(bytes);
         }
         let Some(feed) = self.feed.get() else { return };
         let view = feed.view();

@@ -127,7 +127,7 @@ impl Statement {
         self
     }
 
-    /// Gives back the room that it grew in: an allocator takes none back while more than half of it is in use.
+    /// Gives back the room that it grew in. Moved, since the allocator takes none back while half of it is in use.
     pub fn fit(&mut self) {
         let mut fitting = Vec::with_capacity(self.0.len());
         fitting.append(&mut self.0);

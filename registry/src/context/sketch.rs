@@ -96,7 +96,7 @@ impl Sketch {
         for row in of(Dimension::Topology, 1 << StorageTopology::Pool as u32) {
             sketch.pool(&rows[row]);
         }
-        // All of them are kept, and some are long.
+        // Every one of these is kept, not the first few, and those of pools are long.
         sketch.systems.iter_mut().chain(&mut sketch.pools).for_each(|ranked| ranked.fact.statement.fit());
         for row in of(Dimension::Type, 1 << ResourceType::ProtectionTask as u32) {
             sketch.task(&rows[row]);

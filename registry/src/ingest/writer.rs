@@ -30,7 +30,7 @@ use crate::store::{Loaded, Store, Ticket};
 pub const QUEUE_MAX: usize = 256;
 /// Bytes of messages whose inputs are decoded and not yet applied, over all streams. Decoded they are some three times as
 /// large; a larger message waits until it is alone.
-pub const QUEUE_BYTES_MAX: usize = 16 * 1024 * 1024;
+pub const QUEUE_BYTES_MAX: u32 = 16 * 1024 * 1024;
 /// Times of observation are on disk at most this late.
 const FLUSH_INTERVAL: Duration = Duration::from_secs(15);
 /// After a failed commit the store is asked again this often.
@@ -61,7 +61,7 @@ pub struct Handle {
 
 /// Room for one input, from before it is decoded until it is applied.
 #[derive(Debug)]
-pub struct Room(#[expect(dead_code, reason = "given back when it is dropped")] Option<OwnedSemaphorePermit>);
+pub struct Room(#[expect(dead_code, reason = "given back when it is dropped")] OwnedSemaphorePermit);
 
 /// The writer is gone: the registry is stopping.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -149,9 +149,9 @@ impl Handle {
 
     /// For what is decoded of a message of so many bytes. Waits while the writer is busy; that wait is what slows a stream
     /// down.
-    pub async fn room(&self, bytes: usize) -> Room {
-        let bytes = u32::try_from(bytes.min(QUEUE_BYTES_MAX)).unwrap_or(u32::MAX);
-        Room(Arc::clone(&self.room).acquire_many_owned(bytes).await.ok())
+    pub async fn room(&self, bytes: usize) -> Result<Room, Stopped> {
+        let bytes = u32::try_from(bytes).unwrap_or(u32::MAX).min(QUEUE_BYTES_MAX);
+        Arc::clone(&self.room).acquire_many_owned(bytes).await.map(Room).map_err(|_closed| Stopped)
     }
 
     /// Waits as well, where many are small. `reply` needs a free place.
@@ -172,18 +172,26 @@ impl Handle {
 impl Handle {
     /// Looks at the queue without keeping the writer at work.
     pub fn backlog(&self) -> Backlog {
-        Backlog(self.requests.downgrade())
+        Backlog { requests: self.requests.downgrade(), room: Arc::clone(&self.room) }
     }
 }
 
 /// What waits for the writer.
 #[derive(Clone, Debug)]
-pub struct Backlog(mpsc::WeakSender<Request>);
+pub struct Backlog {
+    requests: mpsc::WeakSender<Request>,
+    room: Arc<Semaphore>,
+}
 
 impl Backlog {
+    /// Of [`QUEUE_BYTES_MAX`].
+    pub fn bytes(&self) -> usize {
+        (QUEUE_BYTES_MAX as usize).saturating_sub(self.room.available_permits())
+    }
+
     /// Of [`QUEUE_MAX`].
     pub fn depth(&self) -> usize {
-        self.0.upgrade().map_or(0, |requests| requests.max_capacity() - requests.capacity())
+        self.requests.upgrade().map_or(0, |requests| requests.max_capacity() - requests.capacity())
     }
 }
 
@@ -249,7 +257,7 @@ impl Writer {
             checkpoints: Checkpoints::default(),
             spare: Vec::new(),
         };
-        let room = Arc::new(Semaphore::new(QUEUE_BYTES_MAX));
+        let room = Arc::new(Semaphore::new(QUEUE_BYTES_MAX as usize));
         (writer, Handle { requests: sender, room, streams: Arc::default() })
     }
 

@@ -1,5 +1,6 @@
 //! One ingest stream: hello, welcome, then messages to the writer and its
-//! answers back. Reads no further while too much is unanswered.
+//! answers back. Reads no further while too much is unanswered, or waits for the
+//! writer.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -200,9 +201,11 @@ impl IngestApi {
                 message = inbound.message(), if reading && pending.len() < pending_max => match message {
                     Ok(Some(message)) => {
                         let span = span(&message);
-                        let room = self.writer.room(message.encoded_len()).await;
-                        match span.in_scope(|| self.decode(message, caller, collector, &mut recall)) {
-                            Ok(Some(input)) => {
+                        let room = self.writer.room(message.encoded_len()).await.map_err(|_stopped| draining())?;
+                        let decoded = span.in_scope(|| self.decode(message, caller, collector, &mut recall));
+                        // What is refused gives its room back before it is said: who does not read that must not keep others waiting.
+                        match decoded.map(|input| input.map(|input| (input, room))) {
+                            Ok(Some((input, room))) => {
                                 let submitted = self.writer.submit(stream, input, reply.clone(), room);
                                 submitted.instrument(span.clone()).await.map_err(|_stopped| draining())?;
                                 pending.push_back(span);

@@ -154,7 +154,9 @@ impl Document {
             if let Some(id) = source_id.filter(|id| *id == head.source_id) {
                 head.source_id = id;
             }
-            head.family = family(&head.family);
+            let shared = family(&head.family);
+            debug_assert_eq!(shared, head.family);
+            head.family = shared;
         });
     }
 
@@ -179,7 +181,7 @@ impl Document {
         Self::new(source_id, family, body, Known::default())
     }
 
-    /// Makes of its bytes those of another, where they lie if there is room. `None`: the splices do not fit, and it is
+    /// Makes of its bytes those of another, where they lie unless somebody shares them or a length changes. `None`: the splices do not fit, and it is
     /// what it was. Until it is [read again](Self::reread), what kind of thing it is may be told wrong.
     pub(crate) fn patch(&mut self, splices: &[u8]) -> Option<()> {
         let in_place = self.0.with_arc_mut(|whole| {

@@ -62,7 +62,7 @@ pub(super) struct Holding {
     /// When `freshness` will next differ if nothing is heard.
     pub(super) deadline: Option<UnixMillis>,
     pub(super) entries: Entries,
-    /// What came lately has one of these; what was there at the start has its own.
+    /// Those of records that came since the start.
     families: Families,
     /// Who names whom as parent; a parent need not be there.
     pub(super) children: Table<SourceId, BTreeSet<SourceId>>,

@@ -98,7 +98,7 @@ impl Running {
     async fn submit(&self, sequence: u64) -> Vec<Answer> {
         let stream = self.stream.get_or_init(async || self.open().await.unwrap()).await;
         let (reply, mut answers) = mpsc::channel(1);
-        self.handle.submit(stream, batch(sequence), reply, self.handle.room(1).await).await.unwrap();
+        self.handle.submit(stream, batch(sequence), reply, self.handle.room(1).await.unwrap()).await.unwrap();
         match answers.recv().await.unwrap() {
             Outcome::Answered(answers) => answers,
             Outcome::Superseded => panic!("it is the newest stream"),

@@ -1,5 +1,5 @@
-//! The print of a record as it travelled: equal prints, equal records. Kept beside
-//! a document so that a record told again is known before anything of it is decoded.
+//! The print of a record as it travelled. Kept beside a document so that a record
+//! told again is known before anything of it is decoded.
 
 use std::hash::BuildHasher as _;
 use std::num::NonZeroU64;
@@ -8,8 +8,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use twox_hash::XxHash3_64;
 
-/// 64 bits: who compares compares the id of the record, too, so that a change that is missed takes the one state in
-/// 2^64 that it may be mistaken for. Nobody who sends records can look for it: the hash begins with what this process drew.
+/// Two states of one record have the same once in 2^64 times, and then the later one is missed until the record changes
+/// again: who compares compares the id, too. No proof against who makes up records: he may hide a change of his own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Print(NonZeroU64);
 

@@ -18,7 +18,7 @@ pub struct Step<'a> {
 pub struct Texts(Box<[u8]>);
 
 impl Texts {
-    /// `steps` are never none; the first one leads.
+    /// The first step leads.
     pub fn of<'a>(
         name: &str,
         technology: &str,

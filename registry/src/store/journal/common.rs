@@ -105,7 +105,7 @@ impl Common {
         for (key, bytes) in self.entries.0 {
             match decode_entry(&key, &bytes) {
                 Ok(mut entry) => {
-                    // Many are of one.
+                    // Many entries are of one connection.
                     match connections.get(&entry.connection) {
                         Some(known) => entry.connection = known.clone(),
                         None => drop(connections.insert(entry.connection.clone())),

@@ -99,6 +99,7 @@ impl Records {
     pub(super) fn stamp(&mut self, source_id: &str, bytes: &[u8]) {
         match self.place(source_id).map(|place| &mut self.all[place]) {
             Some(Some(Record::Read(_, stamp))) => *stamp = stamp_of(bytes),
+            Some(Some(Record::Changed(changed))) => changed.stamp = bytes.try_into().ok(),
             _ => self.edit(source_id, |written| written.stamp = bytes.try_into().ok()),
         }
     }
@@ -142,7 +143,7 @@ impl Records {
     pub(super) fn into_sorted(self) -> impl Iterator<Item = Record> {
         let Self { mut all, is_disordered, .. } = self;
         if is_disordered {
-            // An id lies three pointers away: fetched once for each.
+            // An id lies apart from its record: fetched once for each.
             let ids =
                 all.iter().enumerate().filter_map(|(at, record)| Some((record.as_ref()?.source_id(), at)));
             let mut ids: Vec<(&str, usize)> = ids.collect();
