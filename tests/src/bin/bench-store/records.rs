@@ -58,7 +58,7 @@ pub(crate) fn run(folder: &Path, size: &Size, with_redb: bool) -> anyhow::Result
     Ok(figures)
 }
 
-fn record(connection: usize, at: usize, revision: u64) -> anyhow::Result<Arc<Document>> {
+fn record(connection: usize, at: usize, revision: u64) -> anyhow::Result<Document> {
     let name = format!("tank/projects/d{at:03}");
     let dataset = Dataset {
         name: name.clone(),
@@ -97,7 +97,7 @@ fn record(connection: usize, at: usize, revision: u64) -> anyhow::Result<Arc<Doc
     // Tag and length of the comment and of what it stands in.
     let missing = RECORD_BYTES.saturating_sub(wire::IngestRecord::from(&record).encoded_len() + 5);
     record.facets.storage = Some(Box::new(storage("c".repeat(missing))));
-    Ok(Arc::new(Document::of(&record)))
+    Ok(Document::of(&record))
 }
 
 fn row(connection: usize, revision: u64) -> anyhow::Result<KeptConnection> {
@@ -125,7 +125,7 @@ fn row(connection: usize, revision: u64) -> anyhow::Result<KeptConnection> {
 
 /// What a batch that changes everything of a connection writes.
 fn writes((id, row, records): &KeptConnection) -> Vec<Write> {
-    let changed = records.iter().map(|row| Write::Record(id.clone(), Arc::clone(&row.document)));
+    let changed = records.iter().map(|row| Write::Record(id.clone(), row.document.clone()));
     let stamps =
         records.iter().map(|row| Write::Stamp(id.clone(), row.document.source_id.clone(), row.stamp));
     changed.chain(stamps).chain([Write::Connection(id.clone(), Box::new(row.clone()))]).collect()
