@@ -185,7 +185,7 @@ impl Metrics {
         );
         registry.register(
             "queue_bytes",
-            "What waits, by queue: bytes of messages decoded for the writer (ingest), of 16 MiB",
+            "What waits, by queue: bytes of messages decoded for the writer, or about to be (ingest); 16 MiB when some wait for room",
             metrics.queue_bytes.clone(),
         );
         registry.register("tasks", "Tasks alive in this process", metrics.tasks.clone());

@@ -23,6 +23,9 @@ use pulse_registry::store::memory::Memory;
 use pulse_registry::store::{Loaded, Store, StoreError};
 use tokio::sync::{mpsc, oneshot};
 
+/// What comes at once has come by then, also on a busy machine.
+const PATIENCE: Duration = Duration::from_mins(1);
+
 /// Hears failures of the store, and nothing else.
 #[derive(Default)]
 struct Failures(Mutex<Vec<String>>);
@@ -296,11 +299,12 @@ async fn what_waits_for_the_writer_has_room_by_its_bytes() {
     handle.submit(&stream, batch(1, "one"), reply.clone(), all).await.unwrap();
     assert!(futures_util::poll!(waiting.as_mut()).is_pending(), "it is not applied yet");
     assert_eq!(handle.backlog().bytes(), QUEUE_BYTES_MAX as usize);
-    let next = waiting.await.unwrap();
     // Applied is enough: the disk is not waited for.
+    let next = tokio::time::timeout(PATIENCE, waiting).await.unwrap().unwrap();
     begins.await.unwrap();
     handle.submit(&stream, batch(2, "two"), reply, next).await.unwrap();
-    let _all_again = handle.room(QUEUE_BYTES_MAX as usize).await.unwrap();
+    let all_again = handle.room(QUEUE_BYTES_MAX as usize);
+    let _all_again = tokio::time::timeout(PATIENCE, all_again).await.unwrap().unwrap();
     ends.send(true).unwrap();
     for _ in 0..2 {
         let Some(Outcome::Answered(answers)) = answers.recv().await else { panic!("an answer") };

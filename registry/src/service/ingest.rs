@@ -203,7 +203,7 @@ impl IngestApi {
                         let span = span(&message);
                         let room = self.writer.room(message.encoded_len()).await.map_err(|_stopped| draining())?;
                         let decoded = span.in_scope(|| self.decode(message, caller, collector, &mut recall));
-                        // What is refused gives its room back before it is said: who does not read that must not keep others waiting.
+                        // What is refused gives its room back before that is said: who does not read it must keep nobody waiting.
                         match decoded.map(|input| input.map(|input| (input, room))) {
                             Ok(Some((input, room))) => {
                                 let submitted = self.writer.submit(stream, input, reply.clone(), room);

@@ -181,8 +181,9 @@ impl Document {
         Self::new(source_id, family, body, Known::default())
     }
 
-    /// Makes of its bytes those of another, where they lie unless somebody shares them or a length changes. `None`: the splices do not fit, and it is
-    /// what it was. Until it is [read again](Self::reread), what kind of thing it is may be told wrong.
+    /// Makes of its bytes those of another, where they lie unless somebody shares them or a length changes. `None`: the
+    /// splices do not fit, and it is what it was. Until it is [read again](Self::reread), what kind of thing it is may be
+    /// told wrong.
     pub(crate) fn patch(&mut self, splices: &[u8]) -> Option<()> {
         let in_place = self.0.with_arc_mut(|whole| {
             let whole = triomphe::Arc::get_mut(whole)?;

@@ -179,39 +179,44 @@ mod tests {
     }
 
     proptest! {
-           #[test]
-           fn a_document_is_patched_as_its_bytes_are(
-               name in "[a-z]{1,40}",
-               splices in prop::collection::vec((0_usize..30, 0_usize..4, prop::collection::vec(any::<u8>(), 0..4)), 0..4),
-               same_length in any::<bool>(),
-               is_shared in any::<bool>(),
-           ) {
-               let record = wire::Resource { r#type: 1, name, ..wire::Resource::default() }.encode_to_vec();
-               let section = || SectionName::parse("pools").unwrap();
-               let id = SourceId::parse("system:a/b").unwrap();
-               let mut document = Document::restore(id, None, section(), &record).unwrap();
-               document.learn(&with_print(&record));
-               let (held, lineage) = (is_shared.then(|| document.clone()), (document.texts.0, document.judged.0));
-               let mut told = Vec::new();
-               for (pass, old, new) in splices {
-                   let old = if same_length { new.len() } else { old };
-                   for number in [pass, old, new.len()] {
-    encode_varint(number as u64, &mut told);
+        #[test]
+        fn a_document_is_patched_as_its_bytes_are(
+            name in "[a-z]{1,40}",
+            splices in prop::collection::vec((0_usize..30, 0_usize..4, prop::collection::vec(any::<u8>(), 0..4)), 0..4),
+            same_length in any::<bool>(),
+            is_shared in any::<bool>(),
+        ) {
+            let record = wire::Resource { r#type: 1, name, ..wire::Resource::default() }.encode_to_vec();
+            let section = || SectionName::parse("pools").unwrap();
+            let id = SourceId::parse("system:a/b").unwrap();
+            let mut document = Document::restore(id, None, section(), &record).unwrap();
+            document.learn(&with_print(&record));
+            let known = |document: &Document| (document.print(), document.texts.0, document.judged.0);
+            let (held, before) = (is_shared.then(|| document.clone()), known(&document));
+            let mut told = Vec::new();
+            for (pass, old, new) in splices {
+                let old = if same_length { new.len() } else { old };
+                for number in [pass, old, new.len()] {
+                    encode_varint(number as u64, &mut told);
+                }
+                told.extend_from_slice(&new);
+            }
+            let mut expected = record.clone();
+            let fits = patch(&mut expected, 0, &told).is_some();
+            prop_assert_eq!(document.patch(&told).is_some(), fits);
+            prop_assert_eq!(document.body(), if fits { &expected } else { &record });
+            prop_assert_eq!((document.source_id.as_str(), &document.section), ("system:a/b", &section()));
+            let after = known(&document);
+            if fits {
+                prop_assert!(after.0.is_none() && after.1 != before.1 && after.2 != before.2);
+            } else {
+                prop_assert_eq!(after, before);
+            }
+            if let Some(held) = held {
+                prop_assert_eq!((held.body(), known(&held)), (&*record, before));
+            }
+        }
     }
-                   told.extend_from_slice(&new);
-               }
-               let mut expected = record.clone();
-               let fits = patch(&mut expected, 0, &told).is_some();
-               prop_assert_eq!(document.patch(&told).is_some(), fits);
-               prop_assert_eq!(document.body(), if fits { &expected } else { &record });
-               if fits {
-                   prop_assert!(document.print().is_none() && document.texts.0 != lineage.0 && document.judged.0 != lineage.1);
-               }
-               if let Some(held) = held {
-                   prop_assert_eq!(held.body(), record);
-               }
-           }
-       }
 
     fn with_print(record: &[u8]) -> Document {
         let told = wire::IngestRecord {

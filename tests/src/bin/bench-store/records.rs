@@ -29,7 +29,7 @@ use tokio::time::Instant;
 const BATCH: usize = 100;
 const RECORD_BYTES: usize = 1_024;
 /// Batches that the writer puts into one commit when many wait.
-const GROUP: usize = 100;
+const GROUP: usize = 82;
 const ALONE_COMMITS: usize = 200;
 
 /// How much is measured.

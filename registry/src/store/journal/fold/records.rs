@@ -366,8 +366,11 @@ mod tests {
         let mut records = Records::default();
         records.put("tank", Some(&[0; STAMP_BYTES]), &row);
         records.change("tank", &[0; STAMP_BYTES], &change);
+        let later: [u8; STAMP_BYTES] = std::array::from_fn(|at| u8::from(at % 8 == 7));
+        records.stamp("tank", &later);
         let record = records.into_sorted().next().expect("a record");
-        let document = record.row().expect("it can be read").expect("it is there").document;
+        let RecordRow { document, stamp } = record.row().expect("it can be read").expect("it is there");
         assert_eq!(document.topology(), Some(StorageTopology::Dataset));
+        assert_eq!(encode_stamp(stamp), later);
     }
 }
