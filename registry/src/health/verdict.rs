@@ -38,11 +38,13 @@ impl<'a> Verdict<'a> {
         &mut self,
         code: &'static str,
         severity: Severity,
-        summary: String,
+        mut summary: String,
         evidence: [(&'static str, String); N],
     ) {
         debug_assert!(code::is_known(code), "{code} is not among the codes that rules may name");
         let evidence = evidence.into_iter().filter(|(_, value)| !value.is_empty()).collect();
+        // It is kept as long as the trouble lasts, and what wrote it left room.
+        summary.shrink_to_fit();
         self.reasons.push(HealthReason { code, severity, summary, evidence });
     }
 

@@ -31,7 +31,7 @@ pub struct Extent {
 
 impl Changes {
     pub fn new(revision: Revision, at: UnixMillis, items: Vec<Change>) -> Self {
-        let entries = timeline::entries(revision, at, &items).into_iter().map(Arc::new).collect();
+        let entries = timeline::entries(revision, at, &items);
         let extent = Extent::of(&items);
         Self { revision, at, items, entries, extent }
     }

@@ -89,7 +89,7 @@ impl Made {
 }
 
 /// The entries of one revision, in the order of its changes.
-pub fn entries(revision: Revision, at: UnixMillis, changes: &[Change]) -> Vec<Entry> {
+pub fn entries(revision: Revision, at: UnixMillis, changes: &[Change]) -> Vec<Arc<Entry>> {
     let mut entries = Vec::new();
     for change in changes {
         if matches!(change, Change::Changed { before, after } if differ_in_figures(before, after)) {
@@ -115,7 +115,7 @@ pub fn entries(revision: Revision, at: UnixMillis, changes: &[Change]) -> Vec<En
         };
         for (kind, steps, reason, resource) in told.into_iter().filter(|(_, steps, ..)| !steps.is_empty()) {
             let index = u32::try_from(entries.len()).unwrap_or(u32::MAX);
-            entries.push(Entry {
+            entries.push(Arc::new(Entry {
                 position: Position { revision, index },
                 at,
                 kind,
@@ -129,7 +129,7 @@ pub fn entries(revision: Revision, at: UnixMillis, changes: &[Change]) -> Vec<En
                     reason,
                     steps.iter().map(Made::told),
                 ),
-            });
+            }));
         }
     }
     entries
@@ -263,7 +263,7 @@ mod tests {
 
     fn told(change: Change) -> Vec<String> {
         let entries = entries(Revision(7), UnixMillis::new(5), &[change]);
-        let line = |(index, entry): (usize, &Entry)| {
+        let line = |(index, entry): (usize, &Arc<Entry>)| {
             let position = (entry.position.revision.0, entry.position.index as usize);
             assert_eq!((position, entry.at), ((7, index), UnixMillis::new(5)));
             let steps: Vec<String> =
