@@ -25,7 +25,7 @@ mod table;
 pub mod timeline;
 pub mod view;
 
-pub use apply::{Applied, State};
+pub use apply::{Applied, Snapshot, State};
 pub use change::{Change, Changes};
 pub(crate) use document::difference;
 pub use document::{Difference, Document, Print, Upsert};
@@ -36,6 +36,6 @@ pub use merge::boundary::Boundary;
 pub use merge::link::{Link, LinkError, Links, Pair, Stand};
 pub use past::{Horizon, Past, Position, Remembered, Retention, Tombstone};
 pub use resource::Resource;
-pub use row::{ConnectionRow, KeptConnection, Note, Notes, RecordRow, Snapshot, Stamp, Write};
+pub use row::{ConnectionRow, KeptConnection, Note, Notes, RecordRow, Stamp, Write};
 pub use timeline::Entry;
 pub use view::{Found, Shard, View};

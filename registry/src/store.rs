@@ -38,7 +38,7 @@ pub trait Store: Send + Sync + 'static {
     fn finish_checkpoint(
         &self,
         ticket: Ticket,
-        common: &[Write],
+        common: &mut dyn Iterator<Item = Write>,
         connections: &mut dyn Iterator<Item = KeptConnection>,
     ) -> Result<(), StoreError> {
         let (_, _, _) = (ticket, common, connections);

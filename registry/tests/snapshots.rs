@@ -41,11 +41,11 @@ impl Registry {
 
     /// As it is after a restart, where nothing is known of bytes.
     fn restarted(self) -> Self {
-        let kept = self.state.snapshot().connections;
+        let (_, kept) = self.state.snapshot().rows();
         let due = UnixMillis::new(u64::MAX >> 1);
         let judge: Arc<Tables> = Arc::default();
         let revision = self.state.view().revision;
-        let restored = kept.into_iter().map(|(id, row, records)| {
+        let restored = kept.map(|(id, row, records)| {
             let anew = |row: RecordRow| RecordRow { document: anew(&row.document), ..row };
             (id, row, records.into_iter().map(anew).collect())
         });

@@ -31,6 +31,8 @@ use super::resource::Resource;
 use super::row::{KeptConnection, Note, Notes, Write};
 use super::view::{Shard, View};
 
+pub use self::snapshot::Snapshot;
+
 use self::exchange::Renumbered;
 
 /// Connections one registry holds, removed ones included.

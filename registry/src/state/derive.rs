@@ -1,6 +1,5 @@
 //! From a record to a resource: id, place, freshness and judgement. Pure.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use pulse_proto::model::{
@@ -173,13 +172,11 @@ impl Deriving<'_> {
 
     /// Children that other records lead are told where those are.
     fn child_count(&self, connection: &ConnectionId, holding: &Holding, id: &SourceId) -> u32 {
-        let children = holding.children.get(id);
-        let count = if self.merge.has_groups_in(connection) {
-            let leads = |child: &&SourceId| self.merge.leader(connection, child).is_none();
-            children.map_or(0, |children| children.iter().filter(leads).count())
-        } else {
-            children.map_or(0, BTreeSet::len)
-        };
+        if !self.merge.has_groups_in(connection) {
+            return holding.entries.child_count(id);
+        }
+        let leads = |child: &&Entry| self.merge.leader(connection, &child.document.source_id).is_none();
+        let count = holding.entries.children(id).filter(leads).count();
         u32::try_from(count).unwrap_or(u32::MAX)
     }
 }

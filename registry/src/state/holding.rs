@@ -64,8 +64,6 @@ pub(super) struct Holding {
     pub(super) entries: Entries,
     /// Those of records that came since the start.
     families: Families,
-    /// Who names whom as parent; a parent need not be there.
-    pub(super) children: Table<SourceId, BTreeSet<SourceId>>,
     pub(super) hosts: BTreeSet<SourceId>,
     /// What a snapshot under way has named so far.
     pub(super) seen: Option<Seen>,
@@ -77,12 +75,7 @@ impl Entry {
     /// When it came and last changed; of what is shown, as it is shown.
     pub(super) fn stamp(&self) -> Option<Stamp> {
         match (&self.resource, &self.fresh) {
-            (Some(shown), _) => Some(Stamp {
-                created_at: shown.created_at,
-                updated_at: shown.updated_at,
-                revision: shown.revision,
-                created: shown.created,
-            }),
+            (Some(shown), _) => Some(Stamp::of(shown)),
             (None, fresh) => fresh.as_ref().map(|fresh| fresh.stamp),
         }
     }
@@ -108,7 +101,6 @@ impl Holding {
             deadline: None,
             entries: Entries::default(),
             families: Families::default(),
-            children: Table::default(),
             hosts: BTreeSet::new(),
             seen: None,
             unwritten: false,
@@ -123,24 +115,14 @@ impl Holding {
         holding.set_status(status);
         holding.sections = sections;
         holding.freshness = freshness;
-        // Each is new and they are in order: nothing needs to be asked for, and a tree that is built of what is sorted is full.
-        let mut children: Table<SourceId, Vec<SourceId>> = Table::default();
         holding.entries.reserve(records.len());
         for RecordRow { document, stamp } in records {
-            let id = document.source_id.clone();
-            if let Some(parent) = &document.parent_source_id {
-                match children.get_mut(parent) {
-                    Some(siblings) => siblings.push(id.clone()),
-                    None => drop(children.insert(parent.clone(), vec![id.clone()])),
-                }
-            }
             if document.resource_type == ResourceType::Host {
-                holding.hosts.insert(id.clone());
+                holding.hosts.insert(document.source_id.clone());
             }
             let fresh = Some(Box::new(Fresh { record: None, beside: None, unstamped: false, stamp }));
             holding.entries.insert(Entry { document, resource: None, fresh });
         }
-        holding.children = children.map(BTreeSet::from_iter);
         holding
     }
 
@@ -215,13 +197,9 @@ impl Holding {
             entry.fresh = Some(Box::new(fresh));
             return;
         }
-        let id = document.source_id.clone();
-        let old = self.take(&id);
-        if let Some(parent) = &document.parent_source_id {
-            self.children.entry(parent.clone()).or_default().insert(id.clone());
-        }
+        let old = self.take(&document.source_id);
         if document.resource_type == ResourceType::Host {
-            self.hosts.insert(id.clone());
+            self.hosts.insert(document.source_id.clone());
         }
         fresh.stamp = old.as_ref().and_then(Entry::stamp).unwrap_or(fresh.stamp);
         let resource = old.and_then(|old| old.resource);
@@ -229,9 +207,8 @@ impl Holding {
     }
 
     pub(super) fn take(&mut self, id: &SourceId) -> Option<Entry> {
-        let entry = self.entries.remove(id)?;
-        self.unlink(&entry.document);
-        Some(entry)
+        self.hosts.remove(id);
+        self.entries.remove(id)
     }
 
     /// Whether the record's parent is the record itself, or lies below it.
@@ -267,25 +244,15 @@ impl Holding {
         let mut open: Vec<&SourceId> = vec![id];
         let mut found = Vec::new();
         while let Some(next) = open.pop() {
-            for child in self.children.get(next).into_iter().flatten() {
-                if named.insert(child) {
-                    open.push(child);
-                    found.extend(self.entries.get(child));
+            for child in self.entries.children(next) {
+                let id = &child.document.source_id;
+                if named.insert(id) {
+                    open.push(id);
+                    found.push(child);
                 }
             }
         }
         found
-    }
-
-    fn unlink(&mut self, document: &Document) {
-        self.hosts.remove(&document.source_id);
-        let Some(parent) = &document.parent_source_id else { return };
-        if let Some(children) = self.children.get_mut(parent) {
-            children.remove(&document.source_id);
-            if children.is_empty() {
-                self.children.remove(parent);
-            }
-        }
     }
 
     /// Brings freshness up to `now`; returns the sections where it changed.

@@ -72,6 +72,12 @@ impl<T> Log<T> {
         self.chunks.iter().flat_map(|chunk| &chunk.items)
     }
 
+    /// The same, of a copy that nobody else needs.
+    pub fn into_items(self) -> impl Iterator<Item = Arc<T>> {
+        let chunks = Arc::unwrap_or_clone(self.chunks).into_iter();
+        chunks.flat_map(|chunk| chunk.items.clone())
+    }
+
     pub fn append(&mut self, items: impl IntoIterator<Item = Arc<T>>) {
         let mut items = items.into_iter().peekable();
         if items.peek().is_none() {

@@ -129,10 +129,10 @@ impl Remembered {
 
 impl Past {
     /// Steps that store all of it.
-    pub fn writes(&self) -> impl Iterator<Item = Write> {
-        let rows = self.tombstones.iter().cloned().map(Write::Tombstone);
-        let rows = rows.chain(self.timeline.iter().cloned().map(Write::Entry));
-        std::iter::once(Write::Horizon(self.horizon.clone())).chain(rows)
+    pub fn into_writes(self) -> impl Iterator<Item = Write> {
+        let Self { horizon, tombstones, timeline, retention: _ } = self;
+        let rows = tombstones.into_items().map(Write::Tombstone);
+        std::iter::once(Write::Horizon(horizon)).chain(rows).chain(timeline.into_items().map(Write::Entry))
     }
 
     /// At `revision`, without trust in what was there before its horizon.

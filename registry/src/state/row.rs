@@ -12,6 +12,7 @@ use super::document::{Difference, Document};
 use super::lease::Cursor;
 use super::merge::link::{Link, Pair};
 use super::past::{Horizon, Position, Tombstone};
+use super::resource::Resource;
 use super::timeline::Entry;
 
 /// A connection as a whole.
@@ -37,6 +38,14 @@ pub struct Stamp {
     pub created: Revision,
 }
 
+impl Stamp {
+    /// As it is shown.
+    pub(super) fn of(resource: &Resource) -> Self {
+        let Resource { created_at, updated_at, revision, created, .. } = *resource;
+        Self { created_at, updated_at, revision, created }
+    }
+}
+
 #[derive(Clone, Debug, PartialEq)]
 pub struct RecordRow {
     pub document: Document,
@@ -56,14 +65,6 @@ pub struct Note {
 
 /// All notes, by key.
 pub type Notes = BTreeMap<Arc<str>, Arc<[u8]>>;
-
-/// Everything that is kept, at one revision.
-#[derive(Clone, Debug, Default)]
-pub struct Snapshot {
-    /// Steps that make what is kept besides connections.
-    pub common: Vec<Write>,
-    pub connections: Vec<KeptConnection>,
-}
 
 /// One step of a commit. Later steps win.
 #[derive(Clone, Debug, PartialEq)]

@@ -48,11 +48,6 @@ impl<K: Eq + Hash, V> Table<K, V> {
         self.0.insert(key, value)
     }
 
-    /// The same keys with what `make` makes of their values.
-    pub(super) fn map<W>(self, make: impl Fn(V) -> W) -> Table<K, W> {
-        Table(self.0.into_iter().map(|(key, value)| (key, make(value))).collect())
-    }
-
     pub(super) fn remove<Q: Eq + Hash + ?Sized>(&mut self, key: &Q) -> Option<V>
     where
         K: Borrow<Q>,

@@ -63,7 +63,7 @@ impl Store for Hiding {
     fn finish_checkpoint(
         &self,
         ticket: Ticket,
-        common: &[Write],
+        common: &mut dyn Iterator<Item = Write>,
         connections: &mut dyn Iterator<Item = KeptConnection>,
     ) -> Result<(), StoreError> {
         let hidden = if let Some(hidden) = self.hidden() {

@@ -184,7 +184,7 @@ impl Store for Journal {
     fn finish_checkpoint(
         &self,
         ticket: Ticket,
-        common: &[Write],
+        common: &mut dyn Iterator<Item = Write>,
         connections: &mut dyn Iterator<Item = KeptConnection>,
     ) -> Result<(), StoreError> {
         let Ticket { segment, commit, revision, written } = ticket;

@@ -35,7 +35,7 @@ fn a_backup_of_a_running_registry_is_what_it_was_at_one_commit() {
                 commit(&store, revision);
                 let rows = store.load().unwrap().connections;
                 if let Some(ticket) = store.begin_checkpoint().unwrap() {
-                    store.finish_checkpoint(ticket, &[], &mut rows.into_iter()).unwrap();
+                    store.finish_checkpoint(ticket, &mut std::iter::empty(), &mut rows.into_iter()).unwrap();
                 }
             }
         });

@@ -246,10 +246,10 @@ impl Registry {
             }
             Op::Checkpoint => {
                 prop_assert!(self.commit());
-                let rows = self.state.snapshot().connections;
+                let (_, mut rows) = self.state.snapshot().rows();
                 if let Some(ticket) = self.journal().begin_checkpoint().unwrap() {
                     self.begins = None;
-                    self.journal().finish_checkpoint(ticket, &[], &mut rows.into_iter()).unwrap();
+                    self.journal().finish_checkpoint(ticket, &mut std::iter::empty(), &mut rows).unwrap();
                 }
             }
             Op::Restart => self.reopen()?,

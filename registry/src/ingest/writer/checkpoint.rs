@@ -42,13 +42,9 @@ impl Checkpoints {
     ) {
         let (tell, outcome) = oneshot::channel();
         let write = move || {
-            let Snapshot { common, connections } = snapshot;
-            // Here and not where they are gathered: the writer waits for that.
-            let mut connections = connections.into_iter().map(|(id, row, mut records)| {
-                records.sort_unstable_by(|a, b| a.document.source_id.cmp(&b.document.source_id));
-                (id, row, records)
-            });
-            let done = store.finish_checkpoint(ticket, &common, &mut connections);
+            let (mut common, mut connections) = snapshot.rows();
+            let done = store.finish_checkpoint(ticket, &mut common, &mut connections);
+            drop((common, connections));
             // Let go of first: who hears of the end may open the store anew.
             drop(store);
             drop(tell.send(done));

@@ -273,9 +273,9 @@ impl State {
     }
 
     pub(super) fn touch_children(&self, (connection, id): &Key, touched: &mut Touched) {
-        let holding = self.holdings.get(connection);
-        let children = holding.and_then(|holding| holding.children.get(id)).into_iter().flatten();
-        touched.extend(children.map(|child| (connection.clone(), child.clone())));
+        let Some(holding) = self.holdings.get(connection) else { return };
+        let children = holding.entries.children(id);
+        touched.extend(children.map(|child| (connection.clone(), child.document.source_id.clone())));
     }
 
     /// Disks that this record puts into a machine, for merging them depends on it, and the machine.

@@ -33,7 +33,7 @@ pub(super) fn write(
     first: u64,
     commit: u64,
     revision: Revision,
-    common: &[Write],
+    common: &mut dyn Iterator<Item = Write>,
     unread: &[u8],
     connections: &mut dyn Iterator<Item = KeptConnection>,
 ) -> Result<Written, StoreError> {
@@ -66,7 +66,7 @@ pub(super) fn write(
 fn fill(
     file: &mut FrameFile,
     revision: Revision,
-    common: &[Write],
+    common: &mut dyn Iterator<Item = Write>,
     unread: &[u8],
     connections: &mut dyn Iterator<Item = KeptConnection>,
 ) -> Result<(), StoreError> {
@@ -81,8 +81,14 @@ fn fill(
         }
         Ok(())
     };
-    for some in common.chunks(COMMON_OF_FRAME) {
-        rows::encode(some, &mut frame);
+    let mut some: Vec<Write> = Vec::with_capacity(COMMON_OF_FRAME);
+    loop {
+        some.clear();
+        some.extend(common.take(COMMON_OF_FRAME));
+        if some.is_empty() {
+            break;
+        }
+        rows::encode(&some, &mut frame);
         if frame.len() >= FRAME_BYTES {
             flush(&mut frame, file)?;
         }

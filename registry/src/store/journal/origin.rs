@@ -49,14 +49,14 @@ pub(super) fn begin(
 
 fn create(place: &Place, loaded: Loaded) -> Result<(), StoreError> {
     let Loaded { registry_id, revision, connections, links, remembered, damaged: _ } = loaded;
-    let mut common: Vec<Write> = links.into_iter().map(|link| Write::Link(Box::new(link))).collect();
-    common.extend(remembered.writes());
+    let links = links.into_iter().map(|link| Write::Link(Box::new(link)));
+    let (mut common, mut connections) = (links.chain(remembered.writes()), connections.into_iter());
     if !fits(&registry_id) {
         let reason = format!("the identity {registry_id:?} is too long");
         return Err(StoreError::Open { path: place.folder.display().to_string(), reason });
     }
     tail::create(place, FIRST, 0, revision, 0)?;
-    let written = checkpoint::write(place, FIRST, 0, revision, &common, &[], &mut connections.into_iter())?;
+    let written = checkpoint::write(place, FIRST, 0, revision, &mut common, &[], &mut connections)?;
     place.publish(&written.path, &place.checkpoint())
 }
 

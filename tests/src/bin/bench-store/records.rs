@@ -150,7 +150,8 @@ fn engine(
             }
             if let Some(ticket) = store.begin_checkpoint()? {
                 let (store, rows) = (Arc::clone(store), rows.to_vec());
-                let write = move || store.finish_checkpoint(ticket, &[], &mut rows.into_iter());
+                let write =
+                    move || store.finish_checkpoint(ticket, &mut std::iter::empty(), &mut rows.into_iter());
                 checkpoint = Some(std::thread::spawn(write));
             }
         }

@@ -113,7 +113,7 @@ fn names(names: &[&str]) -> Vec<String> {
 
 fn checkpoint(journal: &Journal, loaded: Loaded) {
     let ticket = journal.begin_checkpoint().unwrap().expect("there is something to write");
-    journal.finish_checkpoint(ticket, &[], &mut loaded.connections.into_iter()).unwrap();
+    journal.finish_checkpoint(ticket, &mut std::iter::empty(), &mut loaded.connections.into_iter()).unwrap();
 }
 
 #[test]
