@@ -16,6 +16,11 @@ impl Evidence {
         self.0.iter().map(|(name, value)| (*name, &**value))
     }
 
+    /// What the first fact says.
+    pub fn first(&self) -> &str {
+        self.iter().next().map_or("", |(_, value)| value)
+    }
+
     pub const fn is_empty(&self) -> bool {
         self.0.is_empty()
     }

@@ -68,6 +68,7 @@ pub(super) async fn keep_ready(mut feed: Feed, memo: Arc<Memo>, stop: Cancellati
     if tokio::task::spawn_blocking(|| tokens::count("")).await.is_err() {
         return;
     }
+    tracing::info!("vocabularies of contexts are loaded");
     loop {
         let view = feed.view();
         let revision = view.revision;

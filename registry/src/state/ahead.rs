@@ -22,6 +22,16 @@ pub fn resources<'a>(resources: &(impl Iterator<Item = &'a Arc<Resource>> + Clon
     touch(|resource| {
         bytes_of(&resource.document)
             .wrapping_add(resource.parent.as_ref().map_or(0, |parent| first(parent.name.as_bytes())))
+            .wrapping_add(resource.reasons().first().map_or(0, |reason| reason.summary.len()))
+    });
+    // Few have any; who asks for those in trouble finds no others.
+    touch(|resource| {
+        let reason = resource.reasons().first();
+        reason
+            .map_or(0, |reason| first(reason.summary.as_bytes()).wrapping_add(reason.evidence.first().len()))
+    });
+    touch(|resource| {
+        resource.reasons().first().map_or(0, |reason| first(reason.evidence.first().as_bytes()))
     });
 }
 
