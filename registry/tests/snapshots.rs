@@ -59,7 +59,7 @@ impl Registry {
     /// How many records were not decoded, and what was answered, written and changed.
     fn snapshot(&mut self, records: &[wire::IngestRecord]) -> Told {
         let Input::Batch(batch) = self.decoded(records) else { panic!("a batch") };
-        let known = batch.upserts.iter().filter(|upsert| upsert.record.is_none()).count();
+        let known = batch.upserts.iter().filter(|upsert| !upsert.is_decoded).count();
         let applied = self.apply(Input::Batch(batch));
         Told {
             known,
@@ -194,7 +194,7 @@ fn a_record_that_changed_between_reading_and_applying_is_taken_as_it_was_told() 
     registry.sequence += 1;
     let overtaken = registry.decoded(&[pool(1, "ONLINE")]);
     let Input::Batch(batch) = &overtaken else { panic!("a batch") };
-    assert!(batch.upserts[0].record.is_none());
+    assert!(!batch.upserts[0].is_decoded);
     registry.sequence -= 2;
     assert_eq!(
         registry.snapshot(&[pool(1, "FAULTED")]),

@@ -145,7 +145,7 @@ fn host(connection: &str, source: DataSource, source_id: &str) -> Input {
     let record = IngestRecord {
         source_id: SourceId::parse(source_id).unwrap(),
         resource_type: ResourceType::Host,
-        ..*first.upserts.remove(0).record.unwrap()
+        ..first.upserts.remove(0).document.record().unwrap()
     };
     first.upserts = vec![record.into()];
     Input::Batch(first)

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use pulse_proto::model::{
-    ConnectionId, Freshness, IngestRecord, ResourceId, ResourceType, Severity, SourceId, StorageTopology,
+    ConnectionId, Freshness, ResourceId, ResourceType, Severity, SourceId, StorageTopology,
 };
 
 use super::document::Document;
@@ -127,18 +127,11 @@ impl Deriving<'_> {
         freshness: Freshness,
         machine: &[(&Holding, &SourceId)],
     ) -> Option<Judgement> {
-        let decoded;
-        let fresh = entry.fresh.as_ref().and_then(|fresh| fresh.record.as_deref());
-        let record: &IngestRecord = if let Some(record) = fresh {
-            record
-        } else {
-            decoded = entry.document.judged().ok()?;
-            &decoded
-        };
+        let record = entry.document.judged().ok()?;
         let is_host = entry.document.resource_type == ResourceType::Host;
         let worst_child = if is_host { worst_child(machine) } else { None };
         let connection = self.holding.status.as_ref().map(|status| status.state);
-        Some(self.judge.judge(&Subject { record, freshness, connection, worst_child }))
+        Some(self.judge.judge(&Subject { record: &record, freshness, connection, worst_child }))
     }
 
     pub(super) fn id(&self, entry: &Entry) -> ResourceId {

@@ -271,12 +271,13 @@ impl fmt::Debug for Document {
     }
 }
 
-/// A record on its way in: kept as a document, judged as a record.
+/// A record on its way in. What was decoded of it goes as soon as it is checked: it takes three times as much, and what a
+/// judge looks at is read where it lies.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Upsert {
     pub document: Document,
-    /// `None` where a document that is held stood for decoding it: decoded if it is needed after all.
-    pub record: Option<Box<IngestRecord>>,
+    /// Not where a document that is held stood for decoding it.
+    pub is_decoded: bool,
     /// What it was compared with, if it was.
     pub(super) beside: Option<Beside>,
 }
@@ -304,12 +305,12 @@ impl Upsert {
         let body = told_to_fields(&record, &technology(kind, &Kinds::told(&record)));
         let record = IngestRecord::try_from(record)?;
         let document = Document::with(&record, &body, Known::of(print));
-        Ok(Self { document, record: Some(Box::new(record)), beside: None })
+        Ok(Self { document, is_decoded: true, beside: None })
     }
 
     /// What is held, told once more.
     pub const fn held(document: Document) -> Self {
-        Self { document, record: None, beside: None }
+        Self { document, is_decoded: false, beside: None }
     }
 
     /// What [`Document::alike`] made of what is held.
@@ -318,22 +319,15 @@ impl Upsert {
             Alike::Equal => Self::held(held),
             Alike::Numbers(document, difference) => {
                 let beside = Some(Beside { document: held, difference });
-                Self { document, record: None, beside }
+                Self { document, is_decoded: false, beside }
             }
-        }
-    }
-
-    pub(super) fn take_record(&mut self) -> Result<Box<IngestRecord>, ProtocolError> {
-        match self.record.take() {
-            Some(record) => Ok(record),
-            None => self.document.record().map(Box::new),
         }
     }
 }
 
 impl From<IngestRecord> for Upsert {
     fn from(record: IngestRecord) -> Self {
-        Self { document: Document::of(&record), record: Some(Box::new(record)), beside: None }
+        Self { document: Document::of(&record), is_decoded: true, beside: None }
     }
 }
 

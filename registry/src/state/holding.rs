@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use pulse_proto::model::{
-    ConnectionId, ConnectionStatus, DataSource, Freshness, IngestRecord, ResourceType, SectionName,
-    SectionReport, SourceId, UnixMillis,
+    ConnectionId, ConnectionStatus, DataSource, Freshness, ResourceType, SectionName, SectionReport,
+    SourceId, UnixMillis,
 };
 
 use super::document::{Beside, Document, Families, Family, Upsert};
@@ -34,8 +34,6 @@ pub(super) struct Entry {
 /// What is needed once, to derive a resource of a record that just came.
 #[derive(Clone, Debug)]
 pub(super) struct Fresh {
-    /// `None` where it was not decoded: what is judged of it is read when it is needed.
-    pub(super) record: Option<Box<IngestRecord>>,
     /// What it was compared with, if it was.
     pub(super) beside: Option<Beside>,
     /// Not yet kept with a stamp.
@@ -120,7 +118,7 @@ impl Holding {
             if document.resource_type == ResourceType::Host {
                 holding.hosts.insert(document.source_id.clone());
             }
-            let fresh = Some(Box::new(Fresh { record: None, beside: None, unstamped: false, stamp }));
+            let fresh = Some(Box::new(Fresh { beside: None, unstamped: false, stamp }));
             holding.entries.insert(Entry { document, resource: None, fresh });
         }
         holding
@@ -156,8 +154,8 @@ impl Holding {
 
     /// Takes a record, new or changed.
     pub(super) fn put(&mut self, upsert: Upsert, stamp: Stamp) {
-        let Upsert { document, record, beside } = upsert;
-        self.place(document, Fresh { record, beside, unstamped: true, stamp });
+        let Upsert { document, is_decoded: _, beside } = upsert;
+        self.place(document, Fresh { beside, unstamped: true, stamp });
     }
 
     /// Texts that the connection has already are not kept once more: some hundred bytes of each record.

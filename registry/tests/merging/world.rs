@@ -13,8 +13,8 @@ use pulse_registry::health::Tables;
 use pulse_registry::state::{
     Batch, Boundary, Changes, Input, Link, LinkError, Pair, Removal, Resource, Retention, Stand, State, Write,
 };
-use pulse_registry::store::Store;
 use pulse_registry::store::memory::Memory;
+use pulse_registry::store::{Loaded, Store};
 
 pub(crate) const NOW: UnixMillis = UnixMillis::new(1_790_000_000_000);
 
@@ -188,9 +188,23 @@ impl World {
     pub(crate) fn restarted(&self) -> State {
         let loaded = self.store.load().unwrap();
         assert_eq!(loaded.damaged, Vec::<String>::new());
+        self.assert_checkpoint_is(&loaded);
         let past = (loaded.remembered, Retention::default());
         let judge = Arc::new(Tables::default());
         State::restore((judge, boundary()), loaded.revision, loaded.connections, loaded.links, past, NOW)
+    }
+
+    /// What a checkpoint would be made of is what was written, step by step.
+    fn assert_checkpoint_is(&self, loaded: &Loaded) {
+        let (common, connections) = self.state.snapshot().rows();
+        // A store that never had a horizon has none.
+        let counts = |write: &Write| !matches!(write, Write::Horizon(_));
+        let links = loaded.links.iter().map(|link| Write::Link(Box::new(link.clone())));
+        let written: Vec<Write> = links.chain(loaded.remembered.clone().writes()).filter(counts).collect();
+        assert_eq!(common.filter(counts).collect::<Vec<_>>(), written);
+        let records: Vec<_> = connections.map(|(id, _, records)| (id, records)).collect();
+        let written = loaded.connections.iter().map(|(id, _, records)| (id.clone(), records.clone()));
+        assert_eq!(records, written.collect::<Vec<_>>());
     }
 
     pub(crate) fn resources(&self) -> Vec<Arc<Resource>> {

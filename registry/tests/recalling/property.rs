@@ -286,7 +286,7 @@ impl Side {
         let collector = CollectorId::parse("c").unwrap();
         let input = decode::batch(batch, &collector, Limits::default(), &mut self.recalled[at]).unwrap();
         let Input::Batch(batch) = &input else { panic!("a batch") };
-        let known = batch.upserts.iter().filter(|upsert| upsert.record.is_none()).count();
+        let known = batch.upserts.iter().filter(|upsert| !upsert.is_decoded).count();
         self.waiting.push_back(input);
         known
     }

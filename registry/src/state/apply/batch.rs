@@ -187,9 +187,9 @@ impl State {
                 return Ok(());
             }
             if !kept.is_empty()
-                && let (Ok(told), Ok(held)) = (upsert.take_record(), old.record())
+                && let (Ok(told), Ok(held)) = (upsert.document.record(), old.record())
             {
-                upsert = with_kept(*told, &held, kept).into();
+                upsert = with_kept(told, &held, kept).into();
             }
             let is_known_to_differ = upsert.beside.as_ref().is_some_and(|beside| beside.is(old));
             if !is_known_to_differ && *old == upsert.document {

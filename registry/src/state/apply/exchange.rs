@@ -26,7 +26,7 @@ pub(in crate::state) struct Renumbered {
 impl Entry {
     /// Takes a document that differs from the one held in numbers alone.
     pub(super) fn renumber(&mut self, upsert: Upsert) -> Renumbered {
-        let Upsert { document, record: _, beside } = upsert;
+        let Upsert { document, is_decoded: _, beside } = upsert;
         let is_shown = |shown: &Arc<Resource>| shown.document.is(&self.document);
         let was_shown = self.resource.as_ref().is_some_and(is_shown);
         self.document = document.clone();

@@ -191,7 +191,7 @@ impl State {
             if entry.fresh.as_ref().is_some_and(|fresh| fresh.unstamped) {
                 writes.push(Write::Stamp(key.0.clone(), key.1.clone(), stamp));
             }
-            entry.fresh = Some(Box::new(Fresh { record: None, beside: None, unstamped: false, stamp }));
+            entry.fresh = Some(Box::new(Fresh { beside: None, unstamped: false, stamp }));
             if let Some(old) = entry.resource.take() {
                 settling.moved.extend(self.host_of(&old));
                 settling.before.insert(old.id, old);

@@ -25,7 +25,7 @@ struct Held {
     row: ConnectionRow,
     /// What a resource of one source shows is its record.
     shown: Vec<Arc<Resource>>,
-    /// Of several sources, or not shown yet.
+    /// Of several sources, or led by another record, or not shown yet.
     others: Vec<RecordRow>,
 }
 
@@ -55,7 +55,7 @@ impl State {
 }
 
 impl Snapshot {
-    /// Steps that make what is kept besides connections, and the connections; each made when it is asked for.
+    /// Steps that make what is kept besides connections, and the connections. All but links are made when they are asked for.
     pub fn rows(self) -> (impl Iterator<Item = Write>, impl Iterator<Item = KeptConnection>) {
         let Self { links, past, notes, connections } = self;
         let links: Vec<Write> = links.iter().map(|link| Write::Link(Box::new(link.clone()))).collect();

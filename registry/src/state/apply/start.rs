@@ -1,7 +1,6 @@
 //! What is shown after a start: everything derived anew from what was kept, by
 //! as many threads as there are processors. The outcome does not depend on them:
-//! of another connection nobody reads what is derived, but for the id that it
-//! has either way.
+//! nothing is put in place before all of a step is derived.
 
 use std::sync::Arc;
 use std::thread;
@@ -20,8 +19,6 @@ use crate::state::view::{Shard, Slot};
 /// With fewer records a thread costs more than it saves.
 const SMALL_RECORDS: usize = 5_000;
 const THREADS_MAX: usize = 8;
-/// What a record was derived from goes as soon as these are in place, and the next ones take its memory.
-const CONNECTIONS_AT_ONCE: usize = 64;
 
 /// One for each entry of a holding, in the order that they lie there: nothing comes or goes until they are put in place.
 type Derived = Vec<Option<Arc<Resource>>>;
@@ -36,21 +33,16 @@ impl State {
         let mut connections: Vec<ConnectionId> = self.holdings.keys().cloned().collect();
         connections.sort_unstable();
         let threads = threads_for(self.holdings.values().map(|holding| holding.entries.len()).sum());
+        let all = || connections.iter().collect();
         // Hosts last: they are judged by what lies below them.
         for hosts in [false, true] {
-            for some in connections.chunks(CONNECTIONS_AT_ONCE) {
-                let derived =
-                    in_parallel(some.iter().collect(), threads, |connection| self.derived(connection, hosts));
-                let mut holdings: Vec<(&ConnectionId, &mut Holding)> =
-                    self.holdings.iter_mut().filter(|(connection, _)| is_among(some, connection)).collect();
-                holdings.sort_unstable_by_key(|(connection, _)| *connection);
-                let holdings = holdings.into_iter().map(|(_, holding)| holding);
-                let pairs = holdings.zip(derived).collect();
-                in_parallel(pairs, threads, |(holding, derived)| put(holding, derived));
-            }
+            let derived = in_parallel(all(), threads, |connection| self.derived(connection, hosts));
+            let mut holdings: Vec<(&ConnectionId, &mut Holding)> = self.holdings.iter_mut().collect();
+            holdings.sort_unstable_by_key(|(connection, _)| *connection);
+            let holdings = holdings.into_iter().map(|(_, holding)| holding);
+            in_parallel(holdings.zip(derived).collect(), threads, |(holding, derived)| put(holding, derived));
         }
-        let shards =
-            in_parallel(connections.iter().collect(), threads, |connection| self.shard_of(connection));
+        let shards = in_parallel(all(), threads, |connection| self.shard_of(connection));
         self.view.fill(shards.into_iter().flatten().collect());
     }
 
@@ -88,12 +80,6 @@ impl State {
         let (status, sections) = (holding.status.clone(), holding.sections.clone());
         Some((Shard::build(None, connection.clone(), status, sections, resources), slots))
     }
-}
-
-/// Whether it is one of neighbours that ascend, of which all are held.
-fn is_among(some: &[ConnectionId], connection: &ConnectionId) -> bool {
-    some.first().is_some_and(|first| first <= connection)
-        && some.last().is_some_and(|last| connection <= last)
 }
 
 fn put(holding: &mut Holding, derived: Derived) {
