@@ -15,7 +15,7 @@ use std::fmt;
 
 pub use resource::{record_from_fields, record_to_fields, told_to_fields};
 pub(crate) use value::has_control;
-pub use value::{timestamp_from_wire, timestamp_to_wire};
+pub use value::{LIST_MAX, timestamp_from_wire, timestamp_to_wire};
 
 /// A message breaks the contract: which field, and how.
 #[derive(Clone, Debug, PartialEq, Eq)]

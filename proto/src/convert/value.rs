@@ -10,7 +10,7 @@ pub(super) const NAME_BYTES_MAX: usize = 1_024;
 /// Longest free text, in bytes.
 pub(super) const TEXT_BYTES_MAX: usize = 4_096;
 /// Longest list of tags, names or addresses.
-pub(super) const LIST_MAX: usize = 256;
+pub const LIST_MAX: usize = 256;
 /// Longest interval a section may claim: one week.
 const INTERVAL_MAX: Duration = Duration::from_hours(7 * 24);
 

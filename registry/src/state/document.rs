@@ -1,6 +1,6 @@
 //! A record as it is kept: what places it as plain fields, everything a client
 //! sees of it encoded once. Store, list and watch share these bytes; nobody
-//! decodes them but a judge who must look again.
+//! decodes them but a judge.
 
 mod alike;
 pub(crate) mod difference;
@@ -271,8 +271,8 @@ impl fmt::Debug for Document {
     }
 }
 
-/// A record on its way in. What was decoded of it goes as soon as it is checked: it takes three times as much, and what a
-/// judge looks at is read where it lies.
+/// A record on its way in. What was decoded of it goes as soon as it is checked: it takes three times as much. A judge reads
+/// what he looks at from the document.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Upsert {
     pub document: Document,

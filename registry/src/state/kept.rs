@@ -1,8 +1,10 @@
 //! Parts of a record that its sender has not seen whole: what it tells of them
 //! is taken, what it does not tell stays as it is held. Pure.
 
+use std::cmp::Reverse;
 use std::collections::BTreeSet;
 
+use pulse_proto::convert::LIST_MAX;
 use pulse_proto::model::{Capacity, IngestRecord, Metrics, RecordPart, ResourceType, StorageTopology, Zfs};
 
 /// The record to hold in place of `old`.
@@ -29,7 +31,13 @@ pub fn with_kept(mut merged: IngestRecord, old: &IngestRecord, kept: &BTreeSet<R
 fn keep_incidents(record: &mut IngestRecord, old: &IngestRecord) {
     let told: BTreeSet<&str> = record.incidents.iter().map(|incident| incident.native_id.as_str()).collect();
     let held = old.incidents.iter().filter(|incident| !told.contains(incident.native_id.as_str()));
-    let held: Vec<_> = held.cloned().collect();
+    let mut held: Vec<_> = held.cloned().collect();
+    let room = LIST_MAX.saturating_sub(record.incidents.len());
+    if held.len() > room {
+        // With more it were no record. What is told anew goes before what is held, and of that the worst.
+        held.sort_by_key(|incident| Reverse(incident.level));
+        held.truncate(room);
+    }
     record.incidents.extend(held);
 }
 
@@ -157,6 +165,7 @@ mod tests {
     };
 
     use super::*;
+    use crate::state::Document;
 
     fn bare(resource_type: ResourceType) -> IngestRecord {
         IngestRecord {
@@ -190,6 +199,34 @@ mod tests {
     fn merged(new: &IngestRecord, old: &IngestRecord, part: RecordPart) -> IngestRecord {
         let kept = BTreeSet::from([part]);
         with_kept(new.clone(), old, &kept)
+    }
+
+    #[test]
+    fn told_and_held_incidents_are_no_more_than_a_record_has() {
+        let incident = |id: usize, level| Incident {
+            provider: "truenas".to_owned(),
+            native_id: format!("{id:03}"),
+            klass: "K".to_owned(),
+            level,
+            text: String::new(),
+            args_json: String::new(),
+            node: String::new(),
+            dismissed: false,
+            one_shot: false,
+            started_at: None,
+        };
+        let record = |ids: std::ops::Range<usize>| {
+            let level =
+                |id: usize| if id.is_multiple_of(2) { AlertLevel::Info } else { AlertLevel::Critical };
+            let incidents = ids.map(|id| incident(id, level(id))).collect();
+            IngestRecord { incidents, ..pool(1) }
+        };
+        let (new, old) = (record(200..356), record(0..200));
+        let merged = merged(&new, &old, RecordPart::Incidents);
+        assert_eq!(merged.incidents.len(), LIST_MAX);
+        assert_eq!(merged.incidents[..156], new.incidents);
+        assert!(merged.incidents[156..].iter().all(|held| held.level == AlertLevel::Critical));
+        assert!(Document::of(&merged).record().is_ok());
     }
 
     #[test]

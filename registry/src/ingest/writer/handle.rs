@@ -15,8 +15,8 @@ use crate::state::{Answer, Input, LinkError, Note, Pair, Stand};
 
 /// Inputs that may wait for the writer, over all streams.
 pub const QUEUE_MAX: usize = 256;
-/// Bytes of messages whose inputs are decoded and not yet applied, over all streams. Decoded they are some three times as
-/// large; a larger message waits until it is alone.
+/// Bytes of messages whose inputs are decoded and not yet applied, over all streams. As documents
+/// they take about as much; a larger message waits until it is alone.
 pub const QUEUE_BYTES_MAX: u32 = 16 * 1024 * 1024;
 
 /// How streams reach the writer.

@@ -25,7 +25,7 @@ struct Held {
     row: ConnectionRow,
     /// What a resource of one source shows is its record.
     shown: Vec<Arc<Resource>>,
-    /// Of several sources, or led by another record, or not shown yet.
+    /// Of several sources, or led by another record, or not shown as they are held.
     others: Vec<RecordRow>,
 }
 
@@ -37,7 +37,9 @@ impl State {
             let mut others = Vec::new();
             for entry in holding.entries.iter() {
                 match &entry.resource {
-                    Some(resource) if resource.parts().is_none() => shown.push(Arc::clone(resource)),
+                    Some(resource) if resource.parts().is_none() && entry.fresh.is_none() => {
+                        shown.push(Arc::clone(resource));
+                    }
                     _ => others.extend(
                         entry.stamp().map(|stamp| RecordRow { document: entry.document.clone(), stamp }),
                     ),

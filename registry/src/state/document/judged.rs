@@ -1,5 +1,6 @@
-//! As much of a record as a judge looks at, read where it lies. At a start
-//! every record is judged, and decoding the whole of each took most of it.
+//! As much of a record as a judge looks at, read where it lies. Every record
+//! that comes is judged, and all of them at a start, of which decoding the
+//! whole of each took most.
 //! Datasets and disks are nearly all there are; others are decoded.
 
 use pulse_proto::ProtocolError;
