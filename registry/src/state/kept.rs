@@ -196,16 +196,10 @@ mod tests {
         record
     }
 
-    fn merged(new: &IngestRecord, old: &IngestRecord, part: RecordPart) -> IngestRecord {
-        let kept = BTreeSet::from([part]);
-        with_kept(new.clone(), old, &kept)
-    }
-
-    #[test]
-    fn told_and_held_incidents_are_no_more_than_a_record_has() {
-        let incident = |id: usize, level| Incident {
+    fn incident(native_id: &str, level: AlertLevel) -> Incident {
+        Incident {
             provider: "truenas".to_owned(),
-            native_id: format!("{id:03}"),
+            native_id: native_id.to_owned(),
             klass: "K".to_owned(),
             level,
             text: String::new(),
@@ -214,11 +208,20 @@ mod tests {
             dismissed: false,
             one_shot: false,
             started_at: None,
-        };
+        }
+    }
+
+    fn merged(new: &IngestRecord, old: &IngestRecord, part: RecordPart) -> IngestRecord {
+        let kept = BTreeSet::from([part]);
+        with_kept(new.clone(), old, &kept)
+    }
+
+    #[test]
+    fn told_and_held_incidents_are_no_more_than_a_record_has() {
         let record = |ids: std::ops::Range<usize>| {
             let level =
                 |id: usize| if id.is_multiple_of(2) { AlertLevel::Info } else { AlertLevel::Critical };
-            let incidents = ids.map(|id| incident(id, level(id))).collect();
+            let incidents = ids.map(|id| incident(&format!("{id:03}"), level(id))).collect();
             IngestRecord { incidents, ..pool(1) }
         };
         let (new, old) = (record(200..356), record(0..200));
@@ -232,24 +235,13 @@ mod tests {
     #[test]
     fn each_part_keeps_itself_and_nothing_else() {
         let mut old = pool(1);
-        old.incidents.push(Incident {
-            provider: "truenas".to_owned(),
-            native_id: "a".to_owned(),
-            klass: "K".to_owned(),
-            level: AlertLevel::Critical,
-            text: String::new(),
-            args_json: String::new(),
-            node: String::new(),
-            dismissed: false,
-            one_shot: false,
-            started_at: None,
-        });
+        old.incidents.push(incident("a", AlertLevel::Critical));
         old.capacity =
             Some(Capacity { total_bytes: Some(9), raw_total_bytes: Some(1), ..Capacity::default() });
         let new = pool(2);
         assert_eq!(merged(&new, &old, RecordPart::Incidents).incidents, old.incidents);
         let mut other = new.clone();
-        other.incidents.push(Incident { native_id: "b".to_owned(), ..old.incidents[0].clone() });
+        other.incidents.push(incident("b", AlertLevel::Critical));
         assert_eq!(merged(&other, &old, RecordPart::Incidents).incidents.len(), 2, "told and held");
         let usable = merged(&new, &old, RecordPart::UsableCapacity);
         let capacity = usable.capacity.unwrap_or_default();
