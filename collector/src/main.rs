@@ -1,6 +1,5 @@
 //! The `pulse-collector` binary.
 
-#[tokio::main]
-async fn main() -> std::process::ExitCode {
-    pulse_collector::cli::main().await
+fn main() -> std::process::ExitCode {
+    pulse_collector::cli::main()
 }

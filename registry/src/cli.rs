@@ -127,8 +127,8 @@ struct SettingsArgs {
 }
 
 /// Runs what the arguments ask for.
-pub async fn main() -> ExitCode {
-    command::finish("pulse-registry", run(Cli::parse()).await)
+pub fn main() -> ExitCode {
+    command::run("pulse-registry", run(Cli::parse()))
 }
 
 async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
@@ -142,7 +142,7 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
                 audit: Some(&config.audit),
                 traces: &config.traces,
             })?;
-            let served = serve_until_stopped(config).await;
+            let served = serve::until_stopped(App::start(config), App::shutdown, App::wait).await;
             if let Some(exporting) = exporting {
                 exporting.finish().await;
             }
@@ -195,17 +195,6 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         }
     }
     Ok(ExitCode::SUCCESS)
-}
-
-async fn serve_until_stopped(config: Config) -> anyhow::Result<()> {
-    let app = App::start(config).await?;
-    serve::stop_signal().await?;
-    app.shutdown();
-    // Who asks twice does not want to wait.
-    tokio::select! {
-        ended = app.wait() => ended,
-        signal = serve::stop_signal() => signal,
-    }
 }
 
 impl SettingsArgs {

@@ -17,8 +17,19 @@ pub enum Output {
     Json,
 }
 
+/// The whole of a binary. What still blocks when its work is done, a disk that hangs for one, keeps nobody waiting.
+pub fn run(binary: &str, work: impl Future<Output = anyhow::Result<ExitCode>>) -> ExitCode {
+    let runtime = match tokio::runtime::Runtime::new() {
+        Ok(runtime) => runtime,
+        Err(error) => return finish(binary, Err(error.into())),
+    };
+    let code = finish(binary, runtime.block_on(work));
+    runtime.shutdown_background();
+    code
+}
+
 /// 0: done, 1: failed, which is said with its causes. 2, not understood, is the parser's.
-pub fn finish(binary: &str, done: anyhow::Result<ExitCode>) -> ExitCode {
+fn finish(binary: &str, done: anyhow::Result<ExitCode>) -> ExitCode {
     match done {
         Ok(code) => code,
         // Whoever read our output has seen enough.

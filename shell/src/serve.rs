@@ -25,7 +25,7 @@ use tonic::transport::Server;
 use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
 use tower::{Layer as _, ServiceExt as _};
-use tracing::{debug, warn};
+use tracing::{debug, info, warn};
 
 use crate::access::guard::{Guard, Port};
 use crate::access::inside::InsideLayer;
@@ -248,6 +248,30 @@ pub fn refuse_root(folder: &Path) -> anyhow::Result<()> {
 pub async fn say_health(health: &HealthReporter, services: &[&str], status: ServingStatus) {
     for service in std::iter::once(&"").chain(services) {
         health.set_service_status(*service, status).await;
+    }
+}
+
+/// Starts and serves until Ctrl-C or SIGTERM, then drains. A start that one of them comes into is given up: it reads what
+/// is stored, which may be much.
+pub async fn until_stopped<A>(
+    start: impl Future<Output = anyhow::Result<A>>,
+    shutdown: impl FnOnce(&A),
+    wait: impl AsyncFnOnce(A) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
+    let mut stop = pin!(stop_signal());
+    let app = tokio::select! {
+        started = start => started?,
+        stopped = &mut stop => {
+            info!("asked to stop before it served");
+            return stopped;
+        }
+    };
+    stop.await?;
+    shutdown(&app);
+    // Who asks twice does not want to wait.
+    tokio::select! {
+        ended = wait(app) => ended,
+        signal = stop_signal() => signal,
     }
 }
 

@@ -11,8 +11,11 @@ use pulse_proto::pb::registry::v1::ListResourcesRequest;
 use pulse_proto::pb::resource::v1::{ConnectionState, Resource, Status};
 use pulse_tests::harness::feeder::{Feeder, batch, pool};
 use pulse_tests::harness::fleet::{Pair, Service};
+use pulse_tests::harness::process::binary;
 use pulse_tests::harness::view::{Mirror, client};
+use pulse_tests::harness::within;
 use serde_json::json;
+use tokio::process::Command;
 
 async fn running() -> anyhow::Result<(Appliance, Pair, String)> {
     let appliance = Appliance::start(ApplianceConfig::of(ApiLine::V25_10)).await?;
@@ -142,6 +145,33 @@ async fn both_drain_when_asked_and_end_with_success() -> anyhow::Result<()> {
     };
     let status = ended.downcast_ref::<tonic::Status>().map(tonic::Status::code);
     assert!(status.is_none_or(|code| code == tonic::Code::Unavailable), "{ended:?}");
+    Ok(())
+}
+
+/// Whatever a start waits for, here for a certificate that nobody writes.
+#[tokio::test]
+async fn a_stop_ends_a_start_that_is_not_done() -> anyhow::Result<()> {
+    for name in ["pulse-registry", "pulse-collector"] {
+        let folder = tempfile::tempdir()?;
+        let certificate = folder.path().join("tls.crt");
+        assert!(Command::new("mkfifo").arg(&certificate).status().await?.success(), "mkfifo");
+        let (data, any) = (folder.path().join("data"), "listen = \"127.0.0.1:0\"");
+        let settings = format!(
+            "data_dir = {data:?}\n[tls]\ncert_file = {certificate:?}\nkey_file = {certificate:?}\n[grpc]\n{any}\n[http]\n{any}\n"
+        );
+        let config = folder.path().join("config.toml");
+        std::fs::write(&config, settings)?;
+        let mut service = Command::new(binary(name)?);
+        let mut child = service.arg("serve").arg("--config").arg(&config).kill_on_drop(true).spawn()?;
+        // Opens when somebody reads: the start has come so far.
+        let opened =
+            tokio::task::spawn_blocking(move || std::fs::File::options().write(true).open(certificate));
+        let _held = within("the start to read its certificate", opened).await??;
+        let pid = child.id().expect("it is running").to_string();
+        assert!(Command::new("kill").args(["-TERM", &pid]).status().await?.success(), "send SIGTERM");
+        let status = within("the start to end", child.wait()).await?;
+        assert!(status.success(), "{name} ended with {status}");
+    }
     Ok(())
 }
 

@@ -54,11 +54,11 @@ async fn main() -> anyhow::Result<()> {
     if at_start {
         disk.begin();
     }
-    let app =
-        App::start_on(config, Arc::new(disk.clone()), Options { checkpoint_bytes_min: CHECKPOINT_BYTES })
-            .await?;
-    disk.begin();
-    serve::stop_signal().await?;
-    app.shutdown();
-    app.wait().await
+    let start = async {
+        let options = Options { checkpoint_bytes_min: CHECKPOINT_BYTES };
+        let app = App::start_on(config, Arc::new(disk.clone()), options).await?;
+        disk.begin();
+        Ok(app)
+    };
+    serve::until_stopped(start, App::shutdown, App::wait).await
 }
