@@ -142,7 +142,7 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
                 audit: Some(&config.audit),
                 traces: &config.traces,
             })?;
-            let served = serve::until_stopped(App::start(config), App::shutdown, App::wait).await;
+            let served = serve::until_stopped(Box::pin(App::start(config)), App::shutdown, App::wait).await;
             if let Some(exporting) = exporting {
                 exporting.finish().await;
             }

@@ -9,6 +9,7 @@ pub mod derive;
 pub mod document;
 mod entries;
 pub mod feed;
+mod fresh;
 pub mod holding;
 pub mod id;
 pub mod input;

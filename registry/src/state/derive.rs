@@ -64,7 +64,7 @@ impl Deriving<'_> {
     /// What the entry is by itself. `machine` are the records of the machine it is, when it is one.
     fn alone(&self, entry: &Entry, machine: &[(&Holding, &SourceId)], child_count: u32) -> Option<Resource> {
         let holding = self.holding;
-        let stamp: Stamp = entry.stamp()?;
+        let stamp: Stamp = holding.stamp(entry)?;
         let document = &entry.document;
         let report = holding.sections.get(&document.section);
         let freshness = holding.freshness_of(&document.section).unwrap_or(Freshness::Stale);

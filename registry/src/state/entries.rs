@@ -49,7 +49,8 @@ impl Entries {
         self.all.get_mut(place)
     }
 
-    fn place(&self, id: &SourceId) -> Option<usize> {
+    /// Where it lies, until something is removed.
+    pub(super) fn place(&self, id: &SourceId) -> Option<usize> {
         let hash = self.hasher.hash_one(id);
         let place = self.places.find(hash, |place| self.all[*place as usize].document.source_id == *id)?;
         Some(*place as usize)
@@ -199,14 +200,14 @@ mod tests {
 
     fn entry(number: u8) -> Entry {
         let document = Seed::new(ResourceType::Vm, number.into(), "a").build().document.clone();
-        Entry { document, resource: None, fresh: None }
+        Entry { document, resource: None }
     }
 
     fn child(id: &SourceId, parent: Option<SourceId>) -> Entry {
         let section = SectionName::parse("vms").unwrap();
         let body = wire::Resource { r#type: ResourceType::Vm.to_wire(), ..wire::Resource::default() };
         let document = Document::restore(id.clone(), parent, section, &body.encode_to_vec()).unwrap();
-        Entry { document, resource: None, fresh: None }
+        Entry { document, resource: None }
     }
 
     proptest! {

@@ -8,8 +8,9 @@ use pulse_proto::model::{
     SourceId, UnixMillis,
 };
 
-use super::document::{Beside, Document, Families, Family, Upsert};
+use super::document::{Document, Families, Family, Upsert};
 use super::entries::Entries;
+use super::fresh::{Fresh, Waiting};
 use super::judge::Judge;
 use super::lease::Cursor;
 use super::origin::Origin;
@@ -27,18 +28,6 @@ pub(super) struct Entry {
     pub(super) document: Document,
     /// `None` until it was derived for the first time, and while another record leads what it is part of.
     pub(super) resource: Option<Arc<Resource>>,
-    /// Until it is derived anew.
-    pub(super) fresh: Option<Box<Fresh>>,
-}
-
-/// What is needed once, to derive a resource of a record that just came.
-#[derive(Clone, Debug)]
-pub(super) struct Fresh {
-    /// What it was compared with, if it was.
-    pub(super) beside: Option<Beside>,
-    /// Not yet kept with a stamp.
-    pub(super) unstamped: bool,
-    pub(super) stamp: Stamp,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -60,6 +49,9 @@ pub(super) struct Holding {
     /// When `freshness` will next differ if nothing is heard.
     pub(super) deadline: Option<UnixMillis>,
     pub(super) entries: Entries,
+    pub(super) fresh: Waiting,
+    /// Of each entry as it lies there, after a start and until all are derived.
+    restored: Vec<Stamp>,
     /// Those of records that came since the start.
     families: Families,
     pub(super) hosts: BTreeSet<SourceId>,
@@ -67,23 +59,6 @@ pub(super) struct Holding {
     pub(super) seen: Option<Seen>,
     /// Times of observation moved since the row was last written.
     pub(super) unwritten: bool,
-}
-
-impl Entry {
-    /// When it came and last changed; of what is shown, as it is shown.
-    pub(super) fn stamp(&self) -> Option<Stamp> {
-        match (&self.resource, &self.fresh) {
-            (Some(shown), _) => Some(Stamp::of(shown)),
-            (None, fresh) => fresh.as_ref().map(|fresh| fresh.stamp),
-        }
-    }
-}
-
-impl Fresh {
-    /// What it is beside this document, when it was compared with that one.
-    pub(super) fn beside(&self, document: &Document) -> Option<&Beside> {
-        self.beside.as_ref().filter(|beside| beside.is(document))
-    }
 }
 
 impl Holding {
@@ -98,6 +73,8 @@ impl Holding {
             freshness: BTreeMap::new(),
             deadline: None,
             entries: Entries::default(),
+            fresh: Waiting::default(),
+            restored: Vec::new(),
             families: Families::default(),
             hosts: BTreeSet::new(),
             seen: None,
@@ -114,12 +91,13 @@ impl Holding {
         holding.sections = sections;
         holding.freshness = freshness;
         holding.entries.reserve(records.len());
+        holding.restored.reserve_exact(records.len());
         for RecordRow { document, stamp } in records {
             if document.resource_type == ResourceType::Host {
                 holding.hosts.insert(document.source_id.clone());
             }
-            let fresh = Some(Box::new(Fresh { beside: None, unstamped: false, stamp }));
-            holding.entries.insert(Entry { document, resource: None, fresh });
+            holding.restored.push(stamp);
+            holding.entries.insert(Entry { document, resource: None });
         }
         holding
     }
@@ -185,27 +163,44 @@ impl Holding {
     }
 
     fn place(&mut self, document: Document, mut fresh: Fresh) {
-        if let Some(entry) = self.entries.get_mut(&document.source_id)
+        let id = document.source_id.clone();
+        if let Some(entry) = self.entries.get_mut(&id)
             && entry.document.parent_source_id == document.parent_source_id
             && entry.document.resource_type == document.resource_type
         {
             // Its place stays: most changes are of facts.
-            fresh.stamp = entry.stamp().unwrap_or(fresh.stamp);
+            fresh.stamp = self.fresh.stamp(entry).unwrap_or(fresh.stamp);
             entry.document = document;
-            entry.fresh = Some(Box::new(fresh));
+            self.fresh.insert(id, fresh);
             return;
         }
-        let old = self.take(&document.source_id);
+        fresh.stamp = self.entries.get(&id).and_then(|entry| self.stamp(entry)).unwrap_or(fresh.stamp);
+        let resource = self.take(&id).and_then(|old| old.resource);
         if document.resource_type == ResourceType::Host {
-            self.hosts.insert(document.source_id.clone());
+            self.hosts.insert(id.clone());
         }
-        fresh.stamp = old.as_ref().and_then(Entry::stamp).unwrap_or(fresh.stamp);
-        let resource = old.and_then(|old| old.resource);
-        self.entries.insert(Entry { document, resource, fresh: Some(Box::new(fresh)) });
+        self.entries.insert(Entry { document, resource });
+        self.fresh.insert(id, fresh);
+    }
+
+    /// When a record came and last changed; of what is shown, as it is shown.
+    pub(super) fn stamp(&self, entry: &Entry) -> Option<Stamp> {
+        let restored = || self.restored.get(self.entries.place(&entry.document.source_id)?).copied();
+        self.fresh.stamp(entry).or_else(restored)
+    }
+
+    /// After a start everything is derived that is not led.
+    pub(super) fn derived(&mut self) {
+        for (entry, stamp) in self.entries.iter().zip(std::mem::take(&mut self.restored)) {
+            if entry.resource.is_none() {
+                self.fresh.insert(entry.document.source_id.clone(), Fresh::led(stamp));
+            }
+        }
     }
 
     pub(super) fn take(&mut self, id: &SourceId) -> Option<Entry> {
         self.hosts.remove(id);
+        self.fresh.remove(id);
         self.entries.remove(id)
     }
 

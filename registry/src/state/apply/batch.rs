@@ -199,7 +199,7 @@ impl State {
         }
         let is_alike = |entry: &&mut Entry| entry.document.is_alike(&upsert.document);
         if let Some(entry) = held.take_if(|entry| is_alike(entry)) {
-            let is_shown = entry.resource.is_some() && entry.fresh.is_none();
+            let is_shown = holding.fresh.shows(entry);
             if is_shown && self.merge.group(connection, &entry.document.source_id).is_none() {
                 renumbered.push(entry.renumber(upsert));
                 return Ok(());

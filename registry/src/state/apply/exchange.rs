@@ -98,12 +98,7 @@ impl State {
             };
             new.updated_at = settling.now;
             new.revision = settling.revision;
-            let stamp = Stamp {
-                created_at: new.created_at,
-                updated_at: new.updated_at,
-                revision: new.revision,
-                created: new.created,
-            };
+            let stamp = Stamp::of(&new);
             // Compared with an earlier one while batches are on their way: both are at hand now.
             let difference = || match beside {
                 Some(beside) => beside.difference,

@@ -11,7 +11,8 @@ use super::batch::same_place;
 use super::{Concerned, State, Touched};
 use crate::state::change::{Change, Changes};
 use crate::state::derive::Deriving;
-use crate::state::holding::{Fresh, Holding};
+use crate::state::fresh::Fresh;
+use crate::state::holding::Holding;
 use crate::state::merge::Key;
 use crate::state::resource::{Parent, Resource};
 use crate::state::row::{Stamp, Write};
@@ -113,7 +114,7 @@ impl State {
             if let Some(old) = &entry.resource {
                 weighs_the_same =
                     old.severity == resource.severity && old.document.is_alike(&resource.document);
-                let fresh = entry.fresh.as_ref();
+                let fresh = holding.fresh.get(&source_id);
                 let is_known_to_differ = fresh.is_some_and(|fresh| fresh.beside(&old.document).is_some());
                 if !is_known_to_differ {
                     if **old == resource {
@@ -158,14 +159,9 @@ impl State {
             resource.updated_at = settling.now;
             resource.revision = settling.revision;
             let resource = Arc::new(resource);
-            let stamp = Stamp {
-                created_at: resource.created_at,
-                updated_at: resource.updated_at,
-                revision: resource.revision,
-                created: resource.created,
-            };
+            let stamp = Stamp::of(&resource);
             entry.resource = Some(Arc::clone(&resource));
-            entry.fresh = None;
+            holding.fresh.remove(&source_id);
             writes.push(Write::Stamp(connection, source_id, stamp));
             settling.after.insert(resource.id, resource);
         }
@@ -183,15 +179,13 @@ impl State {
                 continue;
             };
             led.insert(leader.clone());
-            let entry = self.holdings.get_mut(&key.0).and_then(|holding| holding.entries.get_mut(&key.1));
-            let Some((entry, stamp)) = entry.and_then(|entry| entry.stamp().map(|stamp| (entry, stamp)))
-            else {
-                continue;
-            };
-            if entry.fresh.as_ref().is_some_and(|fresh| fresh.unstamped) {
+            let Some(Holding { entries, fresh, .. }) = self.holdings.get_mut(&key.0) else { continue };
+            let Some(entry) = entries.get_mut(&key.1) else { continue };
+            let Some(stamp) = fresh.stamp(entry) else { continue };
+            if fresh.get(&key.1).is_some_and(|fresh| fresh.unstamped) {
                 writes.push(Write::Stamp(key.0.clone(), key.1.clone(), stamp));
             }
-            entry.fresh = Some(Box::new(Fresh { beside: None, unstamped: false, stamp }));
+            fresh.insert(key.1.clone(), Fresh::led(stamp));
             if let Some(old) = entry.resource.take() {
                 settling.moved.extend(self.host_of(&old));
                 settling.before.insert(old.id, old);

@@ -37,11 +37,13 @@ impl State {
             let mut others = Vec::new();
             for entry in holding.entries.iter() {
                 match &entry.resource {
-                    Some(resource) if resource.parts().is_none() && entry.fresh.is_none() => {
+                    Some(resource) if resource.parts().is_none() && holding.fresh.shows(entry) => {
                         shown.push(Arc::clone(resource));
                     }
                     _ => others.extend(
-                        entry.stamp().map(|stamp| RecordRow { document: entry.document.clone(), stamp }),
+                        holding
+                            .stamp(entry)
+                            .map(|stamp| RecordRow { document: entry.document.clone(), stamp }),
                     ),
                 }
             }

@@ -42,6 +42,7 @@ impl State {
             let holdings = holdings.into_iter().map(|(_, holding)| holding);
             in_parallel(holdings.zip(derived).collect(), threads, |(holding, derived)| put(holding, derived));
         }
+        self.holdings.iter_mut().for_each(|(_, holding)| holding.derived());
         let shards = in_parallel(all(), threads, |connection| self.shard_of(connection));
         self.view.fill(shards.into_iter().flatten().collect());
     }
@@ -86,7 +87,6 @@ fn put(holding: &mut Holding, derived: Derived) {
     for (entry, resource) in holding.entries.iter_mut().zip(derived) {
         if let Some(resource) = resource {
             entry.resource = Some(resource);
-            entry.fresh = None;
         }
     }
 }
