@@ -12,7 +12,7 @@ use pulse_proto::model::{
 
 use crate::state::document::Document;
 use crate::state::origin::Origin;
-use crate::state::resource::{Anchor, Parent, Rare, Resource};
+use crate::state::resource::{Anchor, Parent, Rare, Resource, Site};
 
 /// What tests vary; everything else follows from it.
 #[derive(Clone, Debug)]
@@ -107,10 +107,9 @@ impl Seed {
             summary: "the pool is not well".to_owned(),
             evidence: [("state", "DEGRADED")].into(),
         };
-        let anchor = Anchor {
-            id: self.id(),
+        let site = Site {
             parent: (self.kind != ResourceType::Host)
-                .then(|| Arc::new(Parent { id: id(ResourceType::Host, 0), name: "nas".into() })),
+                .then(|| Parent { id: id(ResourceType::Host, 0), name: "nas".into() }),
             origin: Arc::new(Origin::new(
                 connection,
                 Arc::from(format!("NAS {}", self.connection)),
@@ -118,7 +117,12 @@ impl Seed {
             )),
         };
         Arc::new(Resource {
-            anchor: Arc::new(anchor),
+            anchor: triomphe::Arc::new(Anchor {
+                id: self.id(),
+                site: Arc::new(site),
+                created_at: UnixMillis::new(1_700_000_000_000 + self.number * 1_000),
+                created: Revision(self.created.unwrap_or(self.revision)),
+            }),
             document: Document::of(&record),
             severity: self.severity,
             freshness: self.freshness,
@@ -127,10 +131,8 @@ impl Seed {
             child_count: 0,
             rare: Rare { reasons: if troubled { [reason].into() } else { [].into() }, ..Rare::default() }
                 .kept(),
-            created_at: UnixMillis::new(1_700_000_000_000 + self.number * 1_000),
             updated_at: UnixMillis::new(1_700_000_500_000 + self.revision * 1_000),
             revision: Revision(self.revision),
-            created: Revision(self.created.unwrap_or(self.revision)),
         })
     }
 }

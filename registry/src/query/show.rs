@@ -13,7 +13,7 @@ use super::mask::Mask;
 use super::put::{self, Expected, bytes, number, pair, text, time, word};
 use crate::state::origin::Origin;
 use crate::state::past::Tombstone;
-use crate::state::resource::{Anchor, Resource, SourcePart};
+use crate::state::resource::{Anchor, Resource, Site, SourcePart};
 use crate::state::timeline::{Entry, Step};
 use crate::state::view::View;
 
@@ -95,7 +95,8 @@ pub fn decoded(resource: &Resource, observed_at: Option<UnixMillis>) -> wire::Re
 }
 
 fn add(resource: &Resource, observed_at: Option<UnixMillis>, view: &View, out: &mut Vec<u8>) {
-    let Anchor { id, parent, origin } = &*resource.anchor;
+    let Anchor { id, site, created_at, created: _ } = &*resource.anchor;
+    let Site { parent, origin } = &**site;
     let Resource {
         anchor: _,
         document,
@@ -105,10 +106,8 @@ fn add(resource: &Resource, observed_at: Option<UnixMillis>, view: &View, out: &
         source: _,
         child_count,
         rare: _,
-        created_at,
         updated_at,
         revision,
-        created: _,
     } = resource;
     bytes(1, id.text().as_bytes(), out);
     text(5, resource.display_name(), out);

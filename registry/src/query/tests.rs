@@ -63,9 +63,9 @@ fn view_of(seeds: &[Seed], shared_labels: bool) -> Arc<View> {
         if shared_labels {
             // As the state makes them: of the connection.
             let labels = BTreeMap::from([("site".to_owned(), format!("dc-{}", seed.connection))]);
-            let anchor = Arc::get_mut(&mut resource).expect("just built").anchor_mut();
-            let (connection, name) = (anchor.connection.clone(), Arc::clone(&anchor.connection_name));
-            anchor.origin = Arc::new(Origin::new(connection, name, Arc::new(labels)));
+            let site = Arc::get_mut(&mut resource).expect("just built").site_mut();
+            let (connection, name) = (site.connection.clone(), Arc::clone(&site.connection_name));
+            site.origin = Arc::new(Origin::new(connection, name, Arc::new(labels)));
         }
         shards.entry(seed.connection).or_default().insert(seed.id().to_string(), resource);
     }

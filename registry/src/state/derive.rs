@@ -12,7 +12,7 @@ use super::id;
 use super::judge::{Judge, Judgement, Subject, WorstChild};
 use super::merge::fold::fold;
 use super::merge::{Holdings, Key, Merge};
-use super::resource::{Anchor, Parent, Rare, Resource};
+use super::resource::{Anchor, Parent, Rare, Resource, Site};
 use super::row::Stamp;
 use super::table::Table;
 
@@ -22,11 +22,11 @@ pub(super) struct Deriving<'a> {
     pub(super) judge: &'a dyn Judge,
     pub(super) holdings: &'a Holdings,
     pub(super) merge: &'a Merge,
-    /// Those in `holding` that have children, where it shows none yet.
-    pub(super) parents: Option<&'a Parents>,
+    /// Of children in `holding`, by their parents there, where it shows none yet.
+    pub(super) sites: Option<&'a Sites>,
 }
 
-pub(super) type Parents = Table<SourceId, Arc<Parent>>;
+pub(super) type Sites = Table<SourceId, Arc<Site>>;
 
 impl Deriving<'_> {
     /// What the entry shows now, with what other sources say of the same thing when it leads them. `None`: the stored
@@ -58,7 +58,7 @@ impl Deriving<'_> {
     fn at(&self, (connection, id): &Key) -> Option<(Self, &'_ Entry)> {
         let (connection, holding) = self.holdings.get_key_value(connection)?;
         let entry = holding.entries.get(id)?;
-        Some((Self { connection, holding, parents: None, ..*self }, entry))
+        Some((Self { connection, holding, sites: None, ..*self }, entry))
     }
 
     /// What the entry is by itself. `machine` are the records of the machine it is, when it is one.
@@ -80,7 +80,7 @@ impl Deriving<'_> {
             }
         };
         Some(Resource {
-            anchor: self.anchor(entry),
+            anchor: self.anchor(entry, stamp),
             document: document.clone(),
             severity,
             freshness,
@@ -88,22 +88,16 @@ impl Deriving<'_> {
             source: holding.source,
             child_count,
             rare,
-            created_at: stamp.created_at,
             updated_at: stamp.updated_at,
             revision: stamp.revision,
-            created: stamp.created,
         })
     }
 
-    fn anchor(&self, entry: &Entry) -> Arc<Anchor> {
-        let anchor = Anchor {
-            id: self.id(entry),
-            parent: self.parent(&entry.document),
-            origin: Arc::clone(&self.holding.origin),
-        };
+    fn anchor(&self, entry: &Entry, Stamp { created_at, created, .. }: Stamp) -> triomphe::Arc<Anchor> {
+        let anchor = Anchor { id: self.id(entry), site: self.site(&entry.document), created_at, created };
         match &entry.resource {
-            Some(shown) if *shown.anchor == anchor => Arc::clone(&shown.anchor),
-            _ => Arc::new(anchor),
+            Some(shown) if *shown.anchor == anchor => shown.anchor.clone(),
+            _ => triomphe::Arc::new(anchor),
         }
     }
 
@@ -148,19 +142,29 @@ impl Deriving<'_> {
         id::resource_id(self.holding.source, document, serial)
     }
 
-    /// A parent that has not come yet is no parent.
-    fn parent(&self, document: &Document) -> Option<Arc<Parent>> {
-        let parent = self.holding.entries.get(document.parent_source_id.as_ref()?)?;
-        if let Some(leader) = self.merge.leader(self.connection, &parent.document.source_id) {
-            let (at, parent) = self.at(leader)?;
-            return Some(at.as_parent(parent));
+    fn site(&self, document: &Document) -> Arc<Site> {
+        // A parent that has not come yet is no parent.
+        let parent = document.parent_source_id.as_ref().and_then(|id| self.holding.entries.get(id));
+        let Some(parent) = parent else { return self.below(None) };
+        let id = &parent.document.source_id;
+        if let Some(leader) = self.merge.leader(self.connection, id) {
+            return self.below(self.at(leader).map(|(at, parent)| at.as_parent(parent)));
         }
-        let known = self.parents.and_then(|parents| parents.get(&parent.document.source_id));
-        Some(known.cloned().unwrap_or_else(|| self.as_parent(parent)))
+        let known = self.sites.and_then(|sites| sites.get(id));
+        known.cloned().unwrap_or_else(|| self.site_below(parent))
     }
 
-    pub(super) fn as_parent(&self, entry: &Entry) -> Arc<Parent> {
-        Arc::new(Parent { id: self.id(entry), name: entry.document.name().into() })
+    /// Where its children are.
+    pub(super) fn site_below(&self, entry: &Entry) -> Arc<Site> {
+        self.below(Some(self.as_parent(entry)))
+    }
+
+    fn below(&self, parent: Option<Parent>) -> Arc<Site> {
+        Arc::new(Site { parent, origin: Arc::clone(&self.holding.origin) })
+    }
+
+    fn as_parent(&self, entry: &Entry) -> Parent {
+        Parent { id: self.id(entry), name: entry.document.name().into() }
     }
 
     /// Children that other records lead are told where those are.

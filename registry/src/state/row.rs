@@ -12,7 +12,7 @@ use super::document::{Difference, Document};
 use super::lease::Cursor;
 use super::merge::link::{Link, Pair};
 use super::past::{Horizon, Position, Tombstone};
-use super::resource::Resource;
+use super::resource::{Anchor, Resource};
 use super::timeline::Entry;
 
 /// A connection as a whole.
@@ -41,7 +41,8 @@ pub struct Stamp {
 impl Stamp {
     /// As it is shown.
     pub(super) fn of(resource: &Resource) -> Self {
-        let Resource { created_at, updated_at, revision, created, .. } = *resource;
+        let Anchor { created_at, created, .. } = *resource.anchor;
+        let Resource { updated_at, revision, .. } = *resource;
         Self { created_at, updated_at, revision, created }
     }
 }

@@ -138,7 +138,7 @@ pub fn entries(revision: Revision, at: UnixMillis, changes: &[Change]) -> Vec<Ar
 /// Known to differ in nothing that is told. Most changes are such, and neither of the two is read.
 fn differ_in_figures(before: &Resource, after: &Resource) -> bool {
     let told = |resource: &Resource| (resource.status, resource.severity, resource.freshness);
-    Arc::ptr_eq(&before.anchor, &after.anchor)
+    triomphe::Arc::ptr_eq(&before.anchor, &after.anchor)
         && before.document.is_alike(&after.document)
         && told(before) == told(after)
 }
@@ -259,7 +259,7 @@ mod tests {
     use super::*;
     use crate::query::fixture::{Seed, capacity};
     use crate::state::origin::Origin;
-    use crate::state::resource::{Anchor, Rare};
+    use crate::state::resource::{Rare, Site};
 
     fn told(change: Change) -> Vec<String> {
         let entries = entries(Revision(7), UnixMillis::new(5), &[change]);
@@ -273,9 +273,9 @@ mod tests {
         entries.iter().enumerate().map(line).collect()
     }
 
-    fn anchored(resource: &Resource, change: impl FnOnce(&mut Anchor)) -> Arc<Resource> {
+    fn sited(resource: &Resource, change: impl FnOnce(&mut Site)) -> Arc<Resource> {
         let mut resource = resource.clone();
-        change(resource.anchor_mut());
+        change(resource.site_mut());
         Arc::new(resource)
     }
 
@@ -290,12 +290,12 @@ mod tests {
         let larger = Seed { capacity: Some(capacity(9, 1)), revision: 2, ..seed() }.build();
         let moved = Seed::new(ResourceType::Storage, 1, "b").build();
         let named = Seed { name: "other".to_owned(), ..seed() }.build();
-        let labelled = anchored(&good, |anchor| {
+        let labelled = sited(&good, |site| {
             let labels = Arc::new([("site".into(), "x".into())].into());
-            let (connection, name) = (anchor.connection.clone(), Arc::clone(&anchor.connection_name));
-            anchor.origin = Arc::new(Origin::new(connection, name, labels));
+            let (connection, name) = (site.connection.clone(), Arc::clone(&site.connection_name));
+            site.origin = Arc::new(Origin::new(connection, name, labels));
         });
-        let orphan = anchored(&good, |anchor| anchor.parent = None);
+        let orphan = sited(&good, |site| site.parent = None);
         let changed = |before: &Arc<Resource>, after: &Arc<Resource>| Change::Changed {
             before: Arc::clone(before),
             after: Arc::clone(after),

@@ -35,8 +35,9 @@ pub(crate) fn shape(state: &State) -> BTreeMap<String, Resource> {
     for (shard, resource) in state.view().iter() {
         assert_eq!(shard.connection, resource.connection, "it lies where its leading record is");
         let mut resource = Resource::clone(resource);
-        (resource.created_at, resource.updated_at) = (UnixMillis::new(0), UnixMillis::new(0));
-        (resource.revision, resource.created) = (Revision(0), Revision(0));
+        (resource.updated_at, resource.revision) = (UnixMillis::new(0), Revision(0));
+        let anchor = resource.anchor_mut();
+        (anchor.created_at, anchor.created) = (UnixMillis::new(0), Revision(0));
         let id = resource.id.to_string();
         assert!(shown.insert(id.clone(), resource).is_none(), "{id} is there twice");
     }

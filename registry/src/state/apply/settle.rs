@@ -14,7 +14,7 @@ use crate::state::derive::Deriving;
 use crate::state::fresh::Fresh;
 use crate::state::holding::Holding;
 use crate::state::merge::Key;
-use crate::state::resource::{Parent, Resource};
+use crate::state::resource::{Anchor, Resource, Site};
 use crate::state::row::{Stamp, Write};
 use crate::state::table::Table;
 use crate::state::view::Shard;
@@ -40,7 +40,7 @@ pub(super) struct Settling {
     /// Hosts of what changed: they see what lies below them.
     pub(super) moved: Touched,
     /// As children of the same thing show it.
-    parents: Table<ResourceId, Arc<Parent>>,
+    sites: Table<ResourceId, Arc<Site>>,
 }
 
 impl State {
@@ -84,7 +84,7 @@ impl State {
             before: Table::default(),
             after: Table::default(),
             moved: Touched::new(),
-            parents: Table::default(),
+            sites: Table::default(),
         }
     }
 
@@ -151,11 +151,14 @@ impl State {
                 && let Some(old) = old
             {
                 // The same thing under another name, e.g. a disk that moved from sda to sdb.
-                resource.created_at = old.created_at;
+                resource.anchor_mut().created_at = old.created_at;
             }
             // The revision that clients first saw this id at: a disk can get another one.
-            resource.created = old.map_or(settling.revision, |old| old.created);
-            share_parent(&mut resource, &mut settling.parents);
+            let created = old.map_or(settling.revision, |old| old.created);
+            if resource.created != created {
+                resource.anchor_mut().created = created;
+            }
+            share_site(&mut resource, &mut settling.sites);
             resource.updated_at = settling.now;
             resource.revision = settling.revision;
             let resource = Arc::new(resource);
@@ -206,11 +209,11 @@ impl State {
 
     pub(super) fn deriving<'a>(&'a self, connection: &'a ConnectionId, holding: &'a Holding) -> Deriving<'a> {
         let (judge, holdings, merge) = (&*self.judge, &self.holdings, &self.merge);
-        Deriving { connection, holding, judge, holdings, merge, parents: None }
+        Deriving { connection, holding, judge, holdings, merge, sites: None }
     }
 
     fn publish(&mut self, settling: Settling, writes: &mut Vec<Write>) -> Option<Arc<Changes>> {
-        let Settling { revision, now, exchanged, mut before, mut after, moved: _, parents: _ } = settling;
+        let Settling { revision, now, exchanged, mut before, mut after, moved: _, sites: _ } = settling;
         if exchanged.is_empty() && before.is_empty() && after.is_empty() {
             return None;
         }
@@ -289,14 +292,14 @@ fn replaced(before: &[Arc<Resource>], edits: &[Edit]) -> Option<Vec<Arc<Resource
     (left == 0).then_some(rows)
 }
 
-/// Siblings that come together show one parent.
-fn share_parent(resource: &mut Resource, parents: &mut Table<ResourceId, Arc<Parent>>) {
+/// Siblings that come together show one site.
+fn share_site(resource: &mut Resource, sites: &mut Table<ResourceId, Arc<Site>>) {
     // An anchor that was shown already is shared.
-    let anchor = Arc::get_mut(&mut resource.anchor);
-    let Some(parent) = anchor.and_then(|anchor| anchor.parent.as_mut()) else { return };
-    match parents.get(&parent.id) {
-        Some(known) if known == parent => *parent = Arc::clone(known),
-        _ => drop(parents.insert(parent.id, Arc::clone(parent))),
+    let Some(Anchor { site, .. }) = triomphe::Arc::get_mut(&mut resource.anchor) else { return };
+    let Some(parent) = &site.parent else { return };
+    match sites.get(&parent.id) {
+        Some(known) if known == site => *site = Arc::clone(known),
+        _ => drop(sites.insert(parent.id, Arc::clone(site))),
     }
 }
 

@@ -9,7 +9,7 @@ use pulse_proto::model::{ConnectionId, DataSource, ResourceType, SourceId};
 
 use super::State;
 use crate::state::ahead;
-use crate::state::derive::{Deriving, Parents};
+use crate::state::derive::{Deriving, Sites};
 use crate::state::holding::{Entry, Holding};
 use crate::state::merge::is_mergeable;
 use crate::state::resource::Resource;
@@ -53,12 +53,12 @@ impl State {
             holding.hosts.contains(id) == hosts && self.merge.leader(connection, id).is_none()
         };
         // Nothing is shown yet that a child could have its parent's id of.
-        let mut parents = Parents::default();
+        let mut sites = Sites::default();
         let deriving = self.deriving(connection, holding);
         for entry in holding.entries.parents() {
-            parents.insert(entry.document.source_id.clone(), deriving.as_parent(entry));
+            sites.insert(entry.document.source_id.clone(), deriving.site_below(entry));
         }
-        let deriving = Deriving { parents: Some(&parents), ..deriving };
+        let deriving = Deriving { sites: Some(&sites), ..deriving };
         let derive = |entry: &Entry| {
             let entry = is_derived(&entry.document.source_id).then_some(entry)?;
             deriving.resource(entry).map(Arc::new)

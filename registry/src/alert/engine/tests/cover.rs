@@ -178,7 +178,7 @@ fn a_full_quota_is_hidden_by_no_pool_and_by_the_alert_of_the_same_quota() {
         });
         let parent = crate::state::resource::Parent { id: pool(0).id, name: "tank".into() };
         let mut below = Resource::clone(&dataset);
-        below.anchor_mut().parent = Some(Arc::new(parent));
+        below.site_mut().parent = Some(parent);
         Arc::new(below)
     };
     let quota = |name: &str| Incident {

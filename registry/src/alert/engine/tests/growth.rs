@@ -60,7 +60,9 @@ impl World {
             let pool = counted(told);
             let freshness = if read.is_stale { Freshness::Stale } else { Freshness::Fresh };
             let revision = Revision(self.revision);
-            Arc::new(Resource { freshness, revision, created: Revision(self.created), ..(*pool).clone() })
+            let mut pool = Resource { freshness, revision, ..(*pool).clone() };
+            pool.anchor_mut().created = Revision(self.created);
+            Arc::new(pool)
         });
         self.pool.clone_from(&pool);
         self.scene.unread.clear();

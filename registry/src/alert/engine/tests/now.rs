@@ -15,7 +15,7 @@ fn faulted() -> Arc<Resource> {
 
 fn below(resource: &Resource, parent: &Resource) -> Arc<Resource> {
     let mut below = resource.clone();
-    below.anchor_mut().parent = Some(Arc::new(Parent { id: parent.id, name: parent.name().into() }));
+    below.site_mut().parent = Some(Parent { id: parent.id, name: parent.name().into() });
     Arc::new(below)
 }
 
@@ -25,10 +25,10 @@ fn lost(resource: &Resource) -> Arc<Resource> {
 
 fn labelled(resource: &Resource, site: &str) -> Arc<Resource> {
     let mut labelled = resource.clone();
-    let anchor = labelled.anchor_mut();
+    let place = labelled.site_mut();
     let labels = Arc::new(BTreeMap::from([("site".to_owned(), site.to_owned())]));
-    let (connection, name) = (anchor.connection.clone(), format!("nas of {site}").into());
-    anchor.origin = Arc::new(crate::state::origin::Origin::new(connection, name, labels));
+    let (connection, name) = (place.connection.clone(), format!("nas of {site}").into());
+    place.origin = Arc::new(crate::state::origin::Origin::new(connection, name, labels));
     Arc::new(labelled)
 }
 
