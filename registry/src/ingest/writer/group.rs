@@ -13,9 +13,9 @@ use crate::state::{Answer, Changes, Input, LinkError, RejectReason, Write};
 
 /// Inputs in one commit.
 const GROUP_INPUTS_MAX: usize = 128;
-/// Rows in one commit, beyond which no further input joins it: enough that a sync costs each of them nothing, and little
-/// to hold encoded.
-pub(super) const GROUP_WRITES_MAX: usize = 16_384;
+/// Rows in one commit, beyond which no further input joins it: enough that a sync costs each of them little. Of more,
+/// what was applied has left the processor's caches before it is written.
+pub(super) const GROUP_WRITES_MAX: usize = 8_192;
 
 /// What is committed together.
 #[derive(Default)]
