@@ -251,8 +251,8 @@ pub async fn say_health(health: &HealthReporter, services: &[&str], status: Serv
     }
 }
 
-/// Starts and serves until Ctrl-C or SIGTERM, then drains. A start that one of them comes into is given up: it reads what
-/// is stored, which may be much.
+/// Starts and serves until Ctrl-C or SIGTERM, then drains. A start that one of them comes into is given up where it next
+/// waits for something.
 pub async fn until_stopped<A>(
     start: impl Future<Output = anyhow::Result<A>>,
     shutdown: impl FnOnce(&A),

@@ -163,10 +163,10 @@ async fn a_stop_ends_a_start_that_is_not_done() -> anyhow::Result<()> {
         std::fs::write(&config, settings)?;
         let mut service = Command::new(binary(name)?);
         let mut child = service.arg("serve").arg("--config").arg(&config).kill_on_drop(true).spawn()?;
-        // Opens when somebody reads: the start has come so far.
-        let opened =
-            tokio::task::spawn_blocking(move || std::fs::File::options().write(true).open(certificate));
-        let _held = within("the start to read its certificate", opened).await??;
+        // Opens when somebody reads: the start has come so far. In a thread that nobody waits for.
+        let (opened, is_open) = tokio::sync::oneshot::channel();
+        std::thread::spawn(move || opened.send(std::fs::File::options().write(true).open(certificate)));
+        let _held = within("the start to read its certificate", is_open).await??;
         let pid = child.id().expect("it is running").to_string();
         assert!(Command::new("kill").args(["-TERM", &pid]).status().await?.success(), "send SIGTERM");
         let status = within("the start to end", child.wait()).await?;

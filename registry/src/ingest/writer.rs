@@ -301,7 +301,8 @@ impl Writer {
 
     fn keep_room(&mut self, mut writes: Vec<Write>) {
         writes.clear();
-        writes.shrink_to(GROUP_WRITES_MAX);
+        // The last input of a full group goes beyond it.
+        writes.shrink_to(2 * GROUP_WRITES_MAX);
         self.spare = writes;
     }
 

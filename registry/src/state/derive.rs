@@ -146,17 +146,16 @@ impl Deriving<'_> {
         // A parent that has not come yet is no parent.
         let parent = document.parent_source_id.as_ref().and_then(|id| self.holding.entries.get(id));
         let Some(parent) = parent else { return self.below(None) };
-        let id = &parent.document.source_id;
-        if let Some(leader) = self.merge.leader(self.connection, id) {
-            return self.below(self.at(leader).map(|(at, parent)| at.as_parent(parent)));
-        }
-        let known = self.sites.and_then(|sites| sites.get(id));
+        let known = self.sites.and_then(|sites| sites.get(&parent.document.source_id));
         known.cloned().unwrap_or_else(|| self.site_below(parent))
     }
 
-    /// Where its children are.
+    /// Where its children are: below the record that leads it, if one does.
     pub(super) fn site_below(&self, entry: &Entry) -> Arc<Site> {
-        self.below(Some(self.as_parent(entry)))
+        self.below(match self.merge.leader(self.connection, &entry.document.source_id) {
+            Some(leader) => self.at(leader).map(|(at, leader)| at.as_parent(leader)),
+            None => Some(self.as_parent(entry)),
+        })
     }
 
     fn below(&self, parent: Option<Parent>) -> Arc<Site> {

@@ -1,5 +1,5 @@
 //! What is needed once, to derive a resource of a record that just came. Beside
-//! the entries and gone with the last of them: of a million, few wait at a time.
+//! the entries, in a table as large as what waits: of a million, few do at a time.
 
 use pulse_proto::model::SourceId;
 
@@ -54,8 +54,8 @@ impl Waiting {
     }
 
     pub(super) fn remove(&mut self, id: &SourceId) {
-        if self.0.remove(id).is_some() && self.0.is_empty() {
-            self.0 = Table::default();
+        if self.0.remove(id).is_some() {
+            self.0.shrink_when_sparse();
         }
     }
 }

@@ -99,6 +99,8 @@ impl Holding {
             holding.restored.push(stamp);
             holding.entries.insert(Entry { document, resource: None });
         }
+        // A store tells each record once.
+        debug_assert_eq!(holding.restored.len(), holding.entries.len());
         holding
     }
 

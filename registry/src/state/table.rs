@@ -55,6 +55,13 @@ impl<K: Eq + Hash, V> Table<K, V> {
         self.0.remove(key)
     }
 
+    /// Gives room back when nearly all of it is empty.
+    pub(super) fn shrink_when_sparse(&mut self) {
+        if self.0.capacity() > 8 * self.0.len() {
+            self.0.shrink_to_fit();
+        }
+    }
+
     pub(super) fn len(&self) -> usize {
         self.0.len()
     }

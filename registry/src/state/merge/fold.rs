@@ -25,7 +25,9 @@ pub(in crate::state) fn fold(alone: Vec<Resource>, child_count: u32) -> Option<R
     leader.document = document;
     leader.status = lifted(leader.status, severity);
     leader.severity = severity;
-    leader.site_mut().parent = parent;
+    if leader.parent != parent {
+        leader.site_mut().parent = parent;
+    }
     leader.child_count = child_count;
     leader.rare = Rare { reasons, error, parts: Some(parts.into()) }.kept();
     Some(leader)
