@@ -60,5 +60,5 @@ async fn main() -> anyhow::Result<()> {
         disk.begin();
         Ok(app)
     };
-    serve::until_stopped(start, App::shutdown, App::wait).await
+    serve::until_stopped(Box::pin(start), App::shutdown, App::wait).await
 }
