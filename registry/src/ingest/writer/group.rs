@@ -13,8 +13,8 @@ use crate::state::{Answer, Changes, Input, LinkError, RejectReason, Write};
 
 /// Inputs in one commit.
 const GROUP_INPUTS_MAX: usize = 128;
-/// Rows in one commit, beyond which no further input joins it: enough that a sync costs each of them little. Of more,
-/// what was applied has left the processor's caches before it is written.
+/// Rows in one commit, beyond which no further input joins it: enough that a sync costs each of them little. With
+/// twice as many the writer was slower, and what is encoded took twice as much (docs/adr/0012).
 pub(super) const GROUP_WRITES_MAX: usize = 8_192;
 
 /// What is committed together.
